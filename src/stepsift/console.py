@@ -1,0 +1,22 @@
+"""How a command talks: what it prints, where, and how it ends when something is wrong."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+from stepsift.errors import StepsiftError
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a command: log lines to standard error, a StepsiftError as its text alone with exit code 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("stepsift").setLevel(logging.INFO)
+    try:
+        main()
+    except StepsiftError as e:
+        for sentence in str(e).splitlines():
+            sys.stderr.write(f"error: {sentence}\n")
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        raise SystemExit(130) from None

@@ -1,0 +1,52 @@
+"""Every error that stepsift raises on purpose.
+
+The text of an error says what was wrong, the value seen, what is allowed and what to do next. The command line
+prints that text without a traceback and exits with 1; anything that is not a `StepsiftError` is a defect of ours.
+"""
+
+
+class StepsiftError(Exception):
+    """Root of all errors that a user can cause and mend."""
+
+
+class ParamsError(StepsiftError, ValueError):
+    """`params.yaml` is missing, is not YAML, or holds a key or a value that is not allowed.
+
+    `problems` holds one sentence for each thing that is wrong.
+    """
+
+    def __init__(self, problems: list[str]):
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class SourceError(StepsiftError, ValueError):
+    """The sources hold no file, or a file of which no row could be used."""
+
+
+class TableError(StepsiftError, ValueError):
+    """A table's schema, version or an invariant does not hold."""
+
+
+class StudentError(StepsiftError, RuntimeError):
+    """The student cannot be found, loaded or used for what was asked."""
+
+
+class ScoringError(StepsiftError, RuntimeError):
+    """Scores cannot be computed, or do not agree with what they must agree with."""
+
+
+class SelectionError(StepsiftError, ValueError):
+    """A selection that was asked for cannot be made from this pool."""
+
+
+class TrainingError(StepsiftError, RuntimeError):
+    """The student cannot be trained on what was selected."""
+
+
+class EvaluationError(StepsiftError, RuntimeError):
+    """An evaluation task cannot be found or run."""
+
+
+class TrackingError(StepsiftError, RuntimeError):
+    """The MLflow store cannot be reached; raised by set-up alone, a stage goes on without it."""

@@ -1,0 +1,12 @@
+"""GALP, global average log probability, also known as GRAPE's score: how natural the whole response is to the student.
+
+    GALP(y|x) = (1/T) * sum over t of log p( y_t | x, all earlier tokens )
+
+Null for a trace longer than the student's context. Nats a token; higher is better.
+Source: arXiv 2502.04194 (GRAPE) and 2510.03988 (GALP).
+"""
+
+from stepsift.metrics._metric import Metric
+from stepsift.metrics._steps import mean_of_tokens
+
+METRIC = Metric("galp", better="high", needs="full", trace=mean_of_tokens("full_logprob"))

@@ -1,0 +1,10 @@
+"""LALP with tokens for weights: (1/T) * sum over t of the local l_t.
+
+It separates the short window from the equal weight of steps. Nats a token; higher is better.
+Source: a control; arXiv 2601.14249, eq. 11 (there as a surprisal).
+"""
+
+from stepsift.metrics._metric import Metric
+from stepsift.metrics._steps import mean_of_tokens
+
+METRIC = Metric("lalp_token", better="high", needs="local", trace=mean_of_tokens("local_logprob"))

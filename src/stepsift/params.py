@@ -1,0 +1,305 @@
+"""`params.yaml`, typed: one frozen model for each section.
+
+Every setting lives here and nowhere else (no environment variable: DVC could not see it). An unknown key is refused
+with the nearest valid name, a value outside its limits with the limits, before anything heavy is loaded.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from stepsift.errors import ParamsError
+
+Layout = Literal["auto", "chat", "sharegpt", "prompt_completion", "alpaca", "generations", "fields"]
+AnswerKind = Literal["auto", "math", "choice", "exact", "none"]
+FieldName = Literal[
+    "prompt_id",
+    "prompt",
+    "system",
+    "response",
+    "reasoning",
+    "teacher",
+    "answer",
+    "answer_kind",
+    "domain",
+    "label",
+    "tests",
+]
+
+
+class Section(BaseModel):
+    """A section of params.yaml: frozen, unknown keys refused, a docstring with its unit under each field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class FileRule(Section):
+    """How to read the files whose path below the sources folder matches `match`; the first rule that matches wins."""
+
+    match: str
+    """Glob over the path below the sources folder, e.g. `openr1/*.jsonl.gz`."""
+    layout: Layout = "auto"
+    """Layout of the rows; `auto` decides from the field names of each row."""
+    fields: dict[FieldName, str] = {}
+    """Our name to the file's field name; a dot walks into nested objects (`meta.model`)."""
+    teacher: str | None = None
+    """Teacher of every row of these files; overrides field and file name."""
+    domain: str | None = None
+    """Domain of rows that name none."""
+    answer_kind: AnswerKind | None = None
+    """Overrides `ingest.answer_kind` for these files."""
+
+
+class Ingest(Section):
+    """Raw trace files to prompts, traces and rejected rows."""
+
+    layout: Layout = "auto"
+    """Layout of the rows of files that no rule names; `auto` decides from the field names of each row."""
+    fields: dict[FieldName, str] = {}
+    """Our name to the file's field name, for files that no rule names."""
+    files: tuple[FileRule, ...] = ()
+    """Rules for single files or folders, tried in order."""
+    answer_kind: AnswerKind = "auto"
+    """How gold answers are compared; `auto`: `choice` for a single letter A-J, else `math` if it reads as a number or
+    a formula, else `exact`."""
+    strip_suffixes: tuple[str, ...] = ()
+    """Texts cut from the end of a prompt before its identity is taken (instructions that differ by teacher)."""
+    thinking: Literal["keep", "drop"] = "keep"
+    """Keep reasoning as `<think>...</think>` before the answer, or drop it."""
+    duplicates: Literal["drop", "keep"] = "drop"
+    """What happens to a second trace with the same prompt, teacher and text: rejected, or kept under its own id."""
+    max_line_bytes: Annotated[int, Field(ge=1_024, le=2**31)] = 8 * 2**20
+    """Longest row that is read, in bytes; a longer one is rejected."""
+    max_depth: Annotated[int, Field(ge=4, le=500)] = 64
+    """Deepest nesting of a JSON row that is read."""
+    verify_timeout_s: Annotated[float, Field(gt=0, le=600)] = 5.0
+    """Seconds a verifier may take for one answer."""
+
+
+class Segment(Section):
+    """Traces to steps."""
+
+    unit: Literal["sentence", "line", "paragraph"] = "sentence"
+    """What a step is."""
+    max_step_chars: Annotated[int, Field(ge=16, le=100_000)] = 1_000
+    """Longest step, in characters; a longer one is cut and marked `capped`."""
+    min_step_chars: Annotated[int, Field(ge=1, le=1_000)] = 4
+    """A piece with fewer characters that are not white space joins its neighbour."""
+
+
+class Score(Section):
+    """Steps to log-probabilities under the student."""
+
+    window: Annotated[int | float, Field(gt=0, le=10_000)] = 4
+    """k: how many preceding steps a step sees; a fraction below 1 is the share of the preceding steps."""
+    passes: tuple[Literal["local", "full"], ...] = ("local", "full")
+    """`local`: windows (LALP); `full`: the whole context (GALP and others)."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the student's weights and activations; log-sum-exp always accumulates in float32."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the student runs; `auto` takes CUDA where there is one."""
+    batch_tokens: Annotated[int, Field(ge=64, le=1_000_000)] = 2_048
+    """Most tokens (padding counted) in one forward pass, unless a single window is longer."""
+    max_step_tokens: Annotated[int, Field(ge=16, le=100_000)] = 4_096
+    """A trace with a longer step, in tokens, is rejected."""
+    prompts: Annotated[int, Field(ge=1)] | None = None
+    """Score only a seeded sample of this many prompts; null: all."""
+    seed: int = 0
+    """Seed of that sample."""
+
+    @field_validator("window")
+    @classmethod
+    def _steps_or_fraction(cls, value: int | float) -> int | float:
+        if value >= 1 and value != int(value):
+            raise ValueError("a number of steps is whole (1, 2, ...); a fraction of the preceding steps is below 1")
+        return int(value) if value >= 1 else value
+
+    @field_validator("passes")
+    @classmethod
+    def _some_pass(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) != len(value):
+            raise ValueError("name 'local', 'full' or both, each once")
+        return value
+
+
+class Select(Section):
+    """Scores to a teacher ranking and one curated set for each selector."""
+
+    selectors: tuple[str, ...] = ("lalp", "step_mean", "galp", "random")
+    """Metrics by which the best trace of each prompt is taken; `stepsift metrics` lists them."""
+    correct: Literal["require", "prefer", "ignore"] = "prefer"
+    """`require`: candidates are correct traces; `prefer`: of prompts that have one, else all; `ignore`: all."""
+    seed: int = 0
+    """Seed of the `random` metric and of the bootstrap."""
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)] = 2_000
+    """Resamples of prompts behind the intervals of the teacher ranking."""
+
+    @field_validator("selectors")
+    @classmethod
+    def _known_selectors(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        from stepsift.metrics import selectable
+
+        known = selectable()
+        if not value:
+            raise ValueError(f"name at least one of {', '.join(known)}")
+        for name in value:
+            if name not in known:
+                raise ValueError(f"'{name}' is not a selector{_nearest(name, known)}; known are {', '.join(known)}")
+        if len(set(value)) != len(value):
+            raise ValueError("a selector stands more than once")
+        return value
+
+
+class Train(Section):
+    """Curated sets to trained students."""
+
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    """One student is trained for each selector and seed."""
+    epochs: Annotated[float, Field(gt=0, le=1_000)] = 3
+    """Passes over the curated set."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 8
+    """Examples in one update."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    """Peak of the schedule."""
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Share of the updates in which the learning rate rises."""
+    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
+    """How the learning rate falls after the warm-up."""
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """AdamW's weight decay."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision in which the student is trained and saved."""
+    max_tokens: Annotated[int, Field(ge=8)] | None = None
+    """An example with more tokens is left out and counted, never cut; null: the student's own context."""
+
+
+class Evaluate(Section):
+    """Students to accuracies."""
+
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)] = ("chain",)
+    """Local tasks of the tasks folder or lm-evaluation-harness tasks, by name."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Only the first so many questions of each task; null: all."""
+    batch_size: Annotated[int, Field(ge=1, le=4_096)] = 64
+    """Questions answered at once."""
+    max_new_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 512
+    """Longest answer, in tokens, where the task sets none."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision in which all students, the untrained one too, answer."""
+    seed: int = 0
+    """Seed of few-shot examples and sampling."""
+
+
+class Report(Section):
+    """The HTML page."""
+
+    title: str = "stepsift"
+    """Heading of the page."""
+
+
+class Student(Section):
+    """The model to be trained; it also scores."""
+
+    path: str = "demo/student"
+    """A folder with a model and its tokenizer, a `.gguf` file, or a `.hub.yaml` file that pins a model of a hub
+    (keys `repo`, `revision` and, for a GGUF file there, `gguf_file`). Relative to the repository."""
+    tokenizer: str | None = None
+    """A folder with the tokenizer, where it does not come with the model."""
+    template: Literal["auto", "none"] = "auto"
+    """`auto`: the tokenizer's chat template where it has one; `none`: prompt text and one newline."""
+    template_kwargs: dict[str, Any] = {}
+    """Further arguments of the chat template (`enable_thinking: false`)."""
+    template_date: str = "2025-01-01"
+    """The date, YYYY-MM-DD, that templates which ask for today's are given."""
+    max_context_tokens: Annotated[int, Field(ge=8)] | None = None
+    """Context that the student may use; null: what its configuration says."""
+
+    @field_validator("template_date")
+    @classmethod
+    def _a_date(cls, value: str) -> str:
+        import datetime
+
+        datetime.date.fromisoformat(value)
+        return value
+
+
+class Tracking(Section):
+    """MLflow."""
+
+    enabled: bool = True
+    """Whether stages write to MLflow."""
+    uri: str = "mlflow.db"
+    """A SQLite file (relative to the repository) or the URL of a tracking server."""
+    experiment: str = "stepsift"
+    """Name of the MLflow experiment."""
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    student: Student = Student()
+    ingest: Ingest = Ingest()
+    segment: Segment = Segment()
+    score: Score = Score()
+    select: Select = Select()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    report: Report = Report()
+    tracking: Tracking = Tracking()
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Read and check all of params.yaml; raise ParamsError with one sentence for each problem."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError([f"there is no {path}; run stepsift in the repository's root folder"]) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise ParamsError([f"{path} is not valid YAML: {' '.join(str(e).split())}"]) from None
+    return parse(raw, str(path))
+
+
+def parse(raw: object, name: str = "params.yaml") -> Params:
+    """Check parameters that were already read; raise ParamsError with one sentence for each problem."""
+    if not isinstance(raw, dict):
+        raise ParamsError([f"{name} must hold sections ({', '.join(Params.model_fields)}), not {type(raw).__name__}"])
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as e:
+        raise ParamsError([f"{name}: {_sentence(problem)}" for problem in e.errors()]) from None
+
+
+def _sentence(problem: Any) -> str:
+    """One sentence for one pydantic error: where, what was wrong, what is allowed."""
+    where, value = problem["loc"], problem["input"]
+    path = ".".join(str(p) for p in where if p not in ("int", "float", "constrained-int", "constrained-float"))
+    if problem["type"] == "extra_forbidden":
+        known = _keys_at(where[:-1])
+        place = f" in section '{where[0]}'" if len(where) > 1 else ""
+        return f"unknown key '{path}'{_nearest(str(where[-1]), known)}; known{place} are {', '.join(known)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
+    return f"'{path}' is {shown}: {message[0].lower() + message[1:]}"
+
+
+def _keys_at(where: tuple[int | str, ...]) -> list[str]:
+    """The valid keys of the model to which a location leads."""
+    model: type[BaseModel] = Params
+    for part in where:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        inner = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(m for m in inner if isinstance(m, type) and issubclass(m, BaseModel))
+    return list(model.model_fields)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f", did you mean '{near[0]}'?" if near else ""
