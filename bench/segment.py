@@ -1,0 +1,120 @@
+"""Speed of the splitter: MB/s for each unit on ordinary text, seconds on adversarial texts of growing size.
+
+    python bench/segment.py [--megabytes 8] [--traces FOLDER]
+
+Ordinary text is generated here; FOLDER may hold `*.jsonl.gz` files whose rows have a `response`. A line of the second
+table shows linear time where its seconds double from column to column.
+"""
+
+import argparse
+import gzip
+import json
+import random
+import time
+from pathlib import Path
+from typing import Literal, get_args
+
+from stepsift import params
+from stepsift.segment import split
+
+Unit = Literal["sentence", "line", "paragraph"]
+SIZES_MB = (0.25, 0.5, 1, 2)
+FRAGMENTS = (
+    *(
+        "a",
+        " ",
+        "\n",
+        "\r\n",
+        "a\n",
+        "(",
+        ".",
+        ". ",
+        ".)",
+        "a.b.",
+        "1. ",
+        "A. ",
+        "5! ",
+        "。",
+        "好。",
+        "|",
+        "|\n",
+        "| a |\n",
+    ),
+    *("$", "$ ", "$$ ", "$x ", "\\", "\\(", "\\[", "\\[\\(", "\\begin{a}", "`", "`a", "```\n", "\n```x\n", "~~~\n"),
+    *("<think>", "</think>", "<think>x</think>", "# \n", "- ", "- a\n", "e\u0301\u0301", "👩\u200d"),
+)
+
+SENTENCES = (
+    "Okay, so I need to find how many apples Tom has left after {a} days.",
+    "Each day he buys {a} more and gives {b} to his friends, e.g. Dr. Smith.",
+    "Wait, that is not right. Let me check: {a} * {b} = {c}.",
+    "Hmm... maybe $x = {a}.5$ and $y^2 + {b} = {c}$, so \\(x + y < {c}\\) holds?",
+    "Therefore the total is {a} + {b}, which is less than {c}, as Fig. 2 shows.",
+)
+BLOCKS = (
+    "{a} + {b} = {c}\n{c} * 2 = {a}",
+    "- **First:** {a} apples\n- **Second:** {b} pears. Both are ripe.\n1. Add them\n2. Halve them",
+    "\\[\n\\frac{{{a}}}{{{b}}} = \\sqrt{{{c}}} \\\\\n\\]",
+    "```python\nx = {a}\ny = x + {b}\nprint(x, y)\n```",
+    "| day | apples |\n|---|---|\n| {a} | {b} |\n| {b} | {c} |",
+)
+
+
+def ordinary(megabytes: float) -> list[str]:
+    """Made-up traces of some thousand characters: thinking in prose, now and then a block, an answer."""
+    draw = random.Random(0)
+
+    def fill(template: str) -> str:
+        return template.format(a=draw.randrange(1, 99), b=draw.randrange(1, 99), c=draw.randrange(1, 9_999))
+
+    traces: list[str] = []
+    written = 0.0
+    while written < megabytes * 1e6:
+        parts = ["<think>"]
+        for _ in range(draw.randrange(4, 60)):
+            prose = " ".join(fill(draw.choice(SENTENCES)) for _ in range(draw.randrange(1, 6)))
+            parts.append(prose if draw.random() < 0.85 else fill(draw.choice(BLOCKS)))
+        traces.append("\n\n".join([*parts, "</think>", fill("The answer is \\boxed{{{a}}}.")]))
+        written += len(traces[-1].encode())
+    return traces
+
+
+def seconds(texts: list[str], unit: Unit) -> tuple[float, int]:
+    """Seconds of this process for all texts, and their steps."""
+    settings = params.Segment(unit=unit)
+    start = time.process_time()
+    steps = sum(len(split(text, settings).starts) for text in texts)
+    return time.process_time() - start, steps
+
+
+def show_speed(name: str, texts: list[str]) -> None:
+    size = sum(len(text.encode()) for text in texts) / 1e6
+    for unit in get_args(Unit):
+        best, steps = min(seconds(texts, unit) for _ in range(3))
+        characters = sum(map(len, texts)) / steps
+        print(
+            f"{name:24} {unit:10} {size:6.1f} MB {size / best:6.1f} MB/s {steps:8} steps {characters:6.1f} chars a step"
+        )
+
+
+def show_growth(fragment: str) -> None:
+    times = [seconds([fragment * int(size * 1e6 / len(fragment.encode()))], "sentence")[0] for size in SIZES_MB]
+    print(f"{fragment!r:24}" + "".join(f"{s:9.3f}" for s in times))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megabytes", type=float, default=8, help="ordinary text to generate")
+    parser.add_argument("--traces", type=Path, help="folder with *.jsonl.gz files of real traces")
+    arguments = parser.parse_args()
+    show_speed("generated", ordinary(arguments.megabytes))
+    for path in sorted(arguments.traces.glob("*.jsonl.gz")) if arguments.traces else []:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            show_speed(path.name, [json.loads(line)["response"] for line in lines])
+    print("\nseconds for megabytes of   " + "".join(f"{size:9}" for size in SIZES_MB))
+    for fragment in FRAGMENTS:
+        show_growth(fragment)
+
+
+if __name__ == "__main__":
+    main()
