@@ -1,0 +1,92 @@
+"""One form for reasoning, whoever wrote it and however its publisher stored it.
+
+The form, which is what R1, QwQ and Qwen 3 write themselves:
+
+    <think>
+    reasoning, without white space around it
+    </think>
+
+    answer, without white space around it
+
+- No reasoning, or an empty block: the answer alone. No answer: nothing after `</think>`.
+- Reasoning that never ends keeps its `<think>` and has no `</think>`: the trace was cut off.
+- All before the last `</think>` is reasoning: templates like R1's open the block in the prompt, so a lone `</think>`
+  ends one, and a response never has two blocks. An answer that speaks of `</think>` itself is therefore misread.
+- Reasoning beside the content is used where the content holds no block of its own.
+- A response has no white space around it. Everything else stays as it is: taking the form twice changes nothing.
+"""
+
+from dataclasses import dataclass
+
+OPEN, CLOSE = "<think>", "</think>"
+
+VARIANTS = (
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+)
+"""Other tags around reasoning; they count only where the response begins with the first of a pair."""
+
+WRAPPERS = (("<|begin_of_solution|>", "<|end_of_solution|>"), ("<answer>", "</answer>"))
+"""Tags around a whole answer that follows reasoning; they are taken off."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A response, taken apart. `finished` is False where the reasoning never ends."""
+
+    reasoning: str
+    answer: str
+    finished: bool = True
+
+
+def take_apart(response: str, beside: str | None = None) -> Parts:
+    """Reasoning and answer of a response, `beside` being reasoning that the source keeps in a field of its own."""
+    parts = _inline(response)
+    if beside is None or parts.reasoning or not parts.finished:
+        return parts
+    reasoning = _bare(beside)
+    if not reasoning:
+        return parts
+    answer = _unwrapped(parts.answer)
+    return Parts(reasoning, answer, finished=bool(answer))
+
+
+def put_together(parts: Parts) -> str:
+    """The one form."""
+    if not parts.finished:
+        return f"{OPEN}\n{parts.reasoning}"
+    if not parts.reasoning:
+        return parts.answer
+    return f"{OPEN}\n{parts.reasoning}\n{CLOSE}" + (f"\n\n{parts.answer}" if parts.answer else "")
+
+
+def _inline(response: str) -> Parts:
+    text = _one_tag(response.strip())
+    reasoning, close, answer = text.rpartition(CLOSE)
+    if close:
+        reasoning, answer = reasoning.strip().removeprefix(OPEN).strip(), _unwrapped(answer.strip())
+        return Parts(reasoning, answer) if reasoning else _inline(answer)
+    if text.startswith(OPEN):
+        rest = text.removeprefix(OPEN).strip()
+        return Parts(rest, "", finished=not rest)
+    return Parts("", text)
+
+
+def _one_tag(text: str) -> str:
+    for opening, closing in VARIANTS:
+        if text.startswith(opening):
+            return OPEN + text.removeprefix(opening).replace(closing, CLOSE, 1)
+    return text
+
+
+def _unwrapped(answer: str) -> str:
+    for opening, closing in WRAPPERS:
+        if answer.startswith(opening) and answer.endswith(closing):
+            return _unwrapped(answer.removeprefix(opening).removesuffix(closing).strip())
+    return answer
+
+
+def _bare(reasoning: str) -> str:
+    """Reasoning from a field of its own, without tags: within it they would end it early."""
+    return _one_tag(reasoning.strip()).removeprefix(OPEN).replace(CLOSE, "").strip()

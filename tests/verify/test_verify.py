@@ -1,0 +1,237 @@
+"""Final answers found and judged, by hand-worked cases."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stepsift.verify import Verifier, choice, exact, kind_of
+from stepsift.verify import math as math_answers
+from stepsift.verify.extract import conclusion, final_answer
+from stepsift.verify.readings import formulas
+
+
+@pytest.fixture(scope="module")
+def verifier():
+    with Verifier(20.0) as v:
+        yield v
+
+
+@pytest.mark.parametrize(
+    ("gold", "kind"),
+    [
+        ("D", "choice"),
+        ("(D)", "choice"),
+        ("\\text{(B)}", "choice"),
+        ("K", "math"),
+        ("70,000", "math"),
+        ("-1/2", "math"),
+        ("\\$5.50", "math"),
+        ("50%", "math"),
+        ("2\\sqrt{113}", "math"),
+        ("6 - 5i", "math"),
+        ("(6, 31, -1)", "math"),
+        ("He pays 3.\n#### 3", "math"),
+        ("[1, 2]", "exact"),
+        ("'\\n'", "exact"),
+        ("{'a': 1}", "exact"),
+        ("True", "exact"),
+        ("Paris", "exact"),
+        ("()", "exact"),
+    ],
+)
+def test_kind_of(gold, kind):
+    assert kind_of(gold) == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("so \\boxed{3} or rather \\boxed{\\frac{1}{2}}.", "\\frac{1}{2}"),
+        ("\\boxed{\\{1, 2\\}} and \\boxed{never closed", "\\{1, 2\\}"),
+        ("It is 5.\n#### 72", "72"),
+        ("The answer is 5.\nAnswer: 7", "7"),
+        ("**Answer:** John has **22 bananas**.\n", "John has **22 bananas**."),
+        ("The final answer is:\n\n12", "12"),
+        ("**Final Answer**\n29", "29"),
+        ("Answer:\n```python\n[1, 2]\n```\nDone.", "[1, 2]"),
+        ("Answer:", ""),
+        ("因此，最终答案是28种。", "28种。"),
+        ("First 3.\nSo it is 4.", "So it is 4."),
+        ("#### Step 1\nadd\nSum 4", "Sum 4"),
+    ],
+)
+def test_final_answer(text, answer):
+    assert final_answer(text) == answer
+
+
+def test_a_mathematical_answer_is_a_sentence_with_a_digit():
+    assert final_answer("He has 12 left. So it is 4.\nLet me know if you have questions!", math=True) == "So it is 4."
+    assert final_answer("I do not know.", math=True) is None
+
+
+def test_conclusion():
+    assert conclusion("<think>\n\\boxed{3}\n</think>\n\nIt is 4.<|im_end|>") == "It is 4."
+    assert conclusion("<think>\n\\boxed{3}") is None
+    assert conclusion("<think>\na\n</think>") is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "found"),
+    [
+        ("\\frac{1}{2}", "0.5", ["\\frac{1}{2}"]),
+        ("$70,000$", "70000", ["70,000"]),
+        ("50\\%", "50", ["50", "(50)/100"]),
+        ("It would take John **12 minutes** to speak 10 pages.", "12", ["12"]),
+        ("Sam would have to spend 20 * $3 = $60 to make 4 liters.", "60", ["60"]),
+        ("He will save \\$1,260.50 in 7 days.", "1260.5", ["1,260.50"]),
+        ("The value is \\(2\\sqrt{3}\\) cm.", "2\\sqrt{3}", ["2\\sqrt{3}"]),
+        ("the diagonal is **6√2 centimeters**.", "6\\sqrt{2}", ["6\\sqrt{2}"]),
+        ("I give up", "4", []),
+    ],
+)
+def test_formulas(answer, gold, found):
+    assert formulas(answer, gold) == found
+
+
+@pytest.mark.parametrize(
+    ("response", "gold", "verdict"),
+    [
+        ("\\boxed{0.5}", "\\frac{1}{2}", "correct"),
+        ("\\boxed{(x+1)^2}", "x^2 + 2x + 1", "correct"),
+        ("The answer is 2x + 3", "3", "wrong"),
+        ("So he has 5 apples left of 7.", "5", "correct"),
+        ("\\boxed{70{,}000}", "$70,000", "correct"),
+        ("\\boxed{50\\%}", "50", "correct"),
+        ("\\boxed{x = 5}", "5", "correct"),
+        ("\\boxed{\\left( 6,31,-1 \\right)}", "(6,31,-1)", "correct"),
+        ("\\boxed{\\text{east}}", "\\text{east}", "correct"),
+        ("\\boxed{4}", "It is 2 + 2.\n#### 4", "correct"),
+        ("\\boxed{5}", "4", "wrong"),
+        ("I cannot say.", "4", "unparsed"),
+        ("<think>\n4", "4", "unparsed"),
+        ("4", None, "unchecked"),
+    ],
+)
+def test_math(verifier, response, gold, verdict):
+    assert verifier.verdict("math", response, gold) == verdict
+
+
+@pytest.mark.parametrize(
+    ("response", "letter"),
+    [
+        ("The answer is (D).", "D"),
+        ("**Answer: D**", "D"),
+        ("The answer is A. On reflection, the answer is B.", "B"),
+        ("\\boxed{\\text{(C)}}", "C"),
+        ("\\boxed{D. 3.5 N}", "D"),
+        ("The answer is \\(\\boxed{J}\\)", "J"),
+        ("Thus\n(E)", "E"),
+        ("So (B) is the correct option.", "B"),
+        ("The answer is: \\[ \\boxed{G} \\]", "G"),
+        ("Answer: Democracy", None),
+        ("P(A) is 0.5", None),
+        ("I do not know", None),
+    ],
+)
+def test_choice(response, letter):
+    assert choice.final_letter(response) == letter
+
+
+def test_choice_verdicts(verifier):
+    assert verifier.verdict("choice", "The answer is (D).", "D") == "correct"
+    assert verifier.verdict("choice", "The answer is (C).", "(D)") == "wrong"
+    assert verifier.verdict("choice", "Who knows", "D") == "unparsed"
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "same"),
+    [
+        ("Paris", " paris ", True),
+        ("Paris", "Rome", False),
+        ("[1, 2]", "[1,2]", True),
+        ("[1, 2]", "(1, 2)", False),
+        ("{'a': 1, 'b': 2}", "`{'b': 2, 'a': 1}`", True),
+        ("'towaru'", "towaru", True),
+        ("'towaru'", "Towaru", False),
+        ("'towaru'", '"towaru".', True),
+        ("''", "", True),
+        ("'5'", "5", False),
+        ("True", "true", True),
+        ("True", "1", False),
+        ("'it\\'s'", "'it's'", True),
+        ("[" * 9_000, "]", False),
+    ],
+)
+def test_exact(gold, answer, same):
+    assert exact.same(gold, answer) is same
+
+
+def test_gold_answers_are_tried_on_their_verifier(verifier):
+    golds = {"math": "\\frac{3}{4}", "choice": "(D)", "exact": "[1, 'a']"}
+    assert all(verifier.accepts(kind, gold) for kind, gold in golds.items())
+    assert not verifier.accepts("choice", "none of these")
+
+
+def test_an_endless_answer_is_killed_and_the_next_is_judged():
+    with Verifier(2.0) as verifier:
+        assert verifier.verdict("math", "\\boxed{4}", "4") == "correct"
+        start = time.monotonic()
+        assert verifier.verdict("math", "\\boxed{10^{10^{10}}}", "10") == "timeout"
+        assert time.monotonic() - start < 10
+        assert verifier.verdict("math", "\\boxed{5}", "5") == "correct"
+
+
+def test_a_dead_worker_is_replaced():
+    with math_answers.MathWorker(20.0) as worker:
+        assert worker.judge("4", "4") == "correct"
+        process = worker._process
+        assert process is not None
+        process.kill()
+        process.wait()
+        assert worker.judge("5", "5") == "correct"
+    with pytest.raises(ProcessLookupError):
+        os.kill(process.pid, 0)
+
+
+def test_it_works_from_a_script_without_a_main_guard(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from stepsift.verify import Verifier\n"
+        "with Verifier(30.0) as v:\n    print(v.verdict('math', 'It is 4.', '4'))\n"
+    )
+    import stepsift
+
+    environment = {**os.environ, "PYTHONPATH": str(Path(stepsift.__file__).parents[1])}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout == "correct\n"
+
+
+@pytest.mark.parametrize(
+    "unit", ["\\boxed{", "answer is ", "**", "$", "\\(", "1,111", "((((", "[[[[", "<|a|>", "# a\n", " \n"]
+)
+@pytest.mark.parametrize("kind", ["choice", "exact", "math"])
+def test_runaway_responses_cost_little(kind, unit):
+    """No pattern looks at a response of a megabyte more than a few times over."""
+    response = unit * (1_000_000 // len(unit))
+    with Verifier(0.2) as verifier:
+        verifier._worker.judge = lambda gold, answer: str(len(formulas(answer, gold)))  # pyright: ignore[reportAttributeAccessIssue]
+        start = time.monotonic()
+        verifier.verdict(kind, response, "4")
+        assert time.monotonic() - start < 5
+
+
+@given(st.text(max_size=60), st.text(max_size=20))
+def test_any_text_has_some_reading(response, gold):
+    text = conclusion(response)
+    if text is not None:
+        answer = final_answer(text)
+        choice.final_letter(text)
+        if answer is not None:
+            exact.same(gold, answer)
+            formulas(answer, gold)
