@@ -1,0 +1,212 @@
+"""The student: find its files, know them by content, load tokenizer and model.
+
+Finding and fingerprinting need neither torch nor transformers, so `stepsift check` can refuse a wrong student at once.
+"""
+
+import contextlib
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stepsift import params
+from stepsift.errors import StudentError
+from stepsift.quiet import quiet
+from stepsift.render import Renderer
+
+HUB_SUFFIX = ".hub.yaml"
+SMALL_PARAMETERS = 10_000_000
+"""Below this many parameters a CPU uses one thread: dividing products this small among threads costs more than it
+saves, and on a machine that does something else besides, ten times more (docs/LOG.md)."""
+_WEIGHTS = ("*.safetensors", "*.bin")
+_WEIGHT_MAPS = ("*.safetensors.index.json", "*.bin.index.json", "adapter_config.json")
+_TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json"),
+)
+
+
+@dataclass(frozen=True)
+class StudentFiles:
+    """Where the student lies on this machine: a folder, the GGUF file in it (if it is one), the tokenizer's folder."""
+
+    folder: Path
+    gguf_file: str | None
+    tokenizer: Path
+
+    def load_arguments(self, folder: Path) -> dict[str, Any]:
+        """Arguments of `from_pretrained` for the model's or the tokenizer's folder; it never downloads anything."""
+        gguf = {"gguf_file": self.gguf_file} if self.gguf_file and folder == self.folder else {}
+        return {"pretrained_model_name_or_path": str(folder), "local_files_only": True, **gguf}
+
+
+def locate(settings: params.Student) -> StudentFiles:
+    """Find the student; a model pinned in a `.hub.yaml` file is downloaded if its revision is not on this machine yet.
+
+    Raises StudentError if there is nothing, or not a model, at `student.path`.
+    """
+    path = Path(settings.path)
+    if not path.exists():
+        raise StudentError(
+            f"student.path is '{path}', where there is nothing; name a folder with config.json and weights, a .gguf "
+            f"file, or a {HUB_SUFFIX} file with keys repo and revision"
+        )
+    gguf_file = None
+    if path.is_dir():
+        folder = path
+    elif path.suffix == ".gguf":
+        folder, gguf_file = path.parent, path.name
+    elif path.name.endswith(HUB_SUFFIX):
+        folder, gguf_file = _from_hub(path)
+    else:
+        raise StudentError(f"student.path is '{path}', a file that is neither .gguf nor {HUB_SUFFIX}")
+    tokenizer = Path(settings.tokenizer) if settings.tokenizer else folder
+    if gguf_file is None:
+        _require(folder, "config.json", "student.path")
+        if not any(True for pattern in _WEIGHTS for _ in folder.glob(pattern)):
+            raise StudentError(f"student.path is '{folder}', which holds no weights ({' or '.join(_WEIGHTS)})")
+    elif not (folder / gguf_file).is_file():
+        raise StudentError(f"student.path is '{path}', whose gguf_file '{gguf_file}' is not in '{folder}'")
+    if gguf_file is None or settings.tokenizer:
+        _require(tokenizer, "tokenizer_config.json", "student.tokenizer" if settings.tokenizer else "student.path")
+    return StudentFiles(folder, gguf_file, tokenizer)
+
+
+def _require(folder: Path, name: str, key: str) -> None:
+    if not (folder / name).is_file():
+        raise StudentError(f"{key} is '{folder}', which holds no {name}")
+    try:
+        json.loads((folder / name).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as e:
+        raise StudentError(f"{folder / name} is not valid JSON: {e}") from None
+
+
+def _from_hub(pin: Path) -> tuple[Path, str | None]:
+    """Folder of the pinned snapshot, from the local hub cache or downloaded into it."""
+    try:
+        content = yaml.safe_load(pin.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise StudentError(f"{pin} is not valid YAML: {' '.join(str(e).split())}") from None
+    if not isinstance(content, dict) or not {"repo", "revision"} <= set(content) <= {"repo", "revision", "gguf_file"}:
+        raise StudentError(f"{pin} must hold the keys repo and revision (and gguf_file for a GGUF file), nothing else")
+    repo, revision, gguf_file = str(content["repo"]), str(content["revision"]), content.get("gguf_file")
+    if len(revision) != 40 or set(revision) - set("0123456789abcdef"):
+        raise StudentError(
+            f"{pin}: revision is '{revision}'; give the commit's 40 hexadecimal digits, since a branch moves "
+            "and the scores of yesterday's student would be taken for today's"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    wanted = ["*.json", "*.model", "*.jinja", gguf_file or "*.safetensors"]
+    try:
+        # A commit never changes: what is here whole needs no network, whose absence takes long to notice.
+        with contextlib.suppress(LocalEntryNotFoundError):
+            here = Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, local_files_only=True))
+            if _is_whole(here, gguf_file):
+                return here, gguf_file
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted)), gguf_file
+    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as e:
+        raise StudentError(
+            f"{pin}: {repo} at revision {revision} is not on this machine and cannot be downloaded ({_first_line(e)}); "
+            "check the name, the network and, for a gated model, that you are logged in to the hub"
+        ) from e
+
+
+def _is_whole(snapshot: Path, gguf_file: str | None) -> bool:
+    """Whether a snapshot holds all that a student needs, and not what an interrupted download left."""
+    if gguf_file:
+        return (snapshot / gguf_file).is_file()
+    index = snapshot / "model.safetensors.index.json"
+    shards = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else {"model.safetensors"}
+    return all((snapshot / f).is_file() for f in ("config.json", "tokenizer.json", "tokenizer_config.json", *shards))
+
+
+def fingerprint(files: StudentFiles) -> str:
+    """SHA-256 over names and contents of the files that decide what the student computes; 64 hexadecimal digits."""
+    if files.gguf_file:
+        model = [files.folder / files.gguf_file]
+    else:
+        model = [p for pattern in ("config.json", *_WEIGHTS, *_WEIGHT_MAPS) for p in files.folder.glob(pattern)]
+    tokenizer = [p for name in _TOKENIZER_FILES if (p := files.tokenizer / name).is_file()]
+    digest = hashlib.sha256()
+    for path in sorted({*model, *tokenizer}, key=lambda p: p.name):
+        with path.open("rb") as f:
+            content = hashlib.file_digest(f, "sha256").hexdigest()
+        digest.update(f"{path.name}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def load_renderer(files: StudentFiles, settings: params.Student) -> Renderer:
+    """The tokenizer, wrapped in the one function that makes ids; raises StudentError if it cannot be loaded."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(**files.load_arguments(files.tokenizer))
+    except Exception as e:  # besides its own errors, transformers lets through those of every reader of tokenizers
+        raise StudentError(f"the tokenizer in '{files.tokenizer}' cannot be loaded: {_first_line(e)}") from e
+    return Renderer(tokenizer, settings)
+
+
+def load_config(files: StudentFiles) -> Any:
+    """The model's configuration, without its weights; raises StudentError if it cannot be loaded."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(**files.load_arguments(files.folder))
+    except (OSError, ValueError, KeyError, ImportError) as e:
+        raise StudentError(f"the configuration in '{files.folder}' cannot be loaded: {e}") from e
+
+
+def load_model(files: StudentFiles, dtype: str, device: str) -> Any:
+    """The model in evaluation mode on `device` ('cpu' or 'cuda').
+
+    Raises StudentError if it cannot be loaded, or if its files lack weights (which would be random numbers).
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        # Of what transformers logs on the way, missing weights alone matter, and they are an error here.
+        with quiet("transformers"):
+            model, loaded = AutoModelForCausalLM.from_pretrained(
+                **files.load_arguments(files.folder),
+                dtype=getattr(torch, dtype),
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except Exception as e:  # besides its own errors, transformers lets through those of every reader of weights
+        raise StudentError(f"the model in '{files.folder}' cannot be loaded: {_first_line(e)}") from e
+    if missing := sorted(loaded["missing_keys"]):
+        raise StudentError(
+            f"the weights in '{files.folder}' lack {len(missing)} of the model's tensors, the first is {missing[0]}; "
+            "the files are incomplete, or config.json is another model's"
+        )
+    if device == "cpu" and sum(p.numel() for p in model.parameters()) < SMALL_PARAMETERS:
+        torch.set_num_threads(1)
+    return model.to(device).eval()
+
+
+def _first_line(error: Exception) -> str:
+    """What an error of another library says, in one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def pick_device(wanted: str) -> str:
+    """'cpu' or 'cuda': what `score.device` asks for; raises StudentError if CUDA was asked for and there is none."""
+    import torch
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise StudentError("device is 'cuda', but torch sees no CUDA device; set device: auto, or install a CUDA build")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+
+
+def context_tokens(model_config: Any, settings: params.Student) -> int:
+    """How many tokens the student may see at once: the smaller of its configuration and `max_context_tokens`."""
+    text_config = model_config.get_text_config(decoder=True)
+    limit = getattr(text_config, "max_position_embeddings", None) or 2**31
+    return min(limit, settings.max_context_tokens or limit)

@@ -1,0 +1,274 @@
+"""Prompts and responses to ids, under byte-level and sentencepiece-like tokenizers and four families' templates."""
+
+import functools
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import AutoTokenizer
+
+from stepsift import params
+from stepsift.errors import StudentError
+from stepsift.render import Renderer
+
+TEMPLATED = ["llama3", "qwen2", "qwen3", "gemma"]
+PLAIN = ["metaspace", "nfc", "plain"]
+MESSAGES = [{"role": "user", "content": "What is 7 * 6?"}]
+THINKING = "<think>\nSo x = 7 * 6.\n\nIt is 42.\n</think>\n\nThe answer is 42. 🙂"
+RESPONSES = [
+    "Let x be 4.\n\nThen x = 4, so 日本語 の 文。 The answer is 42.",
+    THINKING,
+    "  A leading blank, tabs\tand\r\nline ends\n\n\n",
+    "a </think> that closes <think> nothing, and again <think>\n</think>",
+]
+
+
+@pytest.fixture(scope="module")
+def renderer(tokenizer_folder: Callable[[str], Path]) -> Callable[..., Renderer]:
+    """`renderer(name, **student)`: one of TOKENIZERS with settings of the student section."""
+
+    def make(name: str, **student) -> Renderer:
+        return Renderer(AutoTokenizer.from_pretrained(tokenizer_folder(name)), params.Student(**student))
+
+    return make
+
+
+def visible(renderer: Renderer, ids: list[int]) -> str:
+    return renderer.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+@pytest.mark.parametrize("response", RESPONSES)
+@pytest.mark.parametrize("name", TEMPLATED + PLAIN)
+def test_ids_hold_the_response(renderer, name, response):
+    r = renderer(name)
+    rendered = r.render(MESSAGES, response)
+    prompt, completion = rendered.training_ids()
+    assert visible(r, prompt + rendered.response_ids).endswith(response)
+    assert prompt == rendered.prompt_ids
+    assert completion == [*rendered.response_ids, rendered.end_id]
+
+
+@pytest.mark.parametrize("name", TEMPLATED + PLAIN)
+def test_prompt_ids_are_the_same_for_all_candidates(renderer, name):
+    r = renderer(name)
+    assert all(r.render(MESSAGES, response).prompt_ids == r.prompt(MESSAGES) for response in RESPONSES)
+    assert len(r.prompt([{"role": "user", "content": ""}])) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "bos"),
+    [("llama3", 1), ("qwen2", 0), ("qwen3", 0), ("gemma", 1), ("metaspace", 1), ("nfc", 0), ("plain", 0)],
+)
+@pytest.mark.parametrize("template", ["auto", "none"])
+def test_one_beginning_token_at_most(renderer, name, bos, template):
+    r = renderer(name, template=template)
+    rendered = r.render(MESSAGES, RESPONSES[0])
+    ids = rendered.prompt_ids + rendered.response_ids
+    assert ids.count(r.tokenizer.bos_token_id) == bos
+    assert bos == 0 or ids[0] == r.tokenizer.bos_token_id
+
+
+@pytest.mark.parametrize("name", TEMPLATED)
+def test_prompt_is_what_the_template_says(renderer, name):
+    """The template's text with the generation prompt, its special tokens as single ids, as transformers does it."""
+    r = renderer(name)
+    messages = [*MESSAGES, {"role": "assistant", "content": "It is 41."}, {"role": "user", "content": "Sure?"}]
+    theirs = r.tokenizer.apply_chat_template(messages, add_generation_prompt=True, date_string="01 Jan 2025")
+    assert r.prompt(messages) == theirs["input_ids"]
+
+
+def test_prompt_without_template_is_its_text_and_a_newline(renderer):
+    messages = [{"role": "system", "content": "Be brief."}, *MESSAGES]
+    assert visible(renderer("llama3", template="none"), renderer("llama3", template="none").prompt(messages)) == (
+        "<|begin_of_text|>Be brief.\nWhat is 7 * 6?\n"
+    )
+    assert visible(renderer("plain"), renderer("plain").prompt(messages)) == "Be brief.\nWhat is 7 * 6?\n"
+
+
+@pytest.mark.parametrize("asks", ["date_string", "strftime_now('%d %b %Y')"])
+def test_date_is_frozen(tokenizer_folder, asks):
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder("llama3"))
+    tokenizer.chat_template = (
+        "\n{% macro today() %}{{ " + asks + " }}{% endmacro %}\n"
+        "  {% for m in messages %}\n{{ m.role }} of {{ today() }}: {{ m.content }}{% endfor %}"
+    )
+
+    def prompt(**student) -> str:
+        return Renderer(tokenizer, params.Student(**student)).prompt_text(MESSAGES)
+
+    assert prompt() == "\nuser of 01 Jan 2025: What is 7 * 6?"
+    assert prompt(template_date="2024-02-29") == "\nuser of 29 Feb 2024: What is 7 * 6?"
+    # Blanks and line ends of the template are where transformers leaves them.
+    theirs = tokenizer.apply_chat_template(MESSAGES, tokenize=False, date_string="?")
+    assert re.sub("(?<=of ).*(?=:)", "", theirs) == re.sub("(?<=of ).*(?=:)", "", prompt())
+
+
+def test_parts_of_the_date(tokenizer_folder):
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder("llama3"))
+    tokenizer.chat_template = (
+        "{% set now = strftime_now('%Y-%m-%d, %A %-d %B %y, %H:%M') %}{{ now }} {{ messages[0].content }}"
+    )
+    seen = Renderer(tokenizer, params.Student(template_date="2024-02-09")).prompt_text(MESSAGES)
+    assert seen == "2024-02-09, Friday 9 February 24, 00:00 What is 7 * 6?"
+
+
+def test_template_arguments_reach_the_template(renderer):
+    def prompt(**kwargs) -> str:
+        r = renderer("qwen3", template_kwargs=kwargs)
+        return visible(r, r.prompt(MESSAGES))
+
+    assert prompt().endswith("<|im_start|>assistant\n")
+    assert prompt(enable_thinking=True).endswith("<think>\n")
+    assert prompt(enable_thinking=False).endswith("<think>\n\n</think>\n\n")
+    r = renderer("llama3", template_kwargs={"date_string": "someday"})
+    assert "Today is someday." in visible(r, r.prompt(MESSAGES))
+
+
+def test_thinking_that_the_prompt_opened_is_not_opened_twice(renderer):
+    r = renderer("qwen3", template_kwargs={"enable_thinking": True})
+    rendered = r.render(MESSAGES, THINKING)
+    text = visible(r, rendered.prompt_ids + rendered.response_ids)
+    assert text.count("<think>") == 1 and text.endswith("<|im_start|>assistant\n" + THINKING)
+    # Offsets are those of the whole response: "So" is behind "<think>\n".
+    assert rendered.last_char[0] == THINKING.index("o x")
+    assert rendered.last_char[-1] == len(THINKING) - 1
+    assert visible(r, r.render(MESSAGES, "<think>So x.").response_ids) == "So x."
+    assert visible(r, r.render(MESSAGES, "\n<think>\n\nSo x.").response_ids) == "\nSo x."
+    assert visible(r, r.render(MESSAGES, "It is 42.").response_ids) == "It is 42."
+    assert r.render(MESSAGES, "<think>\n").response_ids == []
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("llama3", "<|eot_id|>"),
+        ("qwen2", "<|im_end|>"),
+        ("qwen3", "<|im_end|>"),
+        ("gemma", "<end_of_turn>"),
+        ("metaspace", "<eos>"),
+        ("plain", "<|endoftext|>"),
+    ],
+)
+def test_token_that_ends_a_turn(renderer, name, end):
+    r = renderer(name)
+    assert r.tokenizer.convert_ids_to_tokens(r.render(MESSAGES, "42").end_id) == end
+
+
+def test_without_template_the_turn_ends_with_the_text(renderer):
+    r = renderer("llama3", template="none")
+    assert r.tokenizer.convert_ids_to_tokens(r.end_id) == "<|end_of_text|>"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}",
+        "{{ bos_token }}{% for m in messages %}{{ m.content }}\n### Next:\n{% endfor %}",
+        "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}",
+    ],
+)
+def test_template_that_names_no_end(tokenizer_folder, template):
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder("llama3"))
+    tokenizer.chat_template = template
+    assert Renderer(tokenizer, params.Student()).end_id == tokenizer.eos_token_id
+
+
+def test_template_that_refuses_a_prompt(renderer):
+    with pytest.raises(StudentError, match=r"refuses a prompt with roles .*'system'.*no system role"):
+        renderer("gemma").prompt([{"role": "system", "content": "Be brief."}, *MESSAGES])
+
+
+def test_unusable_tokenizers_are_refused(tokenizer_folder):
+    with pytest.raises(StudentError, match="no character offsets"):
+        Renderer(SimpleNamespace(is_fast=False), params.Student())
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder("plain"))
+    tokenizer.eos_token = None
+    with pytest.raises(StudentError, match="no end-of-sequence token"):
+        Renderer(tokenizer, params.Student())
+    tokenizer.chat_template = {"rag": "{{ messages }}", "tool_use": "{{ messages }}"}
+    with pytest.raises(StudentError, match=r"\['rag', 'tool_use'\], none is named 'default'"):
+        Renderer(tokenizer, params.Student())
+
+
+# --- the last character of each token
+
+
+def pieces(r: Renderer, response: str) -> list[tuple[str, str]]:
+    """Each token with the text that ends on its last character."""
+    rendered = r.render(MESSAGES, response)
+    starts = [0, *(rendered.last_char[:-1] + 1)]
+    spans = zip(starts, rendered.last_char, strict=True)
+    tokens = r.tokenizer.convert_ids_to_tokens(rendered.response_ids)
+    return list(zip(tokens, [response[a : b + 1] for a, b in spans], strict=True))
+
+
+@pytest.mark.parametrize("name", ["llama3", "qwen2", "plain"])
+def test_last_characters_hand_worked(renderer, name):
+    """The blank before a word, the line ends behind a full stop, and the bytes of one character."""
+    assert pieces(renderer(name), "So  x.\n\nThe 🙃") == [
+        ("So", "So"), ("Ġ", " "), ("Ġx", " x"), (".ĊĊ", ".\n\n"), ("The", "The"), ("ĠðŁ", " 🙃"), ("Ļ", ""), ("ĥ", ""),
+    ]  # fmt: skip
+
+
+def test_last_characters_of_byte_tokens(renderer):
+    assert pieces(renderer("metaspace"), "So 🙃.") == [
+        ("▁", "S"), ("So", "o"), ("▁", " "),
+        ("<0xF0>", "🙃"), ("<0x9F>", ""), ("<0x99>", ""), ("<0x83>", ""), (".", "."),
+    ]  # fmt: skip
+
+
+def test_last_characters_under_a_normaliser(renderer):
+    """NFC makes one character of a letter and its accent; the token ends on the letter, where that character begins."""
+    response = "cafe\u0301, e\u0301e"
+    rendered = renderer("nfc").render(MESSAGES, response)
+    assert [response[i] for i in rendered.last_char] == ["e", ",", " ", "e", "e"]
+
+
+def byte_lengths(r: Renderer, ids: list[int]) -> list[int]:
+    """Bytes of text that each token stands for, from the vocabulary alone."""
+    byte_level = isinstance(r.tokenizer.backend_tokenizer.pre_tokenizer, ByteLevel) or "Ġ" in r.tokenizer.get_vocab()
+    lengths = []
+    for i, token in zip(ids, r.tokenizer.convert_ids_to_tokens(ids), strict=True):
+        if i in r.tokenizer.added_tokens_decoder:
+            lengths.append(len(token.encode()))
+        elif byte_level:
+            lengths.append(len(token))  # one letter of the alphabet for each byte
+        else:
+            lengths.append(1 if token.startswith("<0x") else len(token.replace("▁", " ").encode()))
+    return lengths
+
+
+@given(response=st.text(st.characters(codec="utf-8", exclude_characters="▁"), min_size=1, max_size=60))
+@pytest.mark.parametrize("name", ["llama3", "qwen2", "gemma", "metaspace"])
+def test_last_character_holds_the_last_byte(name, response, cached):
+    """Arbitrary text: bytes counted along the vocabulary's tokens end in the character that the offsets name."""
+    r = cached(name)
+    rendered = r.render(MESSAGES, response)
+    ends = np.cumsum(byte_lengths(r, rendered.response_ids)) - 1
+    if name == "metaspace" and not response.startswith(" "):
+        ends -= 1  # the blank that this tokenizer puts before the text
+    character_of_byte = [i for i, c in enumerate(response) for _ in c.encode()]
+    assert ends[-1] == len(character_of_byte) - 1
+    assert rendered.last_char.tolist() == [character_of_byte[max(0, e)] for e in ends]
+
+
+@given(response=st.text(min_size=1, max_size=60))
+@pytest.mark.parametrize("name", ["llama3", "qwen3", "gemma", "metaspace", "nfc", "plain"])
+def test_last_characters_never_go_back(name, response, cached):
+    rendered = cached(name).render(MESSAGES, response)
+    assert len(rendered.last_char) == len(rendered.response_ids)
+    assert (np.diff(rendered.last_char) >= 0).all()
+    assert rendered.last_char[0] >= 0 and rendered.last_char[-1] < len(response)
+    assert name == "nfc" or rendered.last_char[-1] == len(response) - 1
+
+
+@pytest.fixture(scope="module")
+def cached(renderer) -> Callable[[str], Renderer]:
+    """One renderer a tokenizer, for hypothesis."""
+    return functools.cache(renderer)

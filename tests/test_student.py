@@ -1,0 +1,324 @@
+"""Finding, fingerprinting and loading a student; each mistake gives one clear sentence."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import gguf
+import huggingface_hub.constants
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from stepsift import params
+from stepsift.errors import StudentError
+from stepsift.student import context_tokens, fingerprint, load_model, load_renderer, locate, pick_device
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def folder(student_folder: Callable[..., Path], tmp_path: Path) -> Path:
+    """A Llama with a template, to be changed."""
+    path = tmp_path / "student"
+    shutil.copytree(student_folder("llama", "llama3"), path)
+    return path
+
+
+def settings(path: Path, **others) -> params.Student:
+    return params.Student(path=str(path), **others)
+
+
+def test_folder_is_found_and_loaded(folder: Path):
+    files = locate(settings(folder))
+    assert (files.folder, files.gguf_file, files.tokenizer) == (folder, None, folder)
+    model = load_model(files, "bfloat16", "cpu")
+    assert model.dtype == torch.bfloat16 and not model.training
+    assert load_renderer(files, settings(folder)).has_template
+
+
+def test_tokenizer_of_another_folder(folder: Path, tokenizer_folder):
+    chosen = settings(folder, tokenizer=str(tokenizer_folder("plain")))
+    assert locate(chosen).tokenizer == tokenizer_folder("plain")
+    assert not load_renderer(locate(chosen), chosen).has_template
+
+
+def one_sentence(error: pytest.ExceptionInfo[StudentError]) -> str:
+    text = str(error.value)
+    assert "\n" not in text and len(text) < 600, text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("missing", "says"),
+    [
+        ("config.json", "holds no config.json"),
+        ("model.safetensors", "holds no weights"),
+        ("tokenizer_config.json", "holds no tokenizer_config.json"),
+    ],
+)
+def test_missing_file(folder: Path, missing: str, says: str):
+    (folder / missing).unlink()
+    with pytest.raises(StudentError, match=says) as e:
+        locate(settings(folder))
+    assert "student.path" in one_sentence(e)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe{}", b""])
+def test_broken_json(folder: Path, name: str, content: bytes):
+    (folder / name).write_bytes(content)
+    with pytest.raises(StudentError, match=f"{name} is not valid JSON") as e:
+        locate(settings(folder))
+    one_sentence(e)
+
+
+def test_nothing_there_or_another_file(tmp_path: Path):
+    with pytest.raises(StudentError, match="where there is nothing; name a folder"):
+        locate(settings(tmp_path / "none"))
+    (tmp_path / "model.pt").touch()
+    with pytest.raises(StudentError, match=r"neither \.gguf nor \.hub\.yaml"):
+        locate(settings(tmp_path / "model.pt"))
+    (tmp_path / "model.gguf").touch()
+    with pytest.raises(StudentError, match=r"student\.tokenizer is .* holds no tokenizer_config\.json"):
+        locate(settings(tmp_path / "model.gguf", tokenizer=str(tmp_path)))
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "noise"])
+def test_broken_weights(folder: Path, damage: str):
+    path = folder / "model.safetensors"
+    content = path.read_bytes()
+    path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "noise": b"\x7f" * 1_000}[damage])
+    with pytest.raises(StudentError, match="cannot be loaded") as e:
+        load_model(locate(settings(folder)), "float32", "cpu")
+    one_sentence(e)
+
+
+def test_incomplete_weights_are_not_made_up(folder: Path):
+    """transformers would fill them with random numbers and go on."""
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(StudentError, match=r"lack 1 of .* model\.layers\.1\.mlp\.up_proj\.weight") as e:
+        load_model(locate(settings(folder)), "float32", "cpu")
+    one_sentence(e)
+
+
+def test_configuration_of_another_model(folder: Path):
+    config = json.loads((folder / "config.json").read_text())
+    for change, says in (({"hidden_size": 64}, "cannot be loaded"), ({"model_type": "nonesuch"}, "cannot be loaded")):
+        (folder / "config.json").write_text(json.dumps(config | change))
+        with pytest.raises(StudentError, match=says) as e:
+            load_model(locate(settings(folder)), "float32", "cpu")
+        one_sentence(e)
+
+
+def test_broken_tokenizer(folder: Path):
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(StudentError, match=r"the tokenizer in .* cannot be loaded") as e:
+        load_renderer(locate(settings(folder)), settings(folder))
+    one_sentence(e)
+
+
+# --- pins
+
+
+def pin(tmp_path: Path, content: object) -> Path:
+    path = tmp_path / "model.hub.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"repo": "a/b", "revision": "main"}, "revision is 'main'; give the commit's 40 hexadecimal digits"),
+        ({"repo": "a/b", "revision": REVISION[:-1]}, "40 hexadecimal digits"),
+        ({"repo": "a/b", "revision": REVISION.upper()}, "40 hexadecimal digits"),
+        ({"repo": "a/b"}, "must hold the keys repo and revision"),
+        ({"repo": "a/b", "revision": REVISION, "branch": "main"}, "must hold the keys repo and revision"),
+        (["a/b", REVISION], "must hold the keys repo and revision"),
+        ("", "must hold the keys repo and revision"),
+        ("repo: [", "is not valid YAML"),
+        ({"repo": "not a repo!", "revision": REVISION}, "cannot be downloaded"),
+    ],
+)
+def test_wrong_pin(tmp_path: Path, content: object, says: str):
+    with pytest.raises(StudentError, match=says) as e:
+        locate(settings(pin(tmp_path, content)))
+    one_sentence(e)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty hub cache, and no network."""
+    cache = tmp_path / "hub"
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return cache
+
+
+def snapshot(hub: Path) -> Path:
+    return hub / "models--tiny--llama" / "snapshots" / REVISION
+
+
+def test_pinned_model_that_is_not_here(tmp_path: Path, hub: Path):
+    with pytest.raises(StudentError, match=f"tiny/llama at revision {REVISION} is not on this machine") as e:
+        locate(settings(pin(tmp_path, {"repo": "tiny/llama", "revision": REVISION})))
+    one_sentence(e)
+
+
+def test_pinned_model_is_taken_from_the_cache(tmp_path: Path, hub: Path, folder: Path):
+    shutil.copytree(folder, snapshot(hub))
+    chosen = settings(pin(tmp_path, {"repo": "tiny/llama", "revision": REVISION}))
+    files = locate(chosen)
+    assert files.folder == snapshot(hub)
+    assert fingerprint(files) == fingerprint(locate(settings(folder)))
+    assert load_renderer(files, chosen).has_template
+    load_model(files, "float32", "cpu")
+
+
+@pytest.mark.parametrize("missing", [None, "model.safetensors", "tokenizer.json", "model-00002-of-00002.safetensors"])
+def test_network_is_asked_only_for_what_is_not_here(tmp_path: Path, hub: Path, folder: Path, monkeypatch, missing):
+    shutil.copytree(folder, snapshot(hub))
+    if missing and "of" in missing:
+        index = {"weight_map": {"lm_head.weight": missing, "model.norm.weight": "model.safetensors"}}
+        (snapshot(hub) / "model.safetensors.index.json").write_text(json.dumps(index))
+    elif missing:
+        (snapshot(hub) / missing).unlink()
+    asked = []
+    local = huggingface_hub.snapshot_download
+
+    def download(repo: str, **arguments) -> str:
+        if not arguments.get("local_files_only"):
+            asked.append(repo)
+        return local(repo, **arguments)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with contextlib.suppress(StudentError):
+        locate(settings(pin(tmp_path, {"repo": "tiny/llama", "revision": REVISION})))
+    assert asked == (["tiny/llama"] if missing else [])
+
+
+def test_pinned_gguf_file_must_be_there(tmp_path: Path, hub: Path):
+    snapshot(hub).mkdir(parents=True)
+    chosen = settings(pin(tmp_path, {"repo": "tiny/llama", "revision": REVISION, "gguf_file": "m.gguf"}))
+    with pytest.raises(StudentError, match=r"gguf_file 'm\.gguf' is not in") as e:
+        locate(chosen)
+    one_sentence(e)
+    (snapshot(hub) / "m.gguf").touch()
+    assert locate(chosen).gguf_file == "m.gguf"
+
+
+# --- fingerprint
+
+
+def test_fingerprint_knows_content_and_not_place(folder: Path, tmp_path: Path):
+    shutil.copytree(folder, tmp_path / "elsewhere" / "copy")
+    before = fingerprint(locate(settings(folder)))
+    assert before == fingerprint(locate(settings(tmp_path / "elsewhere" / "copy")))
+    (folder / "README.md").write_text("says nothing to a model")
+    assert before == fingerprint(locate(settings(folder)))
+
+
+def test_fingerprint_changes_with_every_file_that_counts(folder: Path):
+    seen = {fingerprint(locate(settings(folder)))}
+    changes = ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]
+    for name in changes:
+        path = folder / name
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + b" " if name == "model.safetensors" else content + b" ")
+        seen.add(fingerprint(locate(settings(folder))))
+    for name in (
+        "merges.txt",
+        "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json",
+        "adapter_config.json",
+    ):
+        (folder / name).write_text("{}")
+        seen.add(fingerprint(locate(settings(folder))))
+    assert len(seen) == 1 + len(changes) + 4
+
+
+def test_fingerprint_changes_with_one_bit_of_a_weight(folder: Path):
+    before = fingerprint(locate(settings(folder)))
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-5_000] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+    assert fingerprint(locate(settings(folder))) != before
+
+
+# --- GGUF
+
+
+def write_gguf(model: torch.nn.Module, path: Path) -> None:
+    """The model as llama.cpp keeps it: other names, and rows of queries and keys in another order."""
+    config = model.config
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    for name, tensor in model.state_dict().items():
+        data = tensor.float().numpy()
+        for part, heads in (("q_proj", config.num_attention_heads), ("k_proj", config.num_key_value_heads)):
+            if part in name:
+                data = data.reshape(heads, 2, -1, data.shape[1]).swapaxes(1, 2).reshape(data.shape)
+        writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), np.ascontiguousarray(data))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_gguf_file_is_loaded(folder: Path, tmp_path: Path):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    write_gguf(model, tmp_path / "tiny.gguf")
+    chosen = settings(tmp_path / "tiny.gguf", tokenizer=str(folder))
+    files = locate(chosen)
+    assert (files.folder, files.gguf_file, files.tokenizer) == (tmp_path, "tiny.gguf", folder)
+    ids = torch.tensor([load_renderer(files, chosen).prompt([{"role": "user", "content": "What is 7 * 6?"}])])
+    with torch.no_grad():
+        torch.testing.assert_close(load_model(files, "float32", "cpu")(ids).logits, model(ids).logits)
+    before = fingerprint(files)
+    content = bytearray((tmp_path / "tiny.gguf").read_bytes())
+    content[-100] ^= 1
+    (tmp_path / "tiny.gguf").write_bytes(content)
+    assert fingerprint(files) != before
+
+
+def test_broken_gguf_file(folder: Path, tmp_path: Path):
+    (tmp_path / "tiny.gguf").write_bytes(b"GGUF" + b"\0" * 100)
+    with pytest.raises(StudentError, match="cannot be loaded") as e:
+        load_model(locate(settings(tmp_path / "tiny.gguf", tokenizer=str(folder))), "float32", "cpu")
+    one_sentence(e)
+
+
+# --- device and context
+
+
+def test_device():
+    assert pick_device("cpu") == "cpu"
+    if not torch.cuda.is_available():
+        assert pick_device("auto") == "cpu"
+        with pytest.raises(StudentError, match="no CUDA device"):
+            pick_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("family", "asked", "limit"),
+    [("llama", None, 2_048), ("llama", 100, 100), ("llama", 9_999, 2_048), ("gpt2", None, 1_024), ("mamba", 77, 77)],
+)
+def test_context(family: str, asked: int | None, limit: int):
+    assert context_tokens(AutoConfig.for_model(family), params.Student(max_context_tokens=asked)) == limit
