@@ -1,0 +1,102 @@
+"""Who is in the running, one case a reason."""
+
+import pytest
+from curate_pools import make_pool
+from polars.testing import assert_frame_equal
+
+from stepsift import tables
+from stepsift.curate.candidates import find_candidates, without_score
+from stepsift.errors import SelectionError
+
+# Prompt p has a correct trace, q has none; c-p was never scored, although it is correct.
+POOL = make_pool(
+    [
+        {"prompt_id": "p", "teacher": "a"},
+        {"prompt_id": "p", "teacher": "b", "verdict": "wrong"},
+        {"prompt_id": "p", "teacher": "c", "scored": False},
+        {"prompt_id": "q", "teacher": "a", "verdict": "timeout", "galp": None},
+        {"prompt_id": "q", "teacher": "b", "verdict": "unchecked"},
+        {"prompt_id": "q", "teacher": "c", "scored": False},
+    ]
+)
+
+
+def find(correct, pool=POOL):
+    candidates, rejected = find_candidates(pool.prompts, pool.traces, pool.scores(), correct)
+    tables.validate(tables.REJECTED, rejected)
+    assert sorted([*candidates["trace_id"], *rejected["trace_id"]]) == pool.traces["trace_id"].to_list()
+    return candidates["trace_id"].to_list(), dict(rejected.select("trace_id", "reason").iter_rows())
+
+
+UNSCORED = {"c-p": "not_scored", "c-q": "not_scored"}
+
+
+def test_require_keeps_correct_traces():
+    assert find("require") == (["a-p"], UNSCORED | dict.fromkeys(("a-q", "b-p", "b-q"), "not_correct"))
+
+
+def test_prefer_keeps_all_traces_of_a_prompt_without_a_scored_correct_one():
+    assert find("prefer") == (["a-p", "a-q", "b-q"], UNSCORED | {"b-p": "not_correct"})
+
+
+def test_ignore_keeps_every_scored_trace():
+    assert find("ignore") == (["a-p", "a-q", "b-p", "b-q"], UNSCORED)
+
+
+def test_a_dropped_row_says_where_it_came_from_and_why():
+    _, rejected = find_candidates(POOL.prompts, POOL.traces, POOL.scores(), "prefer")
+    assert rejected.filter(rejected["reason"] == "not_correct").row(0, named=True) == {
+        "source": "pool.jsonl",
+        "source_line": 2,
+        "trace_id": "b-p",
+        "teacher": "b",
+        "reason": "not_correct",
+        "detail": "verdict wrong, select.correct: prefer",
+    }
+
+
+def test_a_null_score_drops_a_trace_from_that_selector_only():
+    candidates, _ = find_candidates(POOL.prompts, POOL.traces, POOL.scores(), "prefer")
+    assert without_score(candidates, "lalp").is_empty()
+    rejected = without_score(candidates, "galp")
+    assert rejected["trace_id"].to_list() == ["a-q"]
+    assert rejected["reason"].to_list() == ["no_score"]
+    assert rejected["detail"][0].startswith("selector galp: no score; the full pass")
+
+
+def test_order_of_rows_does_not_matter():
+    frames = [f.reverse() for f in (POOL.prompts, POOL.traces, POOL.scores())]
+    for got, expected in zip(
+        find_candidates(*frames, "prefer"),
+        find_candidates(POOL.prompts, POOL.traces, POOL.scores(), "prefer"),
+        strict=True,
+    ):
+        assert_frame_equal(got, expected)
+
+
+def test_an_error_names_the_filter_that_left_nothing():
+    pool = make_pool(
+        [
+            {"prompt_id": "p", "teacher": t, "verdict": v}
+            for t, v in zip("abc", ["wrong"] * 2 + ["timeout"], strict=True)
+        ]
+    )
+    with pytest.raises(
+        SelectionError, match=r"select.correct: require left no candidate: none of 3 .*\(timeout 1, wrong 2\); set"
+    ):
+        find("require", pool)
+
+
+def test_an_error_says_that_nothing_was_scored():
+    pool = make_pool([{"prompt_id": "p", "teacher": "a", "scored": False}])
+    with pytest.raises(SelectionError, match="none of 1 traces has step scores"):
+        find("ignore", pool)
+    with pytest.raises(SelectionError, match="table traces is empty"):
+        find("ignore", make_pool([]))
+
+
+def test_an_error_says_which_pass_a_selector_lacks():
+    pool = make_pool([{"prompt_id": "p", "teacher": "a", "galp": None}])
+    candidates, _ = find_candidates(pool.prompts, pool.traces, pool.scores(), "ignore")
+    with pytest.raises(SelectionError, match="galp has no score for any of 1 candidates; it needs the full pass"):
+        without_score(candidates, "galp")
