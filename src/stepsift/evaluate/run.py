@@ -1,0 +1,184 @@
+"""From students and tasks to accuracies; what was evaluated before comes from a side cache."""
+
+import functools
+import json
+import logging
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from stepsift import params, sidecache, tables
+from stepsift.errors import EvaluationError
+from stepsift.evaluate.tasks import TaskSource, find_tasks, load_task
+from stepsift.quiet import quiet
+from stepsift.student import StudentFiles, context_tokens, fingerprint, load_model, load_renderer, pick_device
+
+log = logging.getLogger(__name__)
+
+EVALUATE_VERSION = 1
+"""Raised whenever a change could change an answer or its grade."""
+
+UNTRAINED = "untrained"
+_ANSWERS = "answers.jsonl"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A student to evaluate: its name (`untrained`, or `<selector>/seed-<seed>`), and its files."""
+
+    name: str
+    selector: str | None
+    seed: int | None
+    files: StudentFiles
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """`evaluations`: a row for each task and model; `answers`: a row for each question and model, for paired tests.
+
+    Columns are those of tables.EVALUATIONS and tables.ANSWERS. `evaluated` and `reused` count models times tasks.
+    """
+
+    evaluations: pl.DataFrame
+    answers: pl.DataFrame
+    evaluated: int
+    reused: int
+
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """task -> `untrained` -> numbers, and task -> selector -> mean over seeds and `seed-<seed>` -> numbers.
+
+        Only finite numbers: a standard error that does not exist (one question) is left out.
+        """
+        nested: dict[str, dict[str, Any]] = {}
+        for row in self.evaluations.iter_rows(named=True):
+            numbers = {k: row[k] for k in ("accuracy", "stderr", "n", "ended") if row[k] is not None}
+            task = nested.setdefault(row["task"], {})
+            if row["selector"] is None:
+                task[UNTRAINED] = numbers
+            else:
+                task.setdefault(row["selector"], {})[f"seed-{row['seed']}"] = numbers
+        for row in self.by_selector().iter_rows(named=True):
+            spread = {} if row["seeds_std"] is None else {"seeds_std": row["seeds_std"]}
+            nested[row["task"]][row["selector"]] |= {"accuracy": row["accuracy"], "seeds": row["seeds"]} | spread
+        return nested
+
+    def by_selector(self) -> pl.DataFrame:
+        """task, selector, accuracy (mean over seeds), seeds (their number), seeds_std (null for a single seed)."""
+        return (
+            self.evaluations.filter(pl.col("selector").is_not_null())
+            .group_by("task", "selector")
+            .agg(pl.col("accuracy").mean(), seeds=pl.len(), seeds_std=pl.col("accuracy").std())
+            .sort("task", "selector")
+        )
+
+
+def evaluate_all(
+    files: StudentFiles,
+    models: Path,
+    settings: params.Evaluate,
+    student: params.Student,
+    tasks: Path,
+    out: Path,
+    cache: Path,
+    on_result: Callable[[str, str, float], None] | None = None,
+) -> Evaluated:
+    """Evaluate the untrained student (`files`) and every trained one (`models/<selector>/seed-<seed>/`) on all tasks.
+
+    `out` is rewritten whole: `evaluations.parquet` and `answers.parquet`. Answers that the same model gave before to
+    the same task with the same settings and versions come from the side cache in `cache`. `on_result` gets
+    model, task and accuracy. Raises EvaluationError for an unknown task, or one that does not grade question by
+    question.
+    """
+    sources = find_tasks(settings.tasks, tasks)
+    candidates = [Model(UNTRAINED, None, None, files), *_trained(models)]
+    store = sidecache.SideCache(cache)
+    rows: list[dict[str, Any]] = []
+    n_reused = 0
+    with tempfile.TemporaryDirectory() as scratch, quiet():
+        load_once = functools.cache(partial(load_task, scratch=Path(scratch)))
+        for model in candidates:
+            origin = fingerprint(model.files)
+            # Loaded when the first task needs it, and no longer held than the model has its turn.
+            lm = functools.cache(partial(_load, model.files, settings, student))
+            for source in sources:
+                make = partial(_make, lm, partial(load_once, source), settings)
+                entry, reused = store.get_or_make(_key(origin, source, settings, student), make)
+                n_reused += reused
+                graded = _read(entry)
+                rows += [answer | {"model": model.name} for answer in graded]
+                accuracy = sum(answer["correct"] for answer in graded) / len(graded)
+                log.info("evaluate %s on %s: %.3f%s", model.name, source.name, accuracy, " (from the cache)" * reused)
+                if on_result:
+                    on_result(model.name, source.name, accuracy)
+    answers = pl.DataFrame(rows, schema=tables.ANSWERS.schema).sort(tables.ANSWERS.key)
+    evaluations = _evaluations(answers, candidates)
+    with tables.fresh_folder(out) as folder:
+        tables.write(tables.ANSWERS, answers, folder / "answers.parquet")
+        tables.write(tables.EVALUATIONS, evaluations, folder / "evaluations.parquet")
+    return Evaluated(evaluations, answers, len(candidates) * len(sources) - n_reused, n_reused)
+
+
+def _trained(models: Path) -> list[Model]:
+    found = []
+    for folder in sorted(models.glob("*/seed-*")):
+        selector, seed = folder.parent.name, int(folder.name.removeprefix("seed-"))
+        found.append(Model(f"{selector}/{folder.name}", selector, seed, StudentFiles(folder, None, folder)))
+    if not found:
+        raise EvaluationError(f"{models} holds no trained student (<selector>/seed-<seed>/); run 'dvc repro train'")
+    return found
+
+
+def _load(files: StudentFiles, settings: params.Evaluate, student: params.Student) -> Any:
+    from stepsift.evaluate.harness import StudentLM
+
+    model = load_model(files, settings.dtype, pick_device("auto"))
+    return StudentLM(model, load_renderer(files, student), context_tokens(model.config, student), settings)
+
+
+def _make(lm: Callable[[], Any], task: Callable[[], Any], settings: params.Evaluate, target: Path) -> None:
+    from stepsift.evaluate.harness import answer_questions
+
+    answers = answer_questions(lm(), task(), settings)
+    tables.write_lines((json.dumps(a, ensure_ascii=False, sort_keys=True) + "\n" for a in answers), target / _ANSWERS)
+
+
+def _read(entry: Path) -> list[dict[str, Any]]:
+    with (entry / _ANSWERS).open(encoding="utf-8", newline="\n") as f:
+        return [json.loads(line) for line in f]
+
+
+def _key(origin: str, source: TaskSource, settings: params.Evaluate, student: params.Student) -> str:
+    return sidecache.key(
+        kind="evaluate",
+        version=EVALUATE_VERSION,
+        model=origin,
+        rendering=student.model_dump(exclude={"path", "tokenizer"}),
+        task=source.name,
+        content=source.digest,
+        settings=settings.model_dump(exclude={"tasks"}),
+        device=pick_device("auto"),
+        versions={p: version(p) for p in ("lm-eval", "torch", "transformers")},
+    )
+
+
+def _evaluations(answers: pl.DataFrame, models: list[Model]) -> pl.DataFrame:
+    """Accuracy and its standard error, sample standard deviation / sqrt(n), for each task and model."""
+    named = pl.DataFrame(
+        [(m.name, m.selector, m.seed) for m in models],
+        schema={"model": pl.String, "selector": pl.String, "seed": pl.Int64},
+        orient="row",
+    )
+    summary = answers.group_by("task", "model").agg(
+        n=pl.len().cast(pl.Int64),
+        accuracy=pl.col("correct").mean(),
+        stderr=pl.col("correct").std() / pl.len().sqrt(),
+        ended=pl.col("ended").cast(pl.Float64).mean(),
+    )
+    joined = summary.join(named, on="model", how="left").select(tables.EVALUATIONS.schema.keys())
+    return joined.sort(tables.EVALUATIONS.key)

@@ -1,0 +1,100 @@
+"""Where a run comes from: what DVC and git know of a stage, and which process is the DVC that runs it."""
+
+import hashlib
+import json
+import logging
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from stepsift import params
+
+log = logging.getLogger(__name__)
+
+
+def root() -> Path:
+    """The repository: what DVC names to its stages (the real one for a temporary copy), else where .dvc is."""
+    here = Path.cwd()
+    named = os.environ.get("DVC_ROOT")
+    return Path(named) if named else next((p for p in (here, *here.parents) if (p / ".dvc").is_dir()), here)
+
+
+def dvc_process() -> psutil.Process | None:
+    """The process of DVC that runs this stage; None if there is none to be seen."""
+    if "DVC_STAGE" not in os.environ:
+        return None
+    try:
+        return next((p for p in psutil.Process().parents() if "DVC_STAGE" not in p.environ()), None)
+    except psutil.Error:
+        return None
+
+
+@dataclass(frozen=True)
+class DvcStage:
+    """What DVC knows of a stage: its command, the MD5 of each dependency (`.dir` behind a folder's), its settings as
+    they are in params.yaml, the same with all defaults, and the outputs of the whole pipeline."""
+
+    cmd: str
+    dependencies: dict[str, str]
+    written: dict[str, Any]
+    settings: dict[str, Any]
+    outputs: list[str]
+
+    def input_key(self) -> str:
+        """SHA-256 of all that decides the stage's outputs, as DVC sees it."""
+        text = json.dumps([self.cmd, self.dependencies, self.written], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def data(self) -> dict[str, str]:
+        """The dependencies that are data and no code."""
+        return {p: md5 for p, md5 in self.dependencies.items() if not (p.endswith(".py") or p.startswith("src/"))}
+
+
+def dvc_stage(name: str, settings: params.Params) -> DvcStage:
+    """Read the stage through DVC's own API: it hashes gigabytes once, and keeps what it hashed in its own database."""
+    everything = settings.model_dump(mode="json")
+    try:
+        from dvc.dependency.param import ParamsDependency
+        from dvc.repo import Repo
+
+        with Repo() as repo:
+            stage = repo.stage.load_one(name=name)
+            sections = [d for d in stage.deps if isinstance(d, ParamsDependency)]
+            files = {d.def_path: str(d.get_hash().value) for d in stage.deps if not isinstance(d, ParamsDependency)}
+            names = [n for d in sections for n in d.params]
+            written = {k: v for d in sections for k, v in d.read_params().items()}
+            outputs = [out.def_path for out in repo.index.outs]
+    except Exception as e:  # DVC raises errors of many libraries, and none of them is worth a stage
+        log.warning("MLflow: DVC cannot say what stage '%s' reads (%s); its run has no inputs", name, one_line(e))
+        return DvcStage(name, {}, {}, {name: everything.get(name)}, [])
+    return DvcStage(stage.cmd, files, written, {n: _at(everything, n) for n in names}, outputs)
+
+
+def git_tags(outputs: list[str]) -> dict[str, str]:
+    """Commit, and whether anything but the pipeline's own outputs differs from it; nothing without git."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        others = [f":(top,exclude){path}" for path in ("dvc.lock", *outputs)]
+        dirty = bool(git("status", "--porcelain", "--", ":/", *others))
+        return {"git.commit": git("rev-parse", "--verify", "HEAD"), "git.dirty": str(dirty).lower()}
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+
+
+def _at(nested: dict[str, Any], path: str) -> Any:
+    for name in path.split("."):
+        nested = nested[name]
+    return nested
+
+
+def one_line(error: Exception) -> str:
+    """Kind and first line of an error of another library."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,218 @@
+"""Runs of MLflow: a child for a stage's execution, below the parent of its pipeline."""
+
+import hashlib
+import logging
+import os
+import re
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from filelock import FileLock
+
+from stepsift import params
+from stepsift.errors import TrackingError
+from stepsift.tracking.provenance import DvcStage, dvc_process, dvc_stage, git_tags, one_line, root
+
+log = logging.getLogger(__name__)
+
+_PIPELINE = "stepsift.pipeline"
+_PARENT = "mlflow.parentRunId"
+_MOST_DIGEST_CHARS = 36
+_MOST_METRICS = 1_000
+_FLUSH_S = 5.0
+_CLOCK_SLACK_S = 5.0
+_OPEN_TIMEOUT_S = 5.0
+
+
+class Run:
+    """What a stage logs to; this one, of a stage that is not tracked, takes everything and does nothing."""
+
+    def log_metric(self, name: str, value: float, step: int = 0) -> None:
+        """Log one number; `step` orders the values of a curve."""
+
+    def log_metrics(self, values: dict[str, Any], step: int = 0) -> None:
+        """Log all numbers of nested dictionaries, names joined by '/'; what is no number is left out."""
+
+    def end(self, status: str) -> None:
+        """End the run: FINISHED, FAILED or KILLED."""
+
+
+class _StageRun(Run):
+    """A child run. Numbers are written in batches, since a single one costs about 20 ms."""
+
+    def __init__(self, client: Any, run_id: str, parent_id: str):
+        self.client, self.run_id, self.parent_id = client, run_id, parent_id
+        self._pending: list[Any] = []
+        self._flushed_at = time.monotonic()
+        self._lost = False
+
+    def log_metric(self, name: str, value: float, step: int = 0) -> None:
+        from mlflow.entities import Metric
+
+        self._pending.append(Metric(_metric_name(name), float(value), int(time.time() * 1000), step))
+        if len(self._pending) >= _MOST_METRICS or time.monotonic() - self._flushed_at > _FLUSH_S:
+            self._flush()
+
+    def log_metrics(self, values: dict[str, Any], step: int = 0) -> None:
+        for name, value in _flatten(values, "/"):
+            if isinstance(value, int | float):
+                self.log_metric(name, value, step)
+
+    def end(self, status: str) -> None:
+        self._flush()
+        if not self._lost:
+            with _warn_only("the end of this stage is not tracked"):
+                self.client.set_terminated(self.run_id, status)
+                self.client.set_terminated(self.parent_id, status)
+
+    def _flush(self) -> None:
+        batch, self._pending = self._pending, []
+        self._flushed_at = time.monotonic()
+        if batch and not self._lost:
+            self._lost = True
+            with _warn_only("the stage goes on untracked"):
+                self.client.log_batch(self.run_id, metrics=batch)
+                self._lost = False
+
+
+@contextmanager
+def stage(name: str, settings: params.Params) -> Iterator[Run]:
+    """Track the execution of stage `name`; a block that raises marks its run FAILED (KILLED when it is interrupted)."""
+    run = Run()
+    if settings.tracking.enabled:
+        with _warn_only("the stage runs untracked"):
+            run = _start(name, settings)
+    try:
+        yield run
+    except Exception:
+        run.end("FAILED")
+        raise
+    except BaseException:
+        run.end("KILLED")
+        raise
+    run.end("FINISHED")
+
+
+def setup(settings: params.Tracking) -> str:
+    """Make the store and the experiment where they are missing, and return the store's URI.
+
+    Safe when several processes do so at once. Raises TrackingError if the store cannot be reached.
+    """
+    try:
+        _connect(settings)
+    except Exception as e:  # see _warn_only
+        raise TrackingError(f"tracking.uri is '{settings.uri}', which cannot be used: {one_line(e)}") from e
+    return _uri(settings)
+
+
+@contextmanager
+def _warn_only(consequence: str) -> Iterator[None]:
+    """Turn any error into one warning: MLflow, its database driver and DVC each raise errors of many libraries, and
+    none of them is worth hours of scoring or training."""
+    try:
+        yield
+    except Exception as e:
+        log.warning("MLflow: %s; %s (tracking.enabled: false turns tracking off)", one_line(e), consequence)
+
+
+def _start(name: str, settings: params.Params) -> _StageRun:
+    """The child run of this stage's execution, with everything that is known before it does anything."""
+    client, experiment = _connect(settings.tracking)
+    dvc = dvc_stage(name, settings)
+    commit = git_tags(dvc.outputs)
+    with _lock():
+        parent = _parent(client, experiment, settings, commit)
+    tags = commit | {_PARENT: parent, "dvc.stage": name, "mlflow.source.name": dvc.cmd, "mlflow.source.type": "LOCAL"}
+    run = client.create_run(experiment, tags=tags | {"dvc.input_key": dvc.input_key()}, run_name=name)
+    _log_inputs(client, run.info.run_id, name, dvc)
+    return _StageRun(client, run.info.run_id, parent)
+
+
+def _connect(settings: params.Tracking) -> tuple[Any, str]:
+    """A client and the id of the experiment."""
+    # MLflow reads these when it is imported. Telemetry: its documented switch. Requests: its defaults wait for minutes.
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    from mlflow import MlflowClient
+
+    for library in ("mlflow", "alembic"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    uri = _uri(settings)
+    if uri.startswith("sqlite:///"):
+        # MLflow would try a database that cannot be opened ten times, for minutes.
+        with closing(sqlite3.connect(uri.removeprefix("sqlite:///"), timeout=_OPEN_TIMEOUT_S)) as database:
+            database.execute("PRAGMA schema_version")
+    with _lock():
+        client = MlflowClient(uri)
+        experiment = client.get_experiment_by_name(settings.experiment)
+        if experiment is not None:
+            return client, experiment.experiment_id
+        artifacts = str(root() / "mlruns") if uri.startswith("sqlite:///") else None
+        return client, client.create_experiment(settings.experiment, artifact_location=artifacts)
+
+
+def _parent(client: Any, experiment: str, settings: params.Params, commit: dict[str, str]) -> str:
+    """The id of the pipeline's run, made by the first stage that asks and running again while a stage does."""
+    process = dvc_process()
+    if process is None:
+        key = f"{commit.get('git.commit')} {settings.model_dump_json()}"
+        name, since_ms = f"by hand: {hashlib.sha256(key.encode()).hexdigest()[:16]}", 0.0
+    else:
+        name = f"{socket.gethostname()}: dvc process {process.pid}"
+        since_ms = (process.create_time() - _CLOCK_SLACK_S) * 1000
+    found = client.search_runs(
+        [experiment], f"tags.`{_PIPELINE}` = '{name}'", order_by=["start_time DESC"], max_results=1
+    )
+    if found and found[0].info.start_time >= since_ms:
+        client.update_run(found[0].info.run_id, status="RUNNING")
+        return found[0].info.run_id
+    title = f"pipeline {commit['git.commit'][:7]}" if "git.commit" in commit else "pipeline"
+    return client.create_run(experiment, tags=commit | {_PIPELINE: name}, run_name=title).info.run_id
+
+
+def _log_inputs(client: Any, run_id: str, name: str, dvc: DvcStage) -> None:
+    """Settings as parameters, data as inputs: name and path of each and its MD5, never its content."""
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.data.sources import LocalArtifactDatasetSource
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+    flat = [Param(key, str(value)) for key, value in _flatten(dvc.settings, ".")]
+    for start in range(0, len(flat), 100):
+        client.log_batch(run_id, params=flat[start : start + 100])
+    inputs = []
+    for path, md5 in dvc.data().items():
+        dataset = MetaDataset(LocalArtifactDatasetSource(path), name=path, digest=md5[:_MOST_DIGEST_CHARS])
+        tags = [InputTag("mlflow.data.context", name), InputTag("dvc.md5", md5), InputTag("dvc.path", path)]
+        inputs.append(DatasetInput(Dataset(**dataset.to_dict()), tags))
+    if inputs:
+        client.log_inputs(run_id, inputs)
+
+
+def _uri(settings: params.Tracking) -> str:
+    """Absolute: MLflow takes a relative one from the working directory, which under `dvc exp run --temp` is deleted."""
+    return settings.uri if "://" in settings.uri else f"sqlite:///{root() / settings.uri}"
+
+
+def _lock() -> FileLock:
+    """Held while something is looked up and made if missing: stages that start at once would make it twice."""
+    folder = root() / ".stepsift"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / "mlflow.lock", timeout=120)
+
+
+def _flatten(values: dict[str, Any], separator: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, separator, f"{prefix}{name}{separator}")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _metric_name(name: str) -> str:
+    """MLflow allows letters, digits and few signs; names of teachers hold anything."""
+    return re.sub(r"[^\w\-. :/]", "_", name)[:250]

@@ -1,0 +1,92 @@
+"""A curated set (`train.jsonl`) as token ids, with a row for every example that cannot be trained on."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from stepsift import tables
+from stepsift.errors import StudentError, TrainingError
+from stepsift.render import Renderer
+
+
+@dataclass(frozen=True)
+class Examples:
+    """(prompt ids, completion ids) of each example in the order of the file, and the rows that were left out.
+
+    Completion ids are the response's and the token that ends the turn. `rejected` has the columns of tables.REJECTED.
+    """
+
+    ids: list[tuple[list[int], list[int]]]
+    rejected: pl.DataFrame
+
+    def digest(self) -> str:
+        """SHA-256 over all ids in their order; 64 hexadecimal digits."""
+        digest = hashlib.sha256()
+        for pair in self.ids:
+            for ids in pair:
+                digest.update(np.asarray([len(ids), *ids], dtype="<i8").tobytes())
+        return digest.hexdigest()
+
+
+def load_examples(path: Path, renderer: Renderer, most_tokens: int, name: str) -> Examples:
+    """Read and render a `train.jsonl`; `name` stands for the file in rejected rows and errors.
+
+    An example with more than `most_tokens` tokens (end token counted), or one that the student's chat template refuses,
+    is a rejected row. Raises TrainingError if the file is missing or broken, or if no example remains.
+    """
+    ids, rejected = [], []
+    for line, row in _rows(path, name):
+        *prompt, answer = row["messages"]
+        source = (name, line, row.get("trace_id"), row.get("teacher"))
+        try:
+            pair = renderer.render(prompt, answer["content"]).training_ids()
+        except StudentError as e:
+            rejected.append((*source, "template", str(e)))
+            continue
+        n_tokens = len(pair[0]) + len(pair[1])
+        if n_tokens > most_tokens:
+            rejected.append((*source, "too_long", f"{n_tokens} tokens, at most {most_tokens} are allowed"))
+        else:
+            ids.append(pair)
+    frame = pl.DataFrame(rejected, schema=tables.REJECTED.schema, orient="row")
+    if not ids:
+        reasons = "; ".join(frame["detail"].unique(maintain_order=True).head(3))
+        why = f"all {frame.height} were left out ({reasons})" if rejected else "the file is empty"
+        raise TrainingError(
+            f"{name} leaves no example to train on: {why}; look at train.max_tokens, student.max_context_tokens and "
+            "the traces that were selected"
+        )
+    return Examples(ids, frame)
+
+
+def _rows(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number (from 1) and content of each row. The file is our own export, so a broken one is an error."""
+    again = "run 'dvc repro -f select' to write it anew"
+    try:
+        with path.open(encoding="utf-8", newline="\n") as f:
+            for number, line in enumerate(f, start=1):
+                row = _parse(line)
+                if row is None:
+                    raise TrainingError(f"{name}, line {number} holds no prompt with an assistant's answer; {again}")
+                yield number, row
+    except OSError as e:
+        raise TrainingError(f"{path} cannot be read ({e.strerror}); run 'dvc repro select' to write it") from None
+    except UnicodeDecodeError as e:
+        raise TrainingError(f"{path} is not UTF-8 ({e.reason} at byte {e.start}); {again}") from None
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    """The row, if its messages are a prompt and then an assistant's answer, all of them text."""
+    try:
+        row = json.loads(line)
+        messages = row["messages"]
+        texts = all(isinstance(m["role"], str) and isinstance(m["content"], str) for m in messages)
+        return row if texts and len(messages) > 1 and messages[-1]["role"] == "assistant" else None
+    except (ValueError, KeyError, TypeError):
+        return None

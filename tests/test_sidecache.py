@@ -1,0 +1,115 @@
+"""Entries are whole or absent, and one that was damaged is made again."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from stepsift.sidecache import SideCache, copy, key
+
+
+def fill(folder: Path) -> None:
+    (folder / "deep").mkdir()
+    (folder / "weights").write_bytes(b"\x00\x01")
+    (folder / "deep" / "note").write_text("n")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_an_entry_is_made_once_and_copied_without_its_manifest(tmp_path: Path) -> None:
+    cache = SideCache(tmp_path / "cache")
+    entry, reused = cache.get_or_make("k", fill)
+    assert not reused
+    assert cache.get_or_make("k", lambda folder: pytest.fail("made twice")) == (entry, True)
+    copy(entry, tmp_path / "out")
+    assert names(tmp_path / "out") == ["deep/note", "weights"]
+    assert (tmp_path / "out" / "weights").stat().st_ino != (entry / "weights").stat().st_ino
+
+
+def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        fill(folder)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        SideCache(tmp_path).get_or_make("k", fail)
+    assert names(tmp_path) == []
+    assert SideCache(tmp_path).get_or_make("k", fill)[1] is False
+
+
+def _fill_and_hang(folder: Path) -> None:
+    (folder / "weights").write_bytes(b"half")
+    time.sleep(60)
+
+
+def _store_slowly(folder: str) -> None:
+    SideCache(Path(folder)).get_or_make("k", _fill_and_hang)
+
+
+def test_a_killed_run_leaves_no_entry_and_its_rest_is_cleared(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("fork").Process(target=_store_slowly, args=(str(tmp_path),))
+    process.start()
+    while not list(tmp_path.glob(".tmp-*/weights")):
+        time.sleep(0.01)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    [left] = tmp_path.iterdir()
+    assert left.name.startswith(".tmp-k-")
+    entry, reused = SideCache(tmp_path).get_or_make("k", fill)
+    assert not reused
+    assert list(tmp_path.iterdir()) == [entry]
+
+
+def test_the_temporary_folder_of_a_run_that_is_alive_is_left_alone(tmp_path: Path) -> None:
+    mine = tmp_path / f".tmp-other-{os.getppid()}-{socket.gethostname()}"
+    elsewhere = tmp_path / ".tmp-other-1-another-host"
+    mine.mkdir()
+    elsewhere.mkdir()
+    SideCache(tmp_path).get_or_make("k", fill)
+    assert mine.exists()
+    assert elsewhere.exists()
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "added", "no manifest", "empty manifest"])
+def test_a_damaged_entry_is_set_aside(damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = SideCache(tmp_path)
+    entry, _ = cache.get_or_make("k", fill)
+    match damage:
+        case "changed":
+            (entry / "weights").write_bytes(b"\x00\x02")
+        case "missing":
+            (entry / "deep" / "note").unlink()
+        case "added":
+            (entry / "more").touch()
+        case "no manifest":
+            (entry / "entry.json").unlink()
+        case "empty manifest":
+            (entry / "entry.json").write_text("{}")
+    assert cache.get_or_make("k", fill) == (entry, False)
+    assert cache.get_or_make("k", fill) == (entry, True)
+    assert "set aside as k.damaged-1" in caplog.text
+    assert (tmp_path / "k.damaged-1").is_dir()
+
+
+def test_two_runs_that_make_the_same_entry_both_get_it(tmp_path: Path) -> None:
+    def other_run_is_faster(folder: Path) -> None:
+        fill(folder)
+        other, _ = SideCache(tmp_path / "other").get_or_make("k", fill)
+        (tmp_path / "cache").mkdir(exist_ok=True)
+        other.rename(tmp_path / "cache" / "k")
+
+    entry, _ = SideCache(tmp_path / "cache").get_or_make("k", other_run_is_faster)
+    assert names(entry) == ["deep/note", "entry.json", "weights"]
+    assert list((tmp_path / "cache").iterdir()) == [entry]
+
+
+def test_a_key_depends_on_names_and_values_and_not_on_their_order() -> None:
+    assert key(a=1, b={"x": (1, 2), "y": None}) == key(b={"y": None, "x": [1, 2]}, a=1)
+    assert len({key(a=1), key(a=2), key(b=1), key(a="1")}) == 4
