@@ -1,0 +1,62 @@
+# Two commands: `make demo` runs the whole pipeline on the embedded demo, `make test` runs the tests.
+
+PYTHON ?= python3
+# Where torch comes from: the CPU build. On a GPU machine: make demo TORCH_INDEX=https://download.pytorch.org/whl/cu130
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup demo repro check test test-system lint ui bench lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(INSTALLED)  ## virtual environment .venv with the locked dependencies
+
+$(INSTALLED): requirements/lock.txt requirements/torch.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "stepsift needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) -V); try make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-deps -r requirements/lock.txt
+	$(BIN)/pip install --quiet --retries 1 --timeout 20 --index-url $(TORCH_INDEX) -r requirements/torch.txt || \
+	  { echo "$(TORCH_INDEX) gave no torch; taking it from pip's own index"; $(BIN)/pip install --quiet -r requirements/torch.txt; }
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/pip check
+	$(BIN)/stepsift setup
+	@touch $@
+
+demo: $(INSTALLED)  ## fill data/sources with the demo's traces if it is empty, then run the pipeline
+	@mkdir -p data/sources data/tasks
+	@if [ -z "$$(ls -A data/sources)" ]; then $(BIN)/python demo/make_sources.py --sources data/sources --tasks data/tasks; \
+	  else echo "data/sources is not empty: running the pipeline on what is there"; fi
+	$(BIN)/stepsift check
+	$(BIN)/dvc repro
+
+repro: $(INSTALLED)  ## check, then run what changed
+	$(BIN)/stepsift check
+	$(BIN)/dvc repro
+
+test: $(INSTALLED)  ## lint and tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+test-system: $(INSTALLED)  ## tests that are slow or need other software, the real `dvc repro` among them
+	$(BIN)/pytest -m system
+
+ui: $(INSTALLED)  ## MLflow in the browser
+	$(BIN)/stepsift ui
+
+bench: $(INSTALLED)  ## speed and memory, measured on this machine
+	$(BIN)/python bench/segment.py
+	$(BIN)/python bench/ingest.py
+
+lock: ## resolve the dependencies of pyproject.toml anew and pin them
+	$(PYTHON) scripts/lock.py
+
+clean:  ## remove the virtual environment and what the pipeline made (never data/sources)
+	rm -rf $(VENV) data/ingest data/segment data/score data/select data/train data/evaluate report metrics

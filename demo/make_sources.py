@@ -1,0 +1,150 @@
+"""Writes the demo's raw files: what the teachers wrote in three layouts, and a held-out task for the evaluation.
+
+    python demo/make_sources.py --sources data/sources --tasks data/tasks
+
+The same arguments give the same bytes on every run.
+"""
+
+import argparse
+import gzip
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from teachers import Response, respond
+from world import Problem, distinct_problems
+
+HELD_OUT = 200
+"""Problems of the evaluation task; none of their prompts is in the pool."""
+MOST_GENERATED_TOKENS = 640
+"""The longest response of any teacher has about 450 tokens of the demo's student."""
+
+Row = dict[str, Any]
+Layout = Callable[[Problem, str, Response], Row]
+
+TASK = f"""task: chain
+dataset_path: json
+dataset_kwargs:
+  data_files:
+    test: chain.jsonl
+test_split: test
+output_type: generate_until
+doc_to_text: "{{{{prompt}}}}"
+doc_to_target: "{{{{answer}}}}"
+generation_kwargs:
+  until: ["</s>"]
+  do_sample: false
+  max_gen_toks: {MOST_GENERATED_TOKENS}
+filter_list:
+  - name: answer
+    filter:
+      - function: regex
+        regex_pattern: '#### (-?\\d+)'
+      - function: take_first
+metric_list:
+  - metric: exact_match
+    aggregation: mean
+    higher_is_better: true
+metadata:
+  version: 1
+"""
+
+
+def chat(problem: Problem, teacher: str, response: Response) -> Row:
+    """Chat messages, with the reasoning beside the content where the teacher keeps it apart; no teacher field."""
+    assistant = {"role": "assistant", "content": response.content}
+    if response.reasoning is not None:
+        assistant["reasoning_content"] = response.reasoning
+    messages = [{"role": "user", "content": problem.prompt}, assistant]
+    return {"messages": messages, "answer": str(problem.answer), "domain": problem.domain}
+
+
+def sharegpt(problem: Problem, teacher: str, response: Response) -> Row:
+    """ShareGPT conversations, with the teacher in the row."""
+    turns = [{"from": "human", "value": problem.prompt}, {"from": "gpt", "value": response.content}]
+    return {"conversations": turns, "teacher": teacher, "answer": str(problem.answer), "domain": problem.domain}
+
+
+def named_fields(problem: Problem, teacher: str, response: Response) -> Row:
+    """Question, solution and answer, with the teacher in the row."""
+    return {
+        "question": problem.prompt,
+        "solution": response.content,
+        "answer": str(problem.answer),
+        "teacher": teacher,
+        "domain": problem.domain,
+    }
+
+
+FILES: dict[str, tuple[Layout, tuple[str, ...]]] = {
+    "chat/thinking.jsonl": (chat, ("thinking",)),
+    "chat/checking.jsonl": (chat, ("checking",)),
+    "sharegpt.jsonl": (sharegpt, ("wordy", "restating", "chatty", "padded")),
+    "named_fields.jsonl.gz": (named_fields, ("symbolic", "leaping", "terse", "careless", "postfix")),
+}
+"""File below the sources folder -> its layout and the teachers in it."""
+
+
+def write_sources(sources: Path, pool: list[Problem]) -> None:
+    """Writes every file of `FILES`; raises FileExistsError when `sources` already holds a file."""
+    _require_empty(sources)
+    for name, (layout, teachers) in FILES.items():
+        rows = (layout(problem, teacher, respond(teacher, problem)) for problem in pool for teacher in teachers)
+        _write_lines(sources / name, rows)
+
+
+def write_task(tasks: Path, held_out: list[Problem]) -> None:
+    """Writes `chain.yaml` and `chain.jsonl`; raises FileExistsError when `tasks` already holds a file."""
+    _require_empty(tasks)
+    _write_lines(
+        tasks / "chain.jsonl",
+        ({"prompt": problem.prompt, "answer": str(problem.answer), "domain": problem.domain} for problem in held_out),
+    )
+    (tasks / "chain.yaml").write_text(TASK, encoding="utf-8", newline="\n")
+
+
+def main() -> int:
+    """Writes sources and task; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Write the demo's raw files and its evaluation task.")
+    parser.add_argument("--sources", type=Path, required=True, help="empty or new folder for the raw files")
+    parser.add_argument("--tasks", type=Path, required=True, help="empty or new folder for the evaluation task")
+    parser.add_argument("--prompts", type=int, default=300, help="prompts in the pool; every teacher answers each")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives other problems")
+    arguments = parser.parse_args()
+    if arguments.prompts < 1:
+        parser.error(f"--prompts must be at least 1, not {arguments.prompts}")
+    pool = list(distinct_problems(f"pool:{arguments.seed}", arguments.prompts))
+    in_pool = frozenset(problem.prompt for problem in pool)
+    held_out = list(distinct_problems(f"held-out:{arguments.seed}", HELD_OUT, exclude=in_pool))
+    try:
+        _require_empty(arguments.sources)
+        write_task(arguments.tasks, held_out)
+        write_sources(arguments.sources, pool)
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 1
+    n_teachers = sum(len(teachers) for _, teachers in FILES.values())
+    print(f"{arguments.sources}: {len(pool)} prompts x {n_teachers} teachers; {arguments.tasks}: {HELD_OUT} held out")
+    return 0
+
+
+def _require_empty(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is not a folder; give a new or an empty one")
+    held = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    if held:
+        raise FileExistsError(f"{folder} already holds {held[0].relative_to(folder)}; give a new or an empty folder")
+
+
+def _write_lines(path: Path, rows: Iterable[Row]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""`stepsift check`: is everything there and right, and what would a run cost? In seconds, before anything heavy.
+
+Parameters are checked by the time this is called; then sources, tasks and student, each problem in one sentence; then
+the plan, its tokens estimated from a sample of traces. `check_student` goes further and loads the model.
+"""
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stepsift import params, segment, student
+from stepsift.errors import ScoringError, SourceError, StudentError
+from stepsift.ingest import SampleTrace, Survey, survey
+from stepsift.render import Renderer
+from stepsift.scoring.run import Planned, Scorer, plan
+
+SHOWN_PROBLEMS = 10
+TOLERANCE_NATS = {"float32": 1e-4, "bfloat16": 1.0}
+"""Largest difference a token between engine and naive forward passes that `check_student` takes; bfloat16 rounds
+every layer's result to three digits, and differently for each shape of a batch."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found: lines to read, one sentence for each problem, and the sampled traces."""
+
+    plan: list[str]
+    problems: list[str]
+    sample: list[SampleTrace]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Per trace, from a sample: means with which a pool's cost is estimated."""
+
+    n_sampled: int
+    prompt_tokens: float
+    response_tokens_per_char: float
+    local_passes: float
+    refused: int
+    full_not_possible: int
+
+
+def check(settings: params.Params, sources: Path, tasks: Path) -> Report:
+    """Check sources, tasks and student and plan a run; problems are returned, not raised."""
+    lines: list[str] = []
+    problems: list[str] = []
+    found: Survey | None = None
+    try:
+        found = survey(sources, settings.ingest)
+        problems += found.problems
+        lines += _source_lines(found)
+    except SourceError as e:
+        problems += str(e).splitlines()
+    try:
+        files = student.locate(settings.student)
+        renderer = student.load_renderer(files, settings.student)
+        lines.append(f"student     {settings.student.path}, {_prompt_form(renderer)}")
+        if found is not None and found.sample:
+            context = student.context_tokens(student.load_config(files), settings.student)
+            lines += _cost_lines(found, estimate(found.sample, renderer, settings, context), settings, context)
+    except StudentError as e:
+        problems.append(str(e))
+    lines += _training_lines(settings, tasks)
+    return Report(lines, problems[:SHOWN_PROBLEMS] + _more(problems), found.sample if found else [])
+
+
+def estimate(sample: list[SampleTrace], renderer: Renderer, settings: params.Params, context: int) -> Estimate:
+    """Encode and plan a sample of traces; raises StudentError where the template refuses a prompt."""
+    prompt_tokens, response_tokens, passes = [], [], []
+    refused = full_not_possible = 0
+    for trace in sample:
+        rendered = renderer.render([dict(m) for m in trace.prompt], trace.response)
+        prompt_tokens.append(len(rendered.prompt_ids))
+        response_tokens.append(len(rendered.response_ids))
+        planned = plan(rendered, _ends(trace.response, settings.segment), settings.score, context)
+        if isinstance(planned, Planned):
+            passes.append(len(planned.local))
+            full_not_possible += "full" in settings.score.passes and not planned.full
+        else:
+            refused += 1
+    return Estimate(
+        n_sampled=len(sample),
+        prompt_tokens=statistics.fmean(prompt_tokens),
+        response_tokens_per_char=sum(response_tokens) / sum(len(t.response) for t in sample),
+        local_passes=statistics.fmean(passes) if passes else 0.0,
+        refused=refused,
+        full_not_possible=full_not_possible,
+    )
+
+
+def check_student(settings: params.Params, sample: list[SampleTrace]) -> list[str]:
+    """Score two traces with the engine and once more naively; lines to read.
+
+    Raises ScoringError where they differ by more than TOLERANCE_NATS a token, or no sampled trace can be scored.
+    """
+    from stepsift.scoring import naive
+    from stepsift.scoring.engine import Engine
+
+    files = student.locate(settings.student)
+    renderer = student.load_renderer(files, settings.student)
+    model = student.load_model(files, settings.score.dtype, student.pick_device(settings.score.device))
+    context = student.context_tokens(model.config, settings.student)
+    wanted = settings.score.model_copy(update={"passes": ("local", "full")})
+    scorer = Scorer(renderer, Engine(model, settings.score.batch_tokens), wanted, context)
+    tolerance = TOLERANCE_NATS[settings.score.dtype]
+    lines = []
+    # The shortest traces of the sample: the naive way takes one forward pass a step.
+    for trace in sorted(sample, key=lambda t: len(t.response)):
+        ends = _ends(trace.response, settings.segment)
+        result = scorer.score([dict(m) for m in trace.prompt], trace.response, ends)
+        if not isinstance(result, tuple):
+            continue
+        planned, local, full = result
+        if local is None or full is None:
+            continue
+        prompt, response = planned.rendered.prompt_ids, planned.rendered.response_ids
+        step = np.repeat(np.arange(len(ends)), np.diff(planned.bounds)).tolist()
+        windowed = naive.local_logprobs(model, prompt, response, step, len(ends), settings.score.window)
+        whole = naive.full_logprobs(model, prompt, response)
+        off = {"window": np.abs(local.logprob - windowed).max(), "whole context": np.abs(full.logprob - whole).max()}
+        for name, worst in off.items():
+            if not worst <= tolerance:
+                raise ScoringError(
+                    f"trace {trace.trace_id}: engine and naive scoring differ by {worst:.2g} nats a token ({name}), "
+                    f"{tolerance:g} is allowed in {settings.score.dtype}; do not trust scores of this student, and "
+                    "please report its architecture"
+                )
+        lines.append(
+            f"trace {trace.trace_id}: {len(response)} tokens in {len(ends)} steps; engine and naive scoring differ by "
+            f"at most {off['window']:.1e} (window) and {off['whole context']:.1e} (whole context) nats a token"
+        )
+        if len(lines) == 2:
+            return lines
+    if not lines:
+        raise ScoringError("none of the sampled traces can be scored with this student; see the plan for the reasons")
+    return lines
+
+
+def _ends(response: str, settings: params.Segment) -> np.ndarray:
+    return np.asarray(segment.split(response, settings).ends, dtype=np.int64)
+
+
+def _source_lines(found: Survey) -> list[str]:
+    total, candidates = found.total, found.candidates
+    histogram = ", ".join(f"{size}: {prompts}" for size, prompts in sorted(candidates.histogram.items()))
+    lines = [
+        f"sources     {len(found.by_file)} files, {total.read} rows read, {total.kept} kept, {total.rejected} rejected"
+        + (f" ({', '.join(f'{reason} {n}' for reason, n in total.reasons.items())})" if total.rejected else ""),
+        f"prompts     {found.prompts}",
+        f"candidates  {candidates.min} to {candidates.max} a prompt, median {candidates.median:g} "
+        f"(candidates: prompts - {histogram})",
+        f"teachers    {len(found.by_teacher)}: {', '.join(f'{t} {n.kept}' for t, n in found.by_teacher.items())}",
+        f"traces      {total.kept}, {found.response_chars} characters",
+    ]
+    if found.ignored_files:
+        lines.append(f"ignored     {', '.join(found.ignored_files)}")
+    return lines
+
+
+def _prompt_form(renderer: Renderer) -> str:
+    return "prompts through its chat template" if renderer.has_template else "prompts as plain text, no chat template"
+
+
+def _cost_lines(found: Survey, cost: Estimate, settings: params.Params, context: int) -> list[str]:
+    share = min(1.0, settings.score.prompts / found.prompts) if settings.score.prompts and found.prompts else 1.0
+    traces = found.total.kept * share
+    tokens = found.response_chars * share * cost.response_tokens_per_char
+    n_local = cost.local_passes * traces if "local" in settings.score.passes else 0
+    n_full = traces if "full" in settings.score.passes else 0
+    lines = [
+        f"tokens      about {tokens:,.0f} in responses, {cost.prompt_tokens:.0f} a prompt "
+        f"(from {cost.n_sampled} encoded traces)",
+        f"passes      about {n_local:,.0f} windows (window {settings.score.window}) and {n_full:,.0f} full passes",
+    ]
+    if cost.refused:
+        lines.append(f"            {cost.refused} of {cost.n_sampled} sampled traces cannot be scored at all")
+    if cost.full_not_possible:
+        lines.append(
+            f"            {cost.full_not_possible} of {cost.n_sampled} sampled traces exceed the student's context of "
+            f"{context} tokens and get no full pass"
+        )
+    return lines
+
+
+def _training_lines(settings: params.Params, tasks: Path) -> list[str]:
+    n_students = len(settings.select.selectors) * len(settings.train.seeds)
+    named = [
+        f"{task} ({'local' if (tasks / f'{task}.yaml').is_file() else 'of lm-evaluation-harness'})"
+        for task in settings.evaluate.tasks
+    ]
+    return [
+        f"students    {n_students} to train ({', '.join(settings.select.selectors)}; "
+        f"seeds {', '.join(map(str, settings.train.seeds))}), and the untrained one, on {', '.join(named)}"
+    ]
+
+
+def _more(problems: list[str]) -> list[str]:
+    left = len(problems) - SHOWN_PROBLEMS
+    return [f"and {left} more problems of this kind"] if left > 0 else []

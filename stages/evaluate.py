@@ -1,0 +1,36 @@
+"""Stage evaluate: accuracy of every trained student, and of the untrained one beside them."""
+
+import argparse
+from pathlib import Path
+
+from stepsift import console, params, student, tables, tracking
+from stepsift.evaluate import evaluate_all
+
+CACHE = Path(".stepsift/cache/evaluations")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", type=Path, help="folder with <selector>/seed-<seed>/")
+    parser.add_argument("tasks", type=Path, help="folder with local tasks, YAML and JSONL")
+    parser.add_argument("out", type=Path, help="folder for evaluations.parquet and answers.parquet")
+    parser.add_argument("metrics", type=Path, help="JSON file for the accuracies")
+    args = parser.parse_args()
+    settings = params.load()
+
+    with tracking.stage("evaluate", settings) as run:
+        evaluated = evaluate_all(
+            student.locate(settings.student),
+            args.models,
+            settings.evaluate,
+            settings.student,
+            args.tasks,
+            args.out,
+            CACHE,
+        )
+        tables.write_json(evaluated.metrics(), args.metrics)
+        run.log_metrics(evaluated.metrics())
+
+
+if __name__ == "__main__":
+    console.run(main)

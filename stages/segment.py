@@ -1,0 +1,29 @@
+"""Stage segment: cut every trace into steps, as character offsets into its response."""
+
+import argparse
+from pathlib import Path
+
+from stepsift import console, params, segment, tables, tracking
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("traces", type=Path, help="table traces")
+    parser.add_argument("out", type=Path, help="folder for steps.parquet")
+    parser.add_argument("metrics", type=Path, help="JSON file for the counts")
+    args = parser.parse_args()
+    settings = params.load()
+
+    with tracking.stage("segment", settings) as run, tables.fresh_folder(args.out) as out:
+        counts = segment.Counts()
+        with tables.Writer(tables.STEPS, out / "steps.parquet") as writer:
+            for traces in tables.scan(tables.TRACES, args.traces):
+                steps = segment.segment_table(traces, settings.segment)
+                counts.add(steps)
+                writer.write(steps)
+        tables.write_json(counts.metrics(), args.metrics)
+        run.log_metrics(counts.metrics())
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,41 @@
+"""Stage train: one student for each selector and seed; those trained before come from the side cache."""
+
+import argparse
+from pathlib import Path
+
+from stepsift import console, params, student, tables, tracking
+from stepsift.train import train_all
+
+CACHE = Path(".stepsift/cache/models")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("selections", type=Path, help="folder with <selector>/train.jsonl")
+    parser.add_argument("out", type=Path, help="folder for <selector>/seed-<seed>/ and rejected.parquet")
+    parser.add_argument("metrics", type=Path, help="JSON file for the counts")
+    args = parser.parse_args()
+    settings = params.load()
+
+    with tracking.stage("train", settings) as run:
+
+        def on_log(selector: str, seed: int, update: int, values: dict[str, float]) -> None:
+            for name, value in values.items():
+                run.log_metric(f"{selector}/seed-{seed}/{name}", value, step=update)
+
+        trained = train_all(
+            student.locate(settings.student),
+            settings.train,
+            settings.student,
+            args.selections,
+            settings.select.selectors,
+            args.out,
+            CACHE,
+            on_log,
+        )
+        tables.write_json(trained.metrics(), args.metrics)
+        run.log_metrics({"trained": trained.trained, "from_cache": trained.reused})
+
+
+if __name__ == "__main__":
+    console.run(main)

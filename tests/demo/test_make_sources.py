@@ -1,0 +1,102 @@
+"""The raw files: the same bytes twice, what each row holds, nothing held out in the pool, and no overwriting."""
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import make_sources
+from teachers import TEACHERS, respond
+from world import distinct_problems
+
+from .conftest import DEMO
+from .test_world import read_story
+
+PROMPTS = 12
+
+
+def run(folder: Path, *extra: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(DEMO / "make_sources.py"), "--sources", str(folder / "sources")]
+    command += ["--tasks", str(folder / "tasks"), "--prompts", str(PROMPTS), *extra]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def read_bytes(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def read_rows(path: Path) -> list[dict]:
+    data = path.read_bytes()
+    data = gzip.decompress(data) if path.suffix == ".gz" else data
+    return [json.loads(line) for line in data.decode("utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    result = run(folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_same_bytes_twice_and_other_bytes_for_another_seed(written, tmp_path):
+    assert run(tmp_path / "again").returncode == 0
+    assert read_bytes(tmp_path / "again") == read_bytes(written)
+    assert run(tmp_path / "other", "--seed", "1").returncode == 0
+    assert read_bytes(tmp_path / "other").keys() == read_bytes(written).keys()
+    assert read_bytes(tmp_path / "other") != read_bytes(written)
+
+
+def test_every_teacher_answers_every_prompt_with_its_gold_answer(written):
+    pool = {problem.prompt: problem for problem in distinct_problems("pool:0", PROMPTS)}
+    seen = set()
+    for name, (_, teachers) in make_sources.FILES.items():
+        for row in read_rows(written / "sources" / name):
+            prompt, text, teacher = read_row(row, name)
+            problem = pool[prompt]
+            assert row["answer"] == str(problem.answer) == str(int(read_story(prompt)[-1]))
+            assert row["domain"] == problem.domain
+            assert teacher in teachers
+            assert text == respond(teacher, problem).text
+            seen.add((prompt, teacher))
+    assert len(seen) == PROMPTS * len(TEACHERS)
+
+
+def read_row(row: dict, name: str) -> tuple[str, str, str]:
+    """Prompt, whole response and teacher of a row in any of the three layouts."""
+    if "messages" in row:
+        user, assistant = row["messages"]
+        assert (user["role"], assistant["role"]) == ("user", "assistant")
+        reasoning = assistant.get("reasoning_content")
+        text = assistant["content"] if reasoning is None else f"<think>\n{reasoning}\n</think>\n{assistant['content']}"
+        return user["content"], text, Path(name).stem
+    if "conversations" in row:
+        human, gpt = row["conversations"]
+        assert (human["from"], gpt["from"]) == ("human", "gpt")
+        return human["value"], gpt["value"], row["teacher"]
+    return row["question"], row["solution"], row["teacher"]
+
+
+def test_the_task_is_held_out_and_has_right_answers(written):
+    task = yaml.safe_load((written / "tasks/chain.yaml").read_text())
+    rows = read_rows(written / "tasks" / task["dataset_kwargs"]["data_files"]["test"])
+    pool = {row["question"] for row in read_rows(written / "sources/named_fields.jsonl.gz")}
+    assert len({row["prompt"] for row in rows}) == make_sources.HELD_OUT
+    assert not pool & {row["prompt"] for row in rows}
+    assert all(int(row["answer"]) == read_story(row["prompt"])[-1] for row in rows)
+    assert all(len(read_story(row["prompt"])) - 1 in (4, 5, 6) for row in rows)
+
+
+@pytest.mark.parametrize("taken", ["sources", "tasks"])
+def test_a_folder_that_holds_files_is_refused(tmp_path, taken):
+    (tmp_path / taken / "deep").mkdir(parents=True)
+    (tmp_path / taken / "deep" / "mine.jsonl").write_text("mine")
+    result = run(tmp_path)
+    assert result.returncode == 1
+    assert "already holds deep/mine.jsonl" in result.stderr.replace("\\", "/")
+    assert "Traceback" not in result.stderr
+    assert read_bytes(tmp_path) == {f"{taken}/deep/mine.jsonl": b"mine"}

@@ -1,0 +1,80 @@
+"""The problems: their answers against a reader of the story that shares no code with the world; determinism."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from world import HIGHEST, LONG, LOWEST, distinct_problems, make_problem
+
+from .conftest import DEMO
+
+CHANGES = {
+    "doubles them": lambda n: n * 2,
+    "ends up with twice as many": lambda n: n * 2,
+    "triples them": lambda n: n * 3,
+    "ends up with three times as many": lambda n: n * 3,
+    "keeps only half": lambda n: n / 2,
+    "gives half to a friend": lambda n: n / 2,
+    "keeps only a third": lambda n: n / 3,
+    "divides them by three": lambda n: n / 3,
+}
+
+
+def read_story(prompt: str) -> list[float]:
+    """The values that the words of the story tell of, one before the first sentence of change and one after each."""
+    first, *changes, _question = re.split(r"(?<=[.?]) ", prompt)
+    values = [float(re.search(r"\d+", first).group())]
+    for sentence in changes:
+        deed = sentence.split(" ", 1)[1].rstrip(".")
+        if gain := re.fullmatch(r"(?:buys|picks up|plants|grows|finds|collects) (\d+) more", deed):
+            values.append(values[-1] + int(gain.group(1)))
+        elif loss := re.fullmatch(r"(?:sells|eats|pulls out|gives away|loses|trades away) (\d+)", deed):
+            values.append(values[-1] - int(loss.group(1)))
+        else:
+            values.append(CHANGES[deed](values[-1]))
+    return values
+
+
+def test_read_story_by_hand():
+    story = "Tom has 31 eggs. Tom buys 5 more. Tom keeps only half. Tom eats 7. How many eggs does Tom have now?"
+    assert read_story(story) == [31, 36, 18, 11]
+
+
+@pytest.mark.parametrize("lengths", [(1,), (2,), LONG])
+def test_answers_are_what_the_story_says(lengths):
+    for number in range(300):
+        problem = make_problem(f"test:{number}", lengths)
+        values = read_story(problem.prompt)
+        assert list(problem.values) == values
+        assert problem.answer == values[-1]
+        assert all(LOWEST <= value <= HIGHEST for value in values)
+        assert len(problem.operations) in lengths
+
+
+def test_a_problem_depends_on_its_key_only():
+    alone = make_problem("test:7")
+    assert [make_problem(f"test:{n}") for n in (9, 7)][1] == alone
+    assert make_problem("test:8") != alone
+
+
+def test_no_dependence_on_hash_randomisation():
+    script = "from world import make_problem; from teachers import respond, TEACHERS\n"
+    script += "for n in range(5):\n for t in TEACHERS: print(respond(t, make_problem(str(n))).text)"
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", script], cwd=DEMO, env={"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(outputs) == 1
+    assert outputs.pop()
+
+
+def test_distinct_problems_avoid_the_excluded():
+    first = [problem.prompt for problem in distinct_problems("test", 20)]
+    rest = [problem.prompt for problem in distinct_problems("test", 20, exclude=frozenset(first[:5]))]
+    assert len(set(first)) == 20
+    assert rest[:15] == first[5:]
+    assert not set(rest) & set(first[:5])

@@ -1,0 +1,199 @@
+"""The real `dvc repro` on a small demo pool, in a copy of the repository of its own.
+
+The tests run in order and build on one another: each changes one thing and looks at which stages ran.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from stepsift import tables
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = ["ingest", "segment", "score", "select", "train", "evaluate", "report"]
+PROMPTS = 12
+
+pytestmark = pytest.mark.system
+
+
+def run(repo: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the environment that runs the tests, in `repo`; outputs are text."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    # The copy's own source must run, not the checkout that is installed.
+    env = os.environ | {"PATH": path, "PYTHONPATH": str(repo / "src")}
+    return subprocess.run(command, cwd=repo, env=env, capture_output=True, text=True, check=False)
+
+
+def repro(repo: Path) -> list[str]:
+    """Names of the stages that `dvc repro` ran; it must succeed."""
+    done = run(repo, "dvc", "repro")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [s for s in STAGES if f"Running stage '{s}'" in done.stdout]
+
+
+def change(repo: Path, section: str, **values: object) -> None:
+    """Set keys of a section of params.yaml."""
+    path = repo / "params.yaml"
+    content = yaml.safe_load(path.read_text())
+    content[section] |= values
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git and DVC repository with what a clone would hold, 12 prompts of the demo and short training."""
+    repo = tmp_path_factory.mktemp("clone") / "repo"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.splitlines()
+    generated = (
+        "data/ingest",
+        "data/segment",
+        "data/score",
+        "data/select",
+        "data/train",
+        "data/evaluate",
+        "data/sources",
+        "data/tasks",
+        "metrics/",
+        "report/",
+        "dvc.lock",
+    )
+    for name in listed:
+        if not name.startswith(generated) and (ROOT / name).is_file():
+            (repo / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, repo / name)
+    for command in (
+        ["git", "init", "-q"],
+        ["git", "add", "-A"],
+        ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "start"],
+    ):
+        assert run(repo, *command).returncode == 0
+    made = run(
+        repo,
+        sys.executable,
+        "demo/make_sources.py",
+        "--sources",
+        "data/sources",
+        "--tasks",
+        "data/tasks",
+        "--prompts",
+        str(PROMPTS),
+    )
+    assert made.returncode == 0, made.stderr
+    change(repo, "train", epochs=1)
+    change(repo, "evaluate", limit=4, max_new_tokens=64)
+    change(repo, "select", selectors=["lalp", "random"])
+    return repo
+
+
+def test_first_run_makes_every_table(repo: Path):
+    checked = run(repo, "stepsift", "check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert repro(repo) == STAGES
+    traces = tables.read(tables.TRACES, repo / "data/ingest/traces.parquet")
+    steps = tables.read(tables.STEPS, repo / "data/segment/steps.parquet")
+    scores = tables.read(tables.STEP_SCORES, repo / "data/score/step_scores.parquet")
+    assert traces["prompt_id"].n_unique() == PROMPTS
+    assert steps.select("trace_id", "step").equals(scores.select("trace_id", "step"))
+    pieces = steps.join(traces, on="trace_id").with_columns(
+        text=pl.col("response").str.slice(pl.col("start"), pl.col("end") - pl.col("start"))
+    )
+    joined = pieces.group_by("trace_id", maintain_order=True).agg(
+        pl.col("text").str.join(""), pl.col("response").first()
+    )
+    assert (joined["text"] == joined["response"]).all()
+    for selector in ("lalp", "random"):
+        curated = tables.read(tables.CURATED, repo / f"data/select/{selector}/curated.parquet")
+        rows = [json.loads(line) for line in (repo / f"data/select/{selector}/train.jsonl").open()]
+        assert [r["trace_id"] for r in rows] == curated["trace_id"].to_list()
+        response = dict(zip(traces["trace_id"], traces["response"], strict=True))
+        assert all(r["messages"][-1] == {"role": "assistant", "content": response[r["trace_id"]]} for r in rows)
+    tables.read(tables.TEACHERS, repo / "data/select/teachers.parquet")
+    accuracies = json.loads((repo / "metrics/evaluate.json").read_text())["chain"]
+    assert {"untrained", "lalp/seed-0", "random/seed-0"} <= set(accuracies)
+    assert (repo / "report/index.html").stat().st_size > 1_000
+
+
+def test_second_run_does_nothing(repo: Path):
+    assert repro(repo) == []
+
+
+def test_outputs_hold_the_same_bytes_when_made_again(repo: Path):
+    before = {
+        p: p.read_bytes()
+        for d in ("ingest", "segment", "score", "select")
+        for p in sorted((repo / "data" / d).rglob("*.*"))
+    }
+    for stage in STAGES[:4]:
+        done = run(repo, "dvc", "repro", "--single-item", "--force", "--no-run-cache", stage)
+        assert done.returncode == 0, done.stderr
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_a_selector_more_trains_one_model_and_scores_nothing(repo: Path):
+    change(repo, "select", selectors=["lalp", "galp", "random"])
+    assert repro(repo) == ["select", "train", "evaluate", "report"]
+    metrics = json.loads((repo / "metrics/train.json").read_text())
+    assert set(metrics["models"]) == {"lalp/seed-0", "galp/seed-0", "random/seed-0"}
+    assert len([p for p in (repo / ".stepsift/cache/models").iterdir() if not p.name.startswith(".")]) <= 3
+
+
+def test_a_typo_fails_before_anything_runs(repo: Path):
+    good = (repo / "params.yaml").read_text()
+    (repo / "params.yaml").write_text(good.replace("window:", "windw:"))
+    checked, ran = run(repo, "stepsift", "check"), run(repo, "dvc", "repro")
+    (repo / "params.yaml").write_text(good)
+    assert checked.returncode == 1
+    assert "unknown key 'score.windw', did you mean 'window'?" in checked.stderr
+    assert "Traceback" not in checked.stderr
+    assert ran.returncode != 0
+    assert "did you mean 'window'?" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert repro(repo) == []
+
+
+def test_a_missing_student_is_one_sentence(repo: Path):
+    good = (repo / "params.yaml").read_text()
+    change(repo, "student", path="students/none")
+    checked = run(repo, "stepsift", "check")
+    (repo / "params.yaml").write_text(good)
+    assert checked.returncode == 1
+    assert "student.path is 'students/none', where there is nothing" in checked.stderr
+    assert len(checked.stderr.strip().splitlines()) == 1
+
+
+def test_a_corrupt_line_is_one_rejected_row(repo: Path):
+    before = tables.read(tables.TRACES, repo / "data/ingest/traces.parquet")
+    source = next(p for p in sorted((repo / "data/sources").iterdir()) if p.suffix == ".jsonl")
+    with source.open("a") as f:
+        f.write('{"prompt": "half a li\n')
+    assert repro(repo) == ["ingest"], "the tables of traces are as before, so nothing else has to run"
+    rejected = tables.read(tables.REJECTED, repo / "data/ingest/rejected.parquet")
+    row = rejected.filter(pl.col("source") == source.name).row(-1, named=True)
+    assert row["reason"] == "broken_json"
+    assert row["source_line"] == sum(1 for _ in source.open())
+    assert tables.read(tables.TRACES, repo / "data/ingest/traces.parquet").equals(before)
+
+
+def test_mlflow_holds_one_parent_and_a_child_for_each_stage(repo: Path):
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{repo / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("stepsift")
+    runs = client.search_runs([experiment.experiment_id], max_results=200)
+    parents = {r.info.run_id for r in runs if "mlflow.parentRunId" not in r.data.tags}
+    children = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
+    assert {r.data.tags["mlflow.parentRunId"] for r in children} <= parents
+    assert {r.data.tags["dvc.stage"] for r in children} == set(STAGES)

@@ -1,0 +1,104 @@
+"""dvc.yaml says what the code does: imports are dependencies, params exist, paths in commands are tracked."""
+
+import ast
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stepsift import params
+
+ROOT = Path(__file__).resolve().parent.parent
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+# params.py asks the metrics package for the names that `select.selectors` may hold, inside the validator: a typo then
+# fails in the first stage and not after hours of scoring. Names cannot change an output, so no stage but select
+# depends on the formulas.
+NAMES_ONLY = {("params.py", "metrics")}
+
+
+def _modules(path: Path) -> set[Path]:
+    """First-party files that a file imports, at its top or inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        for name in names:
+            if name.split(".")[0] != "stepsift":
+                continue
+            base = ROOT / "src" / Path(*name.split("."))
+            found |= {p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()}
+    return {p for p in found if (path.name, p.relative_to(ROOT / "src/stepsift").parts[0]) not in NAMES_ONLY}
+
+
+def _closure(script: Path) -> set[Path]:
+    """Everything first-party that runs when a stage does; a package counts whole once one of its files is imported."""
+    todo, seen = [script], {script}
+    while todo:
+        for path in _modules(todo.pop()):
+            inside = path.parent.rglob("*.py") if path.parent != ROOT / "src/stepsift" else [path]
+            for p in inside:
+                if p not in seen:
+                    seen.add(p)
+                    todo.append(p)
+    return seen
+
+
+def _paths(entries: list) -> list[str]:
+    return [next(iter(e)) if isinstance(e, dict) else e for e in entries]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_import_of_a_stage_is_a_dependency(name: str):
+    deps = [ROOT / d for d in STAGES[name]["deps"] if "$" not in d]
+    for path in _closure(ROOT / "stages" / f"{name}.py"):
+        assert any(path == d or d in path.parents for d in deps), f"{name} imports {path.relative_to(ROOT)}"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_no_code_is_a_dependency_without_being_imported(name: str):
+    used = _closure(ROOT / "stages" / f"{name}.py") | {ROOT / "src/stepsift/__init__.py"}
+    for dep in (ROOT / d for d in STAGES[name]["deps"] if d.startswith(("src/", "stages/"))):
+        assert any(path == dep or dep in path.parents for path in used), f"{name} does not import {dep}"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_params_key_exists_in_the_model(name: str):
+    for key in STAGES[name]["params"]:
+        section, _, field = key.partition(".")
+        assert section in params.Params.model_fields
+        if field:
+            assert field in params.Params.model_fields[section].annotation.model_fields
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_path_in_a_command_is_tracked(name: str):
+    stage = STAGES[name]
+    tracked = _paths(stage["deps"]) + _paths(stage.get("outs", [])) + _paths(stage.get("metrics", []))
+    interpreter, safe_path, *arguments = shlex.split(stage["cmd"])
+    # Without -P the folder of the script is searched first, and select.py would hide the standard library's module.
+    assert (interpreter, safe_path) == ("python", "-P")
+    for path in arguments:
+        assert path in tracked or any(t.startswith(f"{path}/") for t in tracked), path
+
+
+def test_scoring_and_deciding_stay_apart():
+    for package in ("metrics", "curate"):
+        for path in (ROOT / "src/stepsift" / package).rglob("*.py"):
+            text = path.read_text()
+            assert "import torch" not in text
+            assert "from torch" not in text
+    for path in (ROOT / "src/stepsift/scoring").rglob("*.py"):
+        code = ast.parse(path.read_text())
+        loaded = {
+            ast.unparse(n) for n in ast.walk(code) if isinstance(n, ast.Subscript) and "teacher" in ast.unparse(n)
+        }
+        assert not loaded, path
+
+
+def test_params_file_of_the_repository_is_valid():
+    params.load(ROOT / "params.yaml")
