@@ -19,7 +19,7 @@ from world import Problem, distinct_problems
 HELD_OUT = 200
 """Problems of the evaluation task; none of their prompts is in the pool."""
 MOST_GENERATED_TOKENS = 640
-"""The longest response of any teacher has about 450 tokens of the demo's student."""
+"""The longest response of any teacher has about 370 tokens of the demo's student."""
 
 Row = dict[str, Any]
 Layout = Callable[[Problem, str, Response], Row]

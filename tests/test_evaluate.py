@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import torch
 import yaml
+from tqdm import tqdm
 from transformers import AutoModelForCausalLM
 
 from stepsift import evaluate, params, tables
@@ -150,22 +151,22 @@ def test_the_model_sees_the_ids_of_render(
     bench = Bench(tmp_path, student_folder("llama", tokenizer))
     write_task(tmp_path / "tasks", [{"question": q, "answer": "?"} for q in QUESTIONS])
     seen: list[tuple[int, ...]] = []
-    answer = StudentLM._answer
+    generate = StudentLM._generate
 
-    def spy(self: Any, prompts: list[list[int]], *rest: Any) -> Any:
-        generate = self.model.generate
+    def spy(self: Any, *args: Any) -> Any:
+        original = self.model.generate
 
         def watch(input_ids: torch.Tensor, attention_mask: torch.Tensor, **kwargs: Any) -> torch.Tensor:
             for row, mask in zip(input_ids, attention_mask.bool(), strict=True):
                 assert not mask[: int((~mask).sum())].any()
                 seen.append(tuple(row[mask].tolist()))
-            return generate(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
+            return original(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
 
         with monkeypatch.context() as patch:
             patch.setattr(self.model, "generate", watch)
-            return answer(self, prompts, *rest)
+            return generate(self, *args)
 
-    monkeypatch.setattr(StudentLM, "_answer", spy)
+    monkeypatch.setattr(StudentLM, "_generate", spy)
     bench.run(student=student)
     renderer = load_renderer(files_in(bench.student), student)
     expected = {tuple(renderer.prompt([{"role": "user", "content": q}])) for q in QUESTIONS}
@@ -173,22 +174,33 @@ def test_the_model_sees_the_ids_of_render(
     assert len(seen) == 2 * len(QUESTIONS)
 
 
-def test_an_answer_stops_at_end_token_and_stop_string_row_by_row(bench: Bench) -> None:
-    from stepsift.evaluate.harness import StudentLM
+@pytest.mark.parametrize("first", [128, 1, 3])
+def test_an_answer_stops_at_end_token_and_stop_string_however_often_it_is_batched_anew(
+    first: int, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stepsift.evaluate import harness
 
+    monkeypatch.setattr(harness, "FIRST_TOKENS", first)
     renderer = load_renderer(files_in(bench.student), STUDENT)
-    lm = StudentLM(AutoModelForCausalLM.from_pretrained(bench.student).eval(), renderer, 512, SETTINGS)
+    lm = harness.StudentLM(AutoModelForCausalLM.from_pretrained(bench.student).eval(), renderer, 512, SETTINGS)
     prompts = [renderer.prompt([{"role": "user", "content": q}]) for q in QUESTIONS]
-    whole = [text for text, _ in lm._answer(prompts, [], 8, {})]
+
+    def answers(most: int = 8, *until: str) -> list[tuple[str, bool]]:
+        return lm._answer_all(prompts, {"max_gen_toks": most, "until": list(until)}, tqdm(disable=True))
+
+    whole = [text for text, _ in answers()]
+    assert whole == [says(bench.student, q) for q in QUESTIONS]
     stop = whole[0][2:4]
-    stopped = lm._answer(prompts, [stop], 8, {})
-    assert [text for text, _ in stopped] == [text.split(stop)[0] for text in whole]
-    assert [ended for _, ended in stopped] == [stop in text for text in whole]
-    # The token that the student says second to the first question, as an end token: the answer is the first token.
+    assert answers(8, stop) == [(text.split(stop)[0], stop in text) for text in whole]
+    # The token that the student says second to the first question ends answers: by itself, then as a stop string.
     with torch.no_grad():
         ids = lm.model.generate(input_ids=torch.tensor([prompts[0]]), max_new_tokens=2, do_sample=False)[0].tolist()
-    renderer.end_id = ids[-1]
-    assert lm._answer(prompts[:1], [], 8, {}) == [(renderer.tokenizer.decode(ids[-2:-1]), True)]
+    expected = (renderer.tokenizer.decode(ids[-2:-1]), True)
+    monkeypatch.setattr(renderer, "end_id", ids[-1])
+    assert answers()[0] == expected
+    monkeypatch.undo()
+    monkeypatch.setattr(type(renderer.tokenizer), "get_added_vocab", lambda self: {"<stop>": ids[-1]})
+    assert answers(8, "<stop>")[0] == expected
 
 
 def test_a_row_stops_at_its_own_stop_string_or_end_of_room(student_folder: Folder) -> None:
@@ -198,11 +210,11 @@ def test_a_row_stops_at_its_own_stop_string_or_end_of_room(student_folder: Folde
     rows = [tokenizer.encode(text) for text in ("x is 4#", "x is 42", "x is 4+")]
     width = len(rows[0]) - 3
     assert {len(row) for row in rows} == {width + 3}
-    rooms = torch.tensor([9, 9, 3])
+    rooms = [9, 9, 3]
     assert _Stop(tokenizer, ["4#", "?"], [], width, rooms)(torch.tensor(rows), None).tolist() == [True, False, True]
     assert _Stop(tokenizer, [], [], width, rooms)(torch.tensor(rows), None).tolist() == [False, False, True]
     # What stands in the prompt stops nothing.
-    assert not _Stop(tokenizer, ["x is"], [], width, rooms + 9)(torch.tensor(rows), None).any()
+    assert not _Stop(tokenizer, ["x is"], [], width, [9, 9, 9])(torch.tensor(rows), None).any()
 
 
 def test_an_answer_is_cut_where_prompt_and_answer_fill_the_context_and_that_is_said(

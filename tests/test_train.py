@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 from stepsift import params, tables, train
 from stepsift.errors import TrainingError
 from stepsift.student import StudentFiles, load_renderer
+from test_student import write_gguf
 
 SETTINGS = params.Train(epochs=2, batch_size=2, learning_rate=1e-2)
 STUDENT = params.Student()
@@ -164,6 +165,23 @@ def test_a_trained_student_loads_and_renders_as_the_untrained_one(student_folder
         assert before.tokenizer.special_tokens_map == after.tokenizer.special_tokens_map
         AutoModelForCausalLM.from_pretrained(out)
         assert result.updates == 4
+
+
+def test_a_gguf_student_is_trained_and_saved_as_an_ordinary_one(student_folder: Folder, tmp_path: Path) -> None:
+    folder = student_folder("llama")
+    write_gguf(AutoModelForCausalLM.from_pretrained(folder), tmp_path / "tiny.gguf")
+    data = write(ROWS, tmp_path / "t.jsonl")
+    results = [
+        train.train_one(files, SETTINGS, STUDENT, data, 0, tmp_path / name)
+        for name, files in {
+            "gguf": StudentFiles(tmp_path, "tiny.gguf", folder),
+            "ordinary": files_in(folder),
+        }.items()
+    ]
+    assert results[0].final_loss == pytest.approx(results[1].final_loss, rel=1e-4)
+    AutoModelForCausalLM.from_pretrained(tmp_path / "gguf")
+    renderer = load_renderer(files_in(tmp_path / "gguf"), STUDENT)
+    assert renderer.prompt([{"role": "user", "content": "?"}])
 
 
 def test_training_lowers_the_loss(student_folder: Folder, tmp_path: Path) -> None:

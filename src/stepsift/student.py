@@ -167,13 +167,17 @@ def load_model(files: StudentFiles, dtype: str, device: str) -> Any:
     Raises StudentError if it cannot be loaded, or if its files lack weights (which would be random numbers).
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GgufConfig
 
+    # Left to itself, transformers keeps weights packed where it finds kernels for them: neither the same numbers on
+    # every machine, nor a student that can be trained.
+    unpacked = {"quantization_config": GgufConfig(dequantize=True)} if files.gguf_file else {}
     try:
         # Of what transformers logs on the way, missing weights alone matter, and they are an error here.
         with quiet("transformers"):
             model, loaded = AutoModelForCausalLM.from_pretrained(
                 **files.load_arguments(files.folder),
+                **unpacked,
                 dtype=getattr(torch, dtype),
                 trust_remote_code=False,
                 output_loading_info=True,

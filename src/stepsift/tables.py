@@ -400,7 +400,8 @@ def write_json(content: object, path: Path) -> None:
 @contextlib.contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
     """An empty folder to fill; it takes the place of `path`, whole, when the block ends without an exception."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # A name without a process id: what a killed run left behind is cleared away by the next one.
+    temporary = path.with_name(f".{path.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:

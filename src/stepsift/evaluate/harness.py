@@ -28,6 +28,9 @@ from stepsift.render import Messages, Renderer
 
 log = logging.getLogger(__name__)
 
+FIRST_TOKENS = 128
+"""Tokens of every answer before the first look at which of them go on."""
+
 Answer = dict[str, Any]
 """One question answered: task, question, prompt_hash, generation, ended, correct (as in tables.ANSWERS)."""
 
@@ -77,41 +80,66 @@ class StudentLM(HFLM):
             log.warning("%d questions fill the student's context (%d tokens): wrong", n_no_room, self.context_tokens)
         with tqdm(total=len(requests), desc="answering", disable=not sys.stderr.isatty()) as bar:
             for key, rows in jobs.items():
-                arguments = normalize_gen_kwargs(json.loads(key), self.settings.max_new_tokens)
-                until, most = arguments.pop("until"), arguments.pop("max_gen_toks")
-                # Rows of like length need little padding.
-                rows.sort(key=lambda row: -len(row[0]))
-                for start in range(0, len(rows), self.settings.batch_size):
-                    batch = rows[start : start + self.settings.batch_size]
-                    texts = self._answer([ids for ids, _ in batch], until, most, arguments)
-                    for (_, i), (text, ended) in zip(batch, texts, strict=True):
-                        answers[i] = text
-                        self.ended[requests[i].args[0]] &= ended
-                    bar.update(len(batch))
+                answered = self._answer_all([ids for ids, _ in rows], json.loads(key), bar)
+                for (_, i), (text, ended) in zip(rows, answered, strict=True):
+                    answers[i] = text
+                    self.ended[requests[i].args[0]] &= ended
+        return answers
+
+    def _answer_all(self, prompts: list[list[int]], arguments: dict[str, Any], bar: tqdm) -> list[tuple[str, bool]]:
+        """Text of each answer, up to where it stops, and whether the student stopped it itself.
+
+        A batch is as slow as its longest answer. So it goes on for 128 tokens, then until answers have doubled, and so
+        on; the few that are not at their end then form new batches, at the price of reading what they said once more.
+        """
+        arguments = normalize_gen_kwargs(arguments, self.settings.max_new_tokens)
+        until, most = arguments.pop("until"), arguments.pop("max_gen_toks")
+        ends = self._ends(until)
+        limits = [min(most, self.context_tokens - len(ids)) for ids in prompts]
+        said: list[list[int]] = [[] for _ in prompts]
+        answers = [("", False)] * len(prompts)
+        going, so_far = list(range(len(prompts))), FIRST_TOKENS
+        while going:
+            # Rows of like length need little padding.
+            going.sort(key=lambda i: -len(prompts[i]) - len(said[i]))
+            for start in range(0, len(going), self.settings.batch_size):
+                batch = going[start : start + self.settings.batch_size]
+                rooms = [min(limits[i], so_far) - len(said[i]) for i in batch]
+                new = self._generate([prompts[i] + said[i] for i in batch], rooms, until, ends, arguments)
+                for i, tokens in zip(batch, new, strict=True):
+                    said[i] += tokens
+                    answers[i] = self._text(said[i], until, ends)
+            still = [i for i in going if not answers[i][1] and len(said[i]) < limits[i]]
+            bar.update(len(going) - len(still))
+            going, so_far = still, 2 * so_far
         return answers
 
     @torch.inference_mode()
-    def _answer(
-        self, prompts: list[list[int]], until: list[str], most: int, arguments: dict[str, Any]
-    ) -> list[tuple[str, bool]]:
-        """Text of each answer, up to where it stops, and whether the student stopped it itself."""
-        ends = sorted({self.renderer.end_id, self.tokenizer.eos_token_id} - {None})
-        width = max(map(len, prompts))
+    def _generate(
+        self, rows: list[list[int]], rooms: list[int], until: list[str], ends: list[int], arguments: dict[str, Any]
+    ) -> list[list[int]]:
+        """What follows each row, at most its room of tokens; behind an end token or stop string anything may stand."""
+        width = max(map(len, rows))
         pad = self.tokenizer.pad_token_id
-        tokens = torch.tensor([[pad] * (width - len(ids)) + ids for ids in prompts], device=self.device)
-        mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts], device=self.device)
-        rooms = torch.tensor([self.context_tokens - len(ids) for ids in prompts], device=self.device)
         if not arguments.get("do_sample"):
             arguments = {k: v for k, v in arguments.items() if k != "temperature"}
         out = self.model.generate(
-            input_ids=tokens,
-            attention_mask=mask,
+            input_ids=torch.tensor([[pad] * (width - len(ids)) + ids for ids in rows], device=self.device),
+            attention_mask=torch.tensor(
+                [[0] * (width - len(ids)) + [1] * len(ids) for ids in rows], device=self.device
+            ),
             generation_config=GenerationConfig(
-                max_new_tokens=min(most, int(rooms.max())), eos_token_id=ends, pad_token_id=pad, **arguments
+                max_new_tokens=max(rooms), eos_token_id=ends, pad_token_id=pad, **arguments
             ),
             stopping_criteria=StoppingCriteriaList([_Stop(self.tokenizer, until, ends, width, rooms)]),
         )
-        return [self._text(row[:room], until, ends) for row, room in zip(out[:, width:].tolist(), rooms, strict=True)]
+        return [row[:room] for row, room in zip(out[:, width:].tolist(), rooms, strict=True)]
+
+    def _ends(self, until: list[str]) -> list[int]:
+        """End token, end-of-sequence token, and stop strings that are a token of their own."""
+        added = self.tokenizer.get_added_vocab()
+        own = {self.renderer.end_id, self.tokenizer.eos_token_id} - {None}
+        return sorted(own | {added[stop] for stop in until if stop in added})
 
     def _text(self, ids: list[int], until: list[str], ends: list[int]) -> tuple[str, bool]:
         end = next((i for i, token in enumerate(ids) if token in ends), None)
@@ -136,17 +164,17 @@ class StudentLM(HFLM):
 
 
 class _Stop(StoppingCriteria):
-    """Stops each row by itself: at a stop string, or when its own prompt and answer fill the context."""
+    """Stops each row by itself: at a stop string, or when its room is full."""
 
-    def __init__(self, tokenizer: Any, until: list[str], ends: list[int], width: int, rooms: torch.Tensor):
+    def __init__(self, tokenizer: Any, until: list[str], ends: list[int], width: int, rooms: list[int]):
         end_texts = {tokenizer.decode([end]) for end in ends}
-        self.tokenizer, self.width, self.rooms = tokenizer, width, rooms
+        self.tokenizer, self.width, self.rooms = tokenizer, width, torch.tensor(rooms)
         self.until = [stop for stop in until if stop and stop not in end_texts]
         # A token may be as little as one byte of a stop string.
         self.look_back = max((len(stop.encode()) for stop in self.until), default=0)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
-        done = input_ids.shape[1] - self.width >= self.rooms
+        done = (input_ids.shape[1] - self.width >= self.rooms).to(input_ids.device)
         if self.until:
             texts = self.tokenizer.batch_decode(input_ids[:, self.width :][:, -self.look_back :])
             done = done | torch.tensor([any(s in text for s in self.until) for text in texts], device=done.device)
