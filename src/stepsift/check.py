@@ -68,13 +68,21 @@ def check(settings: params.Params, sources: Path, tasks: Path) -> Report:
 
 
 def estimate(sample: list[SampleTrace], renderer: Renderer, settings: params.Params, context: int) -> Estimate:
-    """Encode and plan a sample of traces; raises StudentError where the template refuses a prompt."""
+    """Encode and plan a sample of traces; raises StudentError where the template refuses all prompts."""
     prompt_tokens, response_tokens, passes = [], [], []
-    refused = full_not_possible = 0
+    refused = full_not_possible = characters = 0
     for trace in sample:
-        rendered = renderer.render([dict(m) for m in trace.prompt], trace.response)
+        try:
+            rendered = renderer.render([dict(m) for m in trace.prompt], trace.response)
+        except StudentError:
+            # Scoring rejects such a trace; only where it is all of them, something is wrong with the student.
+            refused += 1
+            if refused == len(sample):
+                raise
+            continue
         prompt_tokens.append(len(rendered.prompt_ids))
         response_tokens.append(len(rendered.response_ids))
+        characters += len(trace.response)
         planned = plan(rendered, _ends(trace.response, settings.segment), settings.score, context)
         if isinstance(planned, Planned):
             passes.append(len(planned.local))
@@ -84,7 +92,7 @@ def estimate(sample: list[SampleTrace], renderer: Renderer, settings: params.Par
     return Estimate(
         n_sampled=len(sample),
         prompt_tokens=statistics.fmean(prompt_tokens),
-        response_tokens_per_char=sum(response_tokens) / sum(len(t.response) for t in sample),
+        response_tokens_per_char=sum(response_tokens) / characters,
         local_passes=statistics.fmean(passes) if passes else 0.0,
         refused=refused,
         full_not_possible=full_not_possible,

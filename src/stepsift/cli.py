@@ -30,14 +30,15 @@ def _main() -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
+    settings = params.load()
+    # After the parameters: what follows takes seconds to import.
     from stepsift.check import check, check_student
 
-    settings = params.load()
     report = check(settings, args.sources, args.tasks)
     for line in report.plan:
         sys.stdout.write(line + "\n")
-    if report.problems:
-        raise StepsiftError("\n".join(report.problems))
+    if problems := params.missing_for_dvc() + report.problems:
+        raise StepsiftError("\n".join(problems))
     if args.student:
         for line in check_student(settings, report.sample):
             sys.stdout.write(line + "\n")

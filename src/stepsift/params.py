@@ -4,12 +4,13 @@ Every setting lives here and nowhere else (no environment variable: DVC could no
 with the nearest valid name, a value outside its limits with the limits, before anything heavy is loaded.
 """
 
+import datetime
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from stepsift.errors import ParamsError
 
@@ -28,6 +29,16 @@ FieldName = Literal[
     "label",
     "tests",
 ]
+
+
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    twice = [v for v in values if values.count(v) > 1]
+    if twice:
+        raise ValueError(f"'{twice[0]}' stands more than once; name each once")
+    return values
 
 
 class Section(BaseModel):
@@ -89,6 +100,14 @@ class Segment(Section):
     min_step_chars: Annotated[int, Field(ge=1, le=1_000)] = 4
     """A piece with fewer characters that are not white space joins its neighbour."""
 
+    @model_validator(mode="after")
+    def _room_for_a_piece(self) -> Self:
+        if self.min_step_chars >= self.max_step_chars:
+            raise ValueError(
+                f"min_step_chars ({self.min_step_chars}) must be below max_step_chars ({self.max_step_chars})"
+            )
+        return self
+
 
 class Score(Section):
     """Steps to log-probabilities under the student."""
@@ -107,7 +126,7 @@ class Score(Section):
     """A trace with a longer step, in tokens, is rejected."""
     prompts: Annotated[int, Field(ge=1)] | None = None
     """Score only a seeded sample of this many prompts; null: all."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of that sample."""
 
     @field_validator("window")
@@ -128,11 +147,11 @@ class Score(Section):
 class Select(Section):
     """Scores to a teacher ranking and one curated set for each selector."""
 
-    selectors: tuple[str, ...] = ("lalp", "step_mean", "galp", "random")
+    selectors: Annotated[tuple[str, ...], AfterValidator(_distinct)] = ("lalp", "step_mean", "galp", "random")
     """Metrics by which the best trace of each prompt is taken; `stepsift metrics` lists them."""
     correct: Literal["require", "prefer", "ignore"] = "prefer"
     """`require`: candidates are correct traces; `prefer`: of prompts that have one, else all; `ignore`: all."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the `random` metric and of the bootstrap."""
     bootstrap: Annotated[int, Field(ge=100, le=100_000)] = 2_000
     """Resamples of prompts behind the intervals of the teacher ranking."""
@@ -148,15 +167,13 @@ class Select(Section):
         for name in value:
             if name not in known:
                 raise ValueError(f"'{name}' is not a selector{_nearest(name, known)}; known are {', '.join(known)}")
-        if len(set(value)) != len(value):
-            raise ValueError("a selector stands more than once")
         return value
 
 
 class Train(Section):
     """Curated sets to trained students."""
 
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)] = (0,)
     """One student is trained for each selector and seed."""
     epochs: Annotated[float, Field(gt=0, le=1_000)] = 3
     """Passes over the curated set."""
@@ -179,7 +196,7 @@ class Train(Section):
 class Evaluate(Section):
     """Students to accuracies."""
 
-    tasks: Annotated[tuple[str, ...], Field(min_length=1)] = ("chain",)
+    tasks: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_distinct)] = ("chain",)
     """Local tasks of the tasks folder or lm-evaluation-harness tasks, by name."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Only the first so many questions of each task; null: all."""
@@ -189,7 +206,7 @@ class Evaluate(Section):
     """Longest answer, in tokens, where the task sets none."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision in which all students, the untrained one too, answer."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of few-shot examples and sampling."""
 
 
@@ -217,13 +234,14 @@ class Student(Section):
     max_context_tokens: Annotated[int, Field(ge=8)] | None = None
     """Context that the student may use; null: what its configuration says."""
 
-    @field_validator("template_date")
+    @field_validator("template_date", mode="before")
     @classmethod
-    def _a_date(cls, value: str) -> str:
-        import datetime
-
-        datetime.date.fromisoformat(value)
-        return value
+    def _a_date(cls, value: object) -> str:
+        # YAML reads a date without quotes as a date.
+        try:
+            return datetime.date.fromisoformat(str(value)).isoformat()
+        except ValueError:
+            raise ValueError("must be a date such as 2025-01-31") from None
 
 
 class Tracking(Section):
@@ -251,7 +269,21 @@ class Params(Section):
     tracking: Tracking = Tracking()
 
 
-S = TypeVar("S", bound=BaseModel)
+TRACKED_BY_DVC = (*(s for s in Params.model_fields if s != "tracking"), "student.path", "select.selectors")
+"""Keys that dvc.yaml names, and that the file itself must therefore hold: DVC knows nothing of our defaults."""
+
+
+def missing_for_dvc(path: Path = Path("params.yaml")) -> list[str]:
+    """One sentence for each key that DVC needs and a valid file lacks."""
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    sentences = []
+    for key in TRACKED_BY_DVC:
+        section, _, name = key.partition(".")
+        if section not in raw or (name and name not in (raw[section] or {})):
+            default = getattr(Params(), section)
+            shown = getattr(default, name) if name else "{}"
+            sentences.append(f"{path} lacks '{key}', which DVC has to see; write it out, the default is {shown}")
+    return sentences
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
@@ -272,18 +304,37 @@ def parse(raw: object, name: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(raw)
     except ValidationError as e:
-        raise ParamsError([f"{name}: {_sentence(problem)}" for problem in e.errors()]) from None
+        # A value that fits none of several types is one problem, not one for each type.
+        problems = {_path(problem["loc"]): problem for problem in e.errors()}
+        raise ParamsError([f"{name}: {_sentence(path, problem)}" for path, problem in problems.items()]) from None
 
 
-def _sentence(problem: Any) -> str:
+def _path(where: tuple[int | str, ...]) -> str:
+    return ".".join(str(p) for p in where if p not in ("int", "float", "constrained-int", "constrained-float"))
+
+
+def _sentence(path: str, problem: Any) -> str:
     """One sentence for one pydantic error: where, what was wrong, what is allowed."""
     where, value = problem["loc"], problem["input"]
-    path = ".".join(str(p) for p in where if p not in ("int", "float", "constrained-int", "constrained-float"))
+    known: list[str] | None = None
     if problem["type"] == "extra_forbidden":
         known = _keys_at(where[:-1])
-        place = f" in section '{where[0]}'" if len(where) > 1 else ""
+    elif where[-1] == "[key]":
+        path, known = path.removesuffix(".[key]"), list(get_args(FieldName))
+        where = where[:-1]
+    if known is not None:
+        place = f" in '{_path(where[:-1])}'" if len(where) > 1 else ""
         return f"unknown key '{path}'{_nearest(str(where[-1]), known)}; known{place} are {', '.join(known)}"
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] in ("dict_type", "model_type"):
+        message = "must hold keys and their values"
+    elif problem["type"] == "tuple_type":
+        message = "must be a list"
+    elif problem["type"] == "missing":
+        return f"key '{path}' is missing"
+    elif problem["type"] == "too_short":
+        message = "must not be empty"
+    message = message.replace("Input should be", "must be").replace(", unable to parse string as a number", "")
     shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
     return f"'{path}' is {shown}: {message[0].lower() + message[1:]}"
 

@@ -130,6 +130,10 @@ STEPS = Table(
         "a step is not empty": pl.col("end") > pl.col("start"),
         "steps are numbered from 1 and start at offset 0": (pl.col("step") > 1)
         | ((pl.col("step") == 1) & (pl.col("start") == 0)),
+        "a step begins where the one before it ends, and has the next number": (pl.col("step") == 1)
+        | ((pl.col("start") == pl.col("end").shift(1)) & (pl.col("step") == pl.col("step").shift(1) + 1)).fill_null(
+            True
+        ),
     },
 )
 
@@ -178,6 +182,10 @@ TEACHERS = Table(
     },
     key=("metric", "domain", "teacher"),
     nullable=frozenset({"mean", "ci_low", "ci_high", "rank", "p_above_next"}),
+    checks={
+        "an interval is not upside down": (pl.col("ci_low") <= pl.col("ci_high")).fill_null(True),
+        "p_above_next is a share": pl.col("p_above_next").is_between(0, 1).fill_null(True),
+    },
 )
 
 CURATED = Table(
@@ -196,6 +204,10 @@ CURATED = Table(
     },
     key=("prompt_id", "trace_id"),
     nullable=frozenset({"runner_up", "margin", "stability"}),
+    checks={
+        "a margin is not negative": (pl.col("margin") >= 0).fill_null(True),
+        "stability is a share": pl.col("stability").is_between(0, 1).fill_null(True),
+    },
 )
 
 ANSWERS = Table(
@@ -259,11 +271,11 @@ def validate(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
         wrong = frame.filter(~pl.col(column).is_in(values))
         if wrong.height:
             raise TableError(f"table {table.name}: {column} is {wrong[column][0]!r}, it must be one of {values}")
+    _check_order(table, frame)
     for rule, holds in table.checks.items():
         broken = frame.filter(~holds)
         if broken.height:
             raise TableError(f"table {table.name}: '{rule}' does not hold on {broken.row(0, named=True)}")
-    _check_order(table, frame)
     return frame
 
 
