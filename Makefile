@@ -58,5 +58,5 @@ bench: $(INSTALLED)  ## speed and memory, measured on this machine
 lock: ## resolve the dependencies of pyproject.toml anew and pin them
 	$(PYTHON) scripts/lock.py
 
-clean:  ## remove the virtual environment and what the pipeline made (never data/sources)
-	rm -rf $(VENV) data/ingest data/segment data/score data/select data/train data/evaluate report metrics
+clean:  ## remove the virtual environment, the stages' outputs and the side caches (never sources, tasks, dvc.lock or runs)
+	rm -rf $(VENV) .stepsift data/ingest data/segment data/score data/select data/train data/evaluate report/index.html metrics

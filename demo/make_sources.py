@@ -2,12 +2,14 @@
 
     python demo/make_sources.py --sources data/sources --tasks data/tasks
 
-The same arguments give the same bytes on every run.
+The same arguments give the same bytes on every run. Both folders are written beside their places first and moved there
+whole, the sources last: a run that is killed leaves no part of a pool, and the next one starts over.
 """
 
 import argparse
 import gzip
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -88,21 +90,39 @@ FILES: dict[str, tuple[Layout, tuple[str, ...]]] = {
 
 
 def write_sources(sources: Path, pool: list[Problem]) -> None:
-    """Writes every file of `FILES`; raises FileExistsError when `sources` already holds a file."""
-    _require_empty(sources)
+    """Writes every file of `FILES`."""
     for name, (layout, teachers) in FILES.items():
         rows = (layout(problem, teacher, respond(teacher, problem)) for problem in pool for teacher in teachers)
         _write_lines(sources / name, rows)
 
 
 def write_task(tasks: Path, held_out: list[Problem]) -> None:
-    """Writes `chain.yaml` and `chain.jsonl`; raises FileExistsError when `tasks` already holds a file."""
-    _require_empty(tasks)
+    """Writes `chain.yaml` and `chain.jsonl`."""
     _write_lines(
         tasks / "chain.jsonl",
         ({"prompt": problem.prompt, "answer": str(problem.answer), "domain": problem.domain} for problem in held_out),
     )
     (tasks / "chain.yaml").write_text(TASK, encoding="utf-8", newline="\n")
+
+
+def write_both(sources: Path, pool: list[Problem], tasks: Path, held_out: list[Problem]) -> None:
+    """Writes both folders, or neither where one already holds a file; the very same task may be there already."""
+    new_sources, new_tasks = _beside(sources), _beside(tasks)
+    try:
+        _require_empty(sources)
+        _make_new(new_tasks)
+        write_task(new_tasks, held_out)
+        task_is_there = tasks.is_dir() and _contents(tasks) == _contents(new_tasks)
+        if not task_is_there:
+            _require_empty(tasks)
+        _make_new(new_sources)
+        write_sources(new_sources, pool)
+        if not task_is_there:
+            _move(new_tasks, tasks)
+        _move(new_sources, sources)
+    finally:
+        for folder in (new_sources, new_tasks):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def main() -> int:
@@ -119,9 +139,7 @@ def main() -> int:
     in_pool = frozenset(problem.prompt for problem in pool)
     held_out = list(distinct_problems(f"held-out:{arguments.seed}", HELD_OUT, exclude=in_pool))
     try:
-        _require_empty(arguments.sources)
-        write_task(arguments.tasks, held_out)
-        write_sources(arguments.sources, pool)
+        write_both(arguments.sources, pool, arguments.tasks, held_out)
     except OSError as error:
         print(error, file=sys.stderr)
         return 1
@@ -135,9 +153,42 @@ def _require_empty(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a folder; give a new or an empty one")
-    held = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    held = sorted(_files(folder))
     if held:
         raise FileExistsError(f"{folder} already holds {held[0].relative_to(folder)}; give a new or an empty folder")
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files below a folder; those that only keep it or describe it to a desktop are none."""
+    return [path for path in folder.rglob("*") if not path.is_dir() and path.name not in (".gitkeep", ".DS_Store")]
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in _files(folder)}
+
+
+def _beside(folder: Path) -> Path:
+    """Where a folder is written before it is moved: on the same disk, under a name that no reader looks at."""
+    place = folder.resolve()
+    return place.with_name(f".{place.name}.part")
+
+
+def _make_new(folder: Path) -> None:
+    """An empty folder; what a killed run left in its place is removed."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+
+
+def _move(new: Path, folder: Path) -> None:
+    """Puts a folder in the place of one that holds no file, in one step."""
+    place = folder.resolve()
+    if place.exists():
+        # Someone may have filled it in the meantime.
+        _require_empty(place)
+        shutil.copytree(place, new, dirs_exist_ok=True)
+        shutil.rmtree(place)
+    new.rename(place)
 
 
 def _write_lines(path: Path, rows: Iterable[Row]) -> None:

@@ -187,6 +187,24 @@ def test_conflicting_gold_answers(tmp_path):
     assert "unchecked" not in traces["verdict"].to_list()
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_spellings_of_a_gold_answer_are_no_conflict(tmp_path, order):
+    spellings = ["18.0", "$18", "18", "9+9\n#### 18"]
+    rows = [row(teacher=f"T{i}", response="18", answer=a) for i, a in enumerate(spellings)]
+    rows += [row("x?", teacher=t, answer=a) for t, a in (("A", "b"), ("B", "B"))]
+    rows += [row("y?", teacher=t, answer=a) for t, a in (("A", "18"), ("B", "19"))]
+    counts, prompts, traces, _ = run(tmp_path, {"a.jsonl": rows[::order]})
+    assert counts.total.reasons == {"answer_conflict": 2}
+    assert sorted(prompts["answer"]) == ["18", "B"]
+    assert traces.height == 6
+
+
+def test_a_tie_of_prompts_is_not_called_a_majority(tmp_path):
+    rows = [row("a?", teacher="A", prompt_id="1"), row("b?", teacher="B", prompt_id="1")]
+    *_, rejected = run(tmp_path, {"a.jsonl": rows})
+    assert "in at least as many rows" in rejected["detail"][0]
+
+
 def test_conflicting_prompts_of_one_id(tmp_path):
     rows = [row(f"{p}?", teacher=t, prompt_id="1") for p, t in [("a", "A"), ("b", "B"), (" a", "C"), ("c", "D")]]
     counts, prompts, traces, rejected = run(tmp_path, {"a.jsonl": rows})

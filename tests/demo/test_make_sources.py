@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,38 @@ def test_a_folder_that_holds_files_is_refused(tmp_path, taken):
     assert "already holds deep/mine.jsonl" in result.stderr.replace("\\", "/")
     assert "Traceback" not in result.stderr
     assert read_bytes(tmp_path) == {f"{taken}/deep/mine.jsonl": b"mine"}
+
+
+def test_a_run_that_was_killed_is_made_good(written, tmp_path):
+    """Killed while it wrote, or after the tasks were in place and before the sources were."""
+    shutil.copytree(written / "tasks", tmp_path / "tasks")
+    (tmp_path / ".sources.part").mkdir()
+    (tmp_path / ".sources.part" / "sharegpt.jsonl").write_text("half")
+    (tmp_path / "sources").mkdir()
+    result = run(tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert read_bytes(tmp_path) == read_bytes(written)
+
+
+def test_no_source_is_in_place_before_all_are_written(tmp_path, monkeypatch):
+    write_lines = make_sources._write_lines
+
+    def killed(path, rows):
+        if path.name == "sharegpt.jsonl":
+            raise KeyboardInterrupt
+        write_lines(path, rows)
+
+    monkeypatch.setattr(make_sources, "_write_lines", killed)
+    problems = list(distinct_problems("pool:0", 2))
+    with pytest.raises(KeyboardInterrupt):
+        make_sources.write_both(tmp_path / "sources", problems, tmp_path / "tasks", problems)
+    assert read_bytes(tmp_path) == {}
+
+
+def test_a_file_that_keeps_a_folder_is_no_file(written, tmp_path):
+    for name in ("sources/.gitkeep", "tasks/.DS_Store"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    result = run(tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert read_bytes(tmp_path) == {**read_bytes(written), "sources/.gitkeep": b"", "tasks/.DS_Store": b""}

@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+import uuid
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from stepsift import params
 from stepsift.errors import SourceError
 from stepsift.readers import files, json_values, jsonl
-from stepsift.readers.rows import RowError
+from stepsift.readers.rows import Row, RowError
 
 SETTINGS = params.Ingest(max_line_bytes=2_000, max_depth=8)
 GOOD = b'{"prompt": "p", "response": "r"}'
@@ -176,6 +178,53 @@ def test_parquet_rows_that_are_not_read(tmp_path):
     assert reasons == ["ok", "not_utf8", "line_too_long"]
 
 
+def read_table(tmp_path, **columns):
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    (file,), _ = files.find(tmp_path)
+    return [row for _, row in files.rows(file, SETTINGS)]
+
+
+def test_parquet_columns_that_do_not_matter_cost_no_row(tmp_path):
+    twice = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    rows = read_table(
+        tmp_path,
+        prompt=pa.array(["p"]),
+        late=pa.array([2**62], pa.timestamp("us")),
+        day=pa.array([2**30], pa.int32()).cast(pa.date32()),
+        zone=pa.array([1], pa.timestamp("us", "Nowhere/Land")),
+        twice=twice,
+    )
+    assert rows == [{"prompt": "p"}]
+
+
+def test_parquet_value_that_cannot_be_read_is_one_row(tmp_path):
+    late = pa.array([[2**62], [0]], pa.list_(pa.timestamp("us")))
+    bad, good = read_table(tmp_path, prompt=pa.array(["p", "q"]), late=late)
+    assert isinstance(bad, RowError)
+    assert (bad.reason, "column late" in bad.detail) == ("wrong_value", True)
+    assert isinstance(good, dict)
+
+
+def test_parquet_string_view(tmp_path):
+    rows = read_table(tmp_path, prompt=pa.array(["p", "x" * 3_000], pa.string_view()))
+    assert rows[0] == {"prompt": "p"}
+    assert isinstance(rows[1], RowError)
+    assert rows[1].reason == "line_too_long"
+
+
+def test_parquet_decimals_and_uuids_are_text(tmp_path):
+    own = uuid.UUID(int=7)
+    ids = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([own.bytes], pa.binary(16)))
+    (data,) = read_table(tmp_path, prompt_id=ids, answer=pa.array([Decimal("18.50")]))
+    row = Row(data)
+    assert (row.scalar("prompt_id"), row.scalar("answer")) == (str(own), "18.50")
+
+
+def test_an_infinite_answer_is_called_so():
+    with pytest.raises(RowError, match="is infinite"):
+        Row({"answer": json.loads("1e400")}).scalar("answer")
+
+
 def test_parquet_that_is_none(tmp_path):
     assert read(tmp_path, "a.parquet", b"PAR1 and nothing") == [(1, "unreadable_parquet")]
     assert read(tmp_path, "a.parquet", b"") == [(1, "unreadable_parquet")]
@@ -225,6 +274,13 @@ def test_sources_that_are_not_there(tmp_path):
 )
 def test_rules_match_paths(pattern, name, fits):
     assert files.matches(name, pattern) is fits
+
+
+@pytest.mark.parametrize("pattern", ["[z-a]*.jsonl", "[\\]"])
+def test_a_rule_that_is_no_pattern_is_named(pattern):
+    with pytest.raises(SourceError, match="is no pattern for paths") as error:
+        files.matches("a.jsonl", pattern)
+    assert pattern in str(error.value)
 
 
 def test_the_first_rule_wins():

@@ -40,7 +40,13 @@ def test_every_source_gives_one_form(response, beside):
         ("<think>never ends", None, "<think>\nnever ends"),
         ("", "never ends", "<think>\nnever ends"),
         ("<think>only thought</think>", None, "<think>\nonly thought\n</think>"),
-        ("<think>a</think>b</think>c", None, "<think>\na</think>b\n</think>\n\nc"),
+        ("<think>a</think>b</think>c", None, "<think>\na\nb\n</think>\n\nc"),
+        ("<think>a</think>b<think>c</think>d", None, "<think>\na\nb\nc\n</think>\n\nd"),
+        ("x<think>y</think>z", None, "<think>\nx\ny\n</think>\n\nz"),
+        ("<think>a</think><think>b", None, "<think>\na\nb"),
+        ("<think>a <think> b", None, "<think>\na  b"),
+        ("<think>a<th</think>ink>b</think>c", None, "<think>\na<th\nink>b\n</think>\n\nc"),
+        ("4", "a<think>b", "<think>\na\nb\n</think>\n\n4"),
         ("<think></think>", None, ""),
         ("In HTML, <answer>4</answer>", None, "In HTML, <answer>4</answer>"),
     ],
@@ -76,3 +82,5 @@ def test_the_form_is_stable_and_has_no_space_around_it(response, beside):
     form = put_together(take_apart(response, beside))
     assert form == form.strip()
     assert put_together(take_apart(form)) == form
+    assert form.count("</think>") <= 1
+    assert "<think>" not in form.removeprefix("<think>").rpartition("</think>")[0]

@@ -1,5 +1,6 @@
 """All of the select stage, from tables to tables."""
 
+import logging
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +15,11 @@ from stepsift.curate.ranking import rank_teachers
 from stepsift.curate.selection import choose
 from stepsift.errors import TableError
 from stepsift.metrics import all_metrics, trace_scores
+
+log = logging.getLogger(__name__)
+
+FEW_PROMPTS = 30
+"""A ranking over fewer common prompts than this is said to be one."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,13 @@ def select(
         "agreement": _agreement(curated),
     }
     teachers = rank_teachers(candidates, settings.bootstrap, settings.seed)
+    common = teachers.filter((pl.col("domain") == "all") & pl.col("rank").is_not_null())["n_common"].min()
+    if not isinstance(common, int) or common < FEW_PROMPTS:
+        log.warning(
+            "the ranking of teachers over all domains rests on %s prompts with a candidate of every ranked teacher; "
+            "select.correct: ignore, or fewer teachers, leave more",
+            common if isinstance(common, int) else "no",
+        )
     return Selection(scores, teachers, curated, rejected.sort(tables.REJECTED.key), metrics, prompts, traces)
 
 

@@ -85,14 +85,20 @@ def rule_for(name: str, settings: params.Ingest) -> params.FileRule:
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether a path fits a glob: `*` and `?` stay within a folder, `**` does not, `**/` may be nothing."""
+    """Whether a path fits a glob: `*` and `?` stay within a folder, `**` does not, `**/` may be nothing.
+
+    Raises SourceError where the pattern is no glob.
+    """
     parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     regex = re.sub(
         r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|.",
         lambda m: parts.get(m[0]) or (m[0].replace("[!", "[^") if len(m[0]) > 1 else re.escape(m[0])),
         pattern,
     )
-    return re.fullmatch(regex, name) is not None
+    try:
+        return re.fullmatch(regex, name) is not None
+    except re.error as e:
+        raise SourceError(f"the rule '{pattern}' of ingest.files is no pattern for paths: {e.msg}") from None
 
 
 def rows(file: SourceFile, settings: params.Ingest) -> Iterator[tuple[int, dict[str, Any] | RowError]]:

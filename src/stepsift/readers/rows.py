@@ -7,7 +7,9 @@ table: bad data is a record, never a crash.
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 GUESSES: Mapping[str, tuple[str, ...]] = {
     "prompt_id": ("prompt_id",),
@@ -118,15 +120,20 @@ class Row:
         return value if value.strip() else None
 
     def scalar(self, name: str) -> str | None:
-        """An optional field that may be text or a finite number, as text; None where missing, null or blank."""
+        """An optional field that may be text, a finite number or a UUID, as text; None where missing, null or blank."""
         where, value = self.find(name)
         if isinstance(value, str):
             return value.strip() or None
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, UUID):
+            return str(value)
+        if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
             raise RowError("wrong_type", f"{name}: field '{where}' is {kind_of(value)}, it must be text or a number")
-        return str(value)
+        if not math.isfinite(value):
+            what = "infinite" if math.isinf(value) else "not a number (NaN)"
+            raise RowError("wrong_type", f"{name}: field '{where}' is {what}, it must be text or a finite number")
+        return format(value, "f") if isinstance(value, Decimal) else str(value)
 
     def names(self) -> str:
         """The row's field names, for a message."""

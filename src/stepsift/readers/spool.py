@@ -5,7 +5,8 @@ of the tables. Its file has no name any more once it is open, so nothing of it s
 
 Texts that many rows share (prompts, answers, tests) are stored once, under a key that begins with their length: the
 smallest key is the shortest text, which is the one a prompt gets where its rows differ in what identity ignores. That
-is the text with the least that a teacher's harness put around the problem, and depends on no order.
+is the text with the least that a teacher's harness put around the problem, and depends on no order. So it is with gold
+answers that differ in spelling only (readers/gold.py).
 """
 
 import sqlite3
@@ -15,8 +16,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stepsift.readers.candidate import Candidate
-from stepsift.readers.identity import digest, folded, trace_hash
+from stepsift.readers.gold import normal_form
+from stepsift.readers.identity import digest, trace_hash
 from stepsift.readers.rows import RowError
+
+_SHORT = 32
+"""Characters of a digest: a shorter text cannot have the key of a hashed one."""
 
 _SCHEMA = """
 CREATE TABLE text (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -43,7 +48,7 @@ CREATE TABLE loser AS
     WHERE place > 1;
 CREATE UNIQUE INDEX loser_key ON loser (prompt_id, prompt_hash);
 UPDATE trace SET reason = 'prompt_conflict',
-    detail = 'prompt_id has another text in most rows; see ingest.strip_suffixes, or map no prompt_id'
+    detail = 'prompt_id has another text in at least as many rows; see ingest.strip_suffixes, or map no prompt_id'
     WHERE (prompt_id, prompt_hash) IN (SELECT prompt_id, prompt_hash FROM loser);
 UPDATE trace SET reason = 'answer_conflict', detail = 'rows of this prompt give different gold answers'
     WHERE reason IS NULL AND prompt_id IN (
@@ -108,7 +113,7 @@ class Spool:
                 *(self._next_id, source, line, part),
                 *(c.teacher, c.prompt_id, c.prompt_hash, self._key(c.prompt)),
                 *(c.trace_id, c.content_hash, len(c.response)),
-                *(self._key(c.answer), digest("answer", folded(c.answer)) if c.answer else None),
+                *(self._key(c.answer), digest("answer", normal_form(c.answer)) if c.answer else None),
                 *(None if c.answer_kind == "auto" else c.answer_kind, c.domain, self._key(c.tests), c.label),
             ),
         )
@@ -124,7 +129,8 @@ class Spool:
         """Store a shared text; return its key."""
         if text is None:
             return None
-        key = f"{len(text):012d}{digest('text', text)}"
+        # A short text is its own key: of "B" and "b" the capital stands first, which kind_of knows for a choice.
+        key = f"{len(text):012d}{text if len(text) < _SHORT else digest('text', text)}"
         self._db.execute("INSERT OR IGNORE INTO text VALUES (?,?)", (key, text))
         return key
 
@@ -132,7 +138,8 @@ class Spool:
         """Reject what contradicts or repeats other rows; a kept duplicate gets an id of its own.
 
         - Of rows with one own prompt_id and different prompts, those stay that agree with most (ties: smallest hash).
-        - A prompt with different gold answers loses all its traces; a missing answer contradicts nothing.
+        - A prompt with different gold answers loses all its traces; a missing answer or another spelling contradicts
+          nothing.
         - Of exact duplicates the first by source and row stays, or has number 1.
         """
         self._db.execute("COMMIT")

@@ -11,11 +11,14 @@ The form, which is what R1, QwQ and Qwen 3 write themselves:
 - No reasoning, or an empty block: the answer alone. No answer: nothing after `</think>`.
 - Reasoning that never ends keeps its `<think>` and has no `</think>`: the trace was cut off.
 - All before the last `</think>` is reasoning: templates like R1's open the block in the prompt, so a lone `</think>`
-  ends one, and a response never has two blocks. An answer that speaks of `</think>` itself is therefore misread.
+  ends one. An answer that speaks of `</think>` itself is therefore misread.
+- Of several blocks one is made: tags within the reasoning are taken out, and text between two blocks belongs to it. A
+  block that opens right after another and never ends makes the reasoning one that never ends.
 - Reasoning beside the content is used where the content holds no block of its own.
 - A response has no white space around it. Everything else stays as it is: taking the form twice changes nothing.
 """
 
+import re
 from dataclasses import dataclass
 
 OPEN, CLOSE = "<think>", "</think>"
@@ -29,6 +32,8 @@ VARIANTS = (
 
 WRAPPERS = (("<|begin_of_solution|>", "<|end_of_solution|>"), ("<answer>", "</answer>"))
 """Tags around a whole answer that follows reasoning; they are taken off."""
+
+_TAGS = re.compile(f"(?:{OPEN}|{CLOSE})+")
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,15 @@ def _inline(response: str) -> Parts:
     text = _one_tag(response.strip())
     reasoning, close, answer = text.rpartition(CLOSE)
     if close:
-        reasoning, answer = reasoning.strip().removeprefix(OPEN).strip(), _unwrapped(answer.strip())
-        return Parts(reasoning, answer) if reasoning else _inline(answer)
+        reasoning, answer = _without_tags(reasoning), _unwrapped(answer.strip())
+        if not reasoning:
+            return _inline(answer)
+        if answer.startswith(OPEN):
+            more = _without_tags(answer)
+            return Parts(f"{reasoning}\n{more}".strip(), "", finished=not more)
+        return Parts(reasoning, answer)
     if text.startswith(OPEN):
-        rest = text.removeprefix(OPEN).strip()
+        rest = _without_tags(text)
         return Parts(rest, "", finished=not rest)
     return Parts("", text)
 
@@ -89,4 +99,15 @@ def _unwrapped(answer: str) -> str:
 
 def _bare(reasoning: str) -> str:
     """Reasoning from a field of its own, without tags: within it they would end it early."""
-    return _one_tag(reasoning.strip()).removeprefix(OPEN).replace(CLOSE, "").strip()
+    return _without_tags(_one_tag(reasoning.strip()))
+
+
+def _without_tags(reasoning: str) -> str:
+    """Reasoning without any tag of the form; words that only a tag held apart get a line break."""
+
+    def gap(tags: re.Match[str]) -> str:
+        # Without it the ends of a tag could also meet around the tag that is taken out.
+        around = reasoning[max(0, tags.start() - 1) : tags.start()], reasoning[tags.end() : tags.end() + 1]
+        return "\n" if all(c and not c.isspace() for c in around) else ""
+
+    return _TAGS.sub(gap, reasoning).strip()

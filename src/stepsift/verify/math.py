@@ -33,14 +33,21 @@ class MathWorker:
         self._stop()
 
     def judge(self, gold: str, answer: str) -> str:
-        """correct, wrong, timeout, or unparsed where either cannot be read or the worker died of it."""
+        r"""correct, wrong, timeout, or unparsed where either cannot be read or the worker died of it.
+
+        Any reading of one side may match any of the other: 50% is 50 and 0.5. Two percentages are compared as they
+        stand. math-verify reads a bare list as a set: \boxed{1,3,5} is correct for 5,3,1.
+        """
         wanted = formulas(gold, gold)
         found = formulas(answer, gold)
         if not wanted or not found:
             return "unparsed"
+        if len(wanted) > 1 and len(found) > 1:
+            # Otherwise 5000% would be as good as 50.
+            wanted, found = wanted[:1], found[:1]
         process = self._running()
         # The worker's own alarm is for the case that this process dies first.
-        job = json.dumps([wanted[0], found, 2 * self.timeout_s + 10])
+        job = json.dumps([wanted, found, 2 * self.timeout_s + 10])
         reply = self._exchange(process, job, self.timeout_s)
         if reply is None:
             self._stop()

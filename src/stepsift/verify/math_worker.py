@@ -1,7 +1,8 @@
 """The process that asks math-verify. It is run as a file of its own and imports nothing of stepsift.
 
-It reads lines of JSON, [gold answer, [formulas], seconds], and writes a line for each: correct, wrong or unparsed.
-Whoever reads them kills the process when one takes too long; an alarm ends it when nobody is there to do so.
+It reads lines of JSON, [[readings of the gold answer], [formulas], seconds], and writes a line for each: correct, wrong
+or unparsed. Whoever reads them kills the process when one takes too long; an alarm ends it when nobody is there to
+do so.
 """
 
 import json
@@ -17,14 +18,15 @@ from math_verify import parse, verify
 MEMORY_BYTES = 4 * 2**30
 
 
-def judge(gold: str, formulas: list[str]) -> str:
-    """Whether one of the formulas is worth the same as the gold answer."""
-    wanted = parsed(gold)
+def judge(golds: list[str], formulas: list[str]) -> str:
+    """Whether one of the formulas is worth the same as one reading of the gold answer."""
+    wanted = [value for value in map(parsed, golds) if value]
     found = [value for value in map(parsed, formulas) if value]
     if not wanted or not found:
         return "unparsed"
     # Their own time limits are signals, which sympy can ignore; the process is killed instead.
-    return "correct" if any(verify(wanted, value, timeout_seconds=None) for value in found) else "wrong"
+    same = any(verify(gold, value, timeout_seconds=None) for gold in wanted for value in found)
+    return "correct" if same else "wrong"
 
 
 @lru_cache(maxsize=1024)
@@ -40,10 +42,10 @@ def main() -> None:
     replies, sys.stdout = sys.stdout, sys.stderr
     print("ready", file=replies, flush=True)
     for line in sys.stdin:
-        gold, formulas, seconds = json.loads(line)
+        golds, formulas, seconds = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
-            verdict = judge(gold, formulas)
+            verdict = judge(golds, formulas)
         except Exception:
             # math-verify and sympy meet arbitrary text: whatever they raise, the answer could not be read.
             verdict = "unparsed"

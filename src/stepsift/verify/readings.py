@@ -3,7 +3,8 @@ r"""What a mathematical answer may mean: the formulas that are handed to math-ve
 An answer without words is a formula as it stands. An answer in words ("It takes John **12 minutes** to speak 10
 pages.") is read by the first of these that it has: what is in bold, what is marked as a formula, and, for a gold answer
 that is a number, the first number after the last "=" or "is", or the first of all. Only a number is looked for among
-words: the last number of 2x + 3 is not its value.
+words: the last number of 2x + 3 is not its value. A number that stands in a choice or a range (5 or 6, between 10 and
+20) is no answer: nothing is read.
 """
 
 import re
@@ -17,6 +18,7 @@ _BOLD = re.compile(r"\*\*(.+?)\*\*", re.DOTALL)
 _VALUE = re.compile(
     r"(?:(?<!\w)-)?(?:(?<!\w)\.\d+|(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?)(?:\s*/\s*\d+)?(?:\s*\\?%)?"
 )
+_SEVERAL = re.compile(rf"(?:,\s*\$?{_VALUE.pattern})*,?\s*(?:\b(?:or|and|to)\b|[-\u2013])\s*\$?{_VALUE.pattern}")
 _EQUALS = re.compile(r"(?:=|\b(?:is|are|be|equals)\b)(?=[^=]*?\d)")
 _PERCENT = re.compile(r"(.*\d)\s*\\?%\s*", re.DOTALL)
 _UNITS = re.compile(r"\s+[A-Za-z][A-Za-z\s.]*\Z")
@@ -44,7 +46,7 @@ def formulas(answer: str, gold: str) -> list[str]:
     if number:
         after = [m.end() for m in _EQUALS.finditer(text)]
         value = _VALUE.search(text, after[-1] if after else 0)
-        return _spelled(value[0]) if value else []
+        return _spelled(value[0]) if value and not _SEVERAL.match(text, value.end()) else []
     return _spelled(_UNITS.sub("", text.rpartition(" is ")[2]))
 
 
