@@ -21,6 +21,7 @@ def sources(tmp_path: Path) -> Path:
     """Two prompts, two teachers, one broken line."""
     folder = tmp_path / "sources"
     folder.mkdir()
+    (tmp_path / "tasks").mkdir()
     rows = [
         {"prompt": f"What is {n} and {n}?", "completion": text, "teacher": teacher, "answer": "4"}
         for n in (1, 2)
@@ -49,9 +50,23 @@ def test_the_plan_counts_what_is_there(sources: Path, tmp_path: Path, student_fo
 
 def test_problems_are_collected_and_not_raised(tmp_path: Path):
     report = check(settings(tmp_path / "none"), tmp_path / "nowhere", tmp_path / "tasks")
-    assert len(report.problems) == 2
+    assert len(report.problems) == 3
     assert "there is no folder" in report.problems[0]
     assert "where there is nothing" in report.problems[1]
+    assert "for evaluation tasks; make it" in report.problems[2]
+
+
+def test_a_misspelt_task_is_a_problem(sources: Path, tmp_path: Path, student_folder: Callable[..., Path]):
+    (tmp_path / "tasks/chain.jsonl").write_text('{"prompt": "1 + 1", "answer": "2"}\n')
+    (tmp_path / "tasks/chain.yaml").write_text(
+        "task: chain\ndataset_path: json\ndataset_kwargs: {data_files: {test: chain.jsonl}}\ntest_split: test\n"
+        "output_type: generate_until\ndoc_to_text: '{{prompt}}'\ndoc_to_target: '{{answer}}'\n"
+    )
+    for name, n_problems in (("chain", 0), ("chian", 1)):
+        chosen = settings(student_folder("llama"), evaluate={"tasks": [name]})
+        report = check(chosen, sources, tmp_path / "tasks")
+        assert len(report.problems) == n_problems
+    assert "chain" in report.problems[0]
 
 
 def test_a_pool_without_choice_is_a_problem(sources: Path, tmp_path: Path, student_folder: Callable[..., Path]):

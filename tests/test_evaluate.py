@@ -1,8 +1,11 @@
 """Evaluation sees the ids that training saw, grades what the student really says, and pays once for each answer."""
 
+import dataclasses
 import json
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from transformers import AutoModelForCausalLM
 
 from stepsift import evaluate, params, tables
 from stepsift.errors import EvaluationError
-from stepsift.evaluate import find_tasks
+from stepsift.evaluate import check_tasks, find_tasks, local_tasks
 from stepsift.student import StudentFiles, load_renderer
 
 SETTINGS = params.Evaluate(tasks=("toy",), batch_size=3)
@@ -38,7 +41,7 @@ TOY: dict[str, Any] = {
 
 
 def files_in(folder: Path) -> StudentFiles:
-    return StudentFiles(folder, None, folder)
+    return StudentFiles(folder)
 
 
 def write_task(folder: Path, rows: list[dict[str, str]], name: str = "toy", **changes: Any) -> None:
@@ -366,6 +369,89 @@ def test_a_task_that_cannot_be_read_is_named(bench: Bench) -> None:
     (bench.folder / "tasks" / "toy.jsonl").unlink()
     with pytest.raises(EvaluationError, match=r"'toy.jsonl', which is not beside"):
         bench.run()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"dataset_kwargs": "foo"}, "dataset_kwargs is 'foo'"),
+        ({"dataset_kwargs": {"data_files": {"test": 5}}}, "data_files is {'test': 5}"),
+        ({"dataset_kwargs": {"data_files": {"test": ""}}}, "data_files is {'test': ''}"),
+        ({"dataset_kwargs": {"data_files": "a**b"}}, "no file name|not beside"),
+        ({"include": 5}, "include must be a file name"),
+        ({"include": "toy.yaml"}, "includes itself"),
+        ({"repeats": 0}, "the harness cannot run toy: IndexError"),
+        ({"metric_list": []}, "first metric of task 'toy' is 'none'"),
+    ],
+)
+def test_a_mistake_in_a_task_is_an_error(changes: dict[str, Any], says: str, bench: Bench) -> None:
+    write_task(bench.folder / "tasks", [{"question": "?", "answer": "a"}], **changes)
+    with pytest.raises(EvaluationError, match=says):
+        bench.run()
+    if "repeats" not in changes and "metric_list" not in changes:
+        assert len(check_tasks(("toy",), bench.folder / "tasks")) == 1
+
+
+def test_a_task_without_a_question_is_an_error(bench: Bench) -> None:
+    (bench.folder / "tasks" / "utils.py").write_text("def none(docs):\n    return docs.select([])\n")
+    config = bench.folder / "tasks" / "toy.yaml"
+    config.write_text(config.read_text() + "process_docs: !function utils.none\n")
+    with pytest.raises(EvaluationError, match="toy"):
+        bench.run()
+
+
+def test_tasks_are_checked_without_the_harness(tmp_path: Path) -> None:
+    folder = tmp_path / "tasks"
+    write_task(folder / "sub", [{"question": "?", "answer": "a"}])
+    (folder / "common.yaml").write_text("output_type: generate_until\n")
+    (folder / "sub" / "long.yaml").write_text("include: toy.yaml\ntask: toy_long\nprocess_docs: !function utils.f\n")
+    code = f"""
+import sys
+from pathlib import Path
+from stepsift.evaluate.tasks import check_tasks, local_tasks
+folder = Path({str(folder)!r})
+assert local_tasks(folder) == {{"toy", "toy_long"}}
+assert check_tasks(("toy", "toy_long", "gsm8k"), folder) == []
+assert "lm_eval" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_each_problem_of_the_tasks_is_a_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / "tasks"
+    for name in ("arc_easi", "toy", "twice"):
+        write_task(folder, [{"question": "?", "answer": "a"}], name)
+    shutil.copyfile(folder / "twice.yaml", folder / "again.yaml")
+    (folder / "broken.yaml").write_text("task: [broken")
+    (folder / "toy.jsonl").unlink()
+    # arc_easy resembles a local task and is one of the harness's.
+    broken, data, unknown, twice = check_tasks(("toy", "arc_easi", "arc_easy", "toi", "twice", "zzz"), folder)
+    assert "broken.yaml cannot be read" in broken
+    assert "'toy.jsonl', which is not beside" in data
+    assert "'toi', which is unknown, did you mean 'toy'?" in unknown
+    assert "'twice' stands in" in twice
+    assert not any("\n" in problem for problem in (broken, data, unknown, twice))
+
+
+def test_tasks_of_the_harness_need_no_folder_of_local_ones(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = bench.folder / "nowhere"
+    assert local_tasks(missing) == set()
+    assert check_tasks(("arc_easy",), missing) == []
+    assert [source.file for source in find_tasks(("arc_easy",), missing)] == [None]
+    [toy] = find_tasks(("toy",), bench.folder / "tasks")
+    load = evaluate.run.load_task
+    # The harness's own tasks need a network: a local one stands in for it.
+    monkeypatch.setattr(evaluate.run, "load_task", lambda source, scratch: load(toy, scratch))
+    (bench.folder / "tasks").rename(bench.folder / "moved")
+    toy = dataclasses.replace(toy, file=bench.folder / "moved" / "toy.yaml")
+    assert counts(bench.run(SETTINGS.model_copy(update={"tasks": ("arc_easy",)}))) == (2, 0)
+
+
+def test_a_date_as_argument_of_the_template_is_part_of_the_key(bench: Bench) -> None:
+    for date, expected in {"2025-01-01": (2, 0), "2025-01-02": (2, 0)}.items():
+        student = params.Student(template_kwargs=yaml.safe_load(f"date: {date}"))
+        assert counts(bench.run(student=student)) == expected
+        assert counts(bench.run(student=student)) == (0, 2)
 
 
 def test_a_task_that_grades_no_single_question_is_an_error(bench: Bench) -> None:

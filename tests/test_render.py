@@ -184,6 +184,21 @@ def test_template_that_refuses_a_prompt(renderer):
         renderer("gemma").prompt([{"role": "system", "content": "Be brief."}, *MESSAGES])
 
 
+def test_template_that_is_no_text(tokenizer_folder):
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder("plain"))
+    for template in (5, {"default": 5}):
+        tokenizer.chat_template = template
+        with pytest.raises(StudentError, match="chat template is 5 and no text"):
+            Renderer(tokenizer, params.Student())
+
+
+def test_template_that_renders_nothing(tokenizer_folder):
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder("plain"))
+    tokenizer.chat_template = "{# nothing #}"
+    with pytest.raises(StudentError, match="makes nothing of a prompt"):
+        Renderer(tokenizer, params.Student()).render(MESSAGES, "42")
+
+
 def test_unusable_tokenizers_are_refused(tokenizer_folder):
     with pytest.raises(StudentError, match="no character offsets"):
         Renderer(SimpleNamespace(is_fast=False), params.Student())

@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from stepsift import params
 from stepsift.errors import StudentError
-from stepsift.student import context_tokens, fingerprint, load_model, load_renderer, locate, pick_device
+from stepsift.student import context_tokens, fingerprint, load_config, load_model, load_renderer, locate, pick_device
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -36,16 +36,10 @@ def settings(path: Path, **others) -> params.Student:
 
 def test_folder_is_found_and_loaded(folder: Path):
     files = locate(settings(folder))
-    assert (files.folder, files.gguf_file, files.tokenizer) == (folder, None, folder)
+    assert (files.folder, files.gguf_file, files.tokenizer_in_gguf) == (folder, None, False)
     model = load_model(files, "bfloat16", "cpu")
     assert model.dtype == torch.bfloat16 and not model.training
     assert load_renderer(files, settings(folder)).has_template
-
-
-def test_tokenizer_of_another_folder(folder: Path, tokenizer_folder):
-    chosen = settings(folder, tokenizer=str(tokenizer_folder("plain")))
-    assert locate(chosen).tokenizer == tokenizer_folder("plain")
-    assert not load_renderer(locate(chosen), chosen).has_template
 
 
 def one_sentence(error: pytest.ExceptionInfo[StudentError]) -> str:
@@ -85,8 +79,8 @@ def test_nothing_there_or_another_file(tmp_path: Path):
     with pytest.raises(StudentError, match=r"neither \.gguf nor \.hub\.yaml"):
         locate(settings(tmp_path / "model.pt"))
     (tmp_path / "model.gguf").touch()
-    with pytest.raises(StudentError, match=r"student\.tokenizer is .* holds no tokenizer_config\.json"):
-        locate(settings(tmp_path / "model.gguf", tokenizer=str(tmp_path)))
+    with pytest.raises(StudentError, match=r"student\.path is .* holds no tokenizer_config\.json"):
+        locate(settings(tmp_path))
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "noise"])
@@ -116,6 +110,16 @@ def test_configuration_of_another_model(folder: Path):
         with pytest.raises(StudentError, match=says) as e:
             load_model(locate(settings(folder)), "float32", "cpu")
         one_sentence(e)
+
+
+def test_broken_configuration_is_told_in_one_line_and_not_blamed_on_the_tokenizer(folder: Path):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_size": "wide"}))
+    for load in (lambda f: load_renderer(f, settings(folder)), load_config):
+        with pytest.raises(StudentError, match=r"the configuration in .*hidden_size.*\bint\b.*'wide'") as e:
+            load(locate(settings(folder)))
+        assert "\n" not in str(e.value)
+        assert len(str(e.value)) < 500
 
 
 def test_broken_tokenizer(folder: Path):
@@ -282,12 +286,25 @@ def write_gguf(model: torch.nn.Module, path: Path) -> None:
     writer.close()
 
 
-def test_gguf_file_is_loaded(folder: Path, tmp_path: Path):
+def copy_tokenizer(folder: Path, to: Path) -> None:
+    """The tokenizer's files of a student's folder, for a GGUF file that has none in it."""
+    for path in folder.glob("token*.json"):
+        shutil.copy(path, to)
+
+
+def test_gguf_file_alone_brings_its_tokenizer(tmp_path: Path):
+    (tmp_path / "tiny.gguf").write_bytes(b"GGUF")
+    files = locate(settings(tmp_path / "tiny.gguf"))
+    assert (files.folder, files.gguf_file, files.tokenizer_in_gguf) == (tmp_path, "tiny.gguf", True)
+
+
+def test_folder_with_a_gguf_file_and_a_tokenizer_is_loaded(folder: Path, tmp_path: Path):
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     write_gguf(model, tmp_path / "tiny.gguf")
-    chosen = settings(tmp_path / "tiny.gguf", tokenizer=str(folder))
+    copy_tokenizer(folder, tmp_path)
+    chosen = settings(tmp_path)
     files = locate(chosen)
-    assert (files.folder, files.gguf_file, files.tokenizer) == (tmp_path, "tiny.gguf", folder)
+    assert (files.folder, files.gguf_file, files.tokenizer_in_gguf) == (tmp_path, "tiny.gguf", False)
     ids = torch.tensor([load_renderer(files, chosen).prompt([{"role": "user", "content": "What is 7 * 6?"}])])
     with torch.no_grad():
         torch.testing.assert_close(load_model(files, "float32", "cpu")(ids).logits, model(ids).logits)
@@ -301,7 +318,7 @@ def test_gguf_file_is_loaded(folder: Path, tmp_path: Path):
 def test_broken_gguf_file(folder: Path, tmp_path: Path):
     (tmp_path / "tiny.gguf").write_bytes(b"GGUF" + b"\0" * 100)
     with pytest.raises(StudentError, match="cannot be loaded") as e:
-        load_model(locate(settings(tmp_path / "tiny.gguf", tokenizer=str(folder))), "float32", "cpu")
+        load_model(locate(settings(tmp_path / "tiny.gguf")), "float32", "cpu")
     one_sentence(e)
 
 

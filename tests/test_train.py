@@ -1,18 +1,22 @@
 """Training gets exactly the ids of render(), is repeatable, and pays once for each set and seed."""
 
+import dataclasses
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from stepsift import params, tables, train
 from stepsift.errors import TrainingError
 from stepsift.student import StudentFiles, load_renderer
-from test_student import write_gguf
+from test_student import copy_tokenizer, write_gguf
 
 SETTINGS = params.Train(epochs=2, batch_size=2, learning_rate=1e-2)
 STUDENT = params.Student()
@@ -21,7 +25,7 @@ Folder = Callable[..., Path]
 
 
 def files_in(folder: Path) -> StudentFiles:
-    return StudentFiles(folder, None, folder)
+    return StudentFiles(folder)
 
 
 def row(prompt: str, answer: str, n: int = 0) -> dict[str, Any]:
@@ -35,6 +39,34 @@ ROWS = [row("2 + 3 ?", "Let x be 2.\nThen it is 5.", 0), row("7 * 6 ?", "42 🙂
 def write(rows: list[dict[str, Any]], path: Path) -> Path:
     tables.write_lines((json.dumps(r) + "\n" for r in rows), path)
     return path
+
+
+def train_one(
+    files: StudentFiles,
+    settings: params.Train,
+    data: Path,
+    seed: int,
+    out: Path,
+    on_log: Callable[[int, dict[str, float]], None] | None = None,
+) -> train.TrainResult:
+    """Train on one set with one seed, into `out`; nothing comes from a cache."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "select" / "one").mkdir(parents=True)
+        shutil.copyfile(data, folder / "select" / "one" / "train.jsonl")
+        trained = train.train_all(
+            files,
+            settings.model_copy(update={"seeds": (seed,)}),
+            STUDENT,
+            folder / "select",
+            ("one",),
+            folder / "train",
+            folder / "cache",
+            (lambda _selector, _seed, step, values: on_log(step, values)) if on_log else None,
+        )
+        result = trained.results["one", seed]
+        shutil.copytree(result.folder, out)
+    return dataclasses.replace(result, folder=out)
 
 
 @pytest.fixture
@@ -59,7 +91,7 @@ def test_the_model_gets_the_ids_of_render_and_labels_on_the_response_alone(
 ) -> None:
     files = files_in(student_folder(family, tokenizer))
     settings = SETTINGS.model_copy(update={"epochs": 1, "batch_size": 3})
-    train.train_one(files, settings, STUDENT, write(ROWS, tmp_path / "t.jsonl"), 0, tmp_path / "out")
+    train_one(files, settings, write(ROWS, tmp_path / "t.jsonl"), 0, tmp_path / "out")
     renderer = load_renderer(files, STUDENT)
     expected = set()
     for r in ROWS:
@@ -85,7 +117,7 @@ def test_an_example_of_1500_tokens_is_trained_on_whole(
     (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 4096}))
     long = row("?", "".join(chr(ord("a") + i * i % 26) for i in range(1_500)))
     settings = SETTINGS.model_copy(update={"epochs": 1})
-    result = train.train_one(files_in(folder), settings, STUDENT, write([long], tmp_path / "t"), 0, tmp_path / "out")
+    result = train_one(files_in(folder), settings, write([long], tmp_path / "t"), 0, tmp_path / "out")
     n_labels = sum(label != -100 for label in seen[0]["labels"][0])
     assert n_labels == result.response_tokens > 1_400
     assert result.rejected.is_empty()
@@ -94,7 +126,7 @@ def test_an_example_of_1500_tokens_is_trained_on_whole(
 def test_an_example_that_is_too_long_is_left_out_with_its_reason(student_folder: Folder, tmp_path: Path) -> None:
     files = files_in(student_folder("llama"))
     rows = [*ROWS[:2], row("?", "too long " * 400, 2)]
-    result = train.train_one(files, SETTINGS, STUDENT, write(rows, tmp_path / "t.jsonl"), 0, tmp_path / "out")
+    result = train_one(files, SETTINGS, write(rows, tmp_path / "t.jsonl"), 0, tmp_path / "out")
     assert result.examples == 2
     [left_out] = result.rejected.to_dicts()
     assert (left_out["source_line"], left_out["trace_id"], left_out["reason"]) == (3, "t2", "too_long")
@@ -107,7 +139,7 @@ def test_a_set_without_a_usable_example_is_an_error(
 ) -> None:
     files, data = files_in(student_folder("llama")), write(rows, tmp_path / "t.jsonl")
     with pytest.raises(TrainingError, match=why):
-        train.train_one(files, params.Train(max_tokens=8), STUDENT, data, 0, tmp_path / "out")
+        train_one(files, params.Train(max_tokens=8), data, 0, tmp_path / "out")
 
 
 def test_a_prompt_that_the_template_refuses_is_left_out(student_folder: Folder, tmp_path: Path) -> None:
@@ -135,7 +167,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(student_fold
     files, data = files_in(student_folder("llama")), write(ROWS, tmp_path / "t.jsonl")
     logged: list[tuple[int, dict[str, float]]] = []
     for name, seed in {"a": 0, "b": 0, "c": 1}.items():
-        train.train_one(files, SETTINGS, STUDENT, data, seed, tmp_path / name, lambda *values: logged.append(values))
+        train_one(files, SETTINGS, data, seed, tmp_path / name, lambda *values: logged.append(values))
     weights = {name: (tmp_path / name / "model.safetensors").read_bytes() for name in "abc"}
     assert weights["a"] == weights["b"] != weights["c"]
     assert {p.name for p in (tmp_path / "a").iterdir()} == {
@@ -152,7 +184,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(student_fold
 def test_a_trained_student_loads_and_renders_as_the_untrained_one(student_folder: Folder, tmp_path: Path) -> None:
     for family, tokenizer in FAMILIES:
         files, out = files_in(student_folder(family, tokenizer)), tmp_path / family
-        result = train.train_one(files, SETTINGS, STUDENT, write(ROWS, tmp_path / "t.jsonl"), 0, out)
+        result = train_one(files, SETTINGS, write(ROWS, tmp_path / "t.jsonl"), 0, out)
         before, after = (load_renderer(f, STUDENT) for f in (files, files_in(out)))
         assert before.end_id == after.end_id
         for r in ROWS:
@@ -170,11 +202,12 @@ def test_a_trained_student_loads_and_renders_as_the_untrained_one(student_folder
 def test_a_gguf_student_is_trained_and_saved_as_an_ordinary_one(student_folder: Folder, tmp_path: Path) -> None:
     folder = student_folder("llama")
     write_gguf(AutoModelForCausalLM.from_pretrained(folder), tmp_path / "tiny.gguf")
+    copy_tokenizer(folder, tmp_path)
     data = write(ROWS, tmp_path / "t.jsonl")
     results = [
-        train.train_one(files, SETTINGS, STUDENT, data, 0, tmp_path / name)
+        train_one(files, SETTINGS, data, 0, tmp_path / name)
         for name, files in {
-            "gguf": StudentFiles(tmp_path, "tiny.gguf", folder),
+            "gguf": StudentFiles(tmp_path, "tiny.gguf"),
             "ordinary": files_in(folder),
         }.items()
     ]
@@ -187,9 +220,29 @@ def test_a_gguf_student_is_trained_and_saved_as_an_ordinary_one(student_folder: 
 def test_training_lowers_the_loss(student_folder: Folder, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"epochs": 20})
     data = write(ROWS, tmp_path / "t.jsonl")
-    result = train.train_one(files_in(student_folder("llama")), settings, STUDENT, data, 0, tmp_path / "out")
+    result = train_one(files_in(student_folder("llama")), settings, data, 0, tmp_path / "out")
     first = json.loads((tmp_path / "out" / "curve.jsonl").read_text().splitlines()[0])["loss"]
     assert result.final_loss < first / 4
+
+
+def test_a_training_of_one_update_is_not_spent_on_warming_up(student_folder: Folder, tmp_path: Path) -> None:
+    files = files_in(student_folder("llama"))
+    settings = SETTINGS.model_copy(update={"epochs": 1, "batch_size": 8, "warmup_ratio": 0.9})
+    train_one(files, settings, write(ROWS, tmp_path / "t.jsonl"), 0, tmp_path / "out")
+    [update] = (tmp_path / "out" / "curve.jsonl").read_text().splitlines()
+    assert json.loads(update)["learning_rate"] == settings.learning_rate
+    before, after = (load_file(folder / "model.safetensors") for folder in (files.folder, tmp_path / "out"))
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_warm_up_takes_its_share_of_many_updates(student_folder: Folder, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"epochs": 5, "warmup_ratio": 0.45})
+    train_one(files_in(student_folder("llama")), settings, write(ROWS, tmp_path / "t.jsonl"), 0, tmp_path / "out")
+    lines = (tmp_path / "out" / "curve.jsonl").read_text().splitlines()
+    rates = [json.loads(line)["learning_rate"] for line in lines]
+    # 45 % of ten updates, rounded down, is four: the fifth has the whole rate.
+    assert len(rates) == 10
+    assert rates.index(settings.learning_rate) == 4
 
 
 def test_a_loss_that_is_no_number_stops_the_training(student_folder: Folder, tmp_path: Path) -> None:
@@ -199,7 +252,7 @@ def test_a_loss_that_is_no_number_stops_the_training(student_folder: Folder, tmp
     model.lm_head.weight.data.fill_(float("nan"))
     model.save_pretrained(folder)
     with pytest.raises(TrainingError, match=r"update 1 .*'loss': nan.*train.learning_rate"):
-        train.train_one(files_in(folder), settings, STUDENT, write(ROWS, tmp_path / "t"), 0, tmp_path / "out")
+        train_one(files_in(folder), settings, write(ROWS, tmp_path / "t"), 0, tmp_path / "out")
 
 
 def test_nothing_is_printed_sent_or_left_behind(
@@ -213,7 +266,7 @@ def test_nothing_is_printed_sent_or_left_behind(
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(trl.trainer.base_trainer, "send_telemetry", refuse)
     monkeypatch.chdir(tmp_path)
-    train.train_one(files_in(student_folder("llama")), SETTINGS, STUDENT, write(ROWS, Path("t")), 0, Path("out"))
+    train_one(files_in(student_folder("llama")), SETTINGS, write(ROWS, Path("t")), 0, Path("out"))
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")
     assert {p.name for p in tmp_path.iterdir()} == {"t", "out"}

@@ -12,6 +12,7 @@ import numpy as np
 
 from stepsift import params, segment, student
 from stepsift.errors import ScoringError, SourceError, StudentError
+from stepsift.evaluate import check_tasks, local_tasks
 from stepsift.ingest import SampleTrace, Survey, survey
 from stepsift.render import Renderer
 from stepsift.scoring.run import Planned, Scorer, plan
@@ -63,6 +64,10 @@ def check(settings: params.Params, sources: Path, tasks: Path) -> Report:
             lines += _cost_lines(found, estimate(found.sample, renderer, settings, context), settings, context)
     except StudentError as e:
         problems.append(str(e))
+    if tasks.is_dir():
+        problems += check_tasks(settings.evaluate.tasks, tasks)
+    else:
+        problems.append(f"there is no folder {tasks} for evaluation tasks; make it (it may be empty: mkdir -p {tasks})")
     lines += _training_lines(settings, tasks)
     return Report(lines, problems[:SHOWN_PROBLEMS] + _more(problems), found.sample if found else [])
 
@@ -153,13 +158,12 @@ def _ends(response: str, settings: params.Segment) -> np.ndarray:
 
 def _source_lines(found: Survey) -> list[str]:
     total, candidates = found.total, found.candidates
-    histogram = ", ".join(f"{size}: {prompts}" for size, prompts in sorted(candidates.histogram.items()))
+    histogram = ", ".join(f"{size} for {prompts} prompts" for size, prompts in sorted(candidates.histogram.items()))
     lines = [
         f"sources     {len(found.by_file)} files, {total.read} rows read, {total.kept} kept, {total.rejected} rejected"
         + (f" ({', '.join(f'{reason} {n}' for reason, n in total.reasons.items())})" if total.rejected else ""),
         f"prompts     {found.prompts}",
-        f"candidates  {candidates.min} to {candidates.max} a prompt, median {candidates.median:g} "
-        f"(candidates: prompts - {histogram})",
+        f"candidates  {candidates.min} to {candidates.max} a prompt, median {candidates.median:g} ({histogram})",
         f"teachers    {len(found.by_teacher)}: {', '.join(f'{t} {n.kept}' for t, n in found.by_teacher.items())}",
         f"traces      {total.kept}, {found.response_chars} characters",
     ]
@@ -195,10 +199,8 @@ def _cost_lines(found: Survey, cost: Estimate, settings: params.Params, context:
 
 def _training_lines(settings: params.Params, tasks: Path) -> list[str]:
     n_students = len(settings.select.selectors) * len(settings.train.seeds)
-    named = [
-        f"{task} ({'local' if (tasks / f'{task}.yaml').is_file() else 'of lm-evaluation-harness'})"
-        for task in settings.evaluate.tasks
-    ]
+    local = local_tasks(tasks)
+    named = [f"{task} ({'local' if task in local else 'of lm-evaluation-harness'})" for task in settings.evaluate.tasks]
     return [
         f"students    {n_students} to train ({', '.join(settings.select.selectors)}; "
         f"seeds {', '.join(map(str, settings.train.seeds))}), and the untrained one, on {', '.join(named)}"

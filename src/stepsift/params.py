@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from stepsift.errors import ParamsError
 
@@ -30,11 +39,14 @@ FieldName = Literal[
     "tests",
 ]
 
-
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Text = Annotated[str, Field(min_length=1)]
 
 
-def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def _some_distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    # Not `min_length`: pydantic counts what it could read, and would call [-1] empty.
+    if not values:
+        raise ValueError("must not be empty")
     twice = [v for v in values if values.count(v) > 1]
     if twice:
         raise ValueError(f"'{twice[0]}' stands more than once; name each once")
@@ -44,21 +56,33 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 class Section(BaseModel):
     """A section of params.yaml: frozen, unknown keys refused, a docstring with its unit under each field."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number_not_bool(cls, value: object, info: ValidationInfo) -> object:
+        # pydantic reads true as 1.
+        if isinstance(value, bool) and _is_numeric(cls.model_fields[str(info.field_name)].annotation):
+            raise ValueError("must be a number")
+        return value
+
+
+def _is_numeric(annotation: object) -> bool:
+    return annotation in (int, float) or any(_is_numeric(part) for part in get_args(annotation))
 
 
 class FileRule(Section):
     """How to read the files whose path below the sources folder matches `match`; the first rule that matches wins."""
 
-    match: str
+    match: Text
     """Glob over the path below the sources folder, e.g. `openr1/*.jsonl.gz`."""
     layout: Layout = "auto"
     """Layout of the rows; `auto` decides from the field names of each row."""
-    fields: dict[FieldName, str] = {}
+    fields: dict[FieldName, Text] = {}
     """Our name to the file's field name; a dot walks into nested objects (`meta.model`)."""
-    teacher: str | None = None
+    teacher: Text | None = None
     """Teacher of every row of these files; overrides field and file name."""
-    domain: str | None = None
+    domain: Text | None = None
     """Domain of rows that name none."""
     answer_kind: AnswerKind | None = None
     """Overrides `ingest.answer_kind` for these files."""
@@ -69,14 +93,14 @@ class Ingest(Section):
 
     layout: Layout = "auto"
     """Layout of the rows of files that no rule names; `auto` decides from the field names of each row."""
-    fields: dict[FieldName, str] = {}
+    fields: dict[FieldName, Text] = {}
     """Our name to the file's field name, for files that no rule names."""
     files: tuple[FileRule, ...] = ()
     """Rules for single files or folders, tried in order."""
     answer_kind: AnswerKind = "auto"
     """How gold answers are compared; `auto`: `choice` for a single letter A-J, else `math` if it reads as a number or
     a formula, else `exact`."""
-    strip_suffixes: tuple[str, ...] = ()
+    strip_suffixes: tuple[Text, ...] = ()
     """Texts cut from the end of a prompt before its identity is taken (instructions that differ by teacher)."""
     thinking: Literal["keep", "drop"] = "keep"
     """Keep reasoning as `<think>...</think>` before the answer, or drop it."""
@@ -100,13 +124,13 @@ class Segment(Section):
     min_step_chars: Annotated[int, Field(ge=1, le=1_000)] = 4
     """A piece with fewer characters that are not white space joins its neighbour."""
 
-    @model_validator(mode="after")
-    def _room_for_a_piece(self) -> Self:
-        if self.min_step_chars >= self.max_step_chars:
-            raise ValueError(
-                f"min_step_chars ({self.min_step_chars}) must be below max_step_chars ({self.max_step_chars})"
-            )
-        return self
+    @field_validator("min_step_chars")
+    @classmethod
+    def _room_for_a_piece(cls, value: int, info: ValidationInfo) -> int:
+        longest = info.data.get("max_step_chars")  # None where it is itself wrong
+        if longest is not None and value >= longest:
+            raise ValueError(f"must be below segment.max_step_chars, which is {longest}")
+        return value
 
 
 class Score(Section):
@@ -147,7 +171,7 @@ class Score(Section):
 class Select(Section):
     """Scores to a teacher ranking and one curated set for each selector."""
 
-    selectors: Annotated[tuple[str, ...], AfterValidator(_distinct)] = ("lalp", "step_mean", "galp", "random")
+    selectors: Annotated[tuple[str, ...], AfterValidator(_some_distinct)] = ("lalp", "step_mean", "galp", "random")
     """Metrics by which the best trace of each prompt is taken; `stepsift metrics` lists them."""
     correct: Literal["require", "prefer", "ignore"] = "prefer"
     """`require`: candidates are correct traces; `prefer`: of prompts that have one, else all; `ignore`: all."""
@@ -159,21 +183,20 @@ class Select(Section):
     @field_validator("selectors")
     @classmethod
     def _known_selectors(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        from stepsift.metrics import selectable
+        from stepsift.metrics import all_metrics, selectable
 
         known = selectable()
-        if not value:
-            raise ValueError(f"name at least one of {', '.join(known)}")
         for name in value:
             if name not in known:
-                raise ValueError(f"'{name}' is not a selector{_nearest(name, known)}; known are {', '.join(known)}")
+                why = ", it ranks nothing" if name in all_metrics() else _nearest(name, known)
+                raise ValueError(f"'{name}' is not a selector{why}; known are {', '.join(known)}")
         return value
 
 
 class Train(Section):
     """Curated sets to trained students."""
 
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], AfterValidator(_some_distinct)] = (0,)
     """One student is trained for each selector and seed."""
     epochs: Annotated[float, Field(gt=0, le=1_000)] = 3
     """Passes over the curated set."""
@@ -196,7 +219,7 @@ class Train(Section):
 class Evaluate(Section):
     """Students to accuracies."""
 
-    tasks: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_distinct)] = ("chain",)
+    tasks: Annotated[tuple[Text, ...], AfterValidator(_some_distinct)] = ("chain",)
     """Local tasks of the tasks folder or lm-evaluation-harness tasks, by name."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Only the first so many questions of each task; null: all."""
@@ -220,11 +243,10 @@ class Report(Section):
 class Student(Section):
     """The model to be trained; it also scores."""
 
-    path: str = "demo/student"
-    """A folder with a model and its tokenizer, a `.gguf` file, or a `.hub.yaml` file that pins a model of a hub
+    path: Text = "demo/student"
+    """A folder with a model (or one `.gguf` file) and its tokenizer, a `.gguf` file that holds both, or a `.hub.yaml`
+    file that pins a model of a hub
     (keys `repo`, `revision` and, for a GGUF file there, `gguf_file`). Relative to the repository."""
-    tokenizer: str | None = None
-    """A folder with the tokenizer, where it does not come with the model."""
     template: Literal["auto", "none"] = "auto"
     """`auto`: the tokenizer's chat template where it has one; `none`: prompt text and one newline."""
     template_kwargs: dict[str, Any] = {}
@@ -239,9 +261,12 @@ class Student(Section):
     def _a_date(cls, value: object) -> str:
         # YAML reads a date without quotes as a date.
         try:
-            return datetime.date.fromisoformat(str(value)).isoformat()
+            date = datetime.date.fromisoformat(str(value)).isoformat()
         except ValueError:
-            raise ValueError("must be a date such as 2025-01-31") from None
+            date = ""
+        if date != str(value):
+            raise ValueError("must be a date such as 2025-01-31")
+        return date
 
 
 class Tracking(Section):
@@ -249,9 +274,9 @@ class Tracking(Section):
 
     enabled: bool = True
     """Whether stages write to MLflow."""
-    uri: str = "mlflow.db"
+    uri: Text = "mlflow.db"
     """A SQLite file (relative to the repository) or the URL of a tracking server."""
-    experiment: str = "stepsift"
+    experiment: Text = "stepsift"
     """Name of the MLflow experiment."""
 
 
@@ -267,6 +292,19 @@ class Params(Section):
     evaluate: Evaluate = Evaluate()
     report: Report = Report()
     tracking: Tracking = Tracking()
+
+    @model_validator(mode="after")
+    def _passes_of_selectors(self) -> Self:
+        from stepsift.metrics import all_metrics
+
+        for needed in ("local", "full"):
+            names = [s for s in self.select.selectors if all_metrics()[s].needs == needed]
+            if names and needed not in self.score.passes:
+                raise ValueError(
+                    f"score.passes lacks '{needed}', without which {', '.join(names)} of select.selectors have no "
+                    "score; add it there, or leave them out here"
+                )
+        return self
 
 
 TRACKED_BY_DVC = (*(s for s in Params.model_fields if s != "tracking"), "student.path", "select.selectors")
@@ -286,21 +324,43 @@ def missing_for_dvc(path: Path = Path("params.yaml")) -> list[str]:
     return sentences
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice: YAML would take the last one in silence, and DVC none."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key '{key.value}' stands more than once", problem_mark=key.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
 def load(path: Path = Path("params.yaml")) -> Params:
     """Read and check all of params.yaml; raise ParamsError with one sentence for each problem."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
     except FileNotFoundError:
         raise ParamsError([f"there is no {path}; run stepsift in the repository's root folder"]) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise ParamsError([f"{path} is not valid YAML: {' '.join(str(e).split())}"]) from None
+    except OSError as e:
+        raise ParamsError([f"{path} cannot be read: {e.strerror}"]) from None
+    # ValueError: bytes that are not UTF-8, or a date such as 2025-13-01.
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
+        raise ParamsError([f"{path} is not valid YAML: {_yaml_trouble(e)}"]) from None
     return parse(raw, str(path))
+
+
+def _yaml_trouble(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())
 
 
 def parse(raw: object, name: str = "params.yaml") -> Params:
     """Check parameters that were already read; raise ParamsError with one sentence for each problem."""
     if not isinstance(raw, dict):
-        raise ParamsError([f"{name} must hold sections ({', '.join(Params.model_fields)}), not {type(raw).__name__}"])
+        raise ParamsError([f"{name} is {_shown(raw)}: must hold sections ({', '.join(Params.model_fields)})"])
     try:
         return Params.model_validate(raw)
     except ValidationError as e:
@@ -313,30 +373,68 @@ def _path(where: tuple[int | str, ...]) -> str:
     return ".".join(str(p) for p in where if p not in ("int", "float", "constrained-int", "constrained-float"))
 
 
+_MESSAGES = {
+    "model_type": "must hold keys and their values",
+    "dict_type": "must hold keys and their values",
+    "tuple_type": "must be a list",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "value_error": "{error}",
+}
+"""pydantic's types of errors in our words; the braces are filled from its context."""
+
+
 def _sentence(path: str, problem: Any) -> str:
     """One sentence for one pydantic error: where, what was wrong, what is allowed."""
-    where, value = problem["loc"], problem["input"]
-    known: list[str] | None = None
-    if problem["type"] == "extra_forbidden":
-        known = _keys_at(where[:-1])
-    elif where[-1] == "[key]":
-        path, known = path.removesuffix(".[key]"), list(get_args(FieldName))
-        where = where[:-1]
-    if known is not None:
-        place = f" in '{_path(where[:-1])}'" if len(where) > 1 else ""
-        return f"unknown key '{path}'{_nearest(str(where[-1]), known)}; known{place} are {', '.join(known)}"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] in ("dict_type", "model_type"):
-        message = "must hold keys and their values"
-    elif problem["type"] == "tuple_type":
-        message = "must be a list"
-    elif problem["type"] == "missing":
+    where, kind = problem["loc"], problem["type"]
+    if kind in ("extra_forbidden", "invalid_key"):
+        return _unknown_key(path, where, _keys_at(where[:-1]))
+    if where[-1:] == ("[key]",):
+        path, where = path.removesuffix(".[key]"), where[:-1]
+        if "fields" in where:
+            return _unknown_key(path, where, list(get_args(FieldName)))
+        return f"'{path}' is a key that is not text; put it in quotes"
+    if kind == "missing":
         return f"key '{path}' is missing"
-    elif problem["type"] == "too_short":
-        message = "must not be empty"
-    message = message.replace("Input should be", "must be").replace(", unable to parse string as a number", "")
-    shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
-    return f"'{path}' is {shown}: {message[0].lower() + message[1:]}"
+    value, context = problem["input"], problem.get("ctx", {})
+    # pydantic keeps the limits of a float as floats: "above 0.0".
+    limits = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in context.items()}
+    message = _MESSAGES.get(kind, problem["msg"]).format(**limits)
+    if kind == "model_type" and value is None and len(where) == 1:
+        message += ", or {} for all defaults"
+    elif kind == "tuple_type" and isinstance(value, str | int | float):
+        message += f", as in [{value}]"
+    elif kind == "string_type" and isinstance(value, int | float | datetime.date):
+        message += "; put it in quotes"
+    return f"'{path}' is {_shown(value)}: {message}" if path else message
+
+
+def _unknown_key(path: str, where: tuple[int | str, ...], known: list[str]) -> str:
+    place = f" in '{_path(where[:-1])}'" if len(where) > 1 else ""
+    return f"unknown key '{path}'{_nearest(str(where[-1]), known)}; known{place} are {', '.join(known)}"
+
+
+def _shown(value: object) -> str:
+    """A value as its YAML has it, cut where it is long."""
+    if value is None:
+        return "empty"
+    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    if isinstance(value, datetime.date):
+        shown = str(value)
+    return shown if len(shown) <= 80 else shown[:77] + "..."
 
 
 def _keys_at(where: tuple[int | str, ...]) -> list[str]:

@@ -79,10 +79,15 @@ class Renderer:
         return "\n".join(m["content"] for m in messages) + "\n"
 
     def prompt(self, messages: Messages) -> list[int]:
-        """Token ids of the prompt; never empty."""
+        """Token ids of the prompt; raises StudentError if there would be none."""
         ids = self._raw.encode(self.prompt_text(messages), add_special_tokens=False).ids
         if not self.has_template and self.tokenizer.bos_token_id is not None:
             ids = [self.tokenizer.bos_token_id, *ids]
+        if not ids:
+            raise StudentError(
+                "the student's chat template or tokenizer makes nothing of a prompt, so there is nothing to answer to; "
+                "correct the template, or set student.template: none"
+            )
         return ids
 
     def render(self, messages: Messages, response: str) -> Rendered:
@@ -104,12 +109,18 @@ class Renderer:
 
     def _chat_template(self) -> str:
         try:
-            return self.tokenizer.get_chat_template()
+            template = self.tokenizer.get_chat_template()
         except ValueError as e:  # several templates, none of them the default
             raise StudentError(
                 f"the student's chat templates are {sorted(self.tokenizer.chat_template)}, none is named 'default'; "
                 "name one so in its tokenizer_config.json, or set student.template: none"
             ) from e
+        if not isinstance(template, str):
+            raise StudentError(
+                f"the student's chat template is {template!r} and no text; correct chat_template in its "
+                "tokenizer_config.json, or set student.template: none"
+            )
+        return template
 
     def _templated(self, messages: Messages, **kwargs: Any) -> str:
         try:

@@ -25,8 +25,8 @@ _TEMPORARY = ".tmp"
 
 
 def key(**parts: object) -> str:
-    """SHA-256 over names and values (anything JSON can hold); 64 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    """SHA-256 over names and values, those that JSON cannot hold (a date) as text; 64 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
 
 
 class SideCache:

@@ -21,6 +21,7 @@ HUB_SUFFIX = ".hub.yaml"
 SMALL_PARAMETERS = 10_000_000
 """Below this many parameters a CPU uses one thread: dividing products this small among threads costs more than it
 saves, and on a machine that does something else besides, ten times more (docs/LOG.md)."""
+_ERROR_CHARS = 300
 _WEIGHTS = ("*.safetensors", "*.bin")
 _WEIGHT_MAPS = ("*.safetensors.index.json", "*.bin.index.json", "adapter_config.json")
 _TOKENIZER_FILES = (
@@ -31,16 +32,18 @@ _TOKENIZER_FILES = (
 
 @dataclass(frozen=True)
 class StudentFiles:
-    """Where the student lies on this machine: a folder, the GGUF file in it (if it is one), the tokenizer's folder."""
+    """Where the student lies on this machine: a folder, and the GGUF file in it if it is one."""
 
     folder: Path
-    gguf_file: str | None
-    tokenizer: Path
+    gguf_file: str | None = None
+    tokenizer_in_gguf: bool = False
+    """Whether the tokenizer is the one in the GGUF file and not that of the folder."""
 
-    def load_arguments(self, folder: Path) -> dict[str, Any]:
-        """Arguments of `from_pretrained` for the model's or the tokenizer's folder; it never downloads anything."""
-        gguf = {"gguf_file": self.gguf_file} if self.gguf_file and folder == self.folder else {}
-        return {"pretrained_model_name_or_path": str(folder), "local_files_only": True, **gguf}
+    def load_arguments(self, tokenizer: bool = False) -> dict[str, Any]:
+        """Arguments of `from_pretrained` for the model or the tokenizer; nothing is ever downloaded by it."""
+        from_gguf = self.tokenizer_in_gguf if tokenizer else self.gguf_file is not None
+        gguf = {"gguf_file": self.gguf_file} if from_gguf else {}
+        return {"pretrained_model_name_or_path": str(self.folder), "local_files_only": True, **gguf}
 
 
 def locate(settings: params.Student) -> StudentFiles:
@@ -54,25 +57,28 @@ def locate(settings: params.Student) -> StudentFiles:
             f"student.path is '{path}', where there is nothing; name a folder with config.json and weights, a .gguf "
             f"file, or a {HUB_SUFFIX} file with keys repo and revision"
         )
-    gguf_file = None
+    gguf_file, tokenizer_in_gguf = None, False
     if path.is_dir():
         folder = path
+        found = sorted(p.name for p in folder.glob("*.gguf"))
+        if len(found) == 1 and not (folder / "config.json").is_file():
+            gguf_file = found[0]
     elif path.suffix == ".gguf":
-        folder, gguf_file = path.parent, path.name
+        folder, gguf_file, tokenizer_in_gguf = path.parent, path.name, True
     elif path.name.endswith(HUB_SUFFIX):
         folder, gguf_file = _from_hub(path)
+        tokenizer_in_gguf = gguf_file is not None
     else:
         raise StudentError(f"student.path is '{path}', a file that is neither .gguf nor {HUB_SUFFIX}")
-    tokenizer = Path(settings.tokenizer) if settings.tokenizer else folder
     if gguf_file is None:
         _require(folder, "config.json", "student.path")
         if not any(True for pattern in _WEIGHTS for _ in folder.glob(pattern)):
             raise StudentError(f"student.path is '{folder}', which holds no weights ({' or '.join(_WEIGHTS)})")
     elif not (folder / gguf_file).is_file():
         raise StudentError(f"student.path is '{path}', whose gguf_file '{gguf_file}' is not in '{folder}'")
-    if gguf_file is None or settings.tokenizer:
-        _require(tokenizer, "tokenizer_config.json", "student.tokenizer" if settings.tokenizer else "student.path")
-    return StudentFiles(folder, gguf_file, tokenizer)
+    if not tokenizer_in_gguf:
+        _require(folder, "tokenizer_config.json", "student.path")
+    return StudentFiles(folder, gguf_file, tokenizer_in_gguf)
 
 
 def _require(folder: Path, name: str, key: str) -> None:
@@ -111,7 +117,7 @@ def _from_hub(pin: Path) -> tuple[Path, str | None]:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted)), gguf_file
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as e:
         raise StudentError(
-            f"{pin}: {repo} at revision {revision} is not on this machine and cannot be downloaded ({_first_line(e)}); "
+            f"{pin}: {repo} at revision {revision} is not on this machine and cannot be downloaded ({_one_line(e)}); "
             "check the name, the network and, for a gated model, that you are logged in to the hub"
         ) from e
 
@@ -131,7 +137,8 @@ def fingerprint(files: StudentFiles) -> str:
         model = [files.folder / files.gguf_file]
     else:
         model = [p for pattern in ("config.json", *_WEIGHTS, *_WEIGHT_MAPS) for p in files.folder.glob(pattern)]
-    tokenizer = [p for name in _TOKENIZER_FILES if (p := files.tokenizer / name).is_file()]
+    beside = () if files.tokenizer_in_gguf else _TOKENIZER_FILES
+    tokenizer = [p for name in beside if (p := files.folder / name).is_file()]
     digest = hashlib.sha256()
     for path in sorted({*model, *tokenizer}, key=lambda p: p.name):
         with path.open("rb") as f:
@@ -145,9 +152,11 @@ def load_renderer(files: StudentFiles, settings: params.Student) -> Renderer:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**files.load_arguments(files.tokenizer))
+        tokenizer = AutoTokenizer.from_pretrained(**files.load_arguments(tokenizer=True))
     except Exception as e:  # besides its own errors, transformers lets through those of every reader of tokenizers
-        raise StudentError(f"the tokenizer in '{files.tokenizer}' cannot be loaded: {_first_line(e)}") from e
+        # It reads the model's configuration too: if that is what is broken, this says so.
+        load_config(files)
+        raise StudentError(f"the tokenizer in '{files.folder}' cannot be loaded: {_one_line(e)}") from e
     return Renderer(tokenizer, settings)
 
 
@@ -156,9 +165,9 @@ def load_config(files: StudentFiles) -> Any:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(**files.load_arguments(files.folder))
-    except (OSError, ValueError, KeyError, ImportError) as e:
-        raise StudentError(f"the configuration in '{files.folder}' cannot be loaded: {e}") from e
+        return AutoConfig.from_pretrained(**files.load_arguments())
+    except Exception as e:  # besides its own errors, transformers lets through those of its checks of every field
+        raise StudentError(f"the configuration in '{files.folder}' cannot be loaded: {_one_line(e)}") from e
 
 
 def load_model(files: StudentFiles, dtype: str, device: str) -> Any:
@@ -176,14 +185,14 @@ def load_model(files: StudentFiles, dtype: str, device: str) -> Any:
         # Of what transformers logs on the way, missing weights alone matter, and they are an error here.
         with quiet("transformers"):
             model, loaded = AutoModelForCausalLM.from_pretrained(
-                **files.load_arguments(files.folder),
+                **files.load_arguments(),
                 **unpacked,
                 dtype=getattr(torch, dtype),
                 trust_remote_code=False,
                 output_loading_info=True,
             )
     except Exception as e:  # besides its own errors, transformers lets through those of every reader of weights
-        raise StudentError(f"the model in '{files.folder}' cannot be loaded: {_first_line(e)}") from e
+        raise StudentError(f"the model in '{files.folder}' cannot be loaded: {_one_line(e)}") from e
     if missing := sorted(loaded["missing_keys"]):
         raise StudentError(
             f"the weights in '{files.folder}' lack {len(missing)} of the model's tensors, the first is {missing[0]}; "
@@ -194,10 +203,10 @@ def load_model(files: StudentFiles, dtype: str, device: str) -> Any:
     return model.to(device).eval()
 
 
-def _first_line(error: Exception) -> str:
-    """What an error of another library says, in one line."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+def _one_line(error: Exception) -> str:
+    """What an error of another library says, in one line of at most _ERROR_CHARS."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _ERROR_CHARS else text[: _ERROR_CHARS - 2] + ".."
 
 
 def pick_device(wanted: str) -> str:

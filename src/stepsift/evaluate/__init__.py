@@ -5,6 +5,6 @@ through `render()`, `run.py` goes over students and tasks and keeps what was eva
 """
 
 from stepsift.evaluate.run import UNTRAINED, Evaluated, evaluate_all
-from stepsift.evaluate.tasks import TaskSource, find_tasks
+from stepsift.evaluate.tasks import TaskSource, check_tasks, find_tasks, local_tasks
 
-__all__ = ["UNTRAINED", "Evaluated", "TaskSource", "evaluate_all", "find_tasks"]
+__all__ = ["UNTRAINED", "Evaluated", "TaskSource", "check_tasks", "evaluate_all", "find_tasks", "local_tasks"]

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from stepsift import params
-from stepsift.errors import EvaluationError
+from stepsift.errors import EvaluationError, StepsiftError
 from stepsift.quiet import quiet
 from stepsift.render import Messages, Renderer
 
@@ -204,13 +204,20 @@ def answer_questions(lm: StudentLM, tasks: dict[str, Any], settings: params.Eval
             )
     except torch.OutOfMemoryError as e:
         raise EvaluationError(f"out of memory with evaluate.batch_size {settings.batch_size}; lower it") from e
-    except (ValueError, KeyError) as e:
-        raise EvaluationError(f"the harness cannot run {', '.join(tasks)}: {e}") from e
-    return [
-        _graded(sample, name, lm, next(iter(task.aggregation())))
+    except StepsiftError:
+        raise
+    except Exception as e:  # a task is YAML and code of anybody: the harness meets its mistakes as it runs it
+        raise EvaluationError(
+            f"the harness cannot run {', '.join(tasks)}: {type(e).__name__}: {' '.join(str(e).split())}"
+        ) from e
+    answers = [
+        _graded(sample, name, lm, next(iter(task.aggregation()), "none"))
         for name, task in tasks.items()
         for sample in _first_filter(results["samples"][name])
     ]
+    if not answers:
+        raise EvaluationError(f"{', '.join(tasks)} asks no question; look at the task's data and its process_docs")
+    return answers
 
 
 def _first_filter(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:

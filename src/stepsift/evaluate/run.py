@@ -86,14 +86,12 @@ def evaluate_all(
     tasks: Path,
     out: Path,
     cache: Path,
-    on_result: Callable[[str, str, float], None] | None = None,
 ) -> Evaluated:
     """Evaluate the untrained student (`files`) and every trained one (`models/<selector>/seed-<seed>/`) on all tasks.
 
     `out` is rewritten whole: `evaluations.parquet` and `answers.parquet`. Answers that the same model gave before to
-    the same task with the same settings and versions come from the side cache in `cache`. `on_result` gets
-    model, task and accuracy. Raises EvaluationError for an unknown task, or one that does not grade question by
-    question.
+    the same task with the same settings and versions come from the side cache in `cache`. Raises EvaluationError for
+    an unknown task, or one that does not grade question by question.
     """
     sources = find_tasks(settings.tasks, tasks)
     candidates = [Model(UNTRAINED, None, None, files), *_trained(models)]
@@ -114,8 +112,6 @@ def evaluate_all(
                 rows += [answer | {"model": model.name} for answer in graded]
                 accuracy = sum(answer["correct"] for answer in graded) / len(graded)
                 log.info("evaluate %s on %s: %.3f%s", model.name, source.name, accuracy, " (from the cache)" * reused)
-                if on_result:
-                    on_result(model.name, source.name, accuracy)
     answers = pl.DataFrame(rows, schema=tables.ANSWERS.schema).sort(tables.ANSWERS.key)
     evaluations = _evaluations(answers, candidates)
     with tables.fresh_folder(out) as folder:
@@ -128,7 +124,7 @@ def _trained(models: Path) -> list[Model]:
     found = []
     for folder in sorted(models.glob("*/seed-*")):
         selector, seed = folder.parent.name, int(folder.name.removeprefix("seed-"))
-        found.append(Model(f"{selector}/{folder.name}", selector, seed, StudentFiles(folder, None, folder)))
+        found.append(Model(f"{selector}/{folder.name}", selector, seed, StudentFiles(folder)))
     if not found:
         raise EvaluationError(f"{models} holds no trained student (<selector>/seed-<seed>/); run 'dvc repro train'")
     return found
@@ -158,7 +154,7 @@ def _key(origin: str, source: TaskSource, settings: params.Evaluate, student: pa
         kind="evaluate",
         version=EVALUATE_VERSION,
         model=origin,
-        rendering=student.model_dump(exclude={"path", "tokenizer"}),
+        rendering=student.model_dump(exclude={"path"}),
         task=source.name,
         content=source.digest,
         settings=settings.model_dump(exclude={"tasks"}),

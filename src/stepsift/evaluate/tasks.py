@@ -1,10 +1,12 @@
-"""Find evaluation tasks: YAML files of a folder, else tasks of lm-evaluation-harness by name."""
+"""Find evaluation tasks: YAML files of a folder, else tasks of lm-evaluation-harness by name.
+
+Local tasks are read here without the harness, whose import takes seconds; it builds the tasks later, in `load_task`.
+"""
 
 import difflib
 import hashlib
-import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -33,16 +35,16 @@ class TaskSource:
 
 def find_tasks(names: tuple[str, ...], folder: Path) -> list[TaskSource]:
     """Find each task, local ones first; raises EvaluationError for one that is unknown, or whose data are missing."""
-    local, broken = _local_tasks(folder)
+    local, broken = _read_folder(folder)
     found = []
     for name in names:
         if name in local:
-            found.append(TaskSource(name, local[name], _digest(local[name], folder)))
+            found.append(_local_source(name, local[name]))
             continue
         known = _harness_tasks()
         if name not in known:
-            near = difflib.get_close_matches(name, [*local, *known], n=1, cutoff=0.5)
-            hint = f", did you mean '{near[0]}'?" if near else ";"
+            near = _nearest(name, [*local, *known])
+            hint = f", did you mean '{near}'?" if near else ";"
             unread = f" ({'; '.join(broken)})" if broken else ""
             raise EvaluationError(
                 f"evaluate.tasks names '{name}', which is unknown{hint} local tasks of {folder} are "
@@ -51,6 +53,29 @@ def find_tasks(names: tuple[str, ...], folder: Path) -> list[TaskSource]:
         digest = hashlib.sha256(f"lm-eval {version('lm-eval')}: {name}".encode()).hexdigest()
         found.append(TaskSource(name, None, digest))
     return found
+
+
+def local_tasks(folder: Path) -> set[str]:
+    """Names of the tasks in the YAML files below `folder` that can be read; a missing folder has none."""
+    return set(_read_folder(folder)[0])
+
+
+def check_tasks(names: Sequence[str], folder: Path) -> list[str]:
+    """One sentence for each problem: a broken YAML file, missing data of a named task, a misspelt name.
+
+    A name that is unlike any local one is taken for one of the harness's: to look there costs seconds, which are spent
+    only on a name that resembles a local one.
+    """
+    local, problems = _read_folder(folder)
+    for name in names:
+        if name in local:
+            try:
+                _local_source(name, local[name])
+            except EvaluationError as e:
+                problems.append(str(e))
+        elif (near := _nearest(name, local)) and name not in _harness_tasks():
+            problems.append(f"evaluate.tasks names '{name}', which is unknown, did you mean '{near}'?")
+    return problems
 
 
 def load_task(source: TaskSource, scratch: Path) -> dict[str, Any]:
@@ -80,24 +105,59 @@ def load_task(source: TaskSource, scratch: Path) -> dict[str, Any]:
         raise EvaluationError(f"task '{source.name}' cannot be loaded: {type(e).__name__}: {e}") from e
 
 
-def _local_tasks(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """Name to YAML file, and a sentence for every YAML file that cannot be read."""
-    from lm_eval.tasks._yaml_loader import load_yaml
-
-    tasks: dict[str, Path] = {}
+def _read_folder(folder: Path) -> tuple[dict[str, list[Path]], list[str]]:
+    """Name to YAML files, of which there should be one, and a sentence for every YAML file that cannot be read."""
+    tasks: dict[str, list[Path]] = {}
     broken = []
     for file in sorted(folder.rglob("*.yaml")):
         try:
-            name = load_yaml(file, resolve_func=False).get("task")
-        except (yaml.YAMLError, ValueError, OSError) as e:
-            broken.append(f"{file.name} cannot be read: {' '.join(str(e).split())}")
+            name = _read_yaml(file).get("task")
+        except EvaluationError as e:
+            broken.append(str(e))
             continue
         # A file without a name is one that others include.
         if isinstance(name, str):
-            if name in tasks:
-                raise EvaluationError(f"task '{name}' stands in {tasks[name].name} and {file.name}; rename one of them")
-            tasks[name] = file
+            tasks.setdefault(name, []).append(file)
     return tasks, broken
+
+
+def _local_source(name: str, files: list[Path]) -> TaskSource:
+    """Raises EvaluationError if several files have the name, or if what the task needs is wrong or missing."""
+    if len(files) > 1:
+        raise EvaluationError(f"task '{name}' stands in {files[0]} and {files[1]}; rename one of them")
+    return TaskSource(name, files[0], _digest(files[0]))
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as the harness reads it; functions stay the text that names them."""
+
+
+_Loader.add_constructor("!function", lambda loader, node: f"!function {node.value}")
+
+
+def _read_yaml(file: Path, including: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A task's configuration with what it includes, its own keys first; raises EvaluationError if it is broken."""
+    try:
+        if file.resolve() in including:
+            raise ValueError("it includes itself")
+        with file.open("rb") as f:
+            config = yaml.load(f, Loader=_Loader)  # a SafeLoader
+        if not isinstance(config, dict):
+            raise ValueError("it holds no keys with values")
+        includes = config.pop("include", [])
+        includes = includes if isinstance(includes, list) else [includes]
+        if not all(isinstance(name, str) for name in includes):
+            raise ValueError("include must be a file name, or a list of them")
+    except (yaml.YAMLError, ValueError, OSError) as e:
+        raise EvaluationError(f"{file} cannot be read: {' '.join(str(e).split())}") from e
+    merged: dict[str, Any] = {}
+    for name in includes:
+        merged |= _read_yaml(file.parent / name, (*including, file.resolve()))
+    return merged | config
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
 
 
 def _harness_tasks() -> list[str]:
@@ -109,29 +169,52 @@ def _harness_tasks() -> list[str]:
 
 def _data_files(config: dict[str, Any]) -> Any:
     """`data_files` of a task whose data lie on this machine; None if they come from a hub or a URL."""
-    files = (config.get("dataset_kwargs") or {}).get("data_files")
+    arguments = config.get("dataset_kwargs") or {}
+    if not isinstance(arguments, dict):
+        raise EvaluationError(
+            f"task '{config['task']}': dataset_kwargs is {arguments!r}, which must be keys with values"
+        )
+    files = arguments.get("data_files")
+    if files is not None and not _are_names(files):
+        raise EvaluationError(
+            f"task '{config['task']}': data_files is {files!r}, which must be a file name, a list of them, or either "
+            "for each split"
+        )
     remote = files is None or any("://" in name for name in _texts(files))
     return None if remote or config.get("custom_dataset") else files
 
 
-def _digest(file: Path, folder: Path) -> str:
-    """SHA-256 over the configuration with what it includes, the data files, and the Python files beside it."""
-    from lm_eval.tasks._yaml_loader import load_yaml
+def _are_names(files: Any) -> bool:
+    if isinstance(files, dict | list):
+        return bool(files) and all(_are_names(part) for part in (files.values() if isinstance(files, dict) else files))
+    return isinstance(files, str) and bool(files.strip())
 
-    config = load_yaml(file, resolve_func=False)
-    beside = file.parent.resolve()
-    # Functions are named by absolute path, which differs by machine.
-    text = json.dumps(config, sort_keys=True, default=str).replace(str(folder.resolve()), "")
-    digest = hashlib.sha256(text.encode())
-    for name in _texts(_data_files(config)):
-        matches = sorted(beside.glob(name)) if not Path(name).is_absolute() else [Path(name)]
-        if not any(path.is_file() for path in matches):
-            raise EvaluationError(f"task '{config['task']}' reads '{name}', which is not beside {file}; put it there")
-        for path in matches:
-            digest.update(path.name.encode() + path.read_bytes())
-    for path in sorted(beside.glob("*.py")) if "!function" in file.read_text(encoding="utf-8") else []:
+
+def _digest(file: Path) -> str:
+    """SHA-256 over the configuration with what it includes, the data files, and the Python files beside it."""
+    config = _read_yaml(file)
+    # Not as JSON: YAML allows keys that it does not know.
+    digest = hashlib.sha256(repr(config).encode())
+    python = sorted(file.parent.glob("*.py")) if "!function" in repr(config) else []
+    for path in [*_data_paths(config, file), *python]:
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def _data_paths(config: dict[str, Any], file: Path) -> list[Path]:
+    """The data files of a local task; raises EvaluationError if one that it names is not there."""
+    beside = file.parent.resolve()
+    paths: list[Path] = []
+    for name in _texts(_data_files(config)):
+        try:
+            matches = [Path(name)] if Path(name).is_absolute() else sorted(beside.glob(name))
+        except ValueError as e:
+            raise EvaluationError(f"task '{config['task']}' reads '{name}', which is no file name: {e}") from e
+        here = [path for path in matches if path.is_file()]
+        if not here:
+            raise EvaluationError(f"task '{config['task']}' reads '{name}', which is not beside {file}; put it there")
+        paths += here
+    return paths
 
 
 def _texts(value: Any) -> Iterator[str]:

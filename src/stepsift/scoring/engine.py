@@ -16,9 +16,6 @@ from stepsift.errors import ScoringError
 from stepsift.scoring.head import Head, ModelLogits, SlicedHead, TokenValues, token_values
 from stepsift.scoring.windows import Pass, batches
 
-ENGINE_VERSION = 1
-"""Raised whenever a change could move a score by as much as its last bit."""
-
 _KeysValues = list[tuple[torch.Tensor, torch.Tensor]]
 
 log = logging.getLogger(__name__)

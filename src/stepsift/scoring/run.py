@@ -38,7 +38,6 @@ class Progress:
     traces: int = 0
     scored: int = 0
     tokens: int = 0
-    forward_tokens: int = 0
     steps_without_tokens: int = 0
     full_not_possible: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
@@ -247,7 +246,5 @@ def score_to_tables(
 def _count(progress: Progress, planned: Planned, full_missing: bool) -> None:
     progress.scored += 1
     progress.tokens += len(planned.rendered.response_ids)
-    progress.forward_tokens += sum(p.length for p in planned.local)
-    progress.forward_tokens += len(planned.rendered.response_ids) if planned.full else 0
     progress.steps_without_tokens += int((np.diff(planned.bounds) == 0).sum())
     progress.full_not_possible += full_missing

@@ -5,6 +5,6 @@ keeps what was trained in a side cache.
 """
 
 from stepsift.train.examples import Examples, load_examples
-from stepsift.train.run import Trained, TrainResult, train_all, train_one
+from stepsift.train.run import Trained, TrainResult, train_all
 
-__all__ = ["Examples", "TrainResult", "Trained", "load_examples", "train_all", "train_one"]
+__all__ = ["Examples", "TrainResult", "Trained", "load_examples", "train_all"]

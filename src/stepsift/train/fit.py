@@ -91,7 +91,7 @@ def fit(
         model = load_model(files, settings.dtype, "cpu")
         trainer = _Trainer(
             model=model,
-            args=_arguments(settings, seed, scratch, model.config),
+            args=_arguments(settings, len(examples.ids), seed, scratch, model.config),
             train_dataset=dataset(examples),
             processing_class=renderer.tokenizer,
             # Given, because TRL would otherwise write a padding token into tokenizer and configuration.
@@ -106,13 +106,12 @@ def fit(
         out.mkdir(parents=True, exist_ok=True)
         model.save_pretrained(out)
         renderer.tokenizer.save_pretrained(out)
-    updates_an_epoch = math.ceil(len(examples.ids) / settings.batch_size)
     summary = {
         "examples": len(examples.ids),
         "prompt_tokens": sum(len(prompt) for prompt, _ in examples.ids),
         "response_tokens": sum(len(completion) for _, completion in examples.ids),
         "updates": len(curve.values),
-        "final_loss": curve.mean_loss(updates_an_epoch),
+        "final_loss": curve.mean_loss(_updates_an_epoch(settings, len(examples.ids))),
     }
     (out / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     lines = [json.dumps({"step": step} | values) + "\n" for step, values in enumerate(curve.values, start=1)]
@@ -129,7 +128,20 @@ def dataset(examples: Examples) -> Dataset:
     )
 
 
-def _arguments(settings: params.Train, seed: int, scratch: str, config: Any) -> SFTConfig:
+def warmup_updates(settings: params.Train, n_examples: int) -> int:
+    """Updates in which the learning rate rises, rounded down: the first of them has none, so a single one had none.
+
+    Given as a ratio, transformers would round it up.
+    """
+    updates = math.ceil(settings.epochs * _updates_an_epoch(settings, n_examples))
+    return math.floor(settings.warmup_ratio * updates)
+
+
+def _updates_an_epoch(settings: params.Train, n_examples: int) -> int:
+    return math.ceil(n_examples / settings.batch_size)
+
+
+def _arguments(settings: params.Train, n_examples: int, seed: int, scratch: str, config: Any) -> SFTConfig:
     on_cpu = not torch.cuda.is_available()
     arguments = SFTConfig(
         output_dir=scratch,
@@ -138,7 +150,7 @@ def _arguments(settings: params.Train, seed: int, scratch: str, config: Any) -> 
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
-        warmup_steps=settings.warmup_ratio,
+        warmup_steps=warmup_updates(settings, n_examples),
         lr_scheduler_type=settings.schedule,
         weight_decay=settings.weight_decay,
         max_length=None,

@@ -18,7 +18,7 @@ from stepsift.train.examples import Examples, load_examples
 
 log = logging.getLogger(__name__)
 
-TRAIN_VERSION = 1
+TRAIN_VERSION = 2
 """Raised whenever a change could move a trained weight by as much as its last bit."""
 
 OnLog = Callable[[str, int, int, dict[str, float]], None]
@@ -64,28 +64,6 @@ class Trained:
         return nested
 
 
-def train_one(
-    files: StudentFiles,
-    settings: params.Train,
-    student: params.Student,
-    examples: Path,
-    seed: int,
-    out: Path,
-    on_log: Callable[[int, dict[str, float]], None] | None = None,
-) -> TrainResult:
-    """Train the student on one `train.jsonl` and save model and tokenizer into `out`.
-
-    The same seed gives the same weights on one machine. `out` also gets `training.json` (counts, final loss) and
-    `curve.jsonl` (a line an update). Raises TrainingError if no example remains or the loss becomes no number.
-    """
-    from stepsift.train.fit import fit
-
-    renderer = load_renderer(files, student)
-    data = load_examples(examples, renderer, _most_tokens(files, settings, student), examples.name)
-    fit(files, settings, renderer, data, seed, out, on_log)
-    return _result(out, data)
-
-
 def train_all(
     files: StudentFiles,
     settings: params.Train,
@@ -100,7 +78,10 @@ def train_all(
 
     `out` is rewritten whole: `<selector>/seed-<seed>/` and `rejected.parquet`. A student that was trained before on the
     same ids with the same settings, seed and versions comes from the side cache in `cache`, and `on_log` gets the curve
-    of the time when it was trained. Raises TrainingError as `train_one` does.
+    of the time when it was trained. The same seed gives the same weights on one machine. A student's folder also gets
+    `training.json` (counts, final loss) and `curve.jsonl` (a line an update).
+
+    Raises TrainingError if a set is missing or leaves no example, or if a loss becomes no number.
     """
     renderer = load_renderer(files, student)
     most_tokens = _most_tokens(files, settings, student)
