@@ -27,7 +27,7 @@ SETTINGS = st.builds(
     params.Segment,
     unit=st.sampled_from(["sentence", "line", "paragraph"]),
     max_step_chars=st.sampled_from([16, 17, 25, 60, 1_000]),
-    min_step_chars=st.sampled_from([1, 2, 4, 12, 40]),
+    min_step_chars=st.sampled_from([1, 2, 4, 12, 15]),
 )
 
 unhurried = hypothesis_settings(deadline=None, max_examples=100)
