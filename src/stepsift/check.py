@@ -5,6 +5,7 @@ the plan, its tokens estimated from a sample of traces. `check_student` goes fur
 """
 
 import statistics
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from stepsift import params, segment, student
 from stepsift.errors import ScoringError, SourceError, StudentError
 from stepsift.evaluate import check_tasks, local_tasks
 from stepsift.ingest import SampleTrace, Survey, survey
+from stepsift.readers.fill import UNKNOWN
 from stepsift.render import Renderer
-from stepsift.scoring.run import Planned, Scorer, plan
 
 SHOWN_PROBLEMS = 10
+"""Of the sources, which may be thousands of files."""
 TOLERANCE_NATS = {"float32": 1e-4, "bfloat16": 1.0}
 """Largest difference a token between engine and naive forward passes that `check_student` takes; bfloat16 rounds
 every layer's result to three digits, and differently for each shape of a batch."""
@@ -40,7 +42,10 @@ class Estimate:
     prompt_tokens: float
     response_tokens_per_char: float
     local_passes: float
-    refused: int
+    refused: Counter[str]
+    """Sampled traces that cannot be scored, by reason."""
+    refusal: str
+    """Why the first of them cannot."""
     full_not_possible: int
 
 
@@ -51,38 +56,47 @@ def check(settings: params.Params, sources: Path, tasks: Path) -> Report:
     found: Survey | None = None
     try:
         found = survey(sources, settings.ingest)
-        problems += found.problems
+        problems += _first(found.problems)
         lines += _source_lines(found)
     except SourceError as e:
-        problems += str(e).splitlines()
+        problems += _first(str(e).splitlines())
     try:
         files = student.locate(settings.student)
         renderer = student.load_renderer(files, settings.student)
         lines.append(f"student     {settings.student.path}, {_prompt_form(renderer)}")
         if found is not None and found.sample:
             context = student.context_tokens(student.load_config(files), settings.student)
-            lines += _cost_lines(found, estimate(found.sample, renderer, settings, context), settings, context)
+            cost = estimate(found.sample, renderer, settings, context)
+            lines += _cost_lines(found, cost, settings, context)
+            if cost.refused.total() == cost.n_sampled:
+                problems.append(f"not one of {cost.n_sampled} sampled traces can be scored: {cost.refusal}")
     except StudentError as e:
-        problems.append(str(e))
+        # One problem is one line, also where a template's own error has several.
+        problems.append(" ".join(str(e).split()))
     if tasks.is_dir():
         problems += check_tasks(settings.evaluate.tasks, tasks)
     else:
         problems.append(f"there is no folder {tasks} for evaluation tasks; make it (it may be empty: mkdir -p {tasks})")
     lines += _training_lines(settings, tasks)
-    return Report(lines, problems[:SHOWN_PROBLEMS] + _more(problems), found.sample if found else [])
+    return Report(lines, problems, found.sample if found else [])
 
 
 def estimate(sample: list[SampleTrace], renderer: Renderer, settings: params.Params, context: int) -> Estimate:
     """Encode and plan a sample of traces; raises StudentError where the template refuses all prompts."""
+    from stepsift.scoring.run import Planned, plan  # loads torch, which a wrong source or student need not wait for
+
     prompt_tokens, response_tokens, passes = [], [], []
-    refused = full_not_possible = characters = 0
+    full_not_possible = characters = 0
+    refused: Counter[str] = Counter()
+    refusal = ""
     for trace in sample:
         try:
             rendered = renderer.render([dict(m) for m in trace.prompt], trace.response)
-        except StudentError:
+        except StudentError as e:
             # Scoring rejects such a trace; only where it is all of them, something is wrong with the student.
-            refused += 1
-            if refused == len(sample):
+            refused["not_renderable"] += 1
+            refusal = refusal or str(e)
+            if refused["not_renderable"] == len(sample):
                 raise
             continue
         prompt_tokens.append(len(rendered.prompt_ids))
@@ -93,13 +107,15 @@ def estimate(sample: list[SampleTrace], renderer: Renderer, settings: params.Par
             passes.append(len(planned.local))
             full_not_possible += "full" in settings.score.passes and not planned.full
         else:
-            refused += 1
+            refused[planned.reason] += 1
+            refusal = refusal or planned.detail
     return Estimate(
         n_sampled=len(sample),
         prompt_tokens=statistics.fmean(prompt_tokens),
         response_tokens_per_char=sum(response_tokens) / characters,
         local_passes=statistics.fmean(passes) if passes else 0.0,
         refused=refused,
+        refusal=" ".join(refusal.split()),
         full_not_possible=full_not_possible,
     )
 
@@ -111,6 +127,7 @@ def check_student(settings: params.Params, sample: list[SampleTrace]) -> list[st
     """
     from stepsift.scoring import naive
     from stepsift.scoring.engine import Engine
+    from stepsift.scoring.run import Refused, Scorer
 
     files = student.locate(settings.student)
     renderer = student.load_renderer(files, settings.student)
@@ -120,14 +137,17 @@ def check_student(settings: params.Params, sample: list[SampleTrace]) -> list[st
     scorer = Scorer(renderer, Engine(model, settings.score.batch_tokens), wanted, context)
     tolerance = TOLERANCE_NATS[settings.score.dtype]
     lines = []
+    why = ""
     # The shortest traces of the sample: the naive way takes one forward pass a step.
     for trace in sorted(sample, key=lambda t: len(t.response)):
         ends = _ends(trace.response, settings.segment)
         result = scorer.score([dict(m) for m in trace.prompt], trace.response, ends)
-        if not isinstance(result, tuple):
+        if isinstance(result, Refused):
+            why = why or result.detail
             continue
         planned, local, full = result
         if local is None or full is None:
+            why = why or f"prompt and response exceed the student's context of {context} tokens"
             continue
         prompt, response = planned.rendered.prompt_ids, planned.rendered.response_ids
         step = np.repeat(np.arange(len(ends)), np.diff(planned.bounds)).tolist()
@@ -148,7 +168,7 @@ def check_student(settings: params.Params, sample: list[SampleTrace]) -> list[st
         if len(lines) == 2:
             return lines
     if not lines:
-        raise ScoringError("none of the sampled traces can be scored with this student; see the plan for the reasons")
+        raise ScoringError(f"none of {len(sample)} sampled traces can be compared with this student: {why}")
     return lines
 
 
@@ -158,13 +178,16 @@ def _ends(response: str, settings: params.Segment) -> np.ndarray:
 
 def _source_lines(found: Survey) -> list[str]:
     total, candidates = found.total, found.candidates
+    teachers = {name: tally.kept for name, tally in found.by_teacher.items() if tally.kept}
+    without = [name for name in found.by_teacher if name not in teachers and name != UNKNOWN]
     histogram = ", ".join(f"{size} for {prompts} prompts" for size, prompts in sorted(candidates.histogram.items()))
     lines = [
         f"sources     {len(found.by_file)} files, {total.read} rows read, {total.kept} kept, {total.rejected} rejected"
         + (f" ({', '.join(f'{reason} {n}' for reason, n in total.reasons.items())})" if total.rejected else ""),
         f"prompts     {found.prompts}",
         f"candidates  {candidates.min} to {candidates.max} a prompt, median {candidates.median:g} ({histogram})",
-        f"teachers    {len(found.by_teacher)}: {', '.join(f'{t} {n.kept}' for t, n in found.by_teacher.items())}",
+        f"teachers    {len(teachers)}: {', '.join(f'{name} {kept}' for name, kept in teachers.items())}"
+        + (f"; nothing kept of {', '.join(without)}" if without else ""),
         f"traces      {total.kept}, {found.response_chars} characters",
     ]
     if found.ignored_files:
@@ -188,7 +211,10 @@ def _cost_lines(found: Survey, cost: Estimate, settings: params.Params, context:
         f"passes      about {n_local:,.0f} windows (window {settings.score.window}) and {n_full:,.0f} full passes",
     ]
     if cost.refused:
-        lines.append(f"            {cost.refused} of {cost.n_sampled} sampled traces cannot be scored at all")
+        reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(cost.refused.items()))
+        lines.append(
+            f"            {cost.refused.total()} of {cost.n_sampled} sampled traces cannot be scored ({reasons})"
+        )
     if cost.full_not_possible:
         lines.append(
             f"            {cost.full_not_possible} of {cost.n_sampled} sampled traces exceed the student's context of "
@@ -207,6 +233,6 @@ def _training_lines(settings: params.Params, tasks: Path) -> list[str]:
     ]
 
 
-def _more(problems: list[str]) -> list[str]:
+def _first(problems: list[str]) -> list[str]:
     left = len(problems) - SHOWN_PROBLEMS
-    return [f"and {left} more problems of this kind"] if left > 0 else []
+    return problems[:SHOWN_PROBLEMS] + ([f"and {left} more problems of the sources"] if left > 0 else [])

@@ -49,8 +49,9 @@ def _metrics(_: argparse.Namespace) -> None:
 
     for name, metric in all_metrics().items():
         direction = {"high": "higher is better", "low": "lower is better", None: "no direction"}[metric.better]
-        summary = (sys.modules[f"stepsift.metrics.{name}"].__doc__ or "").splitlines()[0]
-        sys.stdout.write(f"{name:12} {direction:18} {summary}\n")
+        doc = sys.modules[f"stepsift.metrics.{name}"].__doc__ or ""
+        source = " ".join(doc.rpartition("Source: ")[2].split())
+        sys.stdout.write(f"{name:12} {direction:18} {doc.splitlines()[0]} Source: {source}\n")
 
 
 def _setup(_: argparse.Namespace) -> None:

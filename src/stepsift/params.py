@@ -412,11 +412,11 @@ def _sentence(path: str, problem: Any) -> str:
     value, context = problem["input"], problem.get("ctx", {})
     # pydantic keeps the limits of a float as floats: "above 0.0".
     limits = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in context.items()}
-    message = _MESSAGES.get(kind, problem["msg"]).format(**limits)
+    message = _MESSAGES[kind].format(**limits) if kind in _MESSAGES else problem["msg"]
     if kind == "model_type" and value is None and len(where) == 1:
         message += ", or {} for all defaults"
     elif kind == "tuple_type" and isinstance(value, str | int | float):
-        message += f", as in [{value}]"
+        message += f", as in [{_shown(value)}]"
     elif kind == "string_type" and isinstance(value, int | float | datetime.date):
         message += "; put it in quotes"
     return f"'{path}' is {_shown(value)}: {message}" if path else message

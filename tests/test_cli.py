@@ -1,0 +1,193 @@
+"""The `stepsift` command: exit codes, what it prints where, and what it does not load."""
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stepsift import __version__, cli, console
+from stepsift.metrics import all_metrics
+
+HEAVY = ("torch", "transformers", "mlflow", "dvc", "lm_eval", "datasets")
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(console.logging, "basicConfig", lambda **_: None)
+    ours = logging.getLogger("stepsift")
+    level = ours.level
+    yield
+    ours.setLevel(level)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, student_folder) -> Path:
+    """A folder in which `stepsift check` finds nothing wrong, and the working directory."""
+    (tmp_path / "data/sources").mkdir(parents=True)
+    (tmp_path / "data/tasks").mkdir()
+    rows = [{"prompt": p, "completion": f"It is {t}. So {p}", "teacher": t} for p in "pq" for t in ("anna", "bob")]
+    (tmp_path / "data/sources/a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_params(tmp_path, student=f"{{path: {student_folder('llama')}}}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_params(folder: Path, **sections: str) -> None:
+    names = ("student", "ingest", "segment", "score", "select", "train", "evaluate", "report")
+    written = dict.fromkeys(names, "{}") | {"select": "{selectors: [lalp]}"} | sections
+    (folder / "params.yaml").write_text("".join(f"{name}: {text}\n" for name, text in written.items()))
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str):
+    """(exit code, lines of standard output, lines of standard error) of a call in this process."""
+    monkeypatch.setattr(sys, "argv", ["stepsift", *arguments])
+    capsys.readouterr()
+    try:
+        cli.main()
+        code: object = 0
+    except SystemExit as e:
+        code = e.code
+    out, err = capsys.readouterr()
+    return code, out.splitlines(), err.splitlines()
+
+
+def apart(folder: Path, *arguments: str) -> tuple[int, list[str], list[str], list[str]]:
+    """The same in a process of its own, with what it loaded of HEAVY, without its standard output."""
+    command = (
+        f"import sys; from stepsift import cli; sys.argv = ['stepsift', *{arguments!r}]\n"
+        f"try: cli.main()\nfinally: print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", command], cwd=folder, capture_output=True, text=True, check=False)
+    *out, loaded = done.stdout.splitlines()
+    return done.returncode, out, done.stderr.splitlines(), json.loads(loaded.replace("'", '"'))
+
+
+def test_check_of_what_is_right_prints_the_plan_and_exits_0(repository, monkeypatch, capsys):
+    code, out, err = run(monkeypatch, capsys, "check")
+    assert (code, err) == (0, [])
+    assert out[0] == "sources     1 files, 4 rows read, 4 kept, 0 rejected"
+    assert out[-1].startswith("students    1 to train (lalp; seeds 0)")
+
+
+def test_check_with_the_student_compares_two_traces(repository, monkeypatch, capsys):
+    plan = run(monkeypatch, capsys, "check")[1]
+    code, out, err = run(monkeypatch, capsys, "check", "--student")
+    assert (code, err) == (0, [])
+    assert out[: len(plan)] == plan
+    assert len(out) == len(plan) + 2
+    assert all("engine and naive scoring differ by at most" in line for line in out[-2:])
+
+
+def test_check_of_other_folders(repository, monkeypatch, capsys):
+    (repository / "data/sources").rename(repository / "pool")
+    (repository / "data/tasks").rename(repository / "quiz")
+    code, _, err = run(monkeypatch, capsys, "check")
+    assert code == 1
+    assert [line.split(";")[0] for line in err] == [
+        "error: there is no folder data/sources",
+        "error: there is no folder data/tasks for evaluation tasks",
+    ]
+    assert run(monkeypatch, capsys, "check", "--sources", "pool", "--tasks", "quiz")[0] == 0
+
+
+def test_a_problem_is_one_line_after_the_plan_and_the_student_is_not_loaded(repository, monkeypatch, capsys):
+    write_params(repository, student="{path: nowhere}")
+    code, out, err = run(monkeypatch, capsys, "check", "--student")
+    assert code == 1
+    assert out[0].startswith("sources ")
+    assert len(err) == 1
+    assert err[0].startswith("error: student.path is 'nowhere', where there is nothing; name a folder with config.json")
+
+
+def test_a_file_without_what_dvc_tracks_is_refused(repository, monkeypatch, capsys, student_folder):
+    (repository / "params.yaml").write_text(f"student: {{path: {student_folder('llama')}}}\n")
+    code, _, err = run(monkeypatch, capsys, "check")
+    assert code == 1
+    assert err[0] == "error: params.yaml lacks 'ingest', which DVC has to see; write it out, the default is {}"
+    assert len(err) == 8  # seven sections and select.selectors
+
+
+def test_a_typo_is_one_line_and_loads_nothing_heavy(tmp_path: Path):
+    (tmp_path / "params.yaml").write_text("score: {windw: 4}\n")
+    assert apart(tmp_path, "check") == (
+        1,
+        [],
+        [
+            "error: params.yaml: unknown key 'score.windw', did you mean 'window'?; known in 'score' are window, "
+            "passes, dtype, device, batch_tokens, max_step_tokens, prompts, seed"
+        ],
+        [],
+    )
+
+
+def test_a_wrong_source_and_student_load_no_model(tmp_path: Path):
+    (tmp_path / "data/tasks").mkdir(parents=True)
+    (tmp_path / "data/sources").mkdir()
+    (tmp_path / "data/sources/a.jsonl").write_text("{\n[\n")
+    write_params(tmp_path, student="{path: nowhere}")
+    code, out, err, loaded = apart(tmp_path, "check", "--student")
+    assert (code, loaded) == (1, [])
+    assert out[0] == "sources     1 files, 2 rows read, 0 kept, 2 rejected (broken_json 2)"
+    assert [line[:32] for line in err] == ["error: source file a.jsonl: ever", "error: student.path is 'nowhere'"]
+
+
+def test_outside_a_repository_check_says_where_to_run(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, capsys, "check") == (
+        1,
+        [],
+        ["error: there is no params.yaml; run stepsift in the repository's root folder"],
+    )
+
+
+@pytest.mark.parametrize("arguments", [(), ("chek",), ("check", "--studnet"), ("check", "--sources")])
+def test_a_wrong_call_is_exit_2_with_the_usage(arguments, monkeypatch, capsys):
+    code, out, err = run(monkeypatch, capsys, *arguments)
+    assert (code, out) == (2, [])
+    assert err[0].startswith("usage: stepsift")
+
+
+def test_the_installed_script_is_this_command(tmp_path: Path):
+    script = Path(sys.executable).parent / "stepsift"
+    done = subprocess.run([script, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
+
+
+def test_metrics_lists_all_with_direction_and_source(tmp_path: Path, monkeypatch, capsys):
+    # Works anywhere: it needs no params.yaml.
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(monkeypatch, capsys, "metrics")
+    assert (code, err) == (0, [])
+    assert [line.split()[0] for line in out] == sorted(all_metrics())
+    by_name = {line.split()[0]: line for line in out}
+    assert by_name["lalp"].split(maxsplit=1)[1].startswith("higher is better   LALP, Local Average Log Probability:")
+    assert by_name["lalp"].endswith("Source: Just, Ko, Jia, arXiv 2510.03988 v2.")
+    assert by_name["length"].split(maxsplit=1)[1].startswith("no direction       Length of the response")
+    for line in out:
+        assert not line.endswith("Source: "), line
+
+
+def test_setup_makes_the_database_that_params_names(repository, monkeypatch, capsys):
+    from stepsift import tracking
+
+    asked = []
+    monkeypatch.setattr(tracking, "setup", lambda settings: asked.append(settings.uri) or "sqlite:////there.db")
+    write_params(repository, tracking="{uri: runs.db}")
+    assert run(monkeypatch, capsys, "setup") == (0, ["MLflow keeps its runs in sqlite:////there.db"], [])
+    assert asked == ["runs.db"]
+
+
+def test_ui_opens_what_setup_made_and_ends_as_mlflow_does(repository, monkeypatch, capsys):
+    from stepsift import tracking
+
+    calls = []
+    monkeypatch.setattr(tracking, "setup", lambda settings: "sqlite:////there.db")
+    monkeypatch.setattr(
+        cli.subprocess, "run", lambda command, check: calls.append(command) or subprocess.CompletedProcess(command, 3)
+    )
+    assert run(monkeypatch, capsys, "ui")[0] == 3
+    assert calls == [[sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", "sqlite:////there.db"]]

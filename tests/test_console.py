@@ -1,0 +1,81 @@
+"""How a command ends: its exit code, and what it says on standard error."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from stepsift import console
+from stepsift.errors import ParamsError, SourceError, StepsiftError, StudentError
+
+
+@pytest.fixture(autouse=True)
+def loggers() -> Iterator[None]:
+    """`run` sets loggers up, once a process; here they are put back."""
+    ours, root = logging.getLogger("stepsift"), logging.getLogger()
+    before = ours.level, root.level
+    yield
+    ours.setLevel(before[0])
+    root.setLevel(before[1])
+
+
+def ended(capsys: pytest.CaptureFixture[str], error: BaseException) -> tuple[object, str]:
+    """Exit code and standard error of a command that raises."""
+
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        console.run(main)
+    out, err = capsys.readouterr()
+    assert out == ""
+    return caught.value.code, err
+
+
+def test_what_goes_well_ends_well(capsys: pytest.CaptureFixture[str]):
+    done: list[int] = []
+    console.run(lambda: done.append(1))
+    assert done == [1]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("kind", [StepsiftError, SourceError, StudentError])
+def test_an_error_of_ours_is_its_text_and_exit_1(capsys: pytest.CaptureFixture[str], kind: type[StepsiftError]):
+    assert ended(capsys, kind("there is no student")) == (1, "error: there is no student\n")
+
+
+def test_each_problem_is_a_line(capsys: pytest.CaptureFixture[str]):
+    assert ended(capsys, ParamsError(["a is wrong", "b is wrong"])) == (1, "error: a is wrong\nerror: b is wrong\n")
+
+
+def test_ctrl_c_is_130_without_a_traceback(capsys: pytest.CaptureFixture[str]):
+    assert ended(capsys, KeyboardInterrupt()) == (130, "stopped\n")
+
+
+@pytest.mark.parametrize("code", [0, 2])
+def test_an_exit_of_the_command_is_its_own(capsys: pytest.CaptureFixture[str], code: int):
+    assert ended(capsys, SystemExit(code)) == (code, "")
+
+
+@pytest.mark.parametrize("error", [ValueError("a defect"), OSError(28, "No space left on device")])
+def test_anything_else_is_a_defect_and_keeps_its_traceback(error: Exception):
+    def main() -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        console.run(main)
+    assert caught.value is error
+
+
+def test_our_progress_is_shown_and_other_libraries_chat_is_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # without those of pytest
+
+    def main() -> None:
+        logging.getLogger("stepsift.stages.score").info("scored 3 traces")
+        logging.getLogger("httpx").info("GET")
+        logging.getLogger("httpx").warning("careful")
+
+    console.run(main)
+    assert capsys.readouterr() == ("", "scored 3 traces\ncareful\n")
