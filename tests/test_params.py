@@ -275,6 +275,8 @@ def test_every_name_can_be_mapped_to_a_nested_field():
     assert params.parse({"ingest": {"fields": every}}).ingest.fields == every
 
 
-def test_values_are_shown_as_yaml_has_them():
+def test_values_and_limits_are_shown_as_yaml_has_them():
+    (sentence,) = problems({"train": {"warmup_ratio": 1}})
+    assert sentence == "params.yaml: 'train.warmup_ratio' is 1: must be below 1"
     (sentence,) = problems({"report": {"title": datetime.date(2025, 1, 2)}})
     assert sentence == "params.yaml: 'report.title' is 2025-01-02: must be text; put it in quotes"

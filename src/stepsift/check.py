@@ -203,7 +203,7 @@ def _cost_lines(found: Survey, cost: Estimate, settings: params.Params, context:
     share = min(1.0, settings.score.prompts / found.prompts) if settings.score.prompts and found.prompts else 1.0
     traces = found.total.kept * share
     tokens = found.response_chars * share * cost.response_tokens_per_char
-    n_local = cost.local_passes * traces if "local" in settings.score.passes else 0
+    n_local = cost.local_passes * traces
     n_full = traces if "full" in settings.score.passes else 0
     lines = [
         f"tokens      about {tokens:,.0f} in responses, {cost.prompt_tokens:.0f} a prompt "
