@@ -48,6 +48,7 @@ def test_every_source_gives_one_form(response, beside):
         ("<think>a<th</think>ink>b</think>c", None, "<think>\na<th\nink>b\n</think>\n\nc"),
         ("4", "a<think>b", "<think>\na\nb\n</think>\n\n4"),
         ("<think></think>", None, ""),
+        ("<answer><think></answer>", "why", "<think>\nwhy\n</think>"),
         ("In HTML, <answer>4</answer>", None, "In HTML, <answer>4</answer>"),
     ],
 )

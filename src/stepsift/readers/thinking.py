@@ -54,7 +54,7 @@ def take_apart(response: str, beside: str | None = None) -> Parts:
     if not reasoning:
         return parts
     answer = _unwrapped(parts.answer)
-    return Parts(reasoning, answer, finished=bool(answer))
+    return _followed(reasoning, answer) if answer else Parts(reasoning, "", finished=False)
 
 
 def put_together(parts: Parts) -> str:
@@ -73,14 +73,19 @@ def _inline(response: str) -> Parts:
         reasoning, answer = _without_tags(reasoning), _unwrapped(answer.strip())
         if not reasoning:
             return _inline(answer)
-        if answer.startswith(OPEN):
-            more = _without_tags(answer)
-            return Parts(f"{reasoning}\n{more}".strip(), "", finished=not more)
-        return Parts(reasoning, answer)
+        return _followed(reasoning, answer)
     if text.startswith(OPEN):
         rest = _without_tags(text)
         return Parts(rest, "", finished=not rest)
     return Parts("", text)
+
+
+def _followed(reasoning: str, answer: str) -> Parts:
+    """Finished reasoning and what follows it: the answer, or a block that opens and never ends."""
+    if not answer.startswith(OPEN):
+        return Parts(reasoning, answer)
+    more = _without_tags(answer)
+    return Parts(f"{reasoning}\n{more}".strip(), "", finished=not more)
 
 
 def _one_tag(text: str) -> str:
