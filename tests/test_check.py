@@ -73,7 +73,7 @@ def test_the_plan_by_hand(sources: Path, student_folder: Student):
     prompt_tokens = len(tokenizer("What is 1 and 1?\n", add_special_tokens=False).input_ids)
     chosen = settings(folder, select={"selectors": ["lalp", "random"]}, train={"seeds": [3, 5, 7]})
     assert planned(chosen, sources) == [
-        "sources     1 files, 5 rows read, 4 kept, 1 rejected (broken_json 1)",
+        "sources     1 file, 5 rows read, 4 kept, 1 rejected (broken_json 1)",
         "prompts     2",
         "candidates  2 to 2 a prompt, median 2 (2 for 2 prompts)",
         "teachers    2: anna 2, bob 2",

@@ -69,7 +69,7 @@ def apart(folder: Path, *arguments: str) -> tuple[int, list[str], list[str], lis
 def test_check_of_what_is_right_prints_the_plan_and_exits_0(repository, monkeypatch, capsys):
     code, out, err = run(monkeypatch, capsys, "check")
     assert (code, err) == (0, [])
-    assert out[0] == "sources     1 files, 4 rows read, 4 kept, 0 rejected"
+    assert out[0] == "sources     1 file, 4 rows read, 4 kept, 0 rejected"
     assert out[-1].startswith("students    1 to train (lalp; seeds 0)")
 
 
@@ -131,7 +131,7 @@ def test_a_wrong_source_and_student_load_no_model(tmp_path: Path):
     write_params(tmp_path, student="{path: nowhere}")
     code, out, err, loaded = apart(tmp_path, "check", "--student")
     assert (code, loaded) == (1, [])
-    assert out[0] == "sources     1 files, 2 rows read, 0 kept, 2 rejected (broken_json 2)"
+    assert out[0] == "sources     1 file, 2 rows read, 0 kept, 2 rejected (broken_json 2)"
     assert [line[:32] for line in err] == ["error: source file a.jsonl: ever", "error: student.path is 'nowhere'"]
 
 

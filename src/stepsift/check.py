@@ -180,9 +180,10 @@ def _source_lines(found: Survey) -> list[str]:
     total, candidates = found.total, found.candidates
     teachers = {name: tally.kept for name, tally in found.by_teacher.items() if tally.kept}
     without = [name for name in found.by_teacher if name not in teachers and name != UNKNOWN]
+    files = "1 file" if len(found.by_file) == 1 else f"{len(found.by_file)} files"
     histogram = ", ".join(f"{size} for {prompts} prompts" for size, prompts in sorted(candidates.histogram.items()))
     lines = [
-        f"sources     {len(found.by_file)} files, {total.read} rows read, {total.kept} kept, {total.rejected} rejected"
+        f"sources     {files}, {total.read} rows read, {total.kept} kept, {total.rejected} rejected"
         + (f" ({', '.join(f'{reason} {n}' for reason, n in total.reasons.items())})" if total.rejected else ""),
         f"prompts     {found.prompts}",
         f"candidates  {candidates.min} to {candidates.max} a prompt, median {candidates.median:g} ({histogram})",
