@@ -9,7 +9,8 @@ from transformers import AutoConfig, BertLMHeadModel, LlamaForCausalLM
 
 from stepsift.errors import ScoringError
 from stepsift.scoring.engine import Engine
-from stepsift.scoring.head import ModelLogits, SlicedHead, TokenValues
+from stepsift.scoring.head import ModelLogits, SlicedHead
+from stepsift.scoring.values import Request, TokenValues
 from stepsift.scoring.windows import Pass
 
 from . import reference
@@ -65,9 +66,9 @@ def test_engine_agrees_with_the_reference(load_student, family, tokenizer):
     for budget in BUDGETS:
         engine = Engine(student.model, budget)
         for window in WINDOWS:
-            local, full = engine.score(prompt, response, student.case.passes(window), full=True)
-            worst[budget, window] = largest_difference(local, expected[window])
-            worst[budget, "full"] = largest_difference(full, whole)
+            scores = engine.score(Request(prompt, response, student.case.passes(window), full=True))
+            worst[budget, window] = largest_difference(scores.local, expected[window])
+            worst[budget, "full"] = largest_difference(scores.full, whole)
     print(f"{family} {tokenizer}: {len(response)} tokens, largest difference {max(worst.values()):.1e}")
     assert max(worst.values()) < TOLERANCE, worst
 
@@ -75,16 +76,16 @@ def test_engine_agrees_with_the_reference(load_student, family, tokenizer):
 def test_prompt_and_response_of_one_token(load_student):
     student = load_student("llama")
     for prompt, response in (([7], student.case.rendered.response_ids), ([7], [9]), ([7, 8, 9], [10])):
-        local, full = Engine(student.model, 64).score(prompt, response, [Pass(0, 0, len(response))], full=True)
+        scores = Engine(student.model, 64).score(Request(prompt, response, [Pass(0, 0, len(response))], full=True))
         expected = reference.full(student.exact, prompt, response)
-        assert max(largest_difference(v, expected) for v in (local, full)) < TOLERANCE
+        assert max(largest_difference(v, expected) for v in (scores.local, scores.full)) < TOLERANCE
 
 
 def test_passes_that_are_not_asked_for_are_not_made(load_student):
     student = load_student("llama")
-    rendered, engine = student.case.rendered, Engine(student.model, 64)
-    assert engine.score(rendered.prompt_ids, rendered.response_ids, student.case.passes(4), full=False)[1] is None
-    assert engine.score(rendered.prompt_ids, rendered.response_ids, [], full=True)[0] is None
+    ids, engine = (student.case.rendered.prompt_ids, student.case.rendered.response_ids), Engine(student.model, 64)
+    assert engine.score(Request(*ids, student.case.passes(4), full=False)).full is None
+    assert engine.score(Request(*ids, [], full=True)).local is None
 
 
 @pytest.mark.parametrize("family", ["gemma3_text", "qwen3_next"])
@@ -94,8 +95,8 @@ def test_same_bytes_alone_and_after_other_traces(load_student, family):
 
     def bytes_of(engine, case) -> list[bytes]:
         ids = case.rendered.prompt_ids, case.rendered.response_ids
-        local, full = engine.score(*ids, case.passes(4), full=True)
-        return [column.tobytes() for values in (local, full) for column in values.columns()]
+        scores = engine.score(Request(*ids, case.passes(4), full=True))
+        return [column.tobytes() for values in (scores.local, scores.full) for column in values.columns()]
 
     alone = bytes_of(Engine(student.model, 64), student.case)
     engine = Engine(student.model, 64)
@@ -134,10 +135,10 @@ def test_unknown_change_of_logits_is_found_out(load_student, student_folder):
     single, exact = (RootedLlama.from_pretrained(folder, dtype=d).eval() for d in (torch.float32, torch.float64))
     engine = Engine(single, 50)
     assert isinstance(engine.head, ModelLogits)
-    local, full = engine.score(prompt, response, case.passes(4), full=True)
+    scores = engine.score(Request(prompt, response, case.passes(4), full=True))
     expected = reference.local(exact, prompt, response, case.rendered.last_char, case.spans, 4)
-    assert largest_difference(local, expected) < TOLERANCE
-    assert largest_difference(full, reference.full(exact, prompt, response)) < TOLERANCE
+    assert largest_difference(scores.local, expected) < TOLERANCE
+    assert largest_difference(scores.full, reference.full(exact, prompt, response)) < TOLERANCE
 
 
 def test_damaged_weights_are_refused(load_student):
@@ -160,7 +161,7 @@ def test_bfloat16_stays_near(load_student, family):
     student = load_student(family, "plain", "bfloat16")
     case = student.case
     prompt, response = case.rendered.prompt_ids, case.rendered.response_ids
-    local, _ = Engine(student.model, 64).score(prompt, response, case.passes(4), full=False)
+    local = Engine(student.model, 64).score(Request(prompt, response, case.passes(4), full=False)).local
     expected = reference.local(student.exact, prompt, response, case.rendered.last_char, case.spans, 4)
     distance = np.abs(local.logprob - [t.logprob for t in expected])
     entropy = np.abs(local.entropy - [t.entropy for t in expected])

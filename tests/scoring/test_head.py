@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from stepsift.scoring import head
-from stepsift.scoring.head import ModelLogits, TokenValues, token_values
+from stepsift.scoring.head import ModelLogits, Tile, token_values
+from stepsift.scoring.values import TokenValues
 
 
 def values(logits: list[list[float]], targets: list[int]) -> TokenValues:
@@ -43,14 +44,13 @@ def test_impossible_logits_are_seen(row: list[float]):
     assert not values([[1, 2, 3, 4], row], [0, 0]).finite()
 
 
-@pytest.mark.parametrize(("block_bytes", "part"), [(2**26, 16_384), (4 * 1_000 * 5, 300), (1, 70)])
-def test_blocks_and_slices_change_nothing(monkeypatch, block_bytes: int, part: int):
-    monkeypatch.setattr(head, "BLOCK_BYTES", block_bytes)
-    monkeypatch.setattr(head, "SLICE", part)
+@pytest.mark.parametrize(("rows", "entries"), [(512, 2**18), (5, 2_000), (37, 37 * 600), (1, 1)])
+def test_tiles_change_nothing(monkeypatch, rows: int, entries: int):
+    monkeypatch.setattr(head, "tile", lambda device: Tile(rows, entries))
     rng = np.random.default_rng(0)
-    logits = (rng.normal(size=(37, 1_000)) * rng.choice([0.1, 3, 30], size=(37, 1))).astype(np.float32)
-    targets = rng.integers(0, 1_000, 37)
-    seen = token_values(ModelLogits(1_000), torch.tensor(logits), torch.tensor(targets))
+    logits = (rng.normal(size=(37, 3_000)) * rng.choice([0.1, 3, 30], size=(37, 1))).astype(np.float32)
+    targets = rng.integers(0, 3_000, 37)
+    seen = token_values(ModelLogits(3_000), torch.tensor(logits), torch.tensor(targets))
 
     z = logits.astype(np.float64)
     logp = (

@@ -5,6 +5,7 @@ import pytest
 
 from stepsift.scoring import naive
 from stepsift.scoring.engine import Engine
+from stepsift.scoring.values import Request
 
 from . import reference
 
@@ -21,6 +22,8 @@ def test_naive_agrees_with_engine_and_reference(load_student, family, tokenizer)
         seen = naive.local_logprobs(student.model, *ids, owners, len(case.spans), window)
         expected = reference.local(student.exact, *ids, case.rendered.last_char, case.spans, window)
         np.testing.assert_allclose(seen, [t.logprob for t in expected], atol=1e-4)
-        np.testing.assert_allclose(seen, engine.score(*ids, case.passes(window), False)[0].logprob, atol=1e-4)
+        np.testing.assert_allclose(
+            seen, engine.score(Request(*ids, case.passes(window), False)).local.logprob, atol=1e-4
+        )
     whole = naive.full_logprobs(student.model, *ids)
     np.testing.assert_allclose(whole, [t.logprob for t in reference.full(student.exact, *ids)], atol=1e-4)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stepsift.scoring.head import TokenValues
 from stepsift.scoring.sums import step_sums
+from stepsift.scoring.values import TokenValues
 
 VALUES = TokenValues(
     logprob=np.array([-1.0, -2.0, -4.0, -8.0]),

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from stepsift.errors import ScoringError
-from stepsift.scoring.head import Head, ModelLogits, SlicedHead, TokenValues, token_values
+from stepsift.scoring.head import Head, ModelLogits, SlicedHead, tile, token_values
+from stepsift.scoring.values import Request, Scores, TokenValues
 from stepsift.scoring.windows import Pass, batches
 
 _KeysValues = list[tuple[torch.Tensor, torch.Tensor]]
@@ -38,31 +39,30 @@ class Engine:
         self.shares_prompt = self._can_share_prompt()
 
     @torch.inference_mode()
-    def score(
-        self, prompt: list[int], response: list[int], local: list[Pass], full: bool
-    ) -> tuple[TokenValues | None, TokenValues | None]:
-        """Values of the response's tokens in their windows and over the whole context; None for what was not asked.
-
-        `prompt` holds at least one token; `local` are passes that score every token once (empty: no local values).
-        """
-        ids = torch.tensor(response, dtype=torch.long, device=self.device)
-        prefix = torch.tensor(prompt, dtype=torch.long, device=self.device)
-        past = self._keys_values(prefix[:-1]) if self.shares_prompt and len(prompt) > 1 else []
-        windowed = whole = None
-        if local:
-            windowed = TokenValues.empty(len(response))
-            for batch in batches(local, self.batch_tokens, lead=1 if self.shares_prompt else len(prompt)):
-                self._score_rows(prefix, ids, batch, past, windowed)
-        if full:
-            whole = TokenValues.empty(len(response))
+    def score(self, request: Request) -> Scores:
+        """The values that were asked for, of one trace."""
+        ids = torch.tensor(request.response, dtype=torch.long, device=self.device)
+        prefix = torch.tensor(request.prompt, dtype=torch.long, device=self.device)
+        past = self._keys_values(prefix[:-1]) if self.shares_prompt and len(prefix) > 1 else []
+        whole = [Pass(0, 0, len(ids))]
+        # Where one window holds the whole trace, its values are those over the whole context: one pass gives both.
+        same = request.local == whole
+        local = full = None
+        if request.local and not same:
+            local = _Values(self.head, ids)
+            for batch in batches(request.local, self.batch_tokens, lead=1 if self.shares_prompt else len(prefix)):
+                self._score_rows(prefix, ids, batch, past, local)
+        if request.full or same:
+            full = _Values(self.head, ids)
             if self.shares_prompt:
-                self._score_in_chunks(prefix, ids, past, whole)
+                self._score_in_chunks(prefix, ids, past, full)
             else:
-                self._score_rows(prefix, ids, [Pass(0, 0, len(response))], past, whole)
-        return windowed, whole
+                self._score_rows(prefix, ids, whole, past, full)
+        over_all = full.finish() if full else None
+        return Scores(over_all if same else local.finish() if local else None, over_all if request.full else None)
 
     def _score_rows(
-        self, prefix: torch.Tensor, ids: torch.Tensor, rows: list[Pass], past: _KeysValues, out: TokenValues
+        self, prefix: torch.Tensor, ids: torch.Tensor, rows: list[Pass], past: _KeysValues, out: "_Values"
     ) -> None:
         """One forward pass over right-padded rows; their values go into `out`."""
         lead = prefix[-1:] if self.shares_prompt else prefix
@@ -72,24 +72,17 @@ class Engine:
             row[: len(lead)] = lead
             row[len(lead) : len(lead) + p.length - 1] = ids[p.begin : p.end - 1]
         hidden = self._forward(tokens, self._cache(past, len(rows)))
-        # Position len(lead) - 1 + j of a row predicts token begin + j.
-        scored = [hidden[i, len(lead) - 1 + p.scored - p.begin : len(lead) - 1 + p.length] for i, p in enumerate(rows)]
-        targets = torch.cat([ids[p.scored : p.end] for p in rows])
-        values = token_values(self.head, torch.cat(scored), targets)
-        at = 0
-        for p in rows:
-            n = p.end - p.scored
-            out.put(slice(p.scored, p.end), TokenValues(*(c[at : at + n] for c in values.columns())))
-            at += n
+        for row, p in zip(hidden, rows, strict=True):
+            # Position len(lead) - 1 + j of a row predicts token begin + j.
+            out.add(slice(p.scored, p.end), row[len(lead) - 1 + p.scored - p.begin : len(lead) - 1 + p.length])
 
-    def _score_in_chunks(self, prefix: torch.Tensor, ids: torch.Tensor, past: _KeysValues, out: TokenValues) -> None:
+    def _score_in_chunks(self, prefix: torch.Tensor, ids: torch.Tensor, past: _KeysValues, out: "_Values") -> None:
         """The full pass, fed in chunks whose keys and values are kept: no mask of the square of a trace's length."""
         tokens = torch.cat([prefix[-1:], ids[:-1]])
         cache = self._cache(past, 1)
         for begin in range(0, len(ids), self.batch_tokens):
             span = slice(begin, min(begin + self.batch_tokens, len(ids)))
-            hidden = self._forward(tokens[None, span], cache)
-            out.put(span, token_values(self.head, hidden[0], ids[span]))
+            out.add(span, self._forward(tokens[None, span], cache)[0])
 
     def _keys_values(self, tokens: torch.Tensor) -> _KeysValues:
         """Keys and values of a prefix, layer by layer, each [1, heads, tokens, width]."""
@@ -149,6 +142,41 @@ class Engine:
         return self._decoder(input_ids=tokens, past_key_values=cache).last_hidden_state
 
 
+class _Values:
+    """Collects what the head takes, position by position, and hands it over in blocks as large as the head's tiles."""
+
+    def __init__(self, head: Head, ids: torch.Tensor):
+        self._head, self._ids = head, ids
+        self._values = TokenValues.empty(len(ids))
+        self._rows = tile(ids.device).rows
+        self._pending: list[tuple[slice, torch.Tensor]] = []
+        self._n_pending = 0
+
+    def add(self, at: slice, x: torch.Tensor) -> None:
+        """The head's input `x` [positions, ..] that predicts the tokens at `at`."""
+        for begin in range(0, len(x), self._rows):
+            part = x[begin : begin + self._rows]
+            if self._n_pending + len(part) > self._rows:
+                self._flush()
+            self._pending.append((slice(at.start + begin, at.start + begin + len(part)), part.clone()))
+            self._n_pending += len(part)
+
+    def finish(self) -> TokenValues:
+        """The values of all positions that were added."""
+        self._flush()
+        return self._values
+
+    def _flush(self) -> None:
+        if self._pending:
+            targets = torch.cat([self._ids[at] for at, _ in self._pending])
+            values = token_values(self._head, torch.cat([x for _, x in self._pending]), targets)
+            begin = 0
+            for at, x in self._pending:
+                self._values.put(at, values.take(slice(begin, begin + len(x))))
+                begin += len(x)
+        self._pending, self._n_pending = [], 0
+
+
 @torch.inference_mode()
 def pick_head(model: Any) -> Head:
     """The head that gives this model's own logits: by slices of its output embedding where that is what it does.
@@ -164,7 +192,7 @@ def pick_head(model: Any) -> Head:
     embedding = model.get_output_embeddings()
     if hidden is not None and isinstance(embedding, torch.nn.Linear) and hidden.shape[-1] == embedding.in_features:
         head = SlicedHead(model)
-        ours = head.logits(hidden[0])
+        ours = torch.cat([z.clone() for z in head.slices(hidden[0], 4_096)], dim=1)
         tolerance = 1e-4 if head.weight.dtype == torch.float32 else 2e-2
         if ours.shape == own.shape and (ours - own).abs().max() <= tolerance * own.abs().max().clamp(min=1):
             return head

@@ -19,8 +19,8 @@ from stepsift import params, tables
 from stepsift.errors import ScoringError, StudentError, TableError
 from stepsift.render import Messages, Rendered, Renderer
 from stepsift.scoring.engine import Engine
-from stepsift.scoring.head import TokenValues
 from stepsift.scoring.sums import step_sums
+from stepsift.scoring.values import Request, TokenValues
 from stepsift.scoring.windows import Pass, local_passes, token_bounds
 
 log = logging.getLogger(__name__)
@@ -133,7 +133,9 @@ class Scorer:
         planned = plan(rendered, ends, self.settings, self.context)
         if isinstance(planned, Refused):
             return planned
-        local, full = self.engine.score(rendered.prompt_ids, rendered.response_ids, planned.local, planned.full)
+        request = Request(rendered.prompt_ids, rendered.response_ids, planned.local, planned.full)
+        scores = self.engine.score(request)
+        local, full = scores.local, scores.full
         for name, values in (("local", local), ("full", full)):
             if values is not None and not values.finite():
                 return Refused("not_finite", f"the {name} pass gave logits that are not finite")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stepsift.scoring.head import TokenValues
+from stepsift.scoring.values import TokenValues
 
 RANK_CLIP = 100
 """Ranks above this count as this (arXiv 2601.14249)."""
