@@ -3,10 +3,8 @@
 import argparse
 from pathlib import Path
 
-from stepsift import console, params, student, tables, tracking
+from stepsift import console, params, sidecache, student, tables, tracking
 from stepsift.evaluate import evaluate_all
-
-CACHE = Path(".stepsift/cache/evaluations")
 
 
 def main() -> None:
@@ -26,7 +24,7 @@ def main() -> None:
             settings.student,
             args.tasks,
             args.out,
-            CACHE,
+            sidecache.root() / "evaluations",
         )
         tables.write_json(evaluated.metrics(), args.metrics)
         run.log_metrics(evaluated.metrics())

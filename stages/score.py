@@ -3,9 +3,11 @@
 import argparse
 from pathlib import Path
 
-from stepsift import console, params, student, tables, tracking
-from stepsift.scoring.engine import Engine
-from stepsift.scoring.run import Progress, Scorer, sample_prompts, score_to_tables
+from stepsift import console, params, sidecache, tables, tracking
+from stepsift.scoring import setup
+from stepsift.scoring.plan import sample_prompts
+from stepsift.scoring.pool import Pool
+from stepsift.scoring.run import score_to_tables
 
 
 def main() -> None:
@@ -13,31 +15,20 @@ def main() -> None:
     parser.add_argument("prompts", type=Path, help="table prompts")
     parser.add_argument("traces", type=Path, help="table traces")
     parser.add_argument("steps", type=Path, help="table steps")
-    parser.add_argument("out", type=Path, help="folder for step_scores.parquet and rejected.parquet")
+    parser.add_argument("out", type=Path, help="folder for step_scores.parquet, rejected.parquet and numerics.json")
     parser.add_argument("metrics", type=Path, help="JSON file for the counts")
     args = parser.parse_args()
     settings = params.load()
 
     with tracking.stage("score", settings) as run, tables.fresh_folder(args.out) as out:
-        files = student.locate(settings.student)
-        renderer = student.load_renderer(files, settings.student)
-        model = student.load_model(files, settings.score.dtype, student.pick_device(settings.score.device))
-        context = student.context_tokens(model.config, settings.student)
-        scorer = Scorer(renderer, Engine(model, settings.score.batch_tokens), settings.score, context)
         prompts = tables.read(tables.PROMPTS, args.prompts)
         chosen = sample_prompts(prompts["prompt_id"], settings.score.prompts, settings.score.seed)
-        progress = Progress()
-        score_to_tables(
-            scorer,
-            {row["prompt_id"]: row["prompt"] for row in prompts.iter_rows(named=True) if row["prompt_id"] in chosen},
-            args.traces,
-            args.steps,
-            out,
-            progress,
-        )
-        tables.write_json(progress.metrics(), args.metrics)
-        run.log_metrics(progress.metrics())
-        run.log_metrics(progress.speed())
+        messages = {r["prompt_id"]: r["prompt"] for r in prompts.iter_rows(named=True) if r["prompt_id"] in chosen}
+        with setup.load(settings.student, settings.score, sidecache.root()) as scoring:
+            score_to_tables(scoring, Pool(messages, args.traces, args.steps), out, run.log_metrics)
+        tables.write_json(scoring.identity.as_json(), out / "numerics.json")
+        tables.write_json(scoring.progress.metrics(), args.metrics)
+        run.log_metrics(scoring.progress.metrics() | scoring.progress.speed())
 
 
 if __name__ == "__main__":

@@ -3,10 +3,8 @@
 import argparse
 from pathlib import Path
 
-from stepsift import console, params, student, tables, tracking
+from stepsift import console, params, sidecache, student, tables, tracking
 from stepsift.train import train_all
-
-CACHE = Path(".stepsift/cache/models")
 
 
 def main() -> None:
@@ -30,7 +28,7 @@ def main() -> None:
             args.selections,
             settings.select.selectors,
             args.out,
-            CACHE,
+            sidecache.root() / "models",
             on_log,
         )
         tables.write_json(trained.metrics(), args.metrics)

@@ -1,5 +1,6 @@
 """`stepsift check`: the plan's numbers, the problems, and that it compares for real."""
 
+import copy
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from stepsift.errors import ScoringError, StudentError
 from stepsift.evaluate import tasks as evaluate_tasks
 from stepsift.scoring import naive
 from stepsift.scoring.engine import Engine
+from stepsift.scoring.values import Scores
 
 ANSWERS = ("It is four. So 4.", "Two and two make four, I think.")
 """Of two steps and of one."""
@@ -281,16 +283,18 @@ def test_engine_and_naive_scoring_agree(sources, tmp_path, student_folder, famil
         ), line
 
 
-@pytest.mark.parametrize(("which", "place"), [(0, "window"), (1, "whole context")])
-def test_a_sabotaged_engine_is_found(sources, tmp_path, student_folder, monkeypatch, which: int, place: str):
+@pytest.mark.parametrize(("which", "place"), [("local", "window"), ("full", "whole context")])
+def test_a_sabotaged_engine_is_found(sources, tmp_path, student_folder, monkeypatch, which: str, place: str):
     chosen = settings(student_folder("llama"))
     sample = check(chosen, sources, tmp_path / "tasks").sample
     honest = Engine.score
 
-    def score(self, *args):
-        values = honest(self, *args)
-        values[which].logprob[-1] -= 1e-3
-        return values
+    def score(self, request):
+        # Copied one by one: a trace of a single window has one and the same values for both.
+        scores = honest(self, request)
+        scores = Scores(copy.deepcopy(scores.local), copy.deepcopy(scores.full))
+        getattr(scores, which).logprob[-1] -= 1e-3
+        return scores
 
     monkeypatch.setattr(Engine, "score", score)
     said = rf"trace [0-9a-f]{{32}}: .* differ by 0\.001 nats a token \({place}\), 0\.0001 is allowed in float32; do not"

@@ -124,7 +124,7 @@ def test_an_unknown_key_is_one_sentence_at_every_depth(raw: object, said: str):
         ({"score": {"passes": ["full", "full"]}}, "'score.passes' is ['full', 'full']: name 'local', 'full' or both"),
         ({"score": {"passes": ["locl"]}}, "'score.passes.0' is 'locl': must be 'local' or 'full'"),
         ({"score": {"passes": "local"}}, "'score.passes' is 'local': must be a list, as in ['local']"),
-        ({"score": {"dtype": "float16"}}, "'score.dtype' is 'float16': must be 'float32' or 'bfloat16'"),
+        ({"score": {"dtype": "float8"}}, "'score.dtype' is 'float8': must be 'float32', 'bfloat16' or 'float16'"),
         ({"score": {"batch_tokens": "2k"}}, "'score.batch_tokens' is '2k': must be a whole number"),
         ({"score": {"batch_tokens": 99.5}}, "'score.batch_tokens' is 99.5: must be a whole number"),
         ({"score": {"prompts": 0}}, "'score.prompts' is 0: must be at least 1"),

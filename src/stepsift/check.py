@@ -20,9 +20,9 @@ from stepsift.render import Renderer
 
 SHOWN_PROBLEMS = 10
 """Of the sources, which may be thousands of files."""
-TOLERANCE_NATS = {"float32": 1e-4, "bfloat16": 1.0}
+TOLERANCE_NATS = {"float32": 1e-4, "bfloat16": 1.0, "float16": 0.2}
 """Largest difference a token between engine and naive forward passes that `check_student` takes; bfloat16 rounds
-every layer's result to three digits, and differently for each shape of a batch."""
+every layer's result to three digits (float16 to four), and differently for each shape of a batch."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def check(settings: params.Params, sources: Path, tasks: Path) -> Report:
 
 def estimate(sample: list[SampleTrace], renderer: Renderer, settings: params.Params, context: int) -> Estimate:
     """Encode and plan a sample of traces; raises StudentError where the template refuses all prompts."""
-    from stepsift.scoring.run import Planned, plan  # loads torch, which a wrong source or student need not wait for
+    from stepsift.scoring.plan import Planned, plan
 
     prompt_tokens, response_tokens, passes = [], [], []
     full_not_possible = characters = 0
@@ -126,29 +126,40 @@ def check_student(settings: params.Params, sample: list[SampleTrace]) -> list[st
     Raises ScoringError where they differ by more than TOLERANCE_NATS a token, or no sampled trace can be scored.
     """
     from stepsift.scoring import naive
+    from stepsift.scoring.backend import attempt, model_size
     from stepsift.scoring.engine import Engine
-    from stepsift.scoring.run import Refused, Scorer
+    from stepsift.scoring.numerics import batch_tokens, use_products
+    from stepsift.scoring.plan import Planner
+    from stepsift.scoring.values import Refused
 
     files = student.locate(settings.student)
     renderer = student.load_renderer(files, settings.student)
-    model = student.load_model(files, settings.score.dtype, student.pick_device(settings.score.device))
+    device = student.pick_device(settings.score.device)
+    model = student.load_model(files, settings.score.dtype, device)
+    use_products(model, settings.score, device)
     context = student.context_tokens(model.config, settings.student)
     wanted = settings.score.model_copy(update={"passes": ("local", "full")})
-    scorer = Scorer(renderer, Engine(model, settings.score.batch_tokens), wanted, context)
+    engine = Engine(model, batch_tokens(settings.score, device))
+    planner = Planner(renderer, wanted, context, model_size(model, context).vocabulary)
     tolerance = TOLERANCE_NATS[settings.score.dtype]
     lines = []
     why = ""
     # The shortest traces of the sample: the naive way takes one forward pass a step.
     for trace in sorted(sample, key=lambda t: len(t.response)):
         ends = _ends(trace.response, settings.segment)
-        result = scorer.score([dict(m) for m in trace.prompt], trace.response, ends)
-        if isinstance(result, Refused):
-            why = why or result.detail
+        planned = planner.plan([dict(m) for m in trace.prompt], trace.response, ends)
+        if isinstance(planned, Refused):
+            why = why or planned.detail
             continue
-        planned, local, full = result
-        if local is None or full is None:
+        if not planned.full:
             why = why or f"prompt and response exceed the student's context of {context} tokens"
             continue
+        (scores,) = attempt(engine, [planned.request()])
+        if isinstance(scores, Refused):
+            why = why or scores.detail
+            continue
+        local, full = scores.local, scores.full
+        assert local is not None and full is not None
         prompt, response = planned.rendered.prompt_ids, planned.rendered.response_ids
         step = np.repeat(np.arange(len(ends)), np.diff(planned.bounds)).tolist()
         windowed = naive.local_logprobs(model, prompt, response, step, len(ends), settings.score.window)

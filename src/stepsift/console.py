@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Callable
 
-from stepsift.errors import StepsiftError
+from stepsift.errors import StepsiftError, Stopped
 
 
 def run(main: Callable[[], None]) -> None:
@@ -17,6 +17,9 @@ def run(main: Callable[[], None]) -> None:
         for sentence in str(e).splitlines():
             sys.stderr.write(f"error: {sentence}\n")
         raise SystemExit(1) from None
+    except Stopped as e:
+        sys.stderr.write(f"{e}\n")
+        raise SystemExit(e.exit_code) from None
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         raise SystemExit(130) from None

@@ -50,3 +50,14 @@ class EvaluationError(StepsiftError, RuntimeError):
 
 class TrackingError(StepsiftError, RuntimeError):
     """The MLflow store cannot be reached; raised by set-up alone, a stage goes on without it."""
+
+
+class Stopped(KeyboardInterrupt):
+    """The run was asked to end and has kept what it did; no StepsiftError, since nothing is wrong.
+
+    A KeyboardInterrupt, so that nothing on the way takes it for a failure. `exit_code` is what the process ends with.
+    """
+
+    def __init__(self, text: str, exit_code: int):
+        self.exit_code = exit_code
+        super().__init__(text)

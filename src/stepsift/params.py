@@ -140,12 +140,23 @@ class Score(Section):
     """k: how many preceding steps a step sees; a fraction below 1 is the share of the preceding steps."""
     passes: tuple[Literal["local", "full"], ...] = ("local", "full")
     """`local`: windows (LALP); `full`: the whole context (GALP and others)."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the student's weights and activations; log-sum-exp always accumulates in float32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the student runs; `auto` takes CUDA where there is one."""
-    batch_tokens: Annotated[int, Field(ge=64, le=1_000_000)] = 2_048
-    """Most tokens (padding counted) in one forward pass, unless a single window is longer."""
+    batching: Literal["auto", "trace", "packed"] = "auto"
+    """`trace`: a batch holds windows of one trace, so a trace scores to the same bytes in any pool; `packed`: of many,
+    for devices that want large batches; `auto`: `trace` on a CPU, else `packed`."""
+    batch_tokens: Annotated[int, Field(ge=64, le=1_000_000)] | None = None
+    """Most tokens (padding counted) in one forward pass, unless a single window is longer; null: 512 on a CPU, 32,768
+    on CUDA; `stepsift tune` measures."""
+    products: Literal["auto", "native", "onednn"] = "auto"
+    """Who multiplies float32 matrices on a CPU: torch's own library or oneDNN; `auto`: oneDNN where Intel did not make
+    the processor; `stepsift tune` measures."""
+    engine: Literal["local", "ray"] = "local"
+    """`local`: this machine; `ray`: a Ray cluster (needs the extra `ray`)."""
+    workers: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    """How many students work side by side, each in a process; null: one for each CUDA device, one on a CPU."""
     max_step_tokens: Annotated[int, Field(ge=16, le=100_000)] = 4_096
     """A trace with a longer step, in tokens, is rejected."""
     prompts: Annotated[int, Field(ge=1)] | None = None

@@ -20,8 +20,15 @@ import psutil
 
 log = logging.getLogger(__name__)
 
+ROOT_VARIABLE = "STEPSIFT_CACHE"
+"""Environment variable that names the folder of all caches: a matter of the machine, not of the pipeline."""
 _MANIFEST = "entry.json"
 _TEMPORARY = ".tmp"
+
+
+def root() -> Path:
+    """Folder of all caches: what STEPSIFT_CACHE names (several people may share one), else below the working folder."""
+    return Path(os.environ.get(ROOT_VARIABLE) or ".stepsift/cache")
 
 
 def key(**parts: object) -> str:

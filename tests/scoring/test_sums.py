@@ -1,10 +1,12 @@
 """Sums over a step's tokens, hand-worked; steps without tokens are null wherever they stand."""
 
 import numpy as np
+import polars as pl
 import pytest
 
-from stepsift.scoring.sums import step_sums
-from stepsift.scoring.values import TokenValues
+from stepsift import tables
+from stepsift.scoring.sums import Scored, step_rows, step_sums
+from stepsift.scoring.values import Scores, TokenValues
 
 VALUES = TokenValues(
     logprob=np.array([-1.0, -2.0, -4.0, -8.0]),
@@ -33,5 +35,19 @@ def test_sums(bounds, logprob, rank, entropy, brier, first):
         np.testing.assert_allclose(sums[name], np.array(values, dtype=float), rtol=1e-15, err_msg=name)
 
 
-def test_no_pass_gives_no_sums():
-    assert step_sums(None, np.array([0, 4])) == dict.fromkeys(("logprob", "rank", "entropy", "brier", "first_logprob"))
+def test_rows_of_traces_together_are_those_of_each_alone():
+    other = TokenValues(*(c[:2] * 3 for c in VALUES.columns()))
+    traces = [
+        Scored("a", np.array([0, 0, 2, 4]), Scores(VALUES, None)),
+        Scored("b", np.array([0, 1, 2]), Scores(other, other)),
+        Scored("c", np.array([0, 4, 4]), Scores(None, VALUES)),
+    ]
+    together = step_rows(traces)
+    assert together.equals(pl.concat(step_rows([t]) for t in traces))
+    assert together.schema == tables.STEP_SCORES.schema
+    assert together["trace_id"].to_list() == list("aaabbcc")
+    assert together["step"].to_list() == [1, 2, 3, 1, 2, 1, 2]
+    assert together["n_tokens"].to_list() == [0, 2, 2, 1, 1, 4, 0]
+    assert together["local_logprob"].to_list() == [None, -3, -12, -3, -6, None, None]
+    assert together["full_rank"].to_list() == [None, None, None, 3, 100, 204, None]
+    assert step_rows([]).schema == tables.STEP_SCORES.schema

@@ -1,252 +1,213 @@
-"""Score a pool: traces and their steps in, step scores and rejected rows out, one trace at a time.
+"""Score a pool: traces and their steps in, step scores and rejected rows out, a chunk of traces at a time.
 
-Knows tables and the student, but neither files' places nor DVC, and never which teacher wrote a trace.
+What was scored before comes from the cache, and what is scored goes there at once: a run that ends early, whatever
+ends it, has kept all but its last seconds. Knows tables and the student, but neither files' places nor DVC, and never
+which teacher wrote a trace.
 """
 
-import hashlib
 import logging
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from stepsift import params, tables
-from stepsift.errors import ScoringError, StudentError, TableError
-from stepsift.render import Messages, Rendered, Renderer
-from stepsift.scoring.engine import Engine
-from stepsift.scoring.sums import step_sums
-from stepsift.scoring.values import Request, TokenValues
-from stepsift.scoring.windows import Pass, local_passes, token_bounds
+from stepsift import tables
+from stepsift.errors import ScoringError
+from stepsift.scoring.cache import full_key, local_key, sums_key
+from stepsift.scoring.interrupt import Interrupt
+from stepsift.scoring.plan import Planned
+from stepsift.scoring.pool import Pool, Trace
+from stepsift.scoring.progress import OnProgress, Progress, Reporter, duration
+from stepsift.scoring.setup import Scoring
+from stepsift.scoring.sums import Scored, step_rows
+from stepsift.scoring.values import Refused, Scores, TokenValues
 
 log = logging.getLogger(__name__)
 
-LOG_EVERY_S = 10.0
-WRITE_EVERY_TRACES = 500
 
-_NO_STEPS = pl.DataFrame(schema=tables.STEPS.schema)
+@dataclass(eq=False)
+class _Job:
+    """A trace on its way: its plan, its keys (None for a pass that is not wanted), and what is known so far."""
 
+    trace: Trace
+    planned: Planned
+    local_key: bytes | None
+    full_key: bytes | None
+    sums: pl.DataFrame | None = None
+    local: TokenValues | None = None
+    full: TokenValues | None = None
+    refused: Refused | None = None
 
-@dataclass
-class Progress:
-    """What a run has done so far."""
+    def lacks_local(self) -> bool:
+        return self.local_key is not None and self.local is None
 
-    traces: int = 0
-    scored: int = 0
-    tokens: int = 0
-    steps_without_tokens: int = 0
-    full_not_possible: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    started: float = field(default_factory=time.monotonic)
+    def lacks_full(self) -> bool:
+        return self.full_key is not None and self.full is None
 
-    def speed(self) -> dict[str, float]:
-        """Seconds so far, and tokens of responses scored a second: true of one machine and one run."""
-        seconds = time.monotonic() - self.started
-        return {"seconds": seconds, "response_tokens_per_s": self.tokens / seconds if seconds else 0.0}
-
-    def metrics(self) -> dict[str, Any]:
-        """Counts that depend on the input alone, never on the machine or the time."""
-        return {
-            "traces": self.traces,
-            "scored": self.scored,
-            "response_tokens": self.tokens,
-            "steps_without_tokens": self.steps_without_tokens,
-            "full_pass_not_possible": self.full_not_possible,
-            "rejected": dict(sorted(self.rejected.items())),
-        }
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A trace, ready for the engine: its ids, the first token of each step, and its passes."""
-
-    rendered: Rendered
-    bounds: np.ndarray
-    local: list[Pass]
-    full: bool
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Why a trace cannot be scored."""
-
-    reason: str
-    detail: str
-
-
-def sample_prompts(prompt_ids: Iterable[str], n: int | None, seed: int) -> set[str]:
-    """A seeded sample of prompts that does not depend on their order; a smaller sample is part of a larger one."""
-    ids = set(prompt_ids)
-    if n is None or n >= len(ids):
-        return ids
-    return set(sorted(ids, key=lambda i: hashlib.sha256(f"{seed}\0{i}".encode()).digest())[:n])
-
-
-def plan(rendered: Rendered, ends: np.ndarray, settings: params.Score, context: int) -> Planned | Refused:
-    """Passes of one trace; Refused if prompt plus one window does not fit the student, or a step is too long.
-
-    `ends` [steps] are the steps' end offsets in characters; `context` is the student's limit in tokens.
-    """
-    if not rendered.response_ids:
-        return Refused("no_tokens", "the response gives no token under this student")
-    bounds = token_bounds(rendered.last_char, ends)
-    longest = int(np.diff(bounds).max())
-    if longest > settings.max_step_tokens:
-        return Refused(
-            "step_too_long", f"a step has {longest} tokens, score.max_step_tokens is {settings.max_step_tokens}"
+    def sums_key(self) -> bytes:
+        rendered, local, full = self.planned.rendered, self.local_key is not None, self.full_key is not None
+        return sums_key(
+            rendered.prompt_ids, rendered.response_ids, self.planned.bounds, self.planned.local, local, full
         )
-    passes = local_passes(bounds, settings.window)
-    widest = max(p.length for p in passes)
-    prompt_tokens = len(rendered.prompt_ids)
-    if prompt_tokens + widest > context:
-        return Refused(
-            "window_too_long", f"prompt {prompt_tokens} + window {widest} tokens, the student's context is {context}"
-        )
-    fits = prompt_tokens + len(rendered.response_ids) <= context
-    return Planned(rendered, bounds, passes if "local" in settings.passes else [], "full" in settings.passes and fits)
 
 
-class Scorer:
-    """Scores single traces: renders, plans, runs the engine and checks what comes out."""
+class _PoolScorer:
+    """Scores traces by the chunk: plans them, takes what the cache has, has the rest computed, and keeps it."""
 
-    def __init__(self, renderer: Renderer, engine: Engine, settings: params.Score, context: int):
-        self.renderer, self.engine, self.settings, self.context = renderer, engine, settings, context
+    def __init__(self, scoring: Scoring, progress: Progress, interrupt: Interrupt):
+        self.planner, self.backend, self.cache = scoring.planner, scoring.backend, scoring.cache
+        self.progress, self.interrupt = progress, interrupt
 
     def score(
-        self, messages: Messages, response: str, ends: np.ndarray
-    ) -> tuple[Planned, TokenValues | None, TokenValues | None] | Refused:
-        """The plan with local and full values of one trace, or why there are none."""
-        try:
-            rendered = self.renderer.render(messages, response)
-        except StudentError as e:
-            return Refused("not_renderable", str(e)[:200])
-        highest = max(rendered.prompt_ids + rendered.response_ids)
-        if highest >= self.engine.vocabulary:
-            return Refused(
-                "token_unknown_to_model",
-                f"the tokenizer gives token {highest}, the model has tokens 0 to {self.engine.vocabulary - 1}",
-            )
-        planned = plan(rendered, ends, self.settings, self.context)
-        if isinstance(planned, Refused):
-            return planned
-        request = Request(rendered.prompt_ids, rendered.response_ids, planned.local, planned.full)
-        scores = self.engine.score(request)
-        local, full = scores.local, scores.full
-        for name, values in (("local", local), ("full", full)):
-            if values is not None and not values.finite():
-                return Refused("not_finite", f"the {name} pass gave logits that are not finite")
-        return planned, local, full
-
-
-def step_rows(trace_id: str, planned: Planned, local: TokenValues | None, full: TokenValues | None) -> pl.DataFrame:
-    """Rows of step_scores of one trace."""
-    counts = np.diff(planned.bounds)
-    columns: dict[str, Any] = {
-        "trace_id": [trace_id] * len(counts),
-        "step": np.arange(1, len(counts) + 1, dtype=np.int32),
-        "n_tokens": counts.astype(np.int32),
-    }
-    for name, values in (("local", local), ("full", full)):
-        columns |= {f"{name}_{k}": v for k, v in step_sums(values, planned.bounds).items()}
-    frame = pl.DataFrame(columns, schema=tables.STEP_SCORES.schema)
-    return frame.with_columns(pl.col(pl.Float64).fill_nan(None))
-
-
-def score_pool(
-    scorer: Scorer,
-    prompts: dict[str, Messages],
-    traces: Iterator[pl.DataFrame],
-    steps: Iterator[pl.DataFrame],
-    progress: Progress,
-    total: int,
-) -> Iterator[tuple[pl.DataFrame | None, dict[str, Any] | None]]:
-    """Yield (step_scores rows, None) or (None, a rejected row) for each trace whose prompt is in `prompts`.
-
-    `traces` and `steps` come by row group, both sorted by trace_id; `total` is only for the progress lines.
-    """
-    cut: Iterator[tuple[str | None, pl.DataFrame]] = tables.groups(steps, "trace_id")
-    said = time.monotonic()
-    for frame in traces:
-        for row in frame.iter_rows(named=True):
-            trace_id, its_steps = next(cut, (None, _NO_STEPS))
-            if trace_id != row["trace_id"] or its_steps["end"][-1] != len(row["response"]):
-                raise TableError(
-                    f"traces and steps differ: trace {row['trace_id']} has {len(row['response'])} characters, the next "
-                    f"steps are those of trace {trace_id}, to character {its_steps['end'].max()!r}; run 'dvc repro'"
-                )
-            if row["prompt_id"] not in prompts:
-                continue
-            progress.traces += 1
-            result = scorer.score(prompts[row["prompt_id"]], row["response"], its_steps["end"].to_numpy())
-            if isinstance(result, Refused):
-                progress.rejected[result.reason] += 1
-                kept = {k: row[k] for k in ("source", "source_line", "trace_id", "teacher")}
-                yield None, kept | {"reason": result.reason, "detail": result.detail}
+        self, chunk: list[Trace], prompts: dict, reporter: Reporter
+    ) -> tuple[pl.DataFrame, list[tuple[Trace, Refused]]]:
+        """Rows of step_scores of a chunk, in its order, and the traces that were refused."""
+        refused: list[tuple[Trace, Refused]] = []
+        jobs: list[_Job] = []
+        for trace in chunk:
+            planned = self.planner.plan(prompts[trace.prompt_id], trace.response, trace.ends)
+            if isinstance(planned, Refused):
+                refused.append((trace, planned))
+                self._count_refused(planned)
             else:
-                planned, local, full = result
-                _count(progress, planned, full is None and "full" in scorer.settings.passes)
-                yield step_rows(row["trace_id"], planned, local, full), None
-            if time.monotonic() - said > LOG_EVERY_S:
-                said = time.monotonic()
-                rate = progress.speed()["response_tokens_per_s"]
-                log.info("scored %d of %d traces, %.0f response tokens/s", progress.traces, total, rate)
-    if (more := next(cut, None)) is not None:
-        raise TableError(
-            f"traces and steps differ: there are steps of trace {more[0]} and no such trace; run 'dvc repro'"
-        )
+                jobs.append(_job(trace, planned))
+        self._recall(jobs)
+        missing = []
+        for job in jobs:
+            if job.sums is None and (job.lacks_local() or job.lacks_full()):
+                missing.append(job)
+            else:
+                self.progress.from_cache += 1
+                self._count(job)
+        self._compute(missing, reporter)
+        refused += [(j.trace, j.refused) for j in missing if j.refused is not None]
+        reporter.tick()
+        return _rows([j for j in jobs if j.refused is None]), refused
+
+    def _recall(self, jobs: list[_Job]) -> None:
+        """Take from the cache what is there: values of tokens, and where they are not, sums over steps."""
+        values = self.cache.get_many(k for j in jobs for k in (j.local_key, j.full_key) if k is not None)
+        for job in jobs:
+            job.local = values.get(job.local_key) if job.local_key else None
+            job.full = values.get(job.full_key) if job.full_key else None
+        keys = {id(j): j.sums_key() for j in jobs if j.lacks_local() or j.lacks_full()}
+        sums = self.cache.get_sums(keys.values()) if keys else {}
+        for job in jobs:
+            job.sums = sums.get(keys[id(job)]) if id(job) in keys else None
+
+    def _compute(self, jobs: list[_Job], reporter: Reporter) -> None:
+        """Have what is missing computed, and keep it; raises Stopped where the run is asked to end."""
+        requests = [j.planned.request(j.lacks_local(), j.lacks_full()) for j in jobs]
+        for i, result in self.backend.score(requests):
+            job = jobs[i]
+            self.progress.flops += self.backend.size.flops(requests[i])
+            self.progress.computed += len(requests[i].response)
+            if isinstance(result, Refused):
+                job.refused = result
+                self._count_refused(result)
+            else:
+                self._keep(job, result)
+                self._count(job)
+            reporter.tick()
+            if self.interrupt.asked:
+                self.cache.flush()
+                raise self.interrupt.stopped(
+                    f"{self.progress.traces} of {self.progress.total} traces are done and kept in the cache; "
+                    "run it again to go on from there"
+                )
+
+    def _keep(self, job: _Job, scores: Scores) -> None:
+        if scores.local is not None and job.local_key is not None:
+            job.local = scores.local
+            self.cache.put(job.local_key, scores.local)
+        if scores.full is not None and job.full_key is not None:
+            job.full = scores.full
+            self.cache.put(job.full_key, scores.full)
+
+    def _count(self, job: _Job) -> None:
+        progress, planned = self.progress, job.planned
+        progress.traces += 1
+        progress.scored += 1
+        progress.tokens += len(planned.rendered.response_ids)
+        progress.steps_without_tokens += int((np.diff(planned.bounds) == 0).sum())
+        progress.full_not_possible += "full" in self.planner.settings.passes and not planned.full
+
+    def _count_refused(self, refused: Refused) -> None:
+        self.progress.traces += 1
+        self.progress.rejected[refused.reason] += 1
 
 
-def score_to_tables(
-    scorer: Scorer, prompts: dict[str, Messages], traces: Path, steps: Path, out: Path, progress: Progress
-) -> None:
-    """Score the traces of `prompts` and write step_scores.parquet and rejected.parquet into the folder `out`.
+def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProgress | None = None) -> None:
+    """Score the pool and write step_scores.parquet and rejected.parquet into the folder `out`.
 
-    Raises ScoringError if not one trace could be scored.
+    Where batches want all candidates of a prompt together, what the cache lacks is computed in that order first; the
+    tables are then written from the cache. Raises ScoringError if not one trace could be scored, Stopped when the
+    run is asked to end: what was computed until then is in the cache.
     """
-    total = sum(
-        int(f["prompt_id"].is_in(prompts.keys()).sum()) for f in tables.scan(tables.TRACES, traces, ["prompt_id"])
-    )
-    log.info("scoring %d traces of %d prompts on %s", total, len(prompts), scorer.engine.device)
-    rejected: list[dict[str, Any]] = []
-    scored: list[pl.DataFrame] = []
-    with tables.Writer(tables.STEP_SCORES, out / "step_scores.parquet") as writer:
-        for rows, refused in score_pool(
-            scorer, prompts, tables.scan(tables.TRACES, traces), tables.scan(tables.STEPS, steps), progress, total
-        ):
-            if rows is not None:
-                scored.append(rows)
-            if refused is not None:
-                rejected.append(refused)
-            if len(scored) >= WRITE_EVERY_TRACES:
-                writer.write(pl.concat(scored))
-                scored.clear()
-        if scored:
-            writer.write(pl.concat(scored))
-        if not progress.scored:
-            reasons = ", ".join(f"{n} {reason}" for reason, n in progress.rejected.most_common())
-            raise ScoringError(
-                f"not one of {total} traces could be scored ({reasons}); check student.max_context_tokens, "
-                "score.window and segment.max_step_chars"
-            )
+    progress = scoring.progress
+    progress.total = pool.count()
+    log.info("scoring %d traces of %d prompts on %s", progress.total, len(pool.prompts), scoring.backend.device)
+    rejected: list[dict] = []
+    with Interrupt() as interrupt, Reporter(progress, on_progress) as reporter:
+        if scoring.by_prompt:
+            first = Progress(progress.total, progress.ceiling, started=progress.started)
+            filler = _PoolScorer(scoring, first, interrupt)
+            with Reporter(first, on_progress) as filling:
+                for chunk in pool.chunks_by_prompt():
+                    filler.score(chunk, pool.prompts, filling)
+            scoring.cache.flush()
+        scorer = _PoolScorer(scoring, progress, interrupt)
+        with tables.Writer(tables.STEP_SCORES, out / "step_scores.parquet") as writer:
+            for rows, refused in _scored_chunks(scorer, pool, reporter):
+                writer.write(rows)
+                rejected += [
+                    t.origin | {"trace_id": t.trace_id, "reason": r.reason, "detail": r.detail} for t, r in refused
+                ]
+            if not progress.scored:
+                reasons = ", ".join(f"{n} {reason}" for reason, n in progress.rejected.most_common())
+                raise ScoringError(
+                    f"not one of {progress.total} traces could be scored ({reasons}); check "
+                    "student.max_context_tokens, score.window and segment.max_step_chars"
+                )
     tables.write(tables.REJECTED, pl.DataFrame(rejected, schema=tables.REJECTED.schema), out / "rejected.parquet")
+    if scoring.by_prompt:
+        progress.computed, progress.flops, progress.from_cache = first.computed, first.flops, first.from_cache
     speed = progress.speed()
     log.info(
-        "scored %d of %d traces, %d response tokens in %.1f s (%.0f tokens/s), rejected %d",
+        "scored %d of %d traces (%d from the cache), %d response tokens in %s (%.0f computed a second), rejected %d",
         progress.scored,
-        total,
+        progress.total,
+        progress.from_cache,
         progress.tokens,
-        speed["seconds"],
+        duration(speed["seconds"]),
         speed["response_tokens_per_s"],
         len(rejected),
     )
 
 
-def _count(progress: Progress, planned: Planned, full_missing: bool) -> None:
-    progress.scored += 1
-    progress.tokens += len(planned.rendered.response_ids)
-    progress.steps_without_tokens += int((np.diff(planned.bounds) == 0).sum())
-    progress.full_not_possible += full_missing
+def _scored_chunks(
+    scorer: _PoolScorer, pool: Pool, reporter: Reporter
+) -> Iterator[tuple[pl.DataFrame, list[tuple[Trace, Refused]]]]:
+    for chunk in pool.chunks():
+        yield scorer.score(chunk, pool.prompts, reporter)
+
+
+def _job(trace: Trace, planned: Planned) -> _Job:
+    ids = planned.rendered.prompt_ids, planned.rendered.response_ids
+    local = local_key(*ids, planned.local) if planned.local else None
+    return _Job(trace, planned, local, full_key(*ids) if planned.full else None)
+
+
+def _rows(jobs: list[_Job]) -> pl.DataFrame:
+    """Rows of step_scores in the order of `jobs`, from values of tokens or from sums that were kept."""
+    frames = [
+        step_rows([Scored(j.trace.trace_id, j.planned.bounds, Scores(j.local, j.full)) for j in jobs if j.sums is None])
+    ]
+    for job in jobs:
+        if job.sums is not None:
+            steps = pl.int_range(1, job.sums.height + 1, dtype=pl.Int32, eager=True).alias("step")
+            frames.append(job.sums.with_columns(steps, trace_id=pl.lit(job.trace.trace_id)))
+    columns = list(tables.STEP_SCORES.schema)
+    return pl.concat(f.select(columns) for f in frames).sort("trace_id", "step")

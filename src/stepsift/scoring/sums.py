@@ -1,21 +1,58 @@
 """Sums over a step's tokens: what the tables keep of the per-token values."""
 
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from stepsift.scoring.values import TokenValues
+import numpy as np
+import polars as pl
+
+from stepsift import tables
+from stepsift.scoring.values import Scores, TokenValues
 
 RANK_CLIP = 100
 """Ranks above this count as this (arXiv 2601.14249)."""
 
 
-def step_sums(values: TokenValues | None, bounds: np.ndarray) -> dict[str, np.ndarray | None]:
+@dataclass(frozen=True)
+class Scored:
+    """A trace with its values. `bounds` [steps + 1] are first tokens of its steps."""
+
+    trace_id: str
+    bounds: np.ndarray
+    scores: Scores
+
+
+def step_rows(traces: Sequence[Scored]) -> pl.DataFrame:
+    """Rows of step_scores of these traces, in their order; null for a pass that was not made."""
+    if not traces:
+        return pl.DataFrame(schema=tables.STEP_SCORES.schema)
+    counts = np.array([len(t.bounds) - 1 for t in traces])
+    tokens = np.array([t.bounds[-1] for t in traces])
+    starts = np.concatenate([[0], np.cumsum(tokens)])
+    bounds = np.concatenate([*(t.bounds[:-1] + at for t, at in zip(traces, starts, strict=False)), starts[-1:]])
+    of_step = np.repeat(np.arange(len(traces)), counts)
+    columns: dict[str, Any] = {
+        "trace_id": pl.Series([t.trace_id for t in traces]).gather(of_step),
+        "step": np.concatenate([np.arange(1, n + 1, dtype=np.int32) for n in counts]),
+        "n_tokens": np.diff(bounds).astype(np.int32),
+    }
+    for name in tables.PASSES:
+        values: list[TokenValues | None] = [getattr(t.scores, name) for t in traces]
+        made = np.repeat([v is not None for v in values], counts)
+        filled = [v or TokenValues.empty(n) for v, n in zip(values, tokens, strict=True)]
+        sums = step_sums(TokenValues(*map(np.concatenate, zip(*(v.columns() for v in filled), strict=True))), bounds)
+        columns |= {f"{name}_{k}": np.where(made, v, np.nan) for k, v in sums.items()}
+    frame = pl.DataFrame(columns, schema=tables.STEP_SCORES.schema)
+    return frame.with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+def step_sums(values: TokenValues, bounds: np.ndarray) -> dict[str, np.ndarray]:
     """For each step the sums of its tokens, keyed as in tables.SUMS; shape [steps], NaN for a step without tokens.
 
     `bounds` [steps + 1] are first tokens of steps. logprob, entropy and first_logprob are in nats; rank is clipped
-    before it is summed; first_logprob is that of the step's first token. None for a pass that was not made.
+    before it is summed; first_logprob is that of the step's first token. Sums are in float64.
     """
-    if values is None:
-        return dict.fromkeys(("logprob", "rank", "entropy", "brier", "first_logprob"))
     starts, counts = bounds[:-1], np.diff(bounds)
     filled = counts > 0
 

@@ -72,3 +72,11 @@ class Scores:
 
     local: TokenValues | None
     full: TokenValues | None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why a trace has no scores: a reason of the rejected table, and what was seen."""
+
+    reason: str
+    detail: str

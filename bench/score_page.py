@@ -1,0 +1,78 @@
+"""The page that bench/score.py writes: what made it, how to read it, and a section for each set of traces."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from score_methods import BATCH, HFLM, MATRIX, PLAIN_FULL, STEP, Facts
+from score_tables import Cell, Cells, growth_table, methods_table
+from score_traces import WINDOW, Trace, pushed, windows, written_out
+
+CELL_S = 300
+"""A method that has taken so long on a set of traces is not called on it again, whatever `--repeat` says."""
+
+NOTES = f"""\
+- **Methods.** All run on the same token ids, k = {WINDOW}. The baselines: one forward pass a step; batches of {BATCH}
+  padded windows; lm-evaluation-harness's `HFLM._loglikelihood_tokens` with batch size {BATCH}; for the full pass one
+  forward pass. Each takes the logits of all positions and log-softmax over the whole vocabulary: in float32, but `HFLM`
+  in the student's dtype, as it does by itself.
+- **s** is for all traces of a set; a ratio **x A** of medians says how many times as fast as A a method is.
+- **Differences** are absolute and in nats: the largest over steps of a step's mean a token, the largest over tokens.
+- **Ceiling**: the share of the machine's floating-point operations a second that the scores need, the same for every
+  method whatever it spends: 2 x the weights of the linear layers x the positions of nested windows (the prompt once a
+  trace, no padding; in a full pass, all positions) + 2 x the weights of the output embedding x the response's tokens.
+  Attention, norms, soft-max and sums are not counted. The machine's are the best of many products of matrices of
+  {MATRIX} x {MATRIX} in that dtype with as many threads, measured before each round.
+- **MB** (10^6 bytes): the peak of a process of its own less what it holds after loading and a forward pass of eight
+  tokens. What a method makes of the model (packed weights) counts as its own.
+- A method that has taken {CELL_S} s on a set is not called on it again.
+"""
+
+
+def section(
+    name: str, full: bool, traces: list[Trace], cells: Cells, facts: Facts | None, ceilings: dict[str, float]
+) -> list[str]:
+    """Heading, what the traces are, and the table of one set and pass."""
+    n_tokens, positions = sum(len(t.response) for t in traces), pushed(traces, full)
+    steps = sum(len(windows(t)) for t in traces)
+    prompts = ", ".join(str(len(t.prompt)) for t in traces)
+    needs = f"{positions:,} positions" + ("" if full else f" ({written_out(traces):,} with every window written out)")
+    useful = 2.0 * (facts.body * positions + facts.head * n_tokens) if facts else 0.0
+    reference, exact = (PLAIN_FULL, PLAIN_FULL) if full else (HFLM, STEP)
+    return [
+        f"### {name.capitalize()}: {'full pass' if full else 'LALP'}",
+        "",
+        f"Traces: {len(traces)}, {n_tokens:,} tokens in {steps:,} steps, prompts of {prompts} tokens; {needs}.",
+        "",
+        *methods_table(cells, n_tokens, reference, exact, useful, ceilings),
+        "",
+    ]
+
+
+def preamble(arguments: list[str], rounds: int) -> list[str]:
+    """What made the page, on which machine, and how to read it."""
+    model, info = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
+    if info.exists():
+        lines = (line.partition(":") for line in info.read_text(encoding="utf-8").splitlines())
+        model = next((value.strip() for key, _, value in lines if key.strip() == "model name"), model)
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "lm-eval"))
+    return [
+        *("# Scoring, measured", ""),
+        *(f"Made by `{command(arguments)}` in {rounds} rounds; do not edit.", ""),
+        *(f"Machine: {model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}.", ""),
+        *(f"Packages: {packages}.", ""),
+        NOTES.rstrip("\n"),
+    ]
+
+
+def command(arguments: list[str]) -> str:
+    """The command with the last part alone of every path that is absolute: others have other folders."""
+    shown = [Path(a).name if Path(a).is_absolute() else a for a in arguments]
+    return " ".join(["python", "bench/score.py", *shown])
+
+
+def growth_section(dtype: str, cells: dict[int, tuple[Cell, Cell]]) -> list[str]:
+    """Heading and table of cost against length."""
+    note = "Traces are set end to end. Beyond the student's context only the cost means anything."
+    return [f"### Growth with length, {dtype}", "", note, "", *growth_table(cells), ""]

@@ -1,0 +1,143 @@
+"""Who does the forward passes: this process here; other processes and machines in `workers.py` and `cluster.py`.
+
+A backend takes requests and gives scores, in whatever order they are done. It never sees a table, a teacher or the
+cache, so that where the work is done cannot change what is kept of it.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from stepsift import params, student
+from stepsift.scoring.engine import Engine
+from stepsift.scoring.numerics import batch_tokens, batching, use_products
+from stepsift.scoring.packed import PackedEngine
+from stepsift.scoring.values import Refused, Request, Scores
+
+log = logging.getLogger(__name__)
+
+_HALVINGS = 3
+"""How often the token budget is halved for a trace that does not fit into memory, before the trace is given up."""
+
+Result = Scores | Refused
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """What a plan and a figure of speed must know of the model.
+
+    `vocabulary`: ids that may go in; `context`: its limit in tokens; `body`, `head`: weights in products that a token
+    goes through, of the layers and of the output embedding.
+    """
+
+    vocabulary: int
+    context: int
+    body: int
+    head: int
+
+    def flops(self, request: Request) -> float:
+        """Floating-point operations in products that the method asks for: padding and attention do not count."""
+        seen, scored = len(request.prompt), 0
+        if request.local:
+            seen += sum(p.length for p in request.local)
+            scored += len(request.response)
+        if request.full:
+            seen += len(request.response)
+            scored += len(request.response)
+        return 2.0 * (self.body * seen + self.head * scored)
+
+
+class Backend(Protocol):
+    """Scores requests; `size` is the student's, `device` what to call the place where it runs."""
+
+    size: ModelSize
+    device: str
+
+    def score(self, requests: list[Request]) -> Iterator[tuple[int, Result]]:
+        """Yield the place in `requests` and the result of each, as they are done."""
+        ...
+
+    def close(self) -> None:
+        """Give up what the backend holds."""
+        ...
+
+
+class LocalBackend:
+    """One student on one device of this machine, in this process."""
+
+    def __init__(self, student_settings: params.Student, settings: params.Score, device: str):
+        files = student.locate(student_settings)
+        model = student.load_model(files, settings.dtype, device)
+        use_products(model, settings, device)
+        self.device = device
+        self.size = model_size(model, student.context_tokens(model.config, student_settings))
+        self._packed = batching(settings, device) == "packed"
+        self._engine = (PackedEngine if self._packed else Engine)(model, batch_tokens(settings, device))
+
+    def score(self, requests: list[Request]) -> Iterator[tuple[int, Result]]:
+        groups = [list(range(len(requests)))] if self._packed else [[i] for i in range(len(requests))]
+        for group in groups:
+            yield from zip(group, attempt(self._engine, [requests[i] for i in group]), strict=True)
+
+    def close(self) -> None:
+        """Nothing is held but memory."""
+
+
+def model_size(model: Any, context: int) -> ModelSize:
+    """The size of a loaded model, for `context` tokens."""
+    head = model.get_output_embeddings().weight
+    embeddings = {id(model.get_input_embeddings().weight), id(head)}
+    body = sum(p.numel() for p in model.parameters() if p.dim() == 2 and id(p) not in embeddings)
+    return ModelSize(int(model.get_input_embeddings().weight.shape[0]), context, body, head.numel())
+
+
+def attempt(engine: Engine | PackedEngine, requests: list[Request]) -> list[Result]:
+    """Score requests; those that give no finite values, or do not fit into memory at any budget, are refused.
+
+    Memory is tried with half the budget, a quarter and an eighth; many requests that do not fit together are tried one
+    by one first.
+    """
+    budget = engine.batch_tokens
+    try:
+        for _ in range(_HALVINGS + 1):
+            try:
+                return [_checked(s) for s in _score(engine, requests)]
+            except (MemoryError, RuntimeError) as e:
+                if not is_out_of_memory(e):
+                    raise
+                seen = str(e).splitlines()[0][:200]
+            if len(requests) > 1:
+                return [result for r in requests for result in attempt(engine, [r])]
+            torch.cuda.empty_cache()  # does nothing where there is no CUDA
+            engine.batch_tokens //= 2
+            log.warning("out of memory: trying a trace again with batches of %d tokens", engine.batch_tokens)
+    finally:
+        engine.batch_tokens = budget
+    tokens = len(requests[0].prompt) + len(requests[0].response)
+    return [Refused("out_of_memory", f"prompt and response have {tokens} tokens; {seen}")]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch or Python could not get memory; on a CPU, torch says so in a plain RuntimeError."""
+    said = str(error)
+    return (
+        isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or "DefaultCPUAllocator" in said
+        or "not enough memory" in said
+    )
+
+
+def _score(engine: Engine | PackedEngine, requests: list[Request]) -> list[Scores]:
+    if isinstance(engine, PackedEngine):
+        return engine.score_many(requests)
+    return [engine.score(r) for r in requests]
+
+
+def _checked(scores: Scores) -> Result:
+    for name, values in (("local", scores.local), ("full", scores.full)):
+        if values is not None and not values.finite():
+            return Refused("not_finite", f"the {name} pass gave logits that are not finite")
+    return scores

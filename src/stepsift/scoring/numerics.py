@@ -1,0 +1,79 @@
+"""What may move a score by its last bits: device, precision, versions, batching. Values of two are never mixed.
+
+Choices of this machine are made here, by rules and not by a measurement at each start: a rule gives the same answer
+tomorrow, and what was scored today is found again in the cache. `stepsift tune` measures them and proposes settings.
+"""
+
+import platform
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stepsift import params
+
+ENGINE_VERSION = 2
+"""Raised whenever a change could move a score by as much as its last bit."""
+
+
+def batching(settings: params.Score, device: str) -> str:
+    """'trace' or 'packed': what `score.batching` asks for; 'auto' packs where a device wants large batches."""
+    if settings.batching != "auto":
+        return settings.batching
+    return "trace" if device == "cpu" else "packed"
+
+
+def batch_tokens(settings: params.Score, device: str) -> int:
+    """Tokens of one forward pass: what `score.batch_tokens` says, else what is usually best on such a device."""
+    return settings.batch_tokens or (512 if device == "cpu" else 32_768)
+
+
+def products(settings: params.Score, device: str) -> str:
+    """'native' or 'onednn': who multiplies float32 matrices.
+
+    'auto': torch's own library (MKL), except on processors that Intel did not make, where MKL reaches half of the peak
+    and oneDNN nearly all of it.
+    """
+    if device != "cpu" or settings.dtype != "float32" or not torch.backends.mkldnn.is_available():
+        return "native"
+    if settings.products != "auto":
+        return settings.products
+    return "native" if _made_by_intel() else "onednn"
+
+
+def numerics(settings: params.Score, device: str) -> dict[str, str | int | float]:
+    """Everything but the student and the tokens that a cached value may depend on."""
+    return {
+        "engine": ENGINE_VERSION,
+        "device": device,
+        "dtype": settings.dtype,
+        "batching": batching(settings, device),
+        "batch_tokens": batch_tokens(settings, device),
+        "products": products(settings, device),
+        "torch": torch.__version__,
+        "transformers": version("transformers"),
+    }
+
+
+def use_products(model: Any, settings: params.Score, device: str) -> None:
+    """Let oneDNN do the model's linear layers where `products` says so."""
+    if products(settings, device) == "onednn":
+        for module in model.modules():
+            if isinstance(module, torch.nn.Linear):
+                linear = partial(onednn_linear, weight=module.weight, bias=module.bias)
+                module.forward = linear  # type: ignore[method-assign]
+
+
+def onednn_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """x W^T + b in float32 through oneDNN, which torch offers to its compiler and not as a setting."""
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+def _made_by_intel() -> bool:
+    """Whether this machine's processor calls itself Intel's; torch does not say."""
+    try:
+        return "GenuineIntel" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:  # no Linux
+        return "Intel" in platform.processor()

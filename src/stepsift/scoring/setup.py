@@ -1,0 +1,79 @@
+"""From parameters to everything that a run of scoring needs: plans, a backend, and the cache."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from stepsift import params, student
+from stepsift.render import Renderer
+from stepsift.scoring.backend import Backend, LocalBackend
+from stepsift.scoring.cache import Numerics, ScoreCache
+from stepsift.scoring.numerics import batching, numerics
+from stepsift.scoring.plan import Planner
+from stepsift.scoring.progress import Progress, ceiling
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose scores they are: the student's fingerprint and `numerics`. Scores of two are never in one table."""
+
+    student: str
+    numerics: Numerics
+
+    def as_json(self) -> dict[str, object]:
+        """For a file beside the scores."""
+        return {"student": self.student, "numerics": self.numerics}
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What a run scores with; a context manager that stores what the cache has in flight and lets the student go.
+
+    `identity` says what its values may depend on besides tokens, `by_prompt` whether its batches want all candidates of
+    a prompt together, `progress` starts with this machine's ceiling.
+    """
+
+    planner: Planner
+    backend: Backend
+    cache: ScoreCache
+    identity: Identity
+    by_prompt: bool
+    progress: Progress
+
+    def __enter__(self) -> "Scoring":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            self.cache.__exit__(kind, error, at)
+        finally:
+            self.backend.close()
+
+
+def identity(student_settings: params.Student, settings: params.Score) -> Identity:
+    """Whose scores these settings give on this machine; raises StudentError if there is no student or no device."""
+    files = student.locate(student_settings)
+    return Identity(student.fingerprint(files), numerics(settings, student.pick_device(settings.device)))
+
+
+def load(student_settings: params.Student, settings: params.Score, cache: Path) -> Scoring:
+    """Load the student and open the cache below the folder `cache`.
+
+    Raises StudentError or ScoringError where the student cannot be loaded or not be scored with.
+    """
+    own = identity(student_settings, settings)
+    device = student.pick_device(settings.device)
+    renderer: Renderer = student.load_renderer(student.locate(student_settings), student_settings)
+    backend = _backend(student_settings, settings, device)
+    return Scoring(
+        planner=Planner(renderer, settings, backend.size.context, backend.size.vocabulary),
+        backend=backend,
+        cache=ScoreCache(cache, own.student, own.numerics),
+        identity=own,
+        by_prompt=batching(settings, device) == "packed",
+        progress=Progress(ceiling=ceiling(device, settings.dtype)),
+    )
+
+
+def _backend(student_settings: params.Student, settings: params.Score, device: str) -> Backend:
+    return LocalBackend(student_settings, settings, device)
