@@ -7,6 +7,7 @@ raw: a template never touches it (some drop `<think>` blocks). Prompt ids are th
 
 import copy
 import datetime
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from stepsift.errors import StudentError
 Messages = list[dict[str, str]]
 
 THINK = "<think>"
+_REMEMBERED_PROMPTS = 1_024
 _SENTINEL = "stepsiftendofturn"
 
 # transformers hands a template data alone and no function, so the clock is stopped by a macro that hides its own.
@@ -71,16 +73,28 @@ class Renderer:
         self._raw.no_padding()
         self._raw.no_truncation()
         self.end_id = self._end_of_turn()
+        self._remembered = functools.lru_cache(maxsize=_REMEMBERED_PROMPTS)(self._prompt)
 
     def prompt_text(self, messages: Messages) -> str:
         """The prompt as text, the beginning-of-sequence token of `prompt` left out where there is no template."""
+        return self._remembered(tuple((m["role"], m["content"]) for m in messages))[0]
+
+    def prompt(self, messages: Messages) -> list[int]:
+        """Token ids of the prompt; raises StudentError if there would be none."""
+        return list(self._remembered(tuple((m["role"], m["content"]) for m in messages))[1])
+
+    def _prompt(self, messages: tuple[tuple[str, str], ...]) -> tuple[str, list[int]]:
+        """Text and ids of a prompt, whose candidates all ask for them."""
+        text = self._text([{"role": role, "content": content} for role, content in messages])
+        return text, self._ids(text)
+
+    def _text(self, messages: Messages) -> str:
         if self.has_template:
             return self._templated(messages, add_generation_prompt=True)
         return "\n".join(m["content"] for m in messages) + "\n"
 
-    def prompt(self, messages: Messages) -> list[int]:
-        """Token ids of the prompt; raises StudentError if there would be none."""
-        ids = self._raw.encode(self.prompt_text(messages), add_special_tokens=False).ids
+    def _ids(self, text: str) -> list[int]:
+        ids = self._raw.encode(text, add_special_tokens=False).ids
         if not self.has_template and self.tokenizer.bos_token_id is not None:
             ids = [self.tokenizer.bos_token_id, *ids]
         if not ids:
