@@ -6,7 +6,7 @@ from pathlib import Path
 from stepsift import console, params, sidecache, tables, tracking
 from stepsift.scoring import setup
 from stepsift.scoring.plan import sample_prompts
-from stepsift.scoring.pool import Pool
+from stepsift.scoring.pool import Pool, Prompts
 from stepsift.scoring.run import score_to_tables
 
 
@@ -21,11 +21,10 @@ def main() -> None:
     settings = params.load()
 
     with tracking.stage("score", settings) as run, tables.fresh_folder(args.out) as out:
-        prompts = tables.read(tables.PROMPTS, args.prompts)
-        chosen = sample_prompts(prompts["prompt_id"], settings.score.prompts, settings.score.seed)
-        messages = {r["prompt_id"]: r["prompt"] for r in prompts.iter_rows(named=True) if r["prompt_id"] in chosen}
+        ids = [i for f in tables.scan(tables.PROMPTS, args.prompts, ["prompt_id"]) for i in f["prompt_id"]]
+        prompts = Prompts(args.prompts, sample_prompts(ids, settings.score.prompts, settings.score.seed))
         with setup.load(settings.student, settings.score, sidecache.root()) as scoring:
-            score_to_tables(scoring, Pool(messages, args.traces, args.steps), out, run.log_metrics)
+            score_to_tables(scoring, Pool(prompts, args.traces, args.steps), out, run.log_metrics)
         tables.write_json(scoring.identity.as_json(), out / "numerics.json")
         tables.write_json(scoring.progress.metrics(), args.metrics)
         run.log_metrics(scoring.progress.metrics() | scoring.progress.speed())

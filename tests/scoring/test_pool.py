@@ -9,7 +9,7 @@ import pytest
 from stepsift import tables
 from stepsift.errors import TableError
 from stepsift.scoring import pool as pool_module
-from stepsift.scoring.pool import Pool, Trace, chunked, read
+from stepsift.scoring.pool import Pool, Prompts, Trace, chunked, read
 
 from .test_run import MESSAGES, SHORT, frames
 
@@ -65,3 +65,14 @@ def test_a_chunk_is_closed_by_traces_or_characters(monkeypatch):
     traces = [Trace(t, "p", t, np.array([len(t)]), {}) for t in texts]
     assert [[t.response[0] for t in c] for c in chunked(traces)] == [["a", "b", "c"], ["d"], ["e"], ["f"]]
     assert list(chunked([])) == []
+
+
+def test_prompts_are_looked_up_in_their_table(tmp_path: Path):
+    other = [{"role": "system", "content": "Be brief."}, *MESSAGES]
+    made = {"domain": None, "answer": None, "answer_kind": "none", "tests": None}
+    rows = [{"prompt_id": i, "prompt": m, **made} for i, m in (("a", MESSAGES), ("b", other), ("c", MESSAGES))]
+    tables.write(tables.PROMPTS, pl.DataFrame(rows, schema=tables.PROMPTS.schema), tmp_path / "prompts.parquet")
+    prompts = Prompts(tmp_path / "prompts.parquet", {"b", "c", "missing"})
+    assert dict(prompts) == {"b": other, "c": MESSAGES}
+    assert len(prompts) == 2 and "a" not in prompts
+    assert dict(Prompts(tmp_path / "prompts.parquet", set())) == {}

@@ -28,6 +28,17 @@ def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
 
 
+def cut(lengths: np.ndarray, budget: int) -> list[slice]:
+    """Consecutive items whose `lengths` sum to at most the budget; an item beyond the budget stands alone."""
+    ends = np.cumsum(lengths)
+    batches, first = [], 0
+    while first < len(ends):
+        fitting = int(np.searchsorted(ends, (ends[first - 1] if first else 0) + budget, side="right"))
+        batches.append(slice(first, max(first + 1, fitting)))
+        first = batches[-1].stop
+    return batches
+
+
 @dataclass(frozen=True)
 class Segments:
     """S packed segments by their lengths in tokens.

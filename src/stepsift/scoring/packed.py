@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from stepsift.errors import ScoringError
-from stepsift.scoring.attention import Attention, Kernel, Segments, pick_kernel, spans
+from stepsift.scoring.attention import Attention, Kernel, Segments, cut, pick_kernel, spans
 from stepsift.scoring.engine import Engine
 from stepsift.scoring.head import ModelLogits, token_values
 from stepsift.scoring.values import Request, Scores, TokenValues
@@ -157,17 +157,6 @@ def _wants_whole(request: Request) -> bool:
     return request.full or _one_window(request)
 
 
-def cut(lengths: np.ndarray, budget: int) -> list[slice]:
-    """Consecutive items whose `lengths` sum to at most the budget; an item beyond the budget stands alone."""
-    ends = np.cumsum(lengths)
-    batches, first = [], 0
-    while first < len(ends):
-        fitting = int(np.searchsorted(ends, (ends[first - 1] if first else 0) + budget, side="right"))
-        batches.append(slice(first, max(first + 1, fitting)))
-        first = batches[-1].stop
-    return batches
-
-
 def _groups(requests: Sequence[Request], kept_tokens: int) -> list[list[int]]:
     """Indices of requests, all those of a prompt together, in groups of prompts of at most `kept_tokens` tokens."""
     of_prompt: dict[tuple[int, ...], list[int]] = {}
@@ -182,12 +171,16 @@ class _Rows:
     """The segments of some requests, longest first (ties in the order of requests and passes), as plain numbers.
 
     A segment of n tokens is the prompt's last token and n - 1 of the response; its token j predicts response token
-    begin + j. prompts: the distinct ones, longest first. length [segments]. local, whole: where a request's values
-    stand among the `n_values` of all; None for what is not wanted, or is not computed here.
+    begin + j. prompts: the distinct ones of segments, longest first. length [segments]. local, whole: where a request's
+    values stand among the `n_values` of all; None for what is not wanted, or is not computed here.
     """
 
     def __init__(self, requests: Sequence[Request], budget: int):
-        distinct = dict.fromkeys(tuple(r.prompt) for r in requests)
+        wanted = [
+            (bool(r.local) and not _one_window(r), _wants_whole(r) and len(r.prompt) + len(r.response) <= budget)
+            for r in requests
+        ]
+        distinct = dict.fromkeys(tuple(r.prompt) for r, wants in zip(requests, wanted, strict=True) if any(wants))
         ordered = sorted(distinct, key=len, reverse=True)
         number = {prompt: i for i, prompt in enumerate(ordered)}
         self.prompts = [np.array(p, dtype=np.int64) for p in ordered]
@@ -199,18 +192,17 @@ class _Rows:
         self.n_values = 0
         table: list[tuple[int, int, int, int, int]] = []
         first = 0
-        for r in requests:
-            n, prompt = len(r.response), number[tuple(r.prompt)]
-            in_windows = r.local and not _one_window(r)
-            over_all = _wants_whole(r) and len(r.prompt) + n <= budget
-            for wanted, passes, places in (
-                (in_windows, r.local, self.local),
-                (over_all, [Pass(0, 0, n)] if n else [], self.whole),
-            ):
-                places.append(slice(self.n_values, self.n_values + n) if wanted else None)
-                if wanted:
-                    at = self.n_values
-                    table += [(prompt, first + p.begin, p.scored - p.begin, p.length, at + p.begin) for p in passes]
+        for r, (in_windows, over_all) in zip(requests, wanted, strict=True):
+            n, whole = len(r.response), [Pass(0, 0, len(r.response))]
+            for wants, passes, places in ((in_windows, r.local, self.local), (over_all, whole, self.whole)):
+                places.append(slice(self.n_values, self.n_values + n) if wants else None)
+                if wants:
+                    prompt, at = number[tuple(r.prompt)], self.n_values
+                    table += [
+                        (prompt, first + p.begin, p.scored - p.begin, p.length, at + p.begin)
+                        for p in passes
+                        if p.length
+                    ]
                     self.n_values += n
             first += n
         columns = np.array(table, dtype=np.int64).reshape(-1, 5)

@@ -1,6 +1,6 @@
 """The pool as scoring reads it: traces with the ends of their steps, from two tables, a bounded number at a time."""
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,11 +33,33 @@ class Trace:
     """Source, source_line and teacher, for the rejected table alone."""
 
 
+class Prompts(Mapping[str, Messages]):
+    """Messages by prompt_id, of the prompts of a table that are `wanted`; kept as the table has them, for memory."""
+
+    def __init__(self, table: Path, wanted: Container[str]):
+        parts = [
+            f.filter(pl.Series([i in wanted for i in f["prompt_id"]], dtype=pl.Boolean))
+            for f in tables.scan(tables.PROMPTS, table, ["prompt_id", "prompt"])
+        ]
+        frame = pl.concat(parts) if parts else pl.DataFrame(schema=tables.PROMPTS.schema)
+        self._messages = frame["prompt"]
+        self._rows = {prompt_id: row for row, prompt_id in enumerate(frame["prompt_id"])}
+
+    def __getitem__(self, prompt_id: str) -> Messages:
+        return self._messages[self._rows[prompt_id]].to_list()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
 @dataclass(frozen=True)
 class Pool:
     """Messages of the prompts that are to be scored, and the tables of traces and steps, both sorted by trace_id."""
 
-    prompts: dict[str, Messages]
+    prompts: Mapping[str, Messages]
     traces: Path
     steps: Path
 

@@ -6,7 +6,7 @@ which teacher wrote a trace.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import polars as pl
 
 from stepsift import tables
 from stepsift.errors import ScoringError
+from stepsift.render import Messages
 from stepsift.scoring.cache import full_key, local_key, sums_key
 from stepsift.scoring.interrupt import Interrupt
 from stepsift.scoring.plan import Planned
@@ -61,7 +62,7 @@ class _PoolScorer:
         self.progress, self.interrupt = progress, interrupt
 
     def score(
-        self, chunk: list[Trace], prompts: dict, reporter: Reporter
+        self, chunk: list[Trace], prompts: Mapping[str, Messages], reporter: Reporter
     ) -> tuple[pl.DataFrame, list[tuple[Trace, Refused]]]:
         """Rows of step_scores of a chunk, in its order, and the traces that were refused."""
         refused: list[tuple[Trace, Refused]] = []
