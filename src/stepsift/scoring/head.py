@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from stepsift.scoring.numerics import onednn_linear, uses_onednn
 from stepsift.scoring.values import DTYPES, TokenValues
 
 
@@ -58,13 +59,15 @@ class SlicedHead:
         embedding = model.get_output_embeddings()
         config = model.config.get_text_config(decoder=True)
         self.weight, self.bias = embedding.weight, getattr(embedding, "bias", None)
+        self.onednn = uses_onednn(embedding)
         self.vocabulary = self.weight.shape[0]
         self.cap = getattr(config, "final_logit_softcapping", None)
         self.scale = (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0)
 
     def targets(self, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         # A product of the same kind as that of the slices, of which the diagonal is wanted: rounded alike.
-        z = torch.mm(x, self.weight[targets].T).float()
+        weight = self.weight[targets]
+        z = onednn_linear(x, weight) if self.onednn else torch.mm(x, weight.T).float()
         return self._finish(z, None if self.bias is None else self.bias[targets]).diagonal()[:, None].contiguous()
 
     def slices(self, x: torch.Tensor, width: int) -> Iterator[torch.Tensor]:
@@ -74,7 +77,8 @@ class SlicedHead:
         for low in range(0, self.vocabulary, width):
             weight = self.weight[low : low + width]
             shape = len(x), len(weight)
-            z = torch.mm(x, weight.T, out=product[: shape[0] * shape[1]].view(shape))
+            z = product[: shape[0] * shape[1]].view(shape)
+            z = onednn_linear(x, weight) if self.onednn else torch.mm(x, weight.T, out=z)
             if numbers is not product:
                 z = numbers[: z.numel()].view(shape).copy_(z)
             yield self._finish(z, None if self.bias is None else self.bias[low : low + width])

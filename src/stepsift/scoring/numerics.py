@@ -66,6 +66,11 @@ def use_products(model: Any, settings: params.Score, device: str) -> None:
                 module.forward = linear  # type: ignore[method-assign]
 
 
+def uses_onednn(linear: torch.nn.Module) -> bool:
+    """Whether `use_products` gave this layer to oneDNN."""
+    return getattr(linear.forward, "func", None) is onednn_linear
+
+
 def onednn_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     """x W^T + b in float32 through oneDNN, which torch offers to its compiler and not as a setting."""
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")

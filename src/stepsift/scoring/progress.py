@@ -77,10 +77,10 @@ class Progress:
     def line(self) -> str:
         """All of it in one line."""
         speed = self.speed()
-        parts = [f"{self.traces} of {self.total} traces", f"{speed['response_tokens_per_s']:.0f} tokens/s"]
-        if self.ceiling and self.computed:
-            parts.append(f"{speed['share_of_ceiling']:.0%} of the matrix-product ceiling")
-        parts.append(f"{self.from_cache} from the cache")
+        parts = [f"{self.traces} of {self.total} traces", f"{self.from_cache} from the cache"]
+        if self.computed:
+            share = f" ({speed['share_of_ceiling']:.0%} of ceiling)" if self.ceiling else ""
+            parts.append(f"{speed['response_tokens_per_s']:.0f} tokens/s{share}")
         left = self.seconds_left()
         if left:
             parts.append(f"{duration(left)} left")
@@ -97,7 +97,7 @@ class Reporter:
 
     def __enter__(self) -> "Reporter":
         if sys.stderr.isatty():
-            layout = "{percentage:3.0f} % |{bar}| {desc}"
+            layout = "{percentage:3.0f} % {bar:16} {desc}"
             self._bar = tqdm(total=self.progress.total, bar_format=layout, leave=False, file=sys.stderr)
         return self
 
