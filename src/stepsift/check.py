@@ -128,7 +128,7 @@ def check_student(settings: params.Params, sample: list[SampleTrace]) -> list[st
     from stepsift.scoring import naive
     from stepsift.scoring.backend import attempt, model_size
     from stepsift.scoring.engine import Engine
-    from stepsift.scoring.numerics import batch_tokens, use_products
+    from stepsift.scoring.numerics import batch_tokens, prepare
     from stepsift.scoring.plan import Planner
     from stepsift.scoring.values import Refused
 
@@ -136,7 +136,7 @@ def check_student(settings: params.Params, sample: list[SampleTrace]) -> list[st
     renderer = student.load_renderer(files, settings.student)
     device = student.pick_device(settings.score.device)
     model = student.load_model(files, settings.score.dtype, device)
-    use_products(model, settings.score, device)
+    prepare(model, settings.score, device)
     context = student.context_tokens(model.config, settings.student)
     wanted = settings.score.model_copy(update={"passes": ("local", "full")})
     engine = Engine(model, batch_tokens(settings.score, device))

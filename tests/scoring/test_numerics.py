@@ -13,8 +13,8 @@ from stepsift.scoring.numerics import (
     batching,
     numerics,
     onednn_linear,
+    prepare,
     products,
-    use_products,
     uses_onednn,
 )
 from stepsift.scoring.values import Request
@@ -61,7 +61,7 @@ def test_onednn_gives_the_same_scores(load_student):
     request = Request(case.rendered.prompt_ids, case.rendered.response_ids, case.passes(4), full=True)
     expected = Engine(load_student("qwen2").model, 64).score(request)
     model = copy.deepcopy(load_student("qwen2").model)
-    use_products(model, params.Score(products="onednn"), "cpu")
+    prepare(model, params.Score(products="onednn"), "cpu")
     assert sum(uses_onednn(m) for m in model.modules()) > 10
     engine = Engine(model, 64)
     assert engine.head.onednn
@@ -74,3 +74,24 @@ def test_onednn_linear_is_linear():
     x, weight, bias = torch.randn(2, 5, 8), torch.randn(3, 8), torch.randn(3)
     torch.testing.assert_close(onednn_linear(x, weight, bias), torch.nn.functional.linear(x, weight, bias))
     torch.testing.assert_close(onednn_linear(x, weight), torch.nn.functional.linear(x, weight))
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma2", "gemma3_text", "cohere"])
+def test_norms_in_one_operation_give_the_same_scores(load_student, family: str):
+    student = load_student(family)
+    request = Request(student.case.rendered.prompt_ids, student.case.rendered.response_ids, [], full=True)
+    model = copy.deepcopy(student.model)
+    for parameter in model.parameters():  # norms are made with weights that are all alike
+        parameter.data += 0.1 * torch.linspace(-1, 1, parameter.numel()).view(parameter.shape)
+    expected = Engine(model, 64).score(request).full.logprob
+    prepare(model, params.Score(products="native"), "cpu")
+    fused = sum(getattr(m.forward, "func", None) is torch.nn.functional.rms_norm for m in model.modules())
+    assert fused == sum(type(m).__name__.endswith("RMSNorm") for m in model.modules())
+    assert (fused > 0) is (family != "cohere")  # whose norms are of another kind
+    assert abs(Engine(model, 64).score(request).full.logprob - expected).max() < 1e-4
+
+
+def test_other_precisions_are_left_alone(load_student):
+    model = copy.deepcopy(load_student("llama").model)
+    prepare(model, params.Score(dtype="bfloat16", products="onednn"), "cpu")
+    assert not any(hasattr(m.forward, "func") for m in model.modules())

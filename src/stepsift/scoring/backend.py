@@ -13,7 +13,7 @@ import torch
 
 from stepsift import params, student
 from stepsift.scoring.engine import Engine
-from stepsift.scoring.numerics import batch_tokens, batching, use_products
+from stepsift.scoring.numerics import batch_tokens, batching, prepare
 from stepsift.scoring.packed import PackedEngine
 from stepsift.scoring.values import Refused, Request, Scores
 
@@ -71,7 +71,7 @@ class LocalBackend:
     def __init__(self, student_settings: params.Student, settings: params.Score, device: str):
         files = student.locate(student_settings)
         model = student.load_model(files, settings.dtype, device)
-        use_products(model, settings, device)
+        prepare(model, settings, device)
         self.device = device
         self.size = model_size(model, student.context_tokens(model.config, student_settings))
         self._packed = batching(settings, device) == "packed"

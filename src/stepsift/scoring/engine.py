@@ -8,6 +8,7 @@ The unit is the trace: a batch holds passes of one trace, so a trace's values do
 """
 
 import logging
+import math
 from typing import Any
 
 import torch
@@ -148,7 +149,8 @@ class _Values:
     def __init__(self, head: Head, ids: torch.Tensor):
         self._head, self._ids = head, ids
         self._values = TokenValues.empty(len(ids))
-        self._rows = tile(ids.device).rows
+        # In equal blocks, since a small last one would be slow.
+        self._rows = math.ceil(len(ids) / math.ceil(len(ids) / tile(ids.device).rows))
         self._pending: list[tuple[slice, torch.Tensor]] = []
         self._n_pending = 0
 

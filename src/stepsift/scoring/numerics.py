@@ -57,17 +57,45 @@ def numerics(settings: params.Score, device: str) -> dict[str, str | int | float
     }
 
 
-def use_products(model: Any, settings: params.Score, device: str) -> None:
-    """Let oneDNN do the model's linear layers where `products` says so."""
-    if products(settings, device) == "onednn":
-        for module in model.modules():
-            if isinstance(module, torch.nn.Linear):
+def prepare(model: Any, settings: params.Score, device: str) -> None:
+    """Let faster code of torch do what a loaded model does, where it gives the same numbers but for rounding.
+
+    In float32 on a CPU: linear layers through oneDNN where `products` says so, and RMS norms in one operation instead
+    of the six that transformers writes out, which take a tenth of the time of a forward pass.
+    """
+    if device != "cpu" or settings.dtype != "float32":
+        return
+    onednn = products(settings, device) == "onednn"
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear):
+            if onednn:
                 linear = partial(onednn_linear, weight=module.weight, bias=module.bias)
                 module.forward = linear  # type: ignore[method-assign]
+        elif type(module).__name__.endswith("RMSNorm"):
+            _fuse_norm(module)
+
+
+@torch.inference_mode()
+def _fuse_norm(module: torch.nn.Module) -> None:
+    """Use torch's own norm if it gives what the module gives; families differ in what they scale by, so it is tried."""
+    weight = getattr(module, "weight", None)
+    eps = getattr(module, "variance_epsilon", getattr(module, "eps", None))
+    if not isinstance(weight, torch.Tensor) or weight.dim() != 1 or eps is None:
+        return
+    x = torch.linspace(-3, 5, 2 * len(weight)).view(2, -1)
+    try:
+        expected = module(x)
+    except TypeError:  # a norm that takes more than one input
+        return
+    for scale in (weight.detach().clone(), 1 + weight.detach()):
+        fused = partial(torch.nn.functional.rms_norm, normalized_shape=(len(weight),), weight=scale, eps=eps)
+        if torch.allclose(fused(x), expected, rtol=1e-5, atol=1e-6):
+            module.forward = fused  # type: ignore[method-assign]
+            return
 
 
 def uses_onednn(linear: torch.nn.Module) -> bool:
-    """Whether `use_products` gave this layer to oneDNN."""
+    """Whether `prepare` gave this layer to oneDNN."""
     return getattr(linear.forward, "func", None) is onednn_linear
 
 
