@@ -1,12 +1,13 @@
 """How a command ends: its exit code, and what it says on standard error."""
 
+import errno
 import logging
 from collections.abc import Iterator
 
 import pytest
 
 from stepsift import console
-from stepsift.errors import ParamsError, SourceError, StepsiftError, StudentError
+from stepsift.errors import ParamsError, SourceError, StepsiftError, Stopped, StudentError
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +58,7 @@ def test_an_exit_of_the_command_is_its_own(capsys: pytest.CaptureFixture[str], c
     assert ended(capsys, SystemExit(code)) == (code, "")
 
 
-@pytest.mark.parametrize("error", [ValueError("a defect"), OSError(28, "No space left on device")])
+@pytest.mark.parametrize("error", [ValueError("a defect"), OSError(13, "Permission denied")])
 def test_anything_else_is_a_defect_and_keeps_its_traceback(error: Exception):
     def main() -> None:
         raise error
@@ -65,6 +66,16 @@ def test_anything_else_is_a_defect_and_keeps_its_traceback(error: Exception):
     with pytest.raises(type(error)) as caught:
         console.run(main)
     assert caught.value is error
+
+
+def test_a_full_disk_is_said_in_a_sentence(capsys: pytest.CaptureFixture[str]):
+    code, said = ended(capsys, OSError(errno.ENOSPC, "No space left on device", "/data/out.parquet"))
+    assert code == 1 and said.startswith("error: the disk is full (/data/out.parquet); free space and run it again")
+    assert ended(capsys, OSError(errno.ENOSPC, "No space left"))[1].startswith("error: the disk is full; free")
+
+
+def test_a_run_that_was_asked_to_end_says_what_it_kept(capsys: pytest.CaptureFixture[str]):
+    assert ended(capsys, Stopped("stopped: 3 of 9 traces are done", 143)) == (143, "stopped: 3 of 9 traces are done\n")
 
 
 def test_our_progress_is_shown_and_other_libraries_chat_is_not(

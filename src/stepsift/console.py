@@ -1,5 +1,6 @@
 """How a command talks: what it prints, where, and how it ends when something is wrong."""
 
+import errno
 import logging
 import sys
 from collections.abc import Callable
@@ -16,6 +17,15 @@ def run(main: Callable[[], None]) -> None:
     except StepsiftError as e:
         for sentence in str(e).splitlines():
             sys.stderr.write(f"error: {sentence}\n")
+        raise SystemExit(1) from None
+    except OSError as e:
+        if e.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = f" ({e.filename})" if e.filename else ""
+        sys.stderr.write(
+            f"error: the disk is full{place}; free space and run it again: scores, students and evaluations that were "
+            "finished are in the caches and are not made again\n"
+        )
         raise SystemExit(1) from None
     except Stopped as e:
         sys.stderr.write(f"{e}\n")

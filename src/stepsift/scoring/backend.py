@@ -97,8 +97,7 @@ def model_size(model: Any, context: int) -> ModelSize:
 def attempt(engine: Engine | PackedEngine, requests: list[Request]) -> list[Result]:
     """Score requests; those that give no finite values, or do not fit into memory at any budget, are refused.
 
-    Memory is tried with half the budget, a quarter and an eighth; many requests that do not fit together are tried one
-    by one first.
+    What does not fit in packed batches is tried trace by trace, then with half the budget, a quarter and an eighth.
     """
     budget = engine.batch_tokens
     try:
@@ -109,8 +108,8 @@ def attempt(engine: Engine | PackedEngine, requests: list[Request]) -> list[Resu
                 if not is_out_of_memory(e):
                     raise
                 seen = str(e).splitlines()[0][:200]
-            if len(requests) > 1:
-                return [result for r in requests for result in attempt(engine, [r])]
+            if isinstance(engine, PackedEngine):
+                return [result for r in requests for result in attempt(engine.trace, [r])]
             torch.cuda.empty_cache()  # does nothing where there is no CUDA
             engine.batch_tokens //= 2
             log.warning("out of memory: trying a trace again with batches of %d tokens", engine.batch_tokens)

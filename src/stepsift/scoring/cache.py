@@ -176,7 +176,8 @@ class ScoreCache:
             if kind is None:
                 raise
             # What ended the block is the better message.
-            log.warning("%s", e)
+            if str(e) != str(error):
+                log.warning("%s", e)
 
     def _describe(self) -> None:
         if not self._described:
