@@ -31,7 +31,7 @@ class Tile:
 
 def tile(device: torch.device) -> Tile:
     """The tile of a device. On a CPU: what a core's second-level cache holds; on a GPU: enough work for one launch."""
-    return Tile(512, 2**19) if device.type == "cpu" else Tile(4_096, 2**26)
+    return Tile(512, 2**18) if device.type == "cpu" else Tile(4_096, 2**26)
 
 
 class Head(Protocol):
