@@ -6,6 +6,7 @@ Finding and fingerprinting need neither torch nor transformers, so `stepsift che
 import contextlib
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ HUB_SUFFIX = ".hub.yaml"
 SMALL_PARAMETERS = 10_000_000
 """Below this many parameters a CPU uses one thread: dividing products this small among threads costs more than it
 saves, and on a machine that does something else besides, ten times more (docs/LOG.md)."""
+PRIMITIVES = "32"
+"""Kernels that oneDNN keeps, a size of product each; its default of 1,024 took 260 MB on traces whose batches all differ
+in size, and a forward pass comes back to no more than a dozen (docs/LOG.md)."""
 _ERROR_CHARS = 300
 _WEIGHTS = ("*.safetensors", "*.bin")
 _WEIGHT_MAPS = ("*.safetensors.index.json", "*.bin.index.json", "adapter_config.json")
@@ -175,6 +179,8 @@ def load_model(files: StudentFiles, dtype: str, device: str) -> Any:
 
     Raises StudentError if it cannot be loaded, or if its files lack weights (which would be random numbers).
     """
+    # Read when the first product is made.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", PRIMITIVES)
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
 
