@@ -23,8 +23,8 @@ SMALL_PARAMETERS = 10_000_000
 """Below this many parameters a CPU uses one thread: dividing products this small among threads costs more than it
 saves, and on a machine that does something else besides, ten times more (docs/LOG.md)."""
 PRIMITIVES = "32"
-"""Kernels that oneDNN keeps, a size of product each; its default of 1,024 took 260 MB on traces whose batches all differ
-in size, and a forward pass comes back to no more than a dozen (docs/LOG.md)."""
+"""Kernels that oneDNN keeps, one for each size of product; its default of 1,024 took 260 MB where batches all differ in
+size, and a forward pass comes back to no more than a dozen (docs/LOG.md)."""
 _ERROR_CHARS = 300
 _WEIGHTS = ("*.safetensors", "*.bin")
 _WEIGHT_MAPS = ("*.safetensors.index.json", "*.bin.index.json", "adapter_config.json")
