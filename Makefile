@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo repro check test test-system lint ui bench lock clean
+.PHONY: help setup demo repro check ray test test-system lint ui bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -45,7 +45,10 @@ test: $(INSTALLED)  ## lint and tests
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-test-system: $(INSTALLED)  ## tests that are slow or need other software, the real `dvc repro` among them
+ray: $(INSTALLED)  ## the extra `ray`: scoring on a cluster
+	$(BIN)/pip install --quiet --no-deps -r requirements/ray.txt
+
+test-system: ray  ## tests that are slow or need other software, the real `dvc repro` among them
 	$(BIN)/pytest -m system
 
 ui: $(INSTALLED)  ## MLflow in the browser
@@ -54,6 +57,8 @@ ui: $(INSTALLED)  ## MLflow in the browser
 bench: $(INSTALLED)  ## speed and memory, measured on this machine
 	$(BIN)/python bench/segment.py
 	$(BIN)/python bench/ingest.py
+	$(BIN)/python bench/tables.py
+	$(BIN)/python bench/score.py --quick
 
 lock: ## resolve the dependencies of pyproject.toml anew and pin them
 	$(PYTHON) scripts/lock.py

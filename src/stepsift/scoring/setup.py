@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+import torch
+
 from stepsift import params, student
 from stepsift.render import Renderer
 from stepsift.scoring.backend import Backend, LocalBackend
@@ -11,6 +13,7 @@ from stepsift.scoring.cache import Numerics, ScoreCache
 from stepsift.scoring.numerics import batching, numerics
 from stepsift.scoring.plan import Planner
 from stepsift.scoring.progress import Progress, ceiling
+from stepsift.scoring.workers import ProcessBackend
 
 
 @dataclass(frozen=True)
@@ -76,4 +79,12 @@ def load(student_settings: params.Student, settings: params.Score, cache: Path) 
 
 
 def _backend(student_settings: params.Student, settings: params.Score, device: str) -> Backend:
-    return LocalBackend(student_settings, settings, device)
+    """Who does the work: an engine for many machines, several processes, or this one."""
+    if settings.engine == "ray":
+        from stepsift.scoring.cluster import RayBackend
+
+        return RayBackend(student_settings, settings, device, settings.workers, batching(settings, device))
+    workers = settings.workers or (1 if device == "cpu" else torch.cuda.device_count())
+    if workers == 1:
+        return LocalBackend(student_settings, settings, device)
+    return ProcessBackend(student_settings, settings, device, workers, batching(settings, device))

@@ -1,0 +1,149 @@
+"""Several students side by side on this machine, each in a process of its own: one for each CUDA device, or on a CPU.
+
+The standard library's pool of processes hands out the work. A worker that dies takes the pool with it, so the pool is
+made anew and what it had in hand is done again.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import torch
+
+from stepsift import params
+from stepsift.errors import ScoringError
+from stepsift.scoring.backend import LocalBackend, ModelSize, Result
+from stepsift.scoring.values import Request
+
+log = logging.getLogger(__name__)
+
+SHARD_REQUESTS = {"trace": 4, "packed": 64}
+"""Requests that a worker is handed at once, by batching."""
+_MOST_DEATHS = 3
+"""Pools that may break one after another without a shard done in between."""
+
+_backend: LocalBackend | None = None
+
+
+class ProcessBackend:
+    """`workers` students on `device`; on CUDA, each on a device of its own, in turn.
+
+    Raises ScoringError where workers die again and again, and what a worker raises on purpose.
+    """
+
+    def __init__(self, student: params.Student, settings: params.Score, device: str, workers: int, batching: str):
+        self.device = f"{device}, {workers} processes"
+        self._arguments = student, settings, device, workers
+        self._workers, self._shard = workers, SHARD_REQUESTS[batching]
+        self._pool = self._start()
+        self.size: ModelSize = self._first(_size)
+
+    def score(self, requests: list[Request]) -> Iterator[tuple[int, Result]]:
+        """Yield the place in `requests` and the result of each, as they are done."""
+        todo = shards(len(requests), self._shard)
+        deaths = 0
+        while todo:
+            done: set[range] = set()
+            try:
+                for shard, results in self._run(requests, todo):
+                    done.add(shard)
+                    yield from zip(shard, results, strict=True)
+            except BrokenProcessPool:
+                deaths = 1 if done else deaths + 1
+                self._renew(deaths)
+            todo = [s for s in todo if s not in done]
+
+    def close(self) -> None:
+        """End the workers."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _run(self, requests: list[Request], todo: list[range]) -> Iterator[tuple[range, list[Result]]]:
+        """Results of shards as they are done, a few in hand at a time."""
+        left = iter(todo)
+        running: dict[Future[list[Result]], range] = {}
+        while True:
+            while len(running) < 2 * self._workers and (shard := next(left, None)) is not None:
+                running[self._pool.submit(_score, [requests[i] for i in shard])] = shard
+            if not running:
+                return
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield running.pop(future), future.result()
+
+    def _start(self) -> ProcessPoolExecutor:
+        spawn = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+        numbers = spawn.Value("i", 0)
+        return ProcessPoolExecutor(self._workers, spawn, initializer=_begin, initargs=(numbers, *self._arguments))
+
+    def _renew(self, deaths: int) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if deaths > _MOST_DEATHS:
+            raise ScoringError(
+                f"processes that score die again and again ({deaths} times without a result), most likely for lack of "
+                "memory; lower score.workers or score.batch_tokens"
+            )
+        log.warning("a process that scores died; its work is done again")
+        self._pool = self._start()
+
+    def _first(self, ask: Any) -> Any:
+        for deaths in range(1, _MOST_DEATHS + 2):
+            try:
+                return self._pool.submit(ask).result()
+            except BrokenProcessPool:
+                self._renew(deaths)
+        return None
+
+
+def shards(n: int, size: int) -> list[range]:
+    """Places 0 .. n - 1 in runs of `size`, so that candidates of a prompt, which come together, mostly stay so."""
+    return [range(i, min(i + size, n)) for i in range(0, n, size)]
+
+
+def _begin(numbers: Any, student: params.Student, settings: params.Score, device: str, workers: int) -> None:
+    """Load the student of a worker."""
+    global _backend  # noqa: PLW0603 - a worker has one student, for all of its life
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides what follows
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with numbers.get_lock():
+        number = numbers.value
+        numbers.value += 1
+    if device == "cpu":
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    else:
+        device = f"{device}:{number % torch.cuda.device_count()}"
+    try:
+        _backend = LocalBackend(student, settings, device)
+    except Exception as e:  # an initializer that raises breaks the pool and leaves no word of why
+        _failed.append(e)
+
+
+_failed: list[Exception] = []
+
+
+def _loaded() -> LocalBackend:
+    if _backend is None:
+        raise _failed[0]
+    return _backend
+
+
+def _size() -> ModelSize:
+    return _loaded().size
+
+
+def _score(requests: list[Request]) -> list[Result]:
+    results = dict(_loaded().score(requests))
+    return [results[i] for i in range(len(requests))]
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot end its workers, which would keep a device and its memory for good."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
