@@ -1,0 +1,100 @@
+"""The stages ingest, segment and score in a folder that is thrown away afterwards."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from stepsift import params, segment, tables
+from stepsift.ingest import IngestCounts, ingest
+from stepsift.metrics import trace_scores
+from stepsift.quick.names import passes_of
+from stepsift.scoring.plan import Planner
+from stepsift.scoring.pool import Pool, Prompts
+from stepsift.scoring.values import Request
+
+
+@dataclass(frozen=True)
+class Read:
+    """Sources after ingest, in the folder of its tables.
+
+    `prompts` has columns prompt_id and domain; `traces` those of table traces but the response, and `chars`, its length
+    in characters; `rejected` is the table of its name.
+    """
+
+    folder: Path
+    counts: IngestCounts
+    prompts: pl.DataFrame
+    traces: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scored traces: the tables of these names, and what they took.
+
+    `flops` operations were computed in `seconds`; all of `from_cache` traces was in the cache. `full_not_possible`
+    traces are longer than the student's context. `planner` planned them; `request_flops` says what a request takes.
+    """
+
+    steps: pl.DataFrame
+    step_scores: pl.DataFrame
+    trace_scores: pl.DataFrame
+    rejected: pl.DataFrame
+    flops: float
+    seconds: float
+    from_cache: int
+    full_not_possible: int
+    planner: Planner
+    request_flops: Callable[[Request], float]
+
+
+def read(sources: Path, folder: Path, settings: params.Ingest) -> Read:
+    """Ingest all files below `sources` into `folder`; raises SourceError as `ingest` does."""
+    counts = ingest(sources, folder, settings)
+    prompts = list(tables.scan(tables.PROMPTS, folder / "prompts.parquet", ["prompt_id", "domain"]))
+    length = pl.col("response").str.len_chars().cast(pl.Int64).alias("chars")
+    traces = [
+        frame.with_columns(length).drop("response") for frame in tables.scan(tables.TRACES, folder / "traces.parquet")
+    ]
+    rejected = tables.read(tables.REJECTED, folder / "rejected.parquet")
+    return Read(folder, counts, pl.concat(prompts), pl.concat(traces), rejected)
+
+
+def score(found: Read, wanted: pl.DataFrame, settings: params.Params, metrics: list[str], cache: Path) -> Scored:
+    """Segment and score the traces of `wanted` (rows of `found.traces`), in the passes that `metrics` need.
+
+    Raises StudentError and ScoringError as scoring does; nothing heavy is loaded before it is called.
+    """
+    # Not before it is needed: torch takes seconds to import.
+    from stepsift.scoring import setup
+    from stepsift.scoring.run import score_to_tables
+
+    out = found.folder / "scored"
+    traces, steps = out / "traces.parquet", out / "steps.parquet"
+    ids = wanted["trace_id"].implode()
+    with tables.Writer(tables.TRACES, traces) as trace_writer, tables.Writer(tables.STEPS, steps) as step_writer:
+        for frame in tables.scan(tables.TRACES, found.folder / "traces.parquet"):
+            chosen = frame.filter(pl.col("trace_id").is_in(ids))
+            trace_writer.write(chosen)
+            step_writer.write(segment.segment_table(chosen, settings.segment))
+    prompts = Prompts(found.folder / "prompts.parquet", set(wanted["prompt_id"]))
+    how = settings.score.model_copy(update={"passes": passes_of(metrics)})
+    with setup.load(settings.student, how, cache) as scoring:
+        score_to_tables(scoring, Pool(prompts, traces, steps), out)
+        progress = scoring.progress
+        seconds = progress.speed()["seconds"]
+    step_scores = tables.read(tables.STEP_SCORES, out / "step_scores.parquet")
+    return Scored(
+        steps=tables.read(tables.STEPS, steps),
+        step_scores=step_scores,
+        trace_scores=trace_scores(step_scores, wanted, settings.select.seed),
+        rejected=tables.read(tables.REJECTED, out / "rejected.parquet"),
+        flops=progress.flops,
+        seconds=seconds,
+        from_cache=progress.from_cache,
+        full_not_possible=progress.full_not_possible,
+        planner=scoring.planner,
+        request_flops=scoring.backend.size.flops,
+    )
