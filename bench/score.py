@@ -30,6 +30,7 @@ from score_traces import LENGTHS, Trace, end_to_end, made_up, real
 from score_worker import Worker
 from stepsift import params, student
 from stepsift.errors import ScoringError, StepsiftError
+from stepsift.scoring.numerics import batch_tokens
 
 DEMO = "demo/student"
 DTYPES = ("float32", "bfloat16")
@@ -53,7 +54,9 @@ def main() -> int:
         "--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES), help="all are compared with the first"
     )
     parser.add_argument("--threads", type=int, help="of every method; default: what loading the student chooses")
-    parser.add_argument("--batch-tokens", type=int, default=params.Score().batch_tokens, help="budget of this engine")
+    parser.add_argument(
+        "--batch-tokens", type=int, default=batch_tokens(params.Score(), "cpu"), help="budget of this engine"
+    )
     parser.add_argument("--repeat", type=int, default=3, help="rounds")
     parser.add_argument("--sets", nargs="+", choices=(*COMPARED, "very long"), default=[*COMPARED, "very long"])
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="sections to measure")

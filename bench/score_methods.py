@@ -19,6 +19,7 @@ import torch
 from score_traces import WINDOW, Trace, Window, windows
 from stepsift import params, student
 from stepsift.scoring.engine import Engine
+from stepsift.scoring.numerics import prepare
 from stepsift.scoring.values import Request
 from stepsift.scoring.windows import local_passes
 
@@ -152,6 +153,7 @@ class Loaded:
     def engine(self) -> Engine:
         """Ours; made outside what is timed, as the model is."""
         if self._engine is None:
+            prepare(self.model, params.Score.model_validate({"dtype": self.setup.dtype}), "cpu")
             self._engine = Engine(self.model, self.setup.batch_tokens)
         return self._engine
 

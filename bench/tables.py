@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from ingest import peak_mb, write
 
+from ingest import peak_mb, write
 from stepsift import params, segment, student, tables
 from stepsift.ingest import ingest
 from stepsift.scoring.backend import ModelSize

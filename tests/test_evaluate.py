@@ -124,7 +124,7 @@ def test_accuracy_is_that_of_what_the_student_says(bench: Bench) -> None:
 
 def test_results_are_tables_and_the_same_bytes_again(bench: Bench) -> None:
     evaluated = bench.run()
-    names = ("answers.parquet", "evaluations.parquet")
+    names = ("answers.parquet", "evaluations.parquet", "keys.json")
     first = [(bench.folder / "out" / name).read_bytes() for name in names]
     assert tables.read(tables.ANSWERS, bench.folder / "out" / names[0]).equals(evaluated.answers)
     assert tables.read(tables.EVALUATIONS, bench.folder / "out" / names[1]).equals(evaluated.evaluations)

@@ -317,7 +317,7 @@ def test_a_selector_more_trains_one_student_and_one_less_trains_none(pool: Pool)
     # `random` chose what `lalp` chose.
     assert counts(pool.train("lalp", "galp", "random")) == (0, 3)
     assert counts(pool.train("galp")) == (0, 1)
-    assert {p.name for p in (pool.folder / "train").iterdir()} == {"galp", "rejected.parquet"}
+    assert {p.name for p in (pool.folder / "train").iterdir()} == {"galp", "rejected.parquet", "keys.json"}
 
 
 def test_what_decides_the_weights_is_in_the_key_and_what_does_not_is_not(pool: Pool) -> None:

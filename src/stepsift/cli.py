@@ -4,6 +4,7 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 from stepsift import __version__, console, params
 from stepsift.errors import StepsiftError
@@ -23,10 +24,23 @@ def _main() -> None:
     check.add_argument("--tasks", type=Path, default=Path("data/tasks"), help="folder with local evaluation tasks")
     check.add_argument("--student", action="store_true", help="also score two traces twice, and compare")
     commands.add_parser("metrics", help="list the metrics, with direction and source")
+    _add_score(commands.add_parser("score", help="score any file of traces, without params.yaml or DVC"))
+    _add_rank(commands.add_parser("rank", help="rank the teachers on a sample of prompts, before all are scored"))
+    _add_tune(commands.add_parser("tune", help="measure which batches score fastest here, and propose settings"))
+    _add_cache(commands.add_parser("cache", help="show what is kept of scores, models and evaluations"))
     commands.add_parser("setup", help="create the MLflow database that params.yaml names")
     commands.add_parser("ui", help="open MLflow on what params.yaml names")
     args = parser.parse_args()
-    {"check": _check, "metrics": _metrics, "setup": _setup, "ui": _ui}[args.command](args)
+    {
+        "check": _check,
+        "metrics": _metrics,
+        "score": _score,
+        "rank": _rank,
+        "tune": _tune,
+        "cache": _cache,
+        "setup": _setup,
+        "ui": _ui,
+    }[args.command](args)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -52,6 +66,129 @@ def _metrics(_: argparse.Namespace) -> None:
         doc = sys.modules[f"stepsift.metrics.{name}"].__doc__ or ""
         source = " ".join(doc.rpartition("Source: ")[2].split())
         sys.stdout.write(f"{name:12} {direction:18} {doc.splitlines()[0]} Source: {source}\n")
+
+
+def _add_score(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="traces in any layout that stepsift reads")
+    parser.add_argument("--student", required=True, metavar="PATH", help="as student.path of params.yaml")
+    out = "a row a trace; OUT.steps.parquet beside it has a row a step"
+    parser.add_argument("--out", required=True, type=Path, metavar="OUT.parquet", help=out)
+    parser.add_argument("--metrics", default="lalp,galp", help="names with commas between (default: %(default)s)")
+    window = f"steps before it that a step sees (default: {params.Score.model_fields['window'].default})"
+    parser.add_argument("--window", type=float, metavar="K", help=window)
+    options: dict[str, tuple[type[params.Section], str]] = {
+        "unit": (params.Segment, "what a step is"),
+        "dtype": (params.Score, "precision of the student"),
+        "template": (params.Student, "chat template"),
+    }
+    for name, (section, text) in options.items():
+        known = section.model_fields[name]
+        parser.add_argument(f"--{name}", choices=get_args(known.annotation), help=f"{text} (default: {known.default})")
+    parser.add_argument("--prompts", type=_count, metavar="N", help="only a seeded sample of N prompts (default: all)")
+
+
+def _add_rank(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sources", type=Path, default=Path("data/sources"), help="folder with trace files")
+    parser.add_argument("--prompts", type=_count, default=200, metavar="N", help="size of the sample (default: 200)")
+    parser.add_argument("--seed", type=int, help="seed of the sample (default: score.seed of params.yaml)")
+    parser.add_argument("--metrics", default="lalp", help="names with commas between (default: %(default)s)")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"is {number}, must be at least 1")
+    return number
+
+
+def _score(args: argparse.Namespace) -> None:
+    given = {
+        "student": {"path": args.student, "template": args.template},
+        "segment": {"unit": args.unit},
+        "score": {"window": args.window, "dtype": args.dtype, "prompts": args.prompts},
+    }
+    raw = {name: {k: v for k, v in section.items() if v is not None} for name, section in given.items()}
+    settings = params.parse(raw, "stepsift score")
+    from stepsift import quick, sidecache
+
+    for line in quick.score_file(args.file, args.out, settings, quick.metric_names(args.metrics), sidecache.root()):
+        sys.stdout.write(line + "\n")
+
+
+def _rank(args: argparse.Namespace) -> None:
+    settings = params.load()
+    from stepsift import quick, sidecache
+
+    metrics = quick.metric_names(args.metrics, ranking=True)
+    seed = settings.score.seed if args.seed is None else args.seed
+    for line in quick.rank(args.sources, settings, metrics, args.prompts, seed, sidecache.root()):
+        sys.stdout.write(line + "\n")
+
+
+def _add_tune(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sources", type=Path, default=Path("data/sources"), help="folder with trace files")
+    seconds = "how long to measure, once the sources are read and the student is loaded (default: %(default)s)"
+    parser.add_argument("--seconds", type=_positive, default=60.0, metavar="S", help=seconds)
+
+
+def _add_cache(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    text = "compare every file with its checksum; what is damaged is set aside, and exit code 1 says so"
+    actions.add_parser("verify", help=text, description=text)
+    text = "remove what was set aside as damaged, what dead runs left and, if asked for, what was long not used"
+    prune = actions.add_parser("prune", help=text, description=text)
+    unused = "also remove scores, models and evaluations that were not used for so long (default: keep all)"
+    prune.add_argument("--unused-days", type=_positive, metavar="N", help=unused)
+    prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    text = "fill the caches with scores, models and evaluations that DVC holds for another git revision"
+    warm = actions.add_parser("warm", help=text, description=text)
+    warm.add_argument("--rev", required=True, help="branch, tag or commit whose pipeline was run")
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"is {text}, must be above 0")
+    return number
+
+
+def _tune(args: argparse.Namespace) -> None:
+    settings = params.load()
+    from stepsift import segment
+    from stepsift.ingest import survey
+    from stepsift.scoring.tune import Sampled, tune
+
+    sample = [
+        Sampled([dict(m) for m in t.prompt], t.response, segment.split(t.response, settings.segment).ends)
+        for t in survey(args.sources, settings.ingest).sample
+    ]
+    for line in tune(settings.student, settings.score, sample, args.seconds):
+        sys.stdout.write(line + "\n")
+
+
+def _cache(args: argparse.Namespace) -> None:
+    from stepsift import cachetool, sidecache
+
+    root = sidecache.root()
+    problems: list[str] = []
+    match args.action:
+        case "verify":
+            problems = cachetool.verify(root)
+            lines = [] if problems else [f"nothing is damaged in {root}"]
+        case "prune":
+            lines = cachetool.prune(root, args.unused_days, args.dry_run)
+        case "warm":
+            settings = params.load()
+            from stepsift.warm import warm
+
+            warmed = warm(args.rev, settings, root)
+            lines, problems = warmed.lines, warmed.problems
+        case _:
+            lines = cachetool.show(root)
+    for line in lines:
+        sys.stdout.write(line + "\n")
+    if problems:
+        raise sidecache.CacheError("\n".join(problems))
 
 
 def _setup(_: argparse.Namespace) -> None:

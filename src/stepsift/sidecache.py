@@ -7,23 +7,33 @@ An entry is filled in a temporary folder and renamed when it is complete, so a k
 lists the SHA-256 of its files, so one that was damaged later is noticed, set aside and made again.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import shutil
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
+
+from stepsift.errors import StepsiftError
 
 log = logging.getLogger(__name__)
 
 ROOT_VARIABLE = "STEPSIFT_CACHE"
 """Environment variable that names the folder of all caches: a matter of the machine, not of the pipeline."""
 _MANIFEST = "entry.json"
-_TEMPORARY = ".tmp"
+_TEMPORARY, _DAMAGED = ".tmp", ".damaged-"
+
+
+class CacheError(StepsiftError, RuntimeError):
+    """Something in a cache is damaged, or the caches cannot be filled with what was asked for."""
 
 
 def root() -> Path:
@@ -34,6 +44,21 @@ def root() -> Path:
 def key(**parts: object) -> str:
     """SHA-256 over names and values, those that JSON cannot hold (a date) as text; 64 hexadecimal digits."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
+
+
+def plain(parts: dict[str, Any]) -> dict[str, Any]:
+    """The parts of a key as JSON gives them back: `key` takes them for the same."""
+    content: dict[str, Any] = json.loads(json.dumps(parts, ensure_ascii=False, default=str))
+    return content
+
+
+@dataclass(frozen=True)
+class EntryInfo:
+    """An entry: its folder, the bytes of its files, and when it was last made or used, in seconds since 1970."""
+
+    folder: Path
+    n_bytes: int
+    used_s: float
 
 
 class SideCache:
@@ -51,9 +76,10 @@ class SideCache:
         if entry.is_dir():
             damage = _damage(entry)
             if damage is None:
+                with contextlib.suppress(OSError):  # a cache that may only be read serves as well
+                    os.utime(entry / _MANIFEST)
                 return entry, True
-            aside = _free_name(entry)
-            entry.rename(aside)
+            aside = _set_aside(entry)
             log.warning("cache entry %s is damaged (%s): set aside as %s and made again", entry, damage, aside.name)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._remove_leftovers()
@@ -74,12 +100,46 @@ class SideCache:
             shutil.rmtree(temporary, ignore_errors=True)
         return entry, False
 
+    def entries(self) -> list[EntryInfo]:
+        """The entries, sorted by name; those that were set aside are not among them."""
+        return [
+            EntryInfo(p, n_bytes(p), _used_s(p))
+            for p in sorted(self.folder.glob("*"))
+            if p.is_dir() and not p.name.startswith(_TEMPORARY) and _DAMAGED not in p.name
+        ]
+
+    def verify(self) -> list[str]:
+        """Check every file of every entry and set damaged entries aside; one sentence for each of them."""
+        problems = []
+        for entry in self.entries():
+            if damage := _damage(entry.folder):
+                try:
+                    what = f"set aside as {_set_aside(entry.folder).name}"
+                except OSError as e:
+                    what = f"it cannot be renamed ({e.strerror or e})"
+                problems.append(f"cache entry {entry.folder} is damaged ({damage}): {what}")
+        return problems
+
+    def disposable(self, unused_days: float | None = None) -> list[Path]:
+        """Folders that may go: entries set aside, what dead runs left, and entries not used for `unused_days`."""
+        old = [] if unused_days is None else self.entries()
+        before = time.time() - (unused_days or 0) * 24 * 3600
+        return [
+            *sorted(self.folder.glob(f"*{_DAMAGED}*")),
+            *sorted(self._leftovers()),
+            *(e.folder for e in old if e.used_s < before),
+        ]
+
     def _remove_leftovers(self) -> None:
-        """Remove temporary folders of runs of this machine that are no more."""
+        for path in self._leftovers():
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _leftovers(self) -> Iterator[Path]:
+        """Temporary folders of runs of this machine that are no more."""
         for path in self.folder.glob(f"{_TEMPORARY}-*"):
             _, _, pid, host = path.name.split("-", 3)
             if host == socket.gethostname() and not psutil.pid_exists(int(pid)):
-                shutil.rmtree(path, ignore_errors=True)
+                yield path
 
 
 def copy(entry: Path, target: Path) -> None:
@@ -107,6 +167,30 @@ def _damage(entry: Path) -> str | None:
     return f"changed: {', '.join(changed)}" if changed else None
 
 
+def n_bytes(folder: Path) -> int:
+    """Bytes of all files below a folder; those removed meanwhile are left out."""
+    total = 0
+    for path in _files(folder):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder of a side cache; raises CacheError where that is not allowed."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:  # another process did it
+        return
+    except OSError as e:
+        raise CacheError(f"'{folder}' cannot be removed: {e.strerror or e}; allow writing to its folder") from e
+
+
+def _used_s(entry: Path) -> float:
+    manifest = entry / _MANIFEST
+    return (manifest if manifest.is_file() else entry).stat().st_mtime
+
+
 def _files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file())
 
@@ -116,8 +200,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def _free_name(entry: Path) -> Path:
+def _set_aside(entry: Path) -> Path:
     n = 1
-    while (aside := entry.with_name(f"{entry.name}.damaged-{n}")).exists():
+    while (aside := entry.with_name(f"{entry.name}{_DAMAGED}{n}")).exists():
         n += 1
-    return aside
+    return entry.rename(aside)

@@ -4,7 +4,7 @@ import functools
 import json
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -25,6 +25,7 @@ EVALUATE_VERSION = 1
 """Raised whenever a change could change an answer or its grade."""
 
 UNTRAINED = "untrained"
+KEYS = "keys.json"
 _ANSWERS = "answers.jsonl"
 
 
@@ -89,14 +90,17 @@ def evaluate_all(
 ) -> Evaluated:
     """Evaluate the untrained student (`files`) and every trained one (`models/<selector>/seed-<seed>/`) on all tasks.
 
-    `out` is rewritten whole: `evaluations.parquet` and `answers.parquet`. Answers that the same model gave before to
-    the same task with the same settings and versions come from the side cache in `cache`. Raises EvaluationError for
-    an unknown task, or one that does not grade question by question.
+    `out` is rewritten whole: `evaluations.parquet`, `answers.parquet`, and `keys.json`, for each entry of the side
+    cache its model, the tasks of its answers and the parts of its key, from which `stepsift cache warm` fills the cache
+    of another machine. Answers that the same model gave before to the same task with the same settings and versions
+    come from the side cache in `cache`. Raises EvaluationError for an unknown task, or one that does not grade question
+    by question.
     """
     sources = find_tasks(settings.tasks, tasks)
     candidates = [Model(UNTRAINED, None, None, files), *_trained(models)]
     store = sidecache.SideCache(cache)
     rows: list[dict[str, Any]] = []
+    keys: list[dict[str, Any]] = []
     n_reused = 0
     with tempfile.TemporaryDirectory() as scratch, quiet():
         load_once = functools.cache(partial(load_task, scratch=Path(scratch)))
@@ -106,9 +110,11 @@ def evaluate_all(
             lm = functools.cache(partial(_load, model.files, settings, student))
             for source in sources:
                 make = partial(_make, lm, partial(load_once, source), settings)
-                entry, reused = store.get_or_make(_key(origin, source, settings, student), make)
+                parts = _key_parts(origin, source, settings, student)
+                entry, reused = store.get_or_make(sidecache.key(**parts), make)
                 n_reused += reused
                 graded = _read(entry)
+                keys.append({"model": model.name, "tasks": sorted({a["task"] for a in graded}), "key": parts})
                 rows += [answer | {"model": model.name} for answer in graded]
                 accuracy = sum(answer["correct"] for answer in graded) / len(graded)
                 log.info("evaluate %s on %s: %.3f%s", model.name, source.name, accuracy, " (from the cache)" * reused)
@@ -117,6 +123,7 @@ def evaluate_all(
     with tables.fresh_folder(out) as folder:
         tables.write(tables.ANSWERS, answers, folder / "answers.parquet")
         tables.write(tables.EVALUATIONS, evaluations, folder / "evaluations.parquet")
+        tables.write_json([sidecache.plain(k) for k in keys], folder / KEYS)
     return Evaluated(evaluations, answers, len(candidates) * len(sources) - n_reused, n_reused)
 
 
@@ -140,7 +147,11 @@ def _load(files: StudentFiles, settings: params.Evaluate, student: params.Studen
 def _make(lm: Callable[[], Any], task: Callable[[], Any], settings: params.Evaluate, target: Path) -> None:
     from stepsift.evaluate.harness import answer_questions
 
-    answers = answer_questions(lm(), task(), settings)
+    write_entry(answer_questions(lm(), task(), settings), target)
+
+
+def write_entry(answers: Iterable[dict[str, Any]], target: Path) -> None:
+    """Fill a side cache's entry, the folder `target`, with answers: the columns of tables.ANSWERS without `model`."""
     tables.write_lines((json.dumps(a, ensure_ascii=False, sort_keys=True) + "\n" for a in answers), target / _ANSWERS)
 
 
@@ -149,18 +160,18 @@ def _read(entry: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in f]
 
 
-def _key(origin: str, source: TaskSource, settings: params.Evaluate, student: params.Student) -> str:
-    return sidecache.key(
-        kind="evaluate",
-        version=EVALUATE_VERSION,
-        model=origin,
-        rendering=student.model_dump(exclude={"path"}),
-        task=source.name,
-        content=source.digest,
-        settings=settings.model_dump(exclude={"tasks"}),
-        device=pick_device("auto"),
-        versions={p: version(p) for p in ("lm-eval", "torch", "transformers")},
-    )
+def _key_parts(origin: str, source: TaskSource, settings: params.Evaluate, student: params.Student) -> dict[str, Any]:
+    return {
+        "kind": "evaluate",
+        "version": EVALUATE_VERSION,
+        "model": origin,
+        "rendering": student.model_dump(exclude={"path"}),
+        "task": source.name,
+        "content": source.digest,
+        "settings": settings.model_dump(exclude={"tasks"}),
+        "device": pick_device("auto"),
+        "versions": {p: version(p) for p in ("lm-eval", "torch", "transformers")},
+    }
 
 
 def _evaluations(answers: pl.DataFrame, models: list[Model]) -> pl.DataFrame:

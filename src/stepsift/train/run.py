@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 TRAIN_VERSION = 2
 """Raised whenever a change could move a trained weight by as much as its last bit."""
 
+KEYS = "keys.json"
+
 OnLog = Callable[[str, int, int, dict[str, float]], None]
 """Called with selector, seed, update (from 1) and `loss` (nats a token), `learning_rate`, `grad_norm`."""
 
@@ -76,10 +78,11 @@ def train_all(
 ) -> Trained:
     """Train one student for each selector (`selections/<selector>/train.jsonl`) and seed.
 
-    `out` is rewritten whole: `<selector>/seed-<seed>/` and `rejected.parquet`. A student that was trained before on the
-    same ids with the same settings, seed and versions comes from the side cache in `cache`, and `on_log` gets the curve
-    of the time when it was trained. The same seed gives the same weights on one machine. A student's folder also gets
-    `training.json` (counts, final loss) and `curve.jsonl` (a line an update).
+    `out` is rewritten whole: `<selector>/seed-<seed>/`, `rejected.parquet`, and `keys.json`, the parts of a student's
+    key in the side cache, from which `stepsift cache warm` fills the cache of another machine. A student that was
+    trained before on the same ids with the same settings, seed and versions comes from the side cache in `cache`, and
+    `on_log` gets the curve of the time when it was trained. The same seed gives the same weights on one machine. A
+    student's folder also gets `training.json` (counts, final loss) and `curve.jsonl` (a line an update).
 
     Raises TrainingError if a set is missing or leaves no example, or if a loss becomes no number.
     """
@@ -90,17 +93,21 @@ def train_all(
     rejected = pl.concat([data.rejected for data in sets.values()])
     store, origin = sidecache.SideCache(cache), fingerprint(files)
     n_reused = 0
+    keys: dict[str, dict[str, Any]] = {}
     with tables.fresh_folder(out) as folder:
         for selector, data in sets.items():
             for seed in settings.seeds:
                 report = partial(on_log, selector, seed) if on_log else None
                 make = partial(_make, files, settings, renderer, data, seed, report)
-                entry, reused = store.get_or_make(_key(origin, data, settings, seed), make)
+                name = f"{selector}/seed-{seed}"
+                keys[name] = _key_parts(origin, data, settings, seed)
+                entry, reused = store.get_or_make(sidecache.key(**keys[name]), make)
                 if reused and report:
                     _replay(entry, report)
                 n_reused += reused
                 log.info("train %s, seed %d: %s", selector, seed, "from the cache" if reused else "done")
-                sidecache.copy(entry, folder / selector / f"seed-{seed}")
+                sidecache.copy(entry, folder / name)
+        tables.write_json(sidecache.plain(keys), folder / KEYS)
         tables.write(tables.REJECTED, rejected, folder / "rejected.parquet")
     results = {(s, seed): _result(out / s / f"seed-{seed}", sets[s]) for s in sets for seed in settings.seeds}
     return Trained(results, rejected, len(results) - n_reused, n_reused)
@@ -114,18 +121,18 @@ def _make(
     fit(files, settings, renderer, data, seed, target, report)
 
 
-def _key(origin: str, data: Examples, settings: params.Train, seed: int) -> str:
-    return sidecache.key(
-        kind="train",
-        version=TRAIN_VERSION,
-        student=origin,
-        ids=data.digest(),
+def _key_parts(origin: str, data: Examples, settings: params.Train, seed: int) -> dict[str, Any]:
+    return {
+        "kind": "train",
+        "version": TRAIN_VERSION,
+        "student": origin,
+        "ids": data.digest(),
         # `max_tokens` decides which examples there are, and their ids are in the key.
-        settings=settings.model_dump(exclude={"seeds", "max_tokens"}),
-        seed=seed,
-        device=pick_device("auto"),
-        versions={p: version(p) for p in ("accelerate", "torch", "transformers", "trl")},
-    )
+        "settings": settings.model_dump(exclude={"seeds", "max_tokens"}),
+        "seed": seed,
+        "device": pick_device("auto"),
+        "versions": {p: version(p) for p in ("accelerate", "torch", "transformers", "trl")},
+    }
 
 
 def _most_tokens(files: StudentFiles, settings: params.Train, student: params.Student) -> int:
