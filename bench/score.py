@@ -23,7 +23,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from score_methods import FULL, LOCAL, OURS, OURS_FULL, Facts, Failure, Run, Setup
+from score_methods import ALL_OURS, FULL, LOCAL, OURS, OURS_FULL, Facts, Failure, Run, Setup
 from score_page import CELL_S, growth_section, preamble, section
 from score_tables import Cell, Cells
 from score_traces import LENGTHS, Trace, end_to_end, made_up, real
@@ -59,6 +59,7 @@ def main() -> int:
     )
     parser.add_argument("--repeat", type=int, default=3, help="rounds")
     parser.add_argument("--sets", nargs="+", choices=(*COMPARED, "very long"), default=[*COMPARED, "very long"])
+    parser.add_argument("--lengths", type=int, nargs="+", default=GROWTH, metavar="N", help="tokens, for growth")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="sections to measure")
     parser.add_argument("--quick", action="store_true", help="the demo's student, float32, lengths to 4,000")
     parser.add_argument("--write", action="store_true", help=f"write {OUT.parent.name}/{OUT.name}")
@@ -98,7 +99,7 @@ def measure(path: str, args: argparse.Namespace) -> list[str]:
             (method, dtype): Cell()
             for dtype in args.dtypes
             for method in (FULL if full else LOCAL)
-            if name in COMPARED or method in (OURS, OURS_FULL)
+            if name in COMPARED or method in ALL_OURS
         }
         for name, full in product(names, (False, True))
     }
@@ -117,7 +118,7 @@ def measure(path: str, args: argparse.Namespace) -> list[str]:
         for (name, full), cells in found.items():
             lines += section(name, full, sets[name], cells, facts, ceilings)
     if "growth" in args.only:
-        lengths = QUICK_GROWTH if args.quick else GROWTH
+        lengths = QUICK_GROWTH if args.quick else tuple(args.lengths)
         for dtype, setup in setups.items():
             lines += growth_section(dtype, measure_growth(setup, sets["growth"], lengths, args.repeat))
     return lines
@@ -147,7 +148,7 @@ def measure_speed(
             in_turn = ((name, *key, cell) for (name, _), cells in found.items() for key, cell in cells.items())
             for name, method, dtype, cell in in_turn:
                 if not cell.failed and sum(cell.seconds) < CELL_S:
-                    worker = workers[dtype, method in (OURS, OURS_FULL)]
+                    worker = workers[dtype, method in ALL_OURS]
                     _keep(cell, sets[name], worker.ask("run", method, sets[name], AT_LEAST_S))
                     _progress(name, method, dtype, f"round {number}: {cell.failed or f'{cell.seconds[-1]:.3f} s'}")
         after = {key: worker.ask("facts") for key, worker in workers.items()}

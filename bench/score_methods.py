@@ -20,12 +20,15 @@ from score_traces import WINDOW, Trace, Window, windows
 from stepsift import params, student
 from stepsift.scoring.engine import Engine
 from stepsift.scoring.numerics import prepare
+from stepsift.scoring.packed import PackedEngine
 from stepsift.scoring.values import Request
 from stepsift.scoring.windows import local_passes
 
 OURS, STEP, PADDED, HFLM = "this engine", "one forward a step", "padded batches of 8", "HFLM"
+OURS_PACKED = "this engine, packed"
 OURS_FULL, PLAIN_FULL = "this engine, full pass", "plain forward"
-LOCAL, FULL = (OURS, STEP, PADDED, HFLM), (OURS_FULL, PLAIN_FULL)
+LOCAL, FULL = (OURS, OURS_PACKED, STEP, PADDED, HFLM), (OURS_FULL, PLAIN_FULL)
+ALL_OURS = (OURS, OURS_PACKED, OURS_FULL)
 BATCH = 8
 """Windows a batch of the two padded baselines: what the public code and the harness's examples use on such machines."""
 MATRIX = 2_048
@@ -85,6 +88,7 @@ class Loaded:
             torch.set_num_threads(setup.threads)
         self._warm: set[str] = set()
         self._engine: Engine | None = None
+        self._packed: PackedEngine | None = None
         self._hflm: Any = None
         # Weights that are mapped from a file count as memory only when they have been touched.
         for weight in self.model.parameters():
@@ -157,6 +161,13 @@ class Loaded:
             self._engine = Engine(self.model, self.setup.batch_tokens)
         return self._engine
 
+    def packed(self) -> PackedEngine:
+        """Ours for packed batches, with four times the budget: its batches hold many traces."""
+        if self._packed is None:
+            self.engine()
+            self._packed = PackedEngine(self.model, 4 * self.setup.batch_tokens)
+        return self._packed
+
     def hflm(self) -> Any:
         """The harness's model, around the same loaded model object."""
         if self._hflm is None:
@@ -175,6 +186,12 @@ def ours(loaded: Loaded, traces: list[Trace]) -> Values:
         assert scored is not None
         values.append(scored.logprob)
     return values
+
+
+def ours_packed(loaded: Loaded, traces: list[Trace]) -> Values:
+    """This engine, windows of all traces packed together: the same four values."""
+    requests = [Request(t.prompt, t.response, local_passes(t.bounds, WINDOW), full=False) for t in traces]
+    return [s.local.logprob for s in loaded.packed().score_many(requests) if s.local is not None]
 
 
 def ours_full(loaded: Loaded, traces: list[Trace]) -> Values:
@@ -240,6 +257,7 @@ def plain_full(loaded: Loaded, traces: list[Trace]) -> Values:
 
 METHODS: dict[str, Callable[[Loaded, list[Trace]], Values]] = {
     OURS: ours,
+    OURS_PACKED: ours_packed,
     STEP: one_forward_a_step,
     PADDED: padded_batches,
     HFLM: harness,

@@ -1,4 +1,4 @@
-"""Peak memory of the stages that read and write big tables, at 1x and 10x the rows: ingest, segment, planning of scores.
+"""Peak memory of the stages that read and write big tables, at 1x and 10x the rows: ingest, segment, score planning.
 
     python bench/tables.py [--rows 5000] [--chars 2000]
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from stepsift import cachetool, cli, sidecache
+from stepsift.errors import CacheError
 from stepsift.scoring.cache import ScoreCache
 from stepsift.scoring.values import TokenValues
-from stepsift.sidecache import CacheError, SideCache
+from stepsift.sidecache import SideCache
 
 DAY = 24 * 3600
 

@@ -15,15 +15,14 @@ import yaml
 from dvc.repo import Repo
 
 from stepsift import params, segment, sidecache, student, tables
+from stepsift.errors import CacheError
 from stepsift.evaluate import run as evaluate
 from stepsift.ingest import ingest
 from stepsift.revision import Revision
-from stepsift.scoring import cache as score_cache
-from stepsift.scoring import setup
+from stepsift.scoring import setup, upkeep
 from stepsift.scoring.pool import Pool, Prompts
 from stepsift.scoring.progress import Progress
 from stepsift.scoring.run import score_to_tables
-from stepsift.sidecache import CacheError
 from stepsift.train import run as train
 from stepsift.warm import warm
 
@@ -206,7 +205,7 @@ def test_after_warming_only_what_is_new_is_computed(project: Project) -> None:
     assert run("git", "status", "--porcelain") == work_tree
     assert not Path("data/score").exists()
     # What the last run found in the cache is not what warming found there.
-    assert [s.last_run for s in score_cache.spaces(CACHES)] == [None]
+    assert [s.last_run for s in upkeep.spaces(CACHES)] == [None]
 
     project.write_sources("anna", "bob", "carl")
     progress = project.score()
@@ -273,7 +272,7 @@ def test_scores_of_another_student_are_left_out(project: Project) -> None:
     forget()
     warmed = warm("HEAD", project.settings(), CACHES)
     assert warmed.lines[0].startswith("scores      are those of another student (")
-    assert score_cache.spaces(CACHES) == []
+    assert upkeep.spaces(CACHES) == []
     assert first_words(warmed.lines[1:]) == ["models      2 filled in", "evaluations 6 filled in"]
 
 
@@ -284,7 +283,7 @@ def test_scores_of_another_renderer_are_left_out(project: Project) -> None:
     forget()
     warmed = warm("HEAD", project.settings(), CACHES)
     assert warmed.lines[0].startswith("scores      were made by another src/stepsift/render.py")
-    assert score_cache.spaces(CACHES) == []
+    assert upkeep.spaces(CACHES) == []
 
 
 def change_scores(change: pl.Expr) -> None:

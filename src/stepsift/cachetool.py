@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from stepsift.scoring import cache
+from stepsift.scoring import upkeep
 from stepsift.sidecache import EntryInfo, SideCache, n_bytes, remove
 
 SIDE_CACHES = ("models", "evaluations")
@@ -17,7 +17,7 @@ SIDE_CACHES = ("models", "evaluations")
 
 def show(root: Path) -> list[str]:
     """Lines to read: each space of scores, each side cache, and all of them."""
-    spaces = cache.spaces(root)
+    spaces = upkeep.spaces(root)
     if not spaces and not any(_entries(root, name) for name in SIDE_CACHES):
         return [f"{root} holds nothing yet"]
     lines = [f"{'scores':12}{_many(len(spaces), 'space')}, {size(sum(s.n_bytes for s in spaces))}"]
@@ -30,7 +30,7 @@ def show(root: Path) -> list[str]:
     return [*lines, f"{'all':12}{size(n_bytes(root))} in {root}"]
 
 
-def _space_lines(space: cache.SpaceInfo) -> Iterable[str]:
+def _space_lines(space: upkeep.SpaceInfo) -> Iterable[str]:
     student = f"student {space.student[:12]}" if space.student else "no student named"
     numerics = ", ".join(f"{k} {v}" for k, v in (space.numerics or {}).items()) or "no numerics named"
     yield f"{space.folder.name[:12]}  {student}: {numerics}"
@@ -54,7 +54,7 @@ def _hit_rate(counts: dict[str, int] | None) -> str:
 
 def verify(root: Path) -> list[str]:
     """One sentence for everything that is damaged, which is set aside; nothing where all is well."""
-    return cache.verify(root) + [p for name in SIDE_CACHES for p in SideCache(root / name).verify()]
+    return upkeep.verify(root) + [p for name in SIDE_CACHES for p in SideCache(root / name).verify()]
 
 
 def prune(root: Path, unused_days: float | None, dry_run: bool) -> list[str]:
@@ -63,7 +63,7 @@ def prune(root: Path, unused_days: float | None, dry_run: bool) -> list[str]:
     That is what was set aside as damaged, what dead runs left behind and, with `unused_days`, every space, model and
     evaluation that was not used for so long. Raises ScoringError or CacheError where something cannot be removed.
     """
-    pruned = cache.prune(root, unused_days=unused_days, dry_run=dry_run)
+    pruned = upkeep.prune(root, unused_days=unused_days, dry_run=dry_run)
     paths, total = list(pruned.removed), pruned.n_bytes
     for name in SIDE_CACHES:
         for path in SideCache(root / name).disposable(unused_days):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from stepsift import __version__, console, params
-from stepsift.errors import StepsiftError
+from stepsift.errors import CacheError, StepsiftError
 
 
 def main() -> None:
@@ -188,7 +188,7 @@ def _cache(args: argparse.Namespace) -> None:
     for line in lines:
         sys.stdout.write(line + "\n")
     if problems:
-        raise sidecache.CacheError("\n".join(problems))
+        raise CacheError("\n".join(problems))
 
 
 def _setup(_: argparse.Namespace) -> None:

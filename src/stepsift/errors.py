@@ -48,6 +48,10 @@ class EvaluationError(StepsiftError, RuntimeError):
     """An evaluation task cannot be found or run."""
 
 
+class CacheError(StepsiftError, RuntimeError):
+    """Something in a cache is damaged, or the caches cannot be filled with what was asked for."""
+
+
 class TrackingError(StepsiftError, RuntimeError):
     """The MLflow store cannot be reached; raised by set-up alone, a stage goes on without it."""
 

@@ -13,8 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from stepsift import params
-from stepsift.errors import StepsiftError
-from stepsift.sidecache import CacheError
+from stepsift.errors import CacheError, StepsiftError
 
 _PUSHED = "run 'dvc fetch --all-commits' here if a remote holds it, else 'dvc push --all-commits' where it was made"
 

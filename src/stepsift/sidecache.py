@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from stepsift.errors import StepsiftError
+from stepsift.errors import CacheError
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,6 @@ ROOT_VARIABLE = "STEPSIFT_CACHE"
 """Environment variable that names the folder of all caches: a matter of the machine, not of the pipeline."""
 _MANIFEST = "entry.json"
 _TEMPORARY, _DAMAGED = ".tmp", ".damaged-"
-
-
-class CacheError(StepsiftError, RuntimeError):
-    """Something in a cache is damaged, or the caches cannot be filled with what was asked for."""
 
 
 def root() -> Path:

@@ -20,9 +20,10 @@ from polars.testing import assert_frame_equal
 
 from stepsift import tables
 from stepsift.errors import ScoringError
-from stepsift.scoring import cache, shards
-from stepsift.scoring.cache import ScoreCache, full_key, local_key, prune, space_key, spaces, sums_key, verify
+from stepsift.scoring import cache, shards, upkeep
+from stepsift.scoring.cache import ScoreCache, full_key, local_key, space_key, sums_key
 from stepsift.scoring.sums import step_sums
+from stepsift.scoring.upkeep import prune, spaces, verify
 from stepsift.scoring.values import DTYPES, TokenValues
 from stepsift.scoring.windows import Pass, local_passes
 
@@ -271,7 +272,7 @@ def test_opening_makes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
     assert spaces(tmp_path / "none") == []
     assert verify(tmp_path / "none") == []
-    assert prune(tmp_path / "none", unused_days=0) == cache.Pruned([], 0)
+    assert prune(tmp_path / "none", unused_days=0) == upkeep.Pruned([], 0)
 
 
 def test_spaces_say_what_they_hold(tmp_path: Path) -> None:
@@ -379,7 +380,7 @@ def test_prune_removes_what_was_not_used_and_what_is_damaged(tmp_path: Path) -> 
     assert not any(p.exists() for p in planned.removed)
     assert alive.exists()
     assert ScoreCache(tmp_path, "student 1", {}).get_many([key(1)]).keys() == {key(1)}
-    assert prune(tmp_path, unused_days=15) == cache.Pruned([], 0)
+    assert prune(tmp_path, unused_days=15) == upkeep.Pruned([], 0)
     prune(tmp_path, unused_days=-1)
     assert list((tmp_path / "scores").iterdir()) == [foreign]
 

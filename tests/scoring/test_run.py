@@ -166,6 +166,29 @@ def test_other_steps_repeat_the_local_pass_alone(load_student, tmp_path: Path, m
     assert table["full_logprob"].sum() == pytest.approx(cold["full_logprob"].sum(), abs=1e-9)
 
 
+@pytest.mark.parametrize("damage", ["truncated", "one byte", "deleted"])
+def test_what_was_in_a_damaged_shard_is_computed_again(load_student, tmp_path: Path, caplog, damage: str):
+    student = load_student("llama")
+    cold, _, _ = run(scoring(student, tmp_path), tmp_path)
+    (shard,) = (tmp_path / "scores").rglob("tokens/*.parquet")
+    content = bytearray(shard.read_bytes())
+    if damage == "truncated":
+        shard.write_bytes(content[: len(content) // 2])
+    elif damage == "one byte":
+        content[len(content) // 3] ^= 1
+        shard.write_bytes(content)
+    else:
+        shard.unlink()
+    mended = scoring(student, tmp_path)
+    again, _, _ = run(mended, tmp_path)
+    assert len(mended.backend.asked) == 3 and again.equals(cold)
+    warned = [r.message for r in caplog.records if r.levelname == "WARNING"]
+    assert len(warned) == (damage != "deleted") and all("set aside" in w for w in warned)
+    warm = scoring(student, tmp_path)
+    run(warm, tmp_path)
+    assert warm.backend.asked == []
+
+
 def test_sums_of_another_revision_serve_where_tokens_are_not_known(load_student, tmp_path: Path):
     student = load_student("llama")
     first = scoring(student, tmp_path / "a")

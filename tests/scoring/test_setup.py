@@ -10,9 +10,9 @@ import pytest
 from stepsift import params, tables
 from stepsift.errors import StudentError
 from stepsift.scoring import setup
-from stepsift.scoring.cache import spaces
 from stepsift.scoring.progress import Progress
 from stepsift.scoring.run import score_to_tables
+from stepsift.scoring.upkeep import spaces
 
 from .test_run import CYRILLIC, POOL, SHORT, write_pool
 

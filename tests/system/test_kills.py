@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from stepsift import tables
-from stepsift.scoring.cache import spaces, verify
+from stepsift.scoring.upkeep import spaces, verify
 
 pytestmark = pytest.mark.system
 
