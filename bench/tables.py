@@ -40,10 +40,10 @@ class MadeUp:
     size = ModelSize(vocabulary=100_000, context=100_000, body=0, head=0)
     device = "nothing"
 
-    def score(self, requests: list[Request]) -> Iterator[tuple[int, Scores]]:
+    def score(self, requests: list[Request]) -> Iterator[list[tuple[int, Scores]]]:
         for i, request in enumerate(requests):
             values = TokenValues(*(np.full(len(request.response), -1, dtype=d) for d in DTYPES.values()))
-            yield i, Scores(values if request.local else None, values if request.full else None)
+            yield [(i, Scores(values if request.local else None, values if request.full else None))]
 
     def close(self) -> None:
         pass

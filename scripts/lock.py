@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Written by `make lock` from pyproject.toml; torch is in torch.txt. Do not edit.\n"
-RAY_HEADER = "# Written by `make lock`: what the extra `ray` needs beyond lock.txt; installed by `make ray`. Do not edit.\n"
+RAY_HEADER = "# Written by `make lock`: what the extra `ray` needs beyond lock.txt, for `make ray`. Do not edit.\n"
 
 
 def main() -> None:

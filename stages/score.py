@@ -27,7 +27,8 @@ def main() -> None:
             score_to_tables(scoring, Pool(prompts, args.traces, args.steps), out, run.log_metrics)
         tables.write_json(scoring.identity.as_json(), out / "numerics.json")
         tables.write_json(scoring.progress.metrics(), args.metrics)
-        run.log_metrics(scoring.progress.metrics() | scoring.progress.speed())
+        # At the step of the last trace: MLflow shows the value of the highest step.
+        run.log_metrics(scoring.progress.metrics() | scoring.progress.speed(), step=scoring.progress.traces)
 
 
 if __name__ == "__main__":

@@ -128,7 +128,8 @@ def check_student(settings: params.Params, sample: list[SampleTrace]) -> list[st
     from stepsift.scoring import naive
     from stepsift.scoring.backend import attempt, model_size
     from stepsift.scoring.engine import Engine
-    from stepsift.scoring.numerics import batch_tokens, prepare
+    from stepsift.scoring.numerics import batch_tokens, batching, prepare
+    from stepsift.scoring.packed import PackedEngine
     from stepsift.scoring.plan import Planner
     from stepsift.scoring.values import Refused
 
@@ -139,7 +140,8 @@ def check_student(settings: params.Params, sample: list[SampleTrace]) -> list[st
     prepare(model, settings.score, device)
     context = student.context_tokens(model.config, settings.student)
     wanted = settings.score.model_copy(update={"passes": ("local", "full")})
-    engine = Engine(model, batch_tokens(settings.score, device))
+    packed = batching(settings.score, device) == "packed"
+    engine = (PackedEngine if packed else Engine)(model, batch_tokens(settings.score, device))
     planner = Planner(renderer, wanted, context, model_size(model, context).vocabulary)
     tolerance = TOLERANCE_NATS[settings.score.dtype]
     lines = []

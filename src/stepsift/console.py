@@ -1,7 +1,10 @@
 """How a command talks: what it prints, where, and how it ends when something is wrong."""
 
+import contextlib
 import errno
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -12,11 +15,18 @@ def run(main: Callable[[], None]) -> None:
     """Run a command: log lines to standard error, a StepsiftError as its text alone with exit code 1."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("stepsift").setLevel(logging.INFO)
+    # Where nobody else minds it: what `with` and `finally` are for happens, and the run's end is tracked.
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, _end)
     try:
         main()
     except StepsiftError as e:
         for sentence in str(e).splitlines():
             sys.stderr.write(f"error: {sentence}\n")
+        raise SystemExit(1) from None
+    except BrokenPipeError:
+        # Who read it has enough. Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except OSError as e:
         if e.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -33,3 +43,7 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         raise SystemExit(130) from None
+
+
+def _end(number: int, _: object) -> None:
+    raise Stopped("stopped", 128 + number)

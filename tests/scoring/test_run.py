@@ -18,6 +18,7 @@ from stepsift.scoring import run as run_module
 from stepsift.scoring.backend import LocalBackend, attempt, model_size
 from stepsift.scoring.cache import ScoreCache
 from stepsift.scoring.engine import Engine
+from stepsift.scoring.interrupt import Interrupt
 from stepsift.scoring.plan import Planner
 from stepsift.scoring.pool import Pool, read
 from stepsift.scoring.progress import Progress
@@ -277,8 +278,8 @@ class Ending(Counting):
     """Is asked to end, by a signal, as soon as one trace is done."""
 
     def score(self, requests):
-        for i, result in super().score(requests):
-            yield i, result
+        for done in super().score(requests):
+            yield done
             os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -337,3 +338,39 @@ def test_another_error_of_the_engine_is_not_taken_for_a_lack_of_memory(load_stud
     engine = Crowded(Engine(load_student("llama").model, 64), 0, RuntimeError("shapes differ"))
     with pytest.raises(RuntimeError, match="shapes differ"):
         attempt(engine, [Request([1], [2], [], True)])
+
+
+def test_values_that_a_lack_of_memory_made_are_used_and_not_kept(load_student, tmp_path: Path):
+    student = load_student("llama")
+    wanted = scoring(student, tmp_path)
+    wanted.backend._engine = Crowded(Engine(student.model, 64), 16, MemoryError("no memory"))
+    table, _, progress = run(wanted, tmp_path)
+    assert progress.scored == 3 and table["trace_id"].n_unique() == 3
+    again = scoring(student, tmp_path)
+    run(again, tmp_path)
+    assert len(again.backend.asked) == 3
+
+
+def test_equal_candidates_are_computed_once(load_student, tmp_path: Path):
+    student = load_student("llama")
+    wanted = scoring(student, tmp_path)
+    table, _, progress = run(wanted, tmp_path, {"a": SHORT, "b": CYRILLIC, "c": SHORT})
+    assert len(wanted.backend.asked) == 2 and progress.from_cache == 1 and progress.scored == 3
+    first, second = (table.filter(pl.col("trace_id") == t).drop("trace_id") for t in "ac")
+    assert first.equals(second)
+
+
+def test_a_run_over_the_cache_alone_can_be_ended_too(load_student, tmp_path: Path):
+    student = load_student("llama")
+    run(scoring(student, tmp_path), tmp_path)
+    asked = Interrupt()
+    asked.asked = signal.SIGTERM
+    with pytest.raises(Stopped, match="0 of 0 traces"):
+        run_module._PoolScorer(scoring(student, tmp_path), Progress(), asked).stop_if_asked()
+
+
+def test_only_the_full_pass_is_wanted_and_does_not_fit(load_student, tmp_path: Path):
+    student = load_student("llama")
+    whole = len(student.case.rendered.prompt_ids) + len(student.case.rendered.response_ids)
+    table, refused, _ = run(scoring(student, tmp_path, whole - 1, passes=("full",)), tmp_path)
+    assert refused == {"a": "context_too_long"} and set(table["trace_id"]) == {"b", "c"}

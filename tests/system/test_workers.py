@@ -15,7 +15,7 @@ from stepsift.errors import StudentError
 from stepsift.scoring.backend import LocalBackend, Result
 from stepsift.scoring.values import Request, Scores
 from stepsift.scoring.windows import Pass
-from stepsift.scoring.workers import ProcessBackend, shards
+from stepsift.scoring.workers import ProcessBackend, in_order, shards
 
 pytestmark = pytest.mark.system
 
@@ -45,16 +45,16 @@ def test_shards_hold_everything_once():
 def test_two_processes_one_of_them_killed(student_folder):
     student = params.Student(path=str(student_folder("llama")))
     work = requests(240)
-    expected = dict(LocalBackend(student, SETTINGS, "cpu").score(work))
+    expected = dict(enumerate(in_order(LocalBackend(student, SETTINGS, "cpu"), work)))
     backend = ProcessBackend(student, SETTINGS, "cpu", 2, "trace")
     try:
         assert backend.size == LocalBackend(student, SETTINGS, "cpu").size
         results: dict[int, Result] = {}
         workers = psutil.Process().children(recursive=True)
-        for i, result in backend.score(work):
-            assert i not in results
-            results[i] = result
-            if len(results) == 30:
+        for done in backend.score(work):
+            assert not results.keys() & dict(done).keys()
+            results |= dict(done)
+            if len(results) == 32:
                 killed = next(p for p in workers if "spawn_main" in " ".join(p.cmdline()))
                 killed.send_signal(signal.SIGKILL)
         assert not psutil.pid_exists(killed.pid) or killed.status() == psutil.STATUS_ZOMBIE
@@ -99,15 +99,15 @@ def test_a_ray_cluster_of_two_one_of_them_killed(student_folder):
 
     student = params.Student(path=str(student_folder("llama")))
     work = requests(240)
-    expected = dict(LocalBackend(student, SETTINGS, "cpu").score(work))
+    expected = dict(enumerate(in_order(LocalBackend(student, SETTINGS, "cpu"), work)))
     backend = RayBackend(student, SETTINGS, "cpu", 2, "trace")
     try:
         pids = [ray.get(actor.pid.remote()) for actor in backend._actors]
         assert len(set(pids)) == 2 and os.getpid() not in pids
         results: dict[int, Result] = {}
-        for i, result in backend.score(work):
-            assert i not in results
-            results[i] = result
+        for done in backend.score(work):
+            assert not results.keys() & dict(done).keys()
+            results |= dict(done)
             if len(results) == 28:
                 os.kill(pids[0], signal.SIGKILL)
                 time.sleep(0.2)

@@ -6,14 +6,14 @@ cache, so that where the work is done cannot change what is kept of it.
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
 
 from stepsift import params, student
 from stepsift.scoring.engine import Engine
-from stepsift.scoring.numerics import batch_tokens, batching, prepare
+from stepsift.scoring.numerics import batch_tokens, batching, prepare, threads
 from stepsift.scoring.packed import PackedEngine
 from stepsift.scoring.values import Refused, Request, Scores
 
@@ -23,6 +23,10 @@ _HALVINGS = 3
 """How often the token budget is halved for a trace that does not fit into memory, before the trace is given up."""
 
 Result = Scores | Refused
+Done = list[tuple[int, Result]]
+"""Places in a list of requests, and results."""
+_PACKED_BATCHES = 32
+"""Packed requests are done in groups of about as many batches: so much is lost at most when a run is killed."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ class Backend(Protocol):
     size: ModelSize
     device: str
 
-    def score(self, requests: list[Request]) -> Iterator[tuple[int, Result]]:
-        """Yield the place in `requests` and the result of each, as they are done."""
+    def score(self, requests: list[Request]) -> Iterator[Done]:
+        """Yield the place in `requests` and the result of each, as they are done: all that is done, at once."""
         ...
 
     def close(self) -> None:
@@ -70,6 +74,8 @@ class LocalBackend:
 
     def __init__(self, student_settings: params.Student, settings: params.Score, device: str):
         files = student.locate(student_settings)
+        if device == "cpu":
+            torch.set_num_threads(threads(settings, device))
         model = student.load_model(files, settings.dtype, device)
         prepare(model, settings, device)
         self.device = device
@@ -77,10 +83,22 @@ class LocalBackend:
         self._packed = batching(settings, device) == "packed"
         self._engine = (PackedEngine if self._packed else Engine)(model, batch_tokens(settings, device))
 
-    def score(self, requests: list[Request]) -> Iterator[tuple[int, Result]]:
-        groups = [list(range(len(requests)))] if self._packed else [[i] for i in range(len(requests))]
-        for group in groups:
-            yield from zip(group, attempt(self._engine, [requests[i] for i in group]), strict=True)
+    def score(self, requests: list[Request]) -> Iterator[Done]:
+        """Yield the place in `requests` and the result of each, as they are done."""
+        for group in self._groups(requests):
+            yield list(zip(group, attempt(self._engine, [requests[i] for i in group]), strict=True))
+
+    def _groups(self, requests: list[Request]) -> Iterator[list[int]]:
+        group: list[int] = []
+        tokens = 0
+        for i, request in enumerate(requests):
+            group.append(i)
+            tokens += len(request.response)
+            if not self._packed or tokens >= _PACKED_BATCHES * self._engine.batch_tokens:
+                yield group
+                group, tokens = [], 0
+        if group:
+            yield group
 
     def close(self) -> None:
         """Nothing is held but memory."""
@@ -97,22 +115,27 @@ def model_size(model: Any, context: int) -> ModelSize:
 def attempt(engine: Engine | PackedEngine, requests: list[Request]) -> list[Result]:
     """Score requests; those that give no finite values, or do not fit into memory at any budget, are refused.
 
-    What does not fit in packed batches is tried trace by trace, then with half the budget, a quarter and an eighth.
+    What does not fit in packed batches is tried trace by trace, then with half the budget, a quarter and an eighth: the
+    same numbers but for rounding, marked as not `usual`.
     """
     budget = engine.batch_tokens
+    seen = ""
     try:
         for _ in range(_HALVINGS + 1):
+            if seen:
+                engine.batch_tokens //= 2
+                log.warning("out of memory: trying a trace again with batches of %d tokens", engine.batch_tokens)
             try:
-                return [_checked(s) for s in _score(engine, requests)]
+                return [_checked(replace(s, usual=not seen)) for s in _score(engine, requests)]
             except (MemoryError, RuntimeError) as e:
                 if not is_out_of_memory(e):
                     raise
-                seen = str(e).splitlines()[0][:200]
-            if isinstance(engine, PackedEngine):
-                return [result for r in requests for result in attempt(engine.trace, [r])]
+                seen = str(e).splitlines()[0][:200] if str(e) else "out of memory"
             torch.cuda.empty_cache()  # does nothing where there is no CUDA
-            engine.batch_tokens //= 2
-            log.warning("out of memory: trying a trace again with batches of %d tokens", engine.batch_tokens)
+            if isinstance(engine, PackedEngine):
+                log.warning("out of memory: trying %d traces again, one by one", len(requests))
+                alone = [result for r in requests for result in attempt(engine.trace, [r])]
+                return [replace(r, usual=False) if isinstance(r, Scores) else r for r in alone]
     finally:
         engine.batch_tokens = budget
     tokens = len(requests[0].prompt) + len(requests[0].response)

@@ -11,19 +11,20 @@ from typing import Any
 
 from stepsift import params
 from stepsift.errors import ScoringError
-from stepsift.scoring.backend import LocalBackend, ModelSize, Result
+from stepsift.scoring.backend import Done, LocalBackend, ModelSize, Result
 from stepsift.scoring.values import Request
-from stepsift.scoring.workers import SHARD_REQUESTS, shards
+from stepsift.scoring.workers import SHARD_REQUESTS, in_order, shards
 
-_MOST_RESTARTS = 3
-"""How often an actor is started anew before its work is given up."""
+_MOST_RETRIES = 3
+"""How often a shard is done again whose actor was lost."""
 
 
 class RayBackend:
     """`workers` actors on the cluster that RAY_ADDRESS names, or on one that is started on this machine.
 
-    `workers` None: one for each GPU of the cluster, or one. Raises ScoringError where Ray is not installed or an actor
-    is lost more often than it may be.
+    `workers` None: one for each GPU of the cluster, or one. The device is what this machine would use: start it where
+    there is one like those of the nodes. Raises ScoringError where Ray is not installed, the cluster cannot be joined
+    or has no room, or a shard is lost again and again.
     """
 
     def __init__(
@@ -39,24 +40,24 @@ class RayBackend:
         self._ray = ray
         self._ours = not ray.is_initialized()
         if self._ours:
-            ray.init(
-                address=os.environ.get("RAY_ADDRESS"),
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                **({} if "RAY_ADDRESS" in os.environ else {"include_dashboard": False}),
-            )
+            _join(ray)
         on_gpu = device != "cpu"
-        n = workers or max(1, int(ray.cluster_resources().get("GPU", 0)) if on_gpu else 1)
-        actor = ray.remote(
-            num_cpus=1, num_gpus=1 if on_gpu else 0, max_restarts=_MOST_RESTARTS, max_task_retries=_MOST_RESTARTS
-        )(_Student)
+        room = int(ray.cluster_resources().get("GPU" if on_gpu else "CPU", 0))
+        n = workers or (max(1, room) if on_gpu else 1)
+        if n > room:
+            # An actor without room waits for ever, and so would its share of the work.
+            what = "GPUs" if on_gpu else "CPUs"
+            raise ScoringError(f"score.workers is {n}, the Ray cluster has {room} {what}; lower it, or add nodes")
+        actor = ray.remote(num_cpus=1, num_gpus=1 if on_gpu else 0, max_restarts=-1, max_task_retries=_MOST_RETRIES)(
+            _Student
+        )
         here = student.model_copy(update={"path": str(Path(student.path).resolve())})
         self._actors = [actor.remote(here, settings, device) for _ in range(n)]
         self._shard = SHARD_REQUESTS[batching]
         self.device = f"{device}, {n} Ray actors"
         self.size: ModelSize = self._get(self._actors[0].size.remote())
 
-    def score(self, requests: list[Request]) -> Iterator[tuple[int, Result]]:
+    def score(self, requests: list[Request]) -> Iterator[Done]:
         """Yield the place in `requests` and the result of each, as they are done."""
         from ray.util import ActorPool
 
@@ -69,7 +70,7 @@ class RayBackend:
                 begin, results = pool.get_next_unordered()
             except self._ray.exceptions.RayError as e:
                 raise _lost(e) from e
-            yield from enumerate(results, start=begin)
+            yield list(enumerate(results, start=begin))
 
     def close(self) -> None:
         """Let the actors go, and the cluster if it was started here."""
@@ -84,6 +85,17 @@ class RayBackend:
         except self._ray.exceptions.RayError as e:
             self.close()
             raise _lost(e) from e
+
+
+def _join(ray: Any) -> None:
+    """Join the cluster that RAY_ADDRESS names, or start one; raises ScoringError where nobody answers."""
+    address = os.environ.get("RAY_ADDRESS")
+    options = {} if address else {"include_dashboard": False}
+    try:
+        ray.init(address=address or "local", logging_level=logging.ERROR, log_to_driver=False, **options)
+    except (ConnectionError, RuntimeError, ValueError) as e:
+        said = " ".join(str(e).split())[:300]
+        raise ScoringError(f"the Ray cluster at RAY_ADDRESS '{address}' cannot be joined: {said}") from e
 
 
 def _lost(error: Exception) -> ScoringError:
@@ -102,8 +114,7 @@ class _Student:
         return self._backend.size
 
     def score(self, begin: int, requests: list[Request]) -> tuple[int, list[Result]]:
-        results = dict(self._backend.score(requests))
-        return begin, [results[i] for i in range(len(requests))]
+        return begin, in_order(self._backend, requests)
 
     def pid(self) -> int:
         return os.getpid()

@@ -4,6 +4,7 @@ Choices of this machine are made here, by rules and not by a measurement at each
 tomorrow, and what was scored today is found again in the cache. `stepsift tune` measures them and proposes settings.
 """
 
+import os
 import platform
 from functools import partial
 from importlib.metadata import version
@@ -14,6 +15,8 @@ import torch
 
 from stepsift import params
 
+_THREADS = torch.get_num_threads()
+"""Before a small student makes them one (student.SMALL_PARAMETERS)."""
 ENGINE_VERSION = 2
 """Raised whenever a change could move a score by as much as its last bit."""
 
@@ -43,6 +46,19 @@ def products(settings: params.Score, device: str) -> str:
     return "native" if _made_by_intel() else "onednn"
 
 
+def threads(settings: params.Score, device: str) -> int:
+    """Threads of one student on a CPU, which move a product's last bits: all, or a worker's share; a Ray actor has one.
+
+    0 on CUDA, where they move nothing. A student with few weights uses one whatever this says.
+    """
+    if device != "cpu":
+        return 0
+    if settings.engine == "ray":
+        return 1
+    workers = settings.workers or 1
+    return _THREADS if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
+
+
 def numerics(settings: params.Score, device: str) -> dict[str, str | int | float]:
     """Everything but the student and the tokens that a cached value may depend on."""
     return {
@@ -52,6 +68,7 @@ def numerics(settings: params.Score, device: str) -> dict[str, str | int | float
         "batching": batching(settings, device),
         "batch_tokens": batch_tokens(settings, device),
         "products": products(settings, device),
+        "threads": threads(settings, device),
         "torch": torch.__version__,
         "transformers": version("transformers"),
     }

@@ -58,7 +58,13 @@ def plan(rendered: Rendered, ends: np.ndarray, settings: params.Score, context: 
         return Refused(
             "window_too_long", f"prompt {prompt_tokens} + window {widest} tokens, the student's context is {context}"
         )
-    fits = prompt_tokens + len(rendered.response_ids) <= context
+    tokens = prompt_tokens + len(rendered.response_ids)
+    fits = tokens <= context
+    if not fits and "local" not in settings.passes:
+        return Refused(
+            "context_too_long",
+            f"prompt and response have {tokens} tokens, the student's context is {context}; the local pass is off",
+        )
     return Planned(rendered, bounds, passes if "local" in settings.passes else [], "full" in settings.passes and fits)
 
 

@@ -60,6 +60,8 @@ class _PoolScorer:
     def __init__(self, scoring: Scoring, progress: Progress, interrupt: Interrupt):
         self.planner, self.backend, self.cache = scoring.planner, scoring.backend, scoring.cache
         self.progress, self.interrupt = progress, interrupt
+        self.refused: dict[str, Refused] = {}
+        """By trace: what the backend refused, which is not tried again."""
 
     def score(
         self, chunk: list[Trace], prompts: Mapping[str, Messages], reporter: Reporter
@@ -67,7 +69,12 @@ class _PoolScorer:
         """Rows of step_scores of a chunk, in its order, and the traces that were refused."""
         refused: list[tuple[Trace, Refused]] = []
         jobs: list[_Job] = []
+        self.stop_if_asked()
         for trace in chunk:
+            if (known := self.refused.get(trace.trace_id)) is not None:
+                refused.append((trace, known))
+                self._count_refused(known)
+                continue
             planned = self.planner.plan(prompts[trace.prompt_id], trace.response, trace.ends)
             if isinstance(planned, Refused):
                 refused.append((trace, planned))
@@ -100,32 +107,44 @@ class _PoolScorer:
 
     def _compute(self, jobs: list[_Job], reporter: Reporter) -> None:
         """Have what is missing computed, and keep it; raises Stopped where the run is asked to end."""
-        requests = [j.planned.request(j.lacks_local(), j.lacks_full()) for j in jobs]
-        for i, result in self.backend.score(requests):
-            job = jobs[i]
-            self.progress.flops += self.backend.size.flops(requests[i])
-            self.progress.computed += len(requests[i].response)
+        alike: dict[tuple[bytes | None, bytes | None], list[_Job]] = {}
+        for job in jobs:
+            alike.setdefault((job.local_key, job.full_key), []).append(job)
+        groups = list(alike.values())
+        requests = [g[0].planned.request(g[0].lacks_local(), g[0].lacks_full()) for g in groups]
+        for done in self.backend.score(requests):
+            for i, result in done:
+                self.progress.flops += self.backend.size.flops(requests[i])
+                self.progress.computed += len(requests[i].response)
+                self.progress.from_cache += len(groups[i]) - 1
+                self._keep(groups[i], result)
+            reporter.tick()
+            self.stop_if_asked()
+
+    def stop_if_asked(self) -> None:
+        """Raise Stopped where the run is asked to end, with all that is done stored."""
+        if self.interrupt.asked:
+            self.cache.flush()
+            raise self.interrupt.stopped(
+                f"{self.progress.traces} of {self.progress.total} traces are done and kept in the cache; "
+                "run it again to go on from there"
+            )
+
+    def _keep(self, jobs: list[_Job], result: Scores | Refused) -> None:
+        """Give a result to all traces with the same tokens and passes, and to the cache."""
+        for job in jobs:
             if isinstance(result, Refused):
-                job.refused = result
+                job.refused = self.refused[job.trace.trace_id] = result
                 self._count_refused(result)
             else:
-                self._keep(job, result)
+                job.local = job.local if result.local is None else result.local
+                job.full = job.full if result.full is None else result.full
                 self._count(job)
-            reporter.tick()
-            if self.interrupt.asked:
-                self.cache.flush()
-                raise self.interrupt.stopped(
-                    f"{self.progress.traces} of {self.progress.total} traces are done and kept in the cache; "
-                    "run it again to go on from there"
-                )
-
-    def _keep(self, job: _Job, scores: Scores) -> None:
-        if scores.local is not None and job.local_key is not None:
-            job.local = scores.local
-            self.cache.put(job.local_key, scores.local)
-        if scores.full is not None and job.full_key is not None:
-            job.full = scores.full
-            self.cache.put(job.full_key, scores.full)
+        if isinstance(result, Refused) or not result.usual:
+            return
+        for key, values in ((jobs[0].local_key, result.local), (jobs[0].full_key, result.full)):
+            if key is not None and values is not None:
+                self.cache.put(key, values)
 
     def _count(self, job: _Job) -> None:
         progress, planned = self.progress, job.planned
@@ -152,6 +171,7 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
     log.info("scoring %d traces of %d prompts on %s", progress.total, len(pool.prompts), scoring.backend.device)
     rejected: list[dict] = []
     with Interrupt() as interrupt, Reporter(progress, on_progress) as reporter:
+        scorer = _PoolScorer(scoring, progress, interrupt)
         if scoring.by_prompt:
             first = Progress(progress.total, progress.ceiling, started=progress.started)
             filler = _PoolScorer(scoring, first, interrupt)
@@ -159,7 +179,7 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
                 for chunk in pool.chunks_by_prompt():
                     filler.score(chunk, pool.prompts, filling)
             scoring.cache.flush()
-        scorer = _PoolScorer(scoring, progress, interrupt)
+            scorer.refused = filler.refused
         with tables.Writer(tables.STEP_SCORES, out / "step_scores.parquet") as writer:
             for rows, refused in _scored_chunks(scorer, pool, reporter):
                 writer.write(rows)

@@ -68,10 +68,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Scores:
-    """Values of a response's tokens in their windows and over the whole context; None for what was not asked."""
+    """Values of a response's tokens in their windows and over the whole context; None for what was not asked.
+
+    `usual`: made as `numerics` says. Values that a lack of memory made in other batches are not, and are never cached.
+    """
 
     local: TokenValues | None
     full: TokenValues | None
+    usual: bool = True
 
 
 @dataclass(frozen=True)

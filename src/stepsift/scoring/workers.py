@@ -18,7 +18,7 @@ import torch
 
 from stepsift import params
 from stepsift.errors import ScoringError
-from stepsift.scoring.backend import LocalBackend, ModelSize, Result
+from stepsift.scoring.backend import Done, LocalBackend, ModelSize, Result
 from stepsift.scoring.values import Request
 
 log = logging.getLogger(__name__)
@@ -39,12 +39,12 @@ class ProcessBackend:
 
     def __init__(self, student: params.Student, settings: params.Score, device: str, workers: int, batching: str):
         self.device = f"{device}, {workers} processes"
-        self._arguments = student, settings, device, workers
+        self._arguments = student, settings.model_copy(update={"workers": workers}), device
         self._workers, self._shard = workers, SHARD_REQUESTS[batching]
         self._pool = self._start()
         self.size: ModelSize = self._first(_size)
 
-    def score(self, requests: list[Request]) -> Iterator[tuple[int, Result]]:
+    def score(self, requests: list[Request]) -> Iterator[Done]:
         """Yield the place in `requests` and the result of each, as they are done."""
         todo = shards(len(requests), self._shard)
         deaths = 0
@@ -53,14 +53,16 @@ class ProcessBackend:
             try:
                 for shard, results in self._run(requests, todo):
                     done.add(shard)
-                    yield from zip(shard, results, strict=True)
+                    yield list(zip(shard, results, strict=True))
             except BrokenProcessPool:
                 deaths = 1 if done else deaths + 1
                 self._renew(deaths)
             todo = [s for s in todo if s not in done]
 
     def close(self) -> None:
-        """End the workers."""
+        """End the workers, at once: what they have in hand is wanted by nobody."""
+        for process in list((self._pool._processes or {}).values()):
+            process.terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, requests: list[Request], todo: list[range]) -> Iterator[tuple[range, list[Result]]]:
@@ -100,12 +102,18 @@ class ProcessBackend:
         return None
 
 
+def in_order(backend: LocalBackend, requests: list[Request]) -> list[Result]:
+    """Results of all requests, in their order."""
+    results = dict(pair for done in backend.score(requests) for pair in done)
+    return [results[i] for i in range(len(requests))]
+
+
 def shards(n: int, size: int) -> list[range]:
     """Places 0 .. n - 1 in runs of `size`, so that candidates of a prompt, which come together, mostly stay so."""
     return [range(i, min(i + size, n)) for i in range(0, n, size)]
 
 
-def _begin(numbers: Any, student: params.Student, settings: params.Score, device: str, workers: int) -> None:
+def _begin(numbers: Any, student: params.Student, settings: params.Score, device: str) -> None:
     """Load the student of a worker."""
     global _backend  # noqa: PLW0603 - a worker has one student, for all of its life
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides what follows
@@ -113,9 +121,7 @@ def _begin(numbers: Any, student: params.Student, settings: params.Score, device
     with numbers.get_lock():
         number = numbers.value
         numbers.value += 1
-    if device == "cpu":
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
-    else:
+    if device != "cpu":
         device = f"{device}:{number % torch.cuda.device_count()}"
     try:
         _backend = LocalBackend(student, settings, device)
@@ -137,8 +143,7 @@ def _size() -> ModelSize:
 
 
 def _score(requests: list[Request]) -> list[Result]:
-    results = dict(_loaded().score(requests))
-    return [results[i] for i in range(len(requests))]
+    return in_order(_loaded(), requests)
 
 
 def _end_with_parent() -> None:
