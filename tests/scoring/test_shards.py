@@ -225,6 +225,24 @@ def test_a_shard_is_read_once_a_call_and_its_memory_is_given_back(
     assert pa.total_allocated_bytes() - before < 20_000
 
 
+def test_shards_stay_in_memory_where_that_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [stored(tmp_path, i, i + 10) for i in range(3)]
+    loaded: list[str] = []
+
+    def load(path: Path, schema: pa.Schema, honest: Callable = shards.load) -> pa.Table:
+        loaded.append(path.name)
+        return honest(path, schema)
+
+    monkeypatch.setattr(shards, "load", load)
+    size = load(paths[0], SCHEMA).nbytes
+    loaded.clear()
+    s = ShardStore(tmp_path, SCHEMA, 10**9, 1e9, kept_bytes=2 * size)
+    for asked in ([0], [1], [0, 10], [11], [2], [12], [1]):  # the first shard makes room for the third
+        assert {k: bits(b) for k, b in s.get_many(map(key, asked)).items()} == {key(i): bits(entry(i)) for i in asked}
+    assert loaded == [p.name for p in paths]
+    assert s.get_many([key(0)]).keys() == {key(0)} and len(loaded) == 4
+
+
 def test_values_with_other_columns_are_refused(tmp_path: Path) -> None:
     s = store(tmp_path)
     with pytest.raises(ScoringError, match="x: double"):

@@ -91,7 +91,7 @@ class ScoreCache:
 
     Nothing is made before the first `put`, so a folder that may only be read serves for reading. `hits` and `misses`
     count the keys that `get_many` found and did not find, `tokens_hit` the tokens of the former, `sums_hits` the keys
-    that `get_sums` found.
+    that `get_sums` found. `kept_bytes` of what was read stay in memory.
     """
 
     def __init__(
@@ -102,12 +102,13 @@ class ScoreCache:
         *,
         shard_tokens: int = SHARD_TOKENS,
         shard_seconds: float = SHARD_SECONDS,
+        kept_bytes: int = 0,
     ):
         self.folder = root / SCORES / space_key(fingerprint, numerics)
         self.hits = self.misses = self.tokens_hit = self.sums_hits = 0
         self._space = _space(fingerprint, numerics)
         shards.remove_leftovers(self.folder)
-        self._tokens = ShardStore(self.folder / TOKENS, TOKENS_SCHEMA, shard_tokens, shard_seconds)
+        self._tokens = ShardStore(self.folder / TOKENS, TOKENS_SCHEMA, shard_tokens, shard_seconds, kept_bytes)
         self._sums = ShardStore(self.folder / SUMS, SUMS_SCHEMA, SHARD_STEPS, shard_seconds)
         self._described = False
 

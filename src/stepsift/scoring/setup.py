@@ -15,6 +15,9 @@ from stepsift.scoring.plan import Planner
 from stepsift.scoring.progress import Progress, ceiling
 from stepsift.scoring.workers import ProcessBackend
 
+KEPT_BYTES = 2**30
+"""Values of tokens that a run with packed batches holds at most while it writes the tables: 64 million tokens."""
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -68,12 +71,14 @@ def load(student_settings: params.Student, settings: params.Score, cache: Path) 
     device = student.pick_device(settings.device)
     renderer: Renderer = student.load_renderer(student.locate(student_settings), student_settings)
     backend = _backend(student_settings, settings, device)
+    by_prompt = batching(settings, device) == "packed"
     return Scoring(
         planner=Planner(renderer, settings, backend.size.context, backend.size.vocabulary),
         backend=backend,
-        cache=ScoreCache(cache, own.student, own.numerics),
+        # Packed batches store values prompt by prompt, and the tables want them in another order.
+        cache=ScoreCache(cache, own.student, own.numerics, kept_bytes=KEPT_BYTES if by_prompt else 0),
         identity=own,
-        by_prompt=batching(settings, device) == "packed",
+        by_prompt=by_prompt,
         progress=Progress(ceiling=ceiling(device, settings.dtype)),
     )
 

@@ -15,6 +15,7 @@ import re
 import secrets
 import socket
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -50,10 +51,13 @@ class ShardStore:
     """Entries below `folder`, which is made when the first shard is written; not for several threads at once.
 
     `schema` has the columns of an entry's values, numbers all of them. A shard is closed by the `put` with which it
-    holds `shard_rows` rows of values, or that finds it `shard_s` seconds old.
+    holds `shard_rows` rows of values, or that finds it `shard_s` seconds old. Shards that were read stay in memory up
+    to `kept_bytes`, for those who ask in another order than things were stored in.
     """
 
-    def __init__(self, folder: Path, schema: pa.Schema, shard_rows: int, shard_s: float):
+    def __init__(self, folder: Path, schema: pa.Schema, shard_rows: int, shard_s: float, kept_bytes: int = 0):
+        self.kept_bytes = kept_bytes
+        self._kept: OrderedDict[int, pa.Table] = OrderedDict()
         self.folder, self.schema, self.shard_rows, self.shard_s = folder, schema, shard_rows, shard_s
         self._paths: list[Path] = []
         self._gone: set[int] = set()
@@ -127,7 +131,7 @@ class ShardStore:
 
     def _entries(self, shard: int, rows: dict[bytes, int]) -> dict[bytes, pa.RecordBatch]:
         """Those of the entries that do stand at these rows of a shard: the index knows half of a key."""
-        table = self._read(load, self._paths[shard])
+        table = self._table(shard)
         if table is None:
             self._gone.add(shard)
             return {}
@@ -138,6 +142,18 @@ class ShardStore:
         values = pa.RecordBatch.from_arrays([c.flatten() for c in columns], schema=self.schema)
         spans = pairwise(columns[0].offsets.to_pylist())
         return {k: values.slice(a, b - a) for k, s, (a, b) in zip(rows, stored, spans, strict=True) if k == s}
+
+    def _table(self, shard: int) -> pa.Table | None:
+        """A shard, from memory if it is there; those that were not asked for longest make room."""
+        if shard in self._kept:
+            self._kept.move_to_end(shard)
+            return self._kept[shard]
+        table = self._read(load, self._paths[shard])
+        if table is not None and self.kept_bytes:
+            self._kept[shard] = table
+            while sum(t.nbytes for t in self._kept.values()) > self.kept_bytes:
+                self._kept.popitem(last=False)
+        return table
 
     def _read(self, read: Callable[[Path, pa.Schema], T], path: Path) -> T | None:
         """What `read` gives, or None, said in one warning, for a shard that is damaged, deleted or not readable."""
