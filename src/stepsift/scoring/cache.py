@@ -35,6 +35,8 @@ SHARD_TOKENS = 1_000_000
 """A shard is closed when it holds the values of this many tokens ..."""
 SHARD_SECONDS = 30.0
 """... or is this old, whatever comes first: this much work is lost when a run is killed."""
+KEPT_BYTES = 2**25
+"""Shards that were read stay in memory up to this size: traces of one chunk and the next lie in the same ones."""
 SHARD_STEPS = 100_000
 """A shard of step sums is closed when it holds this many steps (or is as old)."""
 SUMS_COLUMNS = [c for c in tables.STEP_SCORES.schema if c not in tables.STEP_SCORES.key]
@@ -102,7 +104,7 @@ class ScoreCache:
         *,
         shard_tokens: int = SHARD_TOKENS,
         shard_seconds: float = SHARD_SECONDS,
-        kept_bytes: int = 0,
+        kept_bytes: int = KEPT_BYTES,
     ):
         self.folder = root / SCORES / space_key(fingerprint, numerics)
         self.hits = self.misses = self.tokens_hit = self.sums_hits = 0

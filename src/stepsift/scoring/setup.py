@@ -9,13 +9,13 @@ import torch
 from stepsift import params, student
 from stepsift.render import Renderer
 from stepsift.scoring.backend import Backend, LocalBackend
-from stepsift.scoring.cache import Numerics, ScoreCache
+from stepsift.scoring.cache import KEPT_BYTES, Numerics, ScoreCache
 from stepsift.scoring.numerics import batching, numerics
 from stepsift.scoring.plan import Planner
 from stepsift.scoring.progress import Progress, ceiling
 from stepsift.scoring.workers import ProcessBackend
 
-KEPT_BYTES = 2**30
+PACKED_KEPT_BYTES = 2**30
 """Values of tokens that a run with packed batches holds at most while it writes the tables: 64 million tokens."""
 
 
@@ -76,7 +76,7 @@ def load(student_settings: params.Student, settings: params.Score, cache: Path) 
         planner=Planner(renderer, settings, backend.size.context, backend.size.vocabulary),
         backend=backend,
         # Packed batches store values prompt by prompt, and the tables want them in another order.
-        cache=ScoreCache(cache, own.student, own.numerics, kept_bytes=KEPT_BYTES if by_prompt else 0),
+        cache=ScoreCache(cache, own.student, own.numerics, kept_bytes=PACKED_KEPT_BYTES if by_prompt else KEPT_BYTES),
         identity=own,
         by_prompt=by_prompt,
         progress=Progress(ceiling=ceiling(device, settings.dtype)),
