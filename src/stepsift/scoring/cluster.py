@@ -1,6 +1,7 @@
 """Scoring on a Ray cluster: one student an actor, work by shard; a lost actor is started anew and its shard redone.
 
-Both are Ray's own doing. The project's folder and the student must lie under the same path on every node.
+Both are Ray's own doing. The project's folder and the student must lie under the same path on every node, and every
+node must compute the same numbers: an actor compares its student and its numerics with those of this process.
 """
 
 import logging
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from stepsift import params
-from stepsift.errors import ScoringError
+from stepsift.errors import ScoringError, StepsiftError
 from stepsift.scoring.backend import Done, LocalBackend, ModelSize, Result
+from stepsift.scoring.setup import Identity, identity
 from stepsift.scoring.values import Request
-from stepsift.scoring.workers import SHARD_REQUESTS, in_order, shards
+from stepsift.scoring.workers import hand_out, in_order
 
 _MOST_RETRIES = 3
 """How often a shard is done again whose actor was lost."""
@@ -52,8 +54,10 @@ class RayBackend:
             _Student
         )
         here = student.model_copy(update={"path": str(Path(student.path).resolve())})
-        self._actors = [actor.remote(here, settings, device) for _ in range(n)]
-        self._shard = SHARD_REQUESTS[batching]
+        there = settings.model_copy(update={"device": device, "engine": "ray"})
+        expected = identity(here, there)
+        self._actors = [actor.remote(here, there, device, expected) for _ in range(n)]
+        self._workers, self._batching = n, batching
         self.device = f"{device}, {n} Ray actors"
         self.size: ModelSize = self._get(self._actors[0].size.remote())
 
@@ -61,7 +65,7 @@ class RayBackend:
         """Yield the place in `requests` and the result of each, as they are done."""
         from ray.util import ActorPool
 
-        work = [(s.start, [requests[i] for i in s]) for s in shards(len(requests), self._shard)]
+        work = [(s.start, [requests[i] for i in s]) for s in hand_out(requests, self._batching, self._workers)]
         pool = ActorPool(self._actors)
         for shard in work:
             pool.submit(lambda actor, value: actor.score.remote(*value), shard)
@@ -69,7 +73,7 @@ class RayBackend:
             try:
                 begin, results = pool.get_next_unordered()
             except self._ray.exceptions.RayError as e:
-                raise _lost(e) from e
+                raise _said(e) from e
             yield list(enumerate(results, start=begin))
 
     def close(self) -> None:
@@ -84,7 +88,7 @@ class RayBackend:
             return self._ray.get(reference)
         except self._ray.exceptions.RayError as e:
             self.close()
-            raise _lost(e) from e
+            raise _said(e) from e
 
 
 def _join(ray: Any) -> None:
@@ -95,11 +99,15 @@ def _join(ray: Any) -> None:
         ray.init(address=address or "local", logging_level=logging.ERROR, log_to_driver=False, **options)
     except (ConnectionError, RuntimeError, ValueError) as e:
         said = " ".join(str(e).split())[:300]
-        raise ScoringError(f"the Ray cluster at RAY_ADDRESS '{address}' cannot be joined: {said}") from e
+        where = f"the Ray cluster at RAY_ADDRESS '{address}' cannot be joined" if address else "Ray cannot be started"
+        raise ScoringError(f"{where}: {said}; check it with 'ray status', or set score.engine: local") from e
 
 
-def _lost(error: Exception) -> ScoringError:
+def _said(error: Exception) -> Exception:
+    """What an actor raised on purpose, as it raised it; else a sentence on how it was lost."""
     cause = getattr(error, "cause", None)
+    if isinstance(cause, StepsiftError):
+        return cause
     said = " ".join(str(cause or error).split())[:300]
     return ScoringError(f"an actor of the Ray cluster failed: {said}; what it finished before is kept in the cache")
 
@@ -107,14 +115,35 @@ def _lost(error: Exception) -> ScoringError:
 class _Student:
     """What an actor holds."""
 
-    def __init__(self, student: params.Student, settings: params.Score, device: str):
-        self._backend = LocalBackend(student, settings, device)
+    def __init__(self, student: params.Student, settings: params.Score, device: str, expected: Identity):
+        self._failed: Exception | None = None
+        try:
+            _compare(identity(student, settings), expected)
+            self._backend = LocalBackend(student, settings, device)
+        except Exception as e:  # from a constructor it would reach nobody as itself
+            self._failed = e
 
     def size(self) -> ModelSize:
-        return self._backend.size
+        return self._loaded().size
 
     def score(self, begin: int, requests: list[Request]) -> tuple[int, list[Result]]:
-        return begin, in_order(self._backend, requests)
+        return begin, in_order(self._loaded(), requests)
 
     def pid(self) -> int:
         return os.getpid()
+
+    def _loaded(self) -> LocalBackend:
+        if self._failed is not None:
+            raise self._failed
+        return self._backend
+
+
+def _compare(there: Identity, here: Identity) -> None:
+    """Raise ScoringError where a node's scores could differ from what they would be kept as."""
+    mine, theirs = ({"student": i.student, **i.numerics} for i in (here, there))
+    different = [f"{k} is {theirs.get(k)!r} there and {mine[k]!r} here" for k in mine if theirs.get(k) != mine[k]]
+    if different:
+        raise ScoringError(
+            f"a node of the Ray cluster would give other scores: {', '.join(different)}; every node needs the same "
+            "student and versions, and score.products named where processors differ"
+        )

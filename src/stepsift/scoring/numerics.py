@@ -4,7 +4,6 @@ Choices of this machine are made here, by rules and not by a measurement at each
 tomorrow, and what was scored today is found again in the cache. `stepsift tune` measures them and proposes settings.
 """
 
-import os
 import platform
 from functools import partial
 from importlib.metadata import version
@@ -55,8 +54,7 @@ def threads(settings: params.Score, device: str) -> int:
         return 0
     if settings.engine == "ray":
         return 1
-    workers = settings.workers or 1
-    return _THREADS if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
+    return max(1, _THREADS // (settings.workers or 1))
 
 
 def numerics(settings: params.Score, device: str) -> dict[str, str | int | float]:

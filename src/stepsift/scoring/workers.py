@@ -9,9 +9,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from math import ceil
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from stepsift.scoring.values import Request
 log = logging.getLogger(__name__)
 
 SHARD_REQUESTS = {"trace": 4, "packed": 64}
-"""Requests that a worker is handed at once, by batching."""
+"""Most requests that a worker is handed at once, by batching; candidates of a prompt above that count stay together."""
 _MOST_DEATHS = 3
 """Pools that may break one after another without a shard done in between."""
 
@@ -40,13 +41,17 @@ class ProcessBackend:
     def __init__(self, student: params.Student, settings: params.Score, device: str, workers: int, batching: str):
         self.device = f"{device}, {workers} processes"
         self._arguments = student, settings.model_copy(update={"workers": workers}), device
-        self._workers, self._shard = workers, SHARD_REQUESTS[batching]
+        self._workers, self._batching = workers, batching
         self._pool = self._start()
-        self.size: ModelSize = self._first(_size)
+        try:
+            self.size: ModelSize = self._first(_size)
+        except BaseException:
+            self.close()
+            raise
 
     def score(self, requests: list[Request]) -> Iterator[Done]:
         """Yield the place in `requests` and the result of each, as they are done."""
-        todo = shards(len(requests), self._shard)
+        todo = hand_out(requests, self._batching, self._workers)
         deaths = 0
         while todo:
             done: set[range] = set()
@@ -71,7 +76,7 @@ class ProcessBackend:
         running: dict[Future[list[Result]], range] = {}
         while True:
             while len(running) < 2 * self._workers and (shard := next(left, None)) is not None:
-                running[self._pool.submit(_score, [requests[i] for i in shard])] = shard
+                running[self._submit(_score, [requests[i] for i in shard])] = shard
             if not running:
                 return
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -83,6 +88,18 @@ class ProcessBackend:
         numbers = spawn.Value("i", 0)
         return ProcessPoolExecutor(self._workers, spawn, initializer=_begin, initargs=(numbers, *self._arguments))
 
+    def _submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Hand a task to the pool, which starts a worker where none is free.
+
+        Ctrl-C reaches all processes of a terminal, and the parent alone decides what follows. A worker takes on the
+        signals that are blocked when it is started; to ignore them in its first lines would be seconds of imports late.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return self._pool.submit(function, *arguments)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
     def _renew(self, deaths: int) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
         if deaths > _MOST_DEATHS:
@@ -93,10 +110,10 @@ class ProcessBackend:
         log.warning("a process that scores died; its work is done again")
         self._pool = self._start()
 
-    def _first(self, ask: Any) -> Any:
+    def _first(self, ask: Callable[[], Any]) -> Any:
         for deaths in range(1, _MOST_DEATHS + 2):
             try:
-                return self._pool.submit(ask).result()
+                return self._submit(ask).result()
             except BrokenProcessPool:
                 self._renew(deaths)
         return None
@@ -108,15 +125,32 @@ def in_order(backend: LocalBackend, requests: list[Request]) -> list[Result]:
     return [results[i] for i in range(len(requests))]
 
 
+def hand_out(requests: list[Request], batching: str, workers: int) -> list[range]:
+    """Places in `requests`, in shards small enough for each of `workers` to get two.
+
+    Packed batches share the keys and values of a prompt, so there a shard ends where a prompt does; requests of one
+    prompt come together.
+    """
+    n = len(requests)
+    size = max(1, min(SHARD_REQUESTS[batching], ceil(n / (2 * workers))))
+    if batching == "trace":
+        return shards(n, size)
+    cut, begin = [], 0
+    for end in range(1, n + 1):
+        if end == n or (end - begin >= size and requests[end].prompt != requests[end - 1].prompt):
+            cut.append(range(begin, end))
+            begin = end
+    return cut
+
+
 def shards(n: int, size: int) -> list[range]:
-    """Places 0 .. n - 1 in runs of `size`, so that candidates of a prompt, which come together, mostly stay so."""
+    """Places 0 .. n - 1 in runs of `size`."""
     return [range(i, min(i + size, n)) for i in range(0, n, size)]
 
 
 def _begin(numbers: Any, student: params.Student, settings: params.Score, device: str) -> None:
     """Load the student of a worker."""
     global _backend  # noqa: PLW0603 - a worker has one student, for all of its life
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides what follows
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with numbers.get_lock():
         number = numbers.value
