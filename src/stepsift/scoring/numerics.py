@@ -90,7 +90,7 @@ def prepare(model: Any, settings: params.Score, device: str) -> None:
             _fuse_norm(module)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _fuse_norm(module: torch.nn.Module) -> None:
     """Use torch's own norm if it gives what the module gives; families differ in what they scale by, so it is tried."""
     weight = getattr(module, "weight", None)
