@@ -125,7 +125,7 @@ class Revision:
             yield
         except StepsiftError:
             raise
-        except Exception as e:
+        except Exception as e:  # a remote is reached through anybody's library, each with errors of its own
             said = " ".join(str(e).split()) or type(e).__name__
             raise CacheError(
                 f"{path} of revision '{self.rev}' is neither in DVC's cache nor in a remote ({said}); {_PUSHED}"

@@ -65,8 +65,7 @@ def _row(columns: list[tuple[str, pa.Array]], i: int, max_bytes: int) -> dict[st
             row[name] = column[i].as_py()
         except UnicodeDecodeError as e:
             return RowError("not_utf8", f"a text of the row holds the byte 0x{e.object[e.start]:02x}: {e.reason}")
-        except Exception as e:
-            # Arrow's values are open to extension, and so is what can go wrong with one: the row is at fault.
+        except Exception as e:  # Arrow's values are open to extension, so anything can go wrong: the row is at fault
             return RowError("wrong_value", f"column {name} cannot be read: {type(e).__name__}: {e}")
     size = sum(map(_size, row.values()))
     return too_long(size, max_bytes) if size > max_bytes else row

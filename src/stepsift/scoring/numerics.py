@@ -5,6 +5,7 @@ tomorrow, and what was scored today is found again in the cache. `stepsift tune`
 """
 
 import platform
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -84,10 +85,14 @@ def prepare(model: Any, settings: params.Score, device: str) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Linear):
             if onednn:
-                linear = partial(onednn_linear, weight=module.weight, bias=module.bias)
-                module.forward = linear  # type: ignore[method-assign]
+                _replace(module, partial(onednn_linear, weight=module.weight, bias=module.bias))
         elif type(module).__name__.endswith("RMSNorm"):
             _fuse_norm(module)
+
+
+def _replace(module: Any, forward: Callable[..., torch.Tensor]) -> None:
+    """Let a module of the model do something else; its weights stay where they are."""
+    module.forward = forward
 
 
 @torch.no_grad()
@@ -105,7 +110,7 @@ def _fuse_norm(module: torch.nn.Module) -> None:
     for scale in (weight.detach().clone(), 1 + weight.detach()):
         fused = partial(torch.nn.functional.rms_norm, normalized_shape=(len(weight),), weight=scale, eps=eps)
         if torch.allclose(fused(x), expected, rtol=1e-5, atol=1e-6):
-            module.forward = fused
+            _replace(module, fused)
             return
 
 

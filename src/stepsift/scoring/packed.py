@@ -99,8 +99,7 @@ class PackedEngine:
             parts.append(self._forward(ids, spans(np.zeros_like(own), own), Segments.alone(own), None).own)
         if not parts:
             return {}
-        layers = {layer: zip(*(p[layer] for p in parts), strict=True) for layer in parts[0]}
-        return {layer: tuple(torch.cat(x) for x in pair) for layer, pair in layers.items()}  # type: ignore[misc]
+        return {n: (torch.cat([p[n][0] for p in parts]), torch.cat([p[n][1] for p in parts])) for n in parts[0]}
 
     def _forward(
         self, ids: np.ndarray, positions: np.ndarray, segments: Segments, kept: KeysValues | None

@@ -6,7 +6,7 @@ which teacher wrote a trace.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from stepsift.scoring.sums import Scored, step_rows
 from stepsift.scoring.values import Refused, Scores, TokenValues
 
 log = logging.getLogger(__name__)
+
+_TABLE = "step_scores.parquet"
 
 
 @dataclass(eq=False)
@@ -170,18 +172,12 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
     progress.total = pool.count()
     log.info("scoring %d traces of %d prompts on %s", progress.total, len(pool.prompts), scoring.backend.device)
     rejected: list[dict] = []
-    with Interrupt() as interrupt, Reporter(progress, on_progress) as reporter:
+    with Interrupt() as interrupt:
         scorer = _PoolScorer(scoring, progress, interrupt)
-        if scoring.by_prompt:
-            first = Progress(progress.total, progress.ceiling, started=progress.started)
-            filler = _PoolScorer(scoring, first, interrupt)
-            with Reporter(first, on_progress) as filling:
-                for chunk in pool.chunks_by_prompt():
-                    filler.score(chunk, pool.prompts, filling)
-            scoring.cache.flush()
-            scorer.refused = filler.refused
-        with tables.Writer(tables.STEP_SCORES, out / "step_scores.parquet") as writer:
-            for rows, refused in _scored_chunks(scorer, pool, reporter):
+        first = _fill(scoring, pool, scorer, on_progress) if scoring.by_prompt else progress
+        with Reporter(progress, on_progress) as reporter, tables.Writer(tables.STEP_SCORES, out / _TABLE) as writer:
+            for chunk in pool.chunks():
+                rows, refused = scorer.score(chunk, pool.prompts, reporter)
                 writer.write(rows)
                 rejected += [
                     t.origin | {"trace_id": t.trace_id, "reason": r.reason, "detail": r.detail} for t, r in refused
@@ -193,8 +189,7 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
                     "student.max_context_tokens, score.window and segment.max_step_chars"
                 )
     tables.write(tables.REJECTED, pl.DataFrame(rejected, schema=tables.REJECTED.schema), out / "rejected.parquet")
-    if scoring.by_prompt:
-        progress.computed, progress.flops, progress.from_cache = first.computed, first.flops, first.from_cache
+    progress.computed, progress.flops, progress.from_cache = first.computed, first.flops, first.from_cache
     speed = progress.speed()
     log.info(
         "scored %d of %d traces (%d from the cache), %d response tokens in %s (%.0f computed a second), rejected %d",
@@ -208,11 +203,16 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
     )
 
 
-def _scored_chunks(
-    scorer: _PoolScorer, pool: Pool, reporter: Reporter
-) -> Iterator[tuple[pl.DataFrame, list[tuple[Trace, Refused]]]]:
-    for chunk in pool.chunks():
-        yield scorer.score(chunk, pool.prompts, reporter)
+def _fill(scoring: Scoring, pool: Pool, writing: _PoolScorer, on_progress: OnProgress | None) -> Progress:
+    """Compute what the cache lacks, prompt by prompt, and tell `writing` what was refused; what that took."""
+    progress = Progress(scoring.progress.total, scoring.progress.ceiling, started=scoring.progress.started)
+    filler = _PoolScorer(scoring, progress, writing.interrupt)
+    with Reporter(progress, on_progress) as reporter:
+        for chunk in pool.chunks_by_prompt():
+            filler.score(chunk, pool.prompts, reporter)
+    scoring.cache.flush()
+    writing.refused = filler.refused
+    return progress
 
 
 def _job(trace: Trace, planned: Planned) -> _Job:

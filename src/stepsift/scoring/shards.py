@@ -209,8 +209,7 @@ def _read_prefixes(path: Path, schema: pa.Schema) -> np.ndarray:
     try:
         with pq.ParquetFile(path) as parquet:
             return _prefixes(parquet.read(columns=["key"], use_threads=False)["key"].to_pylist())
-    except Exception:
-        # Damage that no checksum has caught yet may show as any error; the checksum decides what it is.
+    except Exception:  # damage that no checksum has caught yet may show as any error; `load` says what it is
         return _prefixes(load(path, schema)["key"].to_pylist())
 
 
