@@ -6,6 +6,7 @@ downloaded. Chat templates are our own wording of the families' formats.
 """
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -214,3 +215,24 @@ def student_folder(
         return path
 
     return folder
+
+
+@pytest.fixture
+def run_cli(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[object, list[str], list[str]]]:
+    """`run_cli("score", ..)` in this process: exit code, lines of standard output, lines of standard error."""
+    from stepsift import cli
+
+    def call(*arguments: object) -> tuple[object, list[str], list[str]]:
+        monkeypatch.setattr(sys, "argv", ["stepsift", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            cli.main()
+            code: object = 0
+        except SystemExit as e:
+            code = e.code
+        out, err = capsys.readouterr()
+        return code, out.splitlines(), err.splitlines()
+
+    return call

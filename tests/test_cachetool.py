@@ -2,14 +2,13 @@
 
 import os
 import re
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stepsift import cachetool, cli, sidecache
+from stepsift import cachetool, sidecache
 from stepsift.errors import CacheError
 from stepsift.scoring.cache import ScoreCache
 from stepsift.scoring.values import TokenValues
@@ -175,18 +174,6 @@ def test_what_may_not_be_removed_is_one_sentence(root: Path, monkeypatch: pytest
         cachetool.prune(root, 9, False)
 
 
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str):
-    """(exit code, standard output, standard error) of a call in this process."""
-    monkeypatch.setattr(sys, "argv", ["stepsift", *arguments])
-    try:
-        cli.main()
-        code: object = 0
-    except SystemExit as e:
-        code = e.code
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
 @pytest.fixture
 def here(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The caches, as the command finds them; logging stays as it is."""
@@ -195,30 +182,32 @@ def here(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def test_the_command_shows_verifies_and_prunes(here: Path, monkeypatch, capsys) -> None:
-    assert run(monkeypatch, capsys, "cache") == (0, "\n".join(cachetool.show(here)) + "\n", "")
-    assert run(monkeypatch, capsys, "cache", "verify") == (0, f"nothing is damaged in {here}\n", "")
+def test_the_command_shows_verifies_and_prunes(here: Path, run_cli) -> None:
+    assert run_cli("cache") == (0, cachetool.show(here), [])
+    assert run_cli("cache", "verify") == (0, [f"nothing is damaged in {here}"], [])
     (here / "models" / "one" / "weights").unlink()
-    code, out, err = run(monkeypatch, capsys, "cache", "verify")
-    assert (code, out) == (1, "") and err.startswith(f"error: cache entry {here / 'models/one'} is damaged (files miss")
-    code, out, _ = run(monkeypatch, capsys, "cache", "prune", "--dry-run")
-    assert code == 0 and out.startswith(f"would remove {here / 'models/one.damaged-1'}\n")
+    code, out, err = run_cli("cache", "verify")
+    assert (code, out) == (1, []) and err[0].startswith(
+        f"error: cache entry {here / 'models/one'} is damaged (files miss"
+    )
+    code, out, _ = run_cli("cache", "prune", "--dry-run")
+    assert code == 0 and out[0] == f"would remove {here / 'models/one.damaged-1'}"
     assert (here / "models/one.damaged-1").exists()
     age(here / "evaluations", days=3)
-    code, out, _ = run(monkeypatch, capsys, "cache", "prune", "--unused-days", "2")
-    assert code == 0 and f"removed {here / 'evaluations/three'}\n" in out
+    code, out, _ = run_cli("cache", "prune", "--unused-days", "2")
+    assert code == 0 and f"removed {here / 'evaluations/three'}" in out
     assert not (here / "models/one.damaged-1").exists()
 
 
 @pytest.mark.parametrize(
     "wrong", [("prune", "--unused-days", "0"), ("prune", "--unused-days", "nan"), ("warm",), ("w",)]
 )
-def test_a_wrong_call_is_exit_2(here: Path, monkeypatch, capsys, wrong: tuple[str, ...]) -> None:
-    assert run(monkeypatch, capsys, "cache", *wrong)[0] == 2
+def test_a_wrong_call_is_exit_2(here: Path, run_cli, wrong: tuple[str, ...]) -> None:
+    assert run_cli("cache", *wrong)[0] == 2
 
 
 def test_warm_prints_what_was_filled_and_fails_for_what_was_not(
-    here: Path, monkeypatch, capsys, tmp_path: Path
+    here: Path, monkeypatch, run_cli, tmp_path: Path
 ) -> None:
     from stepsift import warm
 
@@ -231,13 +220,13 @@ def test_warm_prints_what_was_filled_and_fails_for_what_was_not(
         return warm.Warmed(["models      2 filled in"], ["scores are nowhere"])
 
     monkeypatch.setattr(warm, "warm", filled)
-    assert run(monkeypatch, capsys, "cache", "warm", "--rev", "v1") == (
-        1, "models      2 filled in\n", "error: scores are nowhere\n",
+    assert run_cli("cache", "warm", "--rev", "v1") == (
+        1, ["models      2 filled in"], ["error: scores are nowhere"],
     )  # fmt: skip
     assert asked == [("v1", here)]
 
 
-def test_tune_takes_the_sample_of_the_sources(here: Path, monkeypatch, capsys, tmp_path: Path) -> None:
+def test_tune_takes_the_sample_of_the_sources(here: Path, monkeypatch, run_cli, tmp_path: Path) -> None:
     from stepsift.scoring import tune
 
     (tmp_path / "params.yaml").write_text("segment: {min_step_chars: 2}\n")
@@ -252,8 +241,8 @@ def test_tune_takes_the_sample_of_the_sources(here: Path, monkeypatch, capsys, t
         return ["score:", "  batch_tokens: 64"]
 
     monkeypatch.setattr(tune, "tune", tuned)
-    assert run(monkeypatch, capsys, "tune", "--sources", "pool", "--seconds", "3") == (
-        0, "score:\n  batch_tokens: 64\n", "",
+    assert run_cli("tune", "--sources", "pool", "--seconds", "3") == (
+        0, ["score:", "  batch_tokens: 64"], [],
     )  # fmt: skip
     trace = ([{"role": "user", "content": "p?"}], "It is 4. So it is.", [8, 18])
     assert asked == [([trace, trace], 3.0)]

@@ -42,19 +42,6 @@ def write_params(folder: Path, **sections: str) -> None:
     (folder / "params.yaml").write_text("".join(f"{name}: {text}\n" for name, text in written.items()))
 
 
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str):
-    """(exit code, lines of standard output, lines of standard error) of a call in this process."""
-    monkeypatch.setattr(sys, "argv", ["stepsift", *arguments])
-    capsys.readouterr()
-    try:
-        cli.main()
-        code: object = 0
-    except SystemExit as e:
-        code = e.code
-    out, err = capsys.readouterr()
-    return code, out.splitlines(), err.splitlines()
-
-
 def apart(folder: Path, *arguments: str) -> tuple[int, list[str], list[str], list[str]]:
     """The same in a process of its own, with what it loaded of HEAVY, without its standard output."""
     command = (
@@ -66,46 +53,46 @@ def apart(folder: Path, *arguments: str) -> tuple[int, list[str], list[str], lis
     return done.returncode, out, done.stderr.splitlines(), json.loads(loaded.replace("'", '"'))
 
 
-def test_check_of_what_is_right_prints_the_plan_and_exits_0(repository, monkeypatch, capsys):
-    code, out, err = run(monkeypatch, capsys, "check")
+def test_check_of_what_is_right_prints_the_plan_and_exits_0(repository, run_cli):
+    code, out, err = run_cli("check")
     assert (code, err) == (0, [])
     assert out[0] == "sources     1 file, 4 rows read, 4 kept, 0 rejected"
     assert out[-1].startswith("students    1 to train (lalp; seeds 0)")
 
 
-def test_check_with_the_student_compares_two_traces(repository, monkeypatch, capsys):
-    plan = run(monkeypatch, capsys, "check")[1]
-    code, out, err = run(monkeypatch, capsys, "check", "--student")
+def test_check_with_the_student_compares_two_traces(repository, run_cli):
+    plan = run_cli("check")[1]
+    code, out, err = run_cli("check", "--student")
     assert (code, err) == (0, [])
     assert out[: len(plan)] == plan
     assert len(out) == len(plan) + 2
     assert all("engine and naive scoring differ by at most" in line for line in out[-2:])
 
 
-def test_check_of_other_folders(repository, monkeypatch, capsys):
+def test_check_of_other_folders(repository, run_cli):
     (repository / "data/sources").rename(repository / "pool")
     (repository / "data/tasks").rename(repository / "quiz")
-    code, _, err = run(monkeypatch, capsys, "check")
+    code, _, err = run_cli("check")
     assert code == 1
     assert [line.split(";")[0] for line in err] == [
         "error: there is no folder data/sources",
         "error: there is no folder data/tasks for evaluation tasks",
     ]
-    assert run(monkeypatch, capsys, "check", "--sources", "pool", "--tasks", "quiz")[0] == 0
+    assert run_cli("check", "--sources", "pool", "--tasks", "quiz")[0] == 0
 
 
-def test_a_problem_is_one_line_after_the_plan_and_the_student_is_not_loaded(repository, monkeypatch, capsys):
+def test_a_problem_is_one_line_after_the_plan_and_the_student_is_not_loaded(repository, run_cli):
     write_params(repository, student="{path: nowhere}")
-    code, out, err = run(monkeypatch, capsys, "check", "--student")
+    code, out, err = run_cli("check", "--student")
     assert code == 1
     assert out[0].startswith("sources ")
     assert len(err) == 1
     assert err[0].startswith("error: student.path is 'nowhere', where there is nothing; name a folder with config.json")
 
 
-def test_a_file_without_what_dvc_tracks_is_refused(repository, monkeypatch, capsys, student_folder):
+def test_a_file_without_what_dvc_tracks_is_refused(repository, student_folder, run_cli):
     (repository / "params.yaml").write_text(f"student: {{path: {student_folder('llama')}}}\n")
-    code, _, err = run(monkeypatch, capsys, "check")
+    code, _, err = run_cli("check")
     assert code == 1
     assert err[0] == "error: params.yaml lacks 'ingest', which DVC has to see; write it out, the default is {}"
     assert len(err) == 8  # seven sections and select.selectors
@@ -135,9 +122,9 @@ def test_a_wrong_source_and_student_load_no_model(tmp_path: Path):
     assert [line[:32] for line in err] == ["error: source file a.jsonl: ever", "error: student.path is 'nowhere'"]
 
 
-def test_outside_a_repository_check_says_where_to_run(tmp_path: Path, monkeypatch, capsys):
+def test_outside_a_repository_check_says_where_to_run(tmp_path: Path, monkeypatch, run_cli):
     monkeypatch.chdir(tmp_path)
-    assert run(monkeypatch, capsys, "check") == (
+    assert run_cli("check") == (
         1,
         [],
         ["error: there is no params.yaml; run stepsift in the repository's root folder"],
@@ -145,8 +132,8 @@ def test_outside_a_repository_check_says_where_to_run(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("arguments", [(), ("chek",), ("check", "--studnet"), ("check", "--sources")])
-def test_a_wrong_call_is_exit_2_with_the_usage(arguments, monkeypatch, capsys):
-    code, out, err = run(monkeypatch, capsys, *arguments)
+def test_a_wrong_call_is_exit_2_with_the_usage(arguments, run_cli):
+    code, out, err = run_cli(*arguments)
     assert (code, out) == (2, [])
     assert err[0].startswith("usage: stepsift")
 
@@ -157,10 +144,10 @@ def test_the_installed_script_is_this_command(tmp_path: Path):
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
 
 
-def test_metrics_lists_all_with_direction_and_source(tmp_path: Path, monkeypatch, capsys):
+def test_metrics_lists_all_with_direction_and_source(tmp_path: Path, monkeypatch, run_cli):
     # Works anywhere: it needs no params.yaml.
     monkeypatch.chdir(tmp_path)
-    code, out, err = run(monkeypatch, capsys, "metrics")
+    code, out, err = run_cli("metrics")
     assert (code, err) == (0, [])
     assert [line.split()[0] for line in out] == sorted(all_metrics())
     by_name = {line.split()[0]: line for line in out}
@@ -171,17 +158,17 @@ def test_metrics_lists_all_with_direction_and_source(tmp_path: Path, monkeypatch
         assert not line.endswith("Source: "), line
 
 
-def test_setup_makes_the_database_that_params_names(repository, monkeypatch, capsys):
+def test_setup_makes_the_database_that_params_names(repository, monkeypatch, run_cli):
     from stepsift import tracking
 
     asked = []
     monkeypatch.setattr(tracking, "setup", lambda settings: asked.append(settings.uri) or "sqlite:////there.db")
     write_params(repository, tracking="{uri: runs.db}")
-    assert run(monkeypatch, capsys, "setup") == (0, ["MLflow keeps its runs in sqlite:////there.db"], [])
+    assert run_cli("setup") == (0, ["MLflow keeps its runs in sqlite:////there.db"], [])
     assert asked == ["runs.db"]
 
 
-def test_ui_opens_what_setup_made_and_ends_as_mlflow_does(repository, monkeypatch, capsys):
+def test_ui_opens_what_setup_made_and_ends_as_mlflow_does(repository, monkeypatch, run_cli):
     from stepsift import tracking
 
     calls = []
@@ -189,5 +176,5 @@ def test_ui_opens_what_setup_made_and_ends_as_mlflow_does(repository, monkeypatc
     monkeypatch.setattr(
         cli.subprocess, "run", lambda command, check: calls.append(command) or subprocess.CompletedProcess(command, 3)
     )
-    assert run(monkeypatch, capsys, "ui")[0] == 3
+    assert run_cli("ui")[0] == 3
     assert calls == [[sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", "sqlite:////there.db"]]

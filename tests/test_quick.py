@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepsift import cli, console, curate, params, quick, segment, student, tables
+from stepsift import console, curate, params, quick, segment, student, tables
 from stepsift.errors import ParamsError, ScoringError, SelectionError, SourceError, StudentError
 from stepsift.ingest import ingest
 from stepsift.metrics import all_metrics, trace_scores
@@ -82,24 +82,6 @@ def settings(student_folder) -> Callable[..., params.Params]:
         return params.parse({"student": {"path": str(student_folder("llama"))}, **sections})
 
     return with_student
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """`run("score", ..)`: (exit code, lines of standard output, lines of standard error)."""
-
-    def call(*arguments: object) -> tuple[object, list[str], list[str]]:
-        monkeypatch.setattr(sys, "argv", ["stepsift", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            cli.main()
-            code: object = 0
-        except SystemExit as e:
-            code = e.code
-        out, err = capsys.readouterr()
-        return code, out.splitlines(), err.splitlines()
-
-    return call
 
 
 def through_stages(sources: Path, out: Path, settings: params.Params) -> tuple[pl.DataFrame, ...]:
@@ -191,11 +173,11 @@ def test_answers_are_not_verified(place: Path, settings, monkeypatch: pytest.Mon
     assert tables.read(tables.TRACE_SCORES, place / "o.parquet").height == 4
 
 
-def test_a_sample_of_prompts_is_that_of_the_pipeline(place: Path, settings, run, student_folder):
+def test_a_sample_of_prompts_is_that_of_the_pipeline(place: Path, settings, run_cli, student_folder):
     file = write(place / "sources/a.jsonl", rows())
     *_, step_scores = through_stages(place / "sources", place / "stages", settings(score={"prompts": 2}))
     how = ("--student", student_folder("llama"), "--out", "o.parquet", "--prompts", 2)
-    code, out, _ = run("score", file, *how)
+    code, out, _ = run_cli("score", file, *how)
     assert code == 0
     assert out[:3] == [
         "read        12 rows, 12 traces of 4 prompts",
@@ -203,16 +185,16 @@ def test_a_sample_of_prompts_is_that_of_the_pipeline(place: Path, settings, run,
         "scored      6 traces by 3 teachers",
     ]
     assert tables.read(SCORED_STEPS, place / "o.steps.parquet").select(step_scores.columns).equals(step_scores)
-    assert run("score", file, *how)[1][2] == "scored      6 traces by 3 teachers, 6 of them from the cache"
+    assert run_cli("score", file, *how)[1][2] == "scored      6 traces by 3 teachers, 6 of them from the cache"
 
 
 # score: what it says
 
 
-def test_score_on_the_command_line(place: Path, run, student_folder):
+def test_score_on_the_command_line(place: Path, run_cli, student_folder):
     file = write(place / "pool.jsonl", rows())
     given = ("--student", student_folder("llama"), "--out", "o.parquet", "--metrics", "lalp")
-    code, out, _ = run("score", file, *given)
+    code, out, _ = run_cli("score", file, *given)
     assert code == 0
     assert out[:2] == ["read        12 rows, 12 traces of 4 prompts", "scored      12 traces by 3 teachers"]
     assert (
@@ -228,7 +210,7 @@ def test_score_on_the_command_line(place: Path, run, student_folder):
     # As params.yaml: a window of 1, paragraphs, bfloat16, no template.
     before = tables.read(tables.TRACE_SCORES, place / "o.parquet")
     for options in (("--window", 1), ("--unit", "paragraph"), ("--dtype", "bfloat16")):
-        assert run("score", file, *given, *options)[0] == 0
+        assert run_cli("score", file, *given, *options)[0] == 0
         after = tables.read(tables.TRACE_SCORES, place / "o.parquet")
         assert after["trace_id"].equals(before["trace_id"])
         assert not after["lalp"].equals(before["lalp"]), options
@@ -238,12 +220,12 @@ def _pairs(ranked: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     yield from zip([name for name, _ in ranked], [name for name, _ in ranked[1:]], strict=False)
 
 
-def test_the_template_is_left_out_on_request(place: Path, settings, student_folder, run):
+def test_the_template_is_left_out_on_request(place: Path, settings, student_folder, run_cli):
     file = write(place / "a.jsonl", rows(("anna",)))
     given = ("score", file, "--student", student_folder("llama", "llama3"), "--out", "o.parquet")
     lalp = []
     for template in ("auto", "none"):
-        assert run(*given, "--template", template)[0] == 0
+        assert run_cli(*given, "--template", template)[0] == 0
         lalp.append(tables.read(tables.TRACE_SCORES, place / "o.parquet")["lalp"])
     assert not lalp[0].equals(lalp[1])
 
@@ -290,7 +272,7 @@ def test_rejected_rows_and_what_has_no_full_pass_are_said(place: Path, settings)
     ],
 )
 def test_files_that_will_not_do_are_one_sentence(
-    file: str, out: str, said: str, place: Path, run, student_folder, monkeypatch: pytest.MonkeyPatch
+    file: str, out: str, said: str, place: Path, run_cli, student_folder, monkeypatch: pytest.MonkeyPatch
 ):
     for name in ("a.jsonl", "a.csv", "a.parquet", "b.steps.parquet"):
         write(place / name, rows())
@@ -300,7 +282,7 @@ def test_files_that_will_not_do_are_one_sentence(
         (place / name).mkdir()
     before = {p: p.read_bytes() for p in place.iterdir() if p.is_file()}
     monkeypatch.setattr(setup, "load", lambda *_: pytest.fail("the student was loaded"))
-    code, printed, err = run("score", file, "--student", student_folder("llama"), "--out", out)
+    code, printed, err = run_cli("score", file, "--student", student_folder("llama"), "--out", out)
     assert (code, printed, len(err)) == (1, [], 1)
     assert err[0].startswith(f"error: {said}")
     assert {p: p.read_bytes() for p in place.iterdir() if p.is_file()} == before
@@ -322,16 +304,16 @@ def test_a_folder_that_takes_no_file_is_refused(place: Path, settings, monkeypat
         (("--student", "nowhere"), "student.path is 'nowhere', where there is nothing"),
     ],
 )
-def test_options_that_will_not_do_are_one_sentence(option, said: str, place: Path, run, student_folder):
+def test_options_that_will_not_do_are_one_sentence(option, said: str, place: Path, run_cli, student_folder):
     file = write(place / "a.jsonl", rows())
-    code, out, err = run("score", file, "--student", student_folder("llama"), "--out", "o.parquet", *option)
+    code, out, err = run_cli("score", file, "--student", student_folder("llama"), "--out", "o.parquet", *option)
     assert (code, out, len(err)) == (1, [], 1)
     assert err[0].startswith(f"error: {said}")
 
 
 @pytest.mark.parametrize("option", [("--prompts", "0"), ("--unit", "word"), ("--window", "many"), ("--dtype", "int8")])
-def test_a_wrong_call_is_exit_2(option: tuple[str, str], run):
-    code, out, err = run("score", "a.jsonl", "--student", "s", "--out", "o.parquet", *option)
+def test_a_wrong_call_is_exit_2(option: tuple[str, str], run_cli):
+    code, out, err = run_cli("score", "a.jsonl", "--student", "s", "--out", "o.parquet", *option)
     assert (code, out) == (2, [])
     assert f"argument {option[0]}: " in err[-1]
 
@@ -363,14 +345,14 @@ def project(place: Path, student_path: Path, content: list[Row], **sections: str
     (place / "params.yaml").write_text("".join(f"{name}: {text}\n" for name, text in written.items()))
 
 
-def test_rank_of_all_prompts_is_the_ranking_of_the_pipeline(place: Path, settings, run, student_folder):
+def test_rank_of_all_prompts_is_the_ranking_of_the_pipeline(place: Path, settings, run_cli, student_folder):
     # anna is wrong where bob is right: select.correct prefers the correct, so that prompt compares nobody.
     graded = [row | {"answer": "77"} for row in rows(("anna", "bob"))]
     graded[1]["completion"] = "I see. It is \\boxed{77}"
     graded[0]["completion"] = "I see. It is \\boxed{5}"
     alone = rows(("carl",), PROMPTS[:1])
     project(place, student_folder("llama"), graded + alone)
-    code, out, err = run("rank", "--prompts", 50, "--metrics", "lalp,galp")
+    code, out, err = run_cli("rank", "--prompts", 50, "--metrics", "lalp,galp")
     assert code == 0, err
     prompts, traces, _, step_scores = through_stages(place / "data/sources", place / "stages", settings())
     chosen = params.Select(selectors=("lalp",))
@@ -392,15 +374,15 @@ def test_rank_of_all_prompts_is_the_ranking_of_the_pipeline(place: Path, setting
     assert out[11].endswith(" at this speed (score.passes: local and full)")
 
 
-def test_a_sample_is_found_in_the_cache_by_a_later_run(place: Path, settings, run, student_folder):
+def test_a_sample_is_found_in_the_cache_by_a_later_run(place: Path, settings, run_cli, student_folder):
     project(place, student_folder("llama"), rows(), score="{seed: 3}", select="{correct: ignore}")
-    before = run("rank", "--prompts", 2)
+    before = run_cli("rank", "--prompts", 2)
     assert before[0] == 0
     assert before[1][2].endswith("2 of 4 prompts with a candidate of each of the 3 teachers (seed 3): 6 traces")
-    again = run("rank", "--prompts", 2)
+    again = run_cli("rank", "--prompts", 2)
     assert again[1][:-1] == before[1][:-1]
     assert again[1][-1] == "whole pool  6 traces more; the sample came from the cache, so that no speed was measured"
-    whole = run("rank", "--prompts", 4)[1]
+    whole = run_cli("rank", "--prompts", 4)[1]
     assert whole[-1] == "whole pool  all of it was sampled"
     # The pipeline needs the full pass as well; the local one it finds.
     chosen = params.load()
@@ -418,34 +400,34 @@ def test_a_sample_is_found_in_the_cache_by_a_later_run(place: Path, settings, ru
     assert scoring.progress.from_cache == 12
 
 
-def test_the_seed_and_the_folder_are_options(place: Path, run, student_folder):
+def test_the_seed_and_the_folder_are_options(place: Path, run_cli, student_folder):
     project(place, student_folder("llama"), rows(), select="{correct: ignore}")
     (place / "data/sources").rename(place / "pool")
-    assert run("rank")[2] == [
+    assert run_cli("rank")[2] == [
         "error: there is no folder data/sources; put trace files (*.jsonl.gz, *.jsonl, *.json.gz, *.json, *.parquet) "
         "below it"
     ]
-    out = run("rank", "--sources", "pool", "--prompts", 1, "--seed", 7)[1]
+    out = run_cli("rank", "--sources", "pool", "--prompts", 1, "--seed", 7)[1]
     assert "(seed 7): 3 traces" in out[2]
     assert out[4].endswith("(no interval from 1 prompt)")
     assert not any("above" in line for line in out)
 
 
-def test_rank_says_why_it_cannot(place: Path, run, student_folder, monkeypatch: pytest.MonkeyPatch):
+def test_rank_says_why_it_cannot(place: Path, run_cli, student_folder, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(setup, "load", lambda *_: pytest.fail("the student was loaded"))
-    assert run("rank")[2] == ["error: there is no params.yaml; run stepsift in the repository's root folder"]
+    assert run_cli("rank")[2] == ["error: there is no params.yaml; run stepsift in the repository's root folder"]
     project(place, student_folder("llama"), rows(("anna",)))
-    assert run("rank")[2] == [
+    assert run_cli("rank")[2] == [
         "error: there is nothing to rank: only anna has candidates for enough prompts (prompts: anna 4); add traces of "
         "another teacher for the same prompts"
     ]
-    code, out, err = run("rank", "--metrics", "length")
+    code, out, err = run_cli("rank", "--metrics", "length")
     assert (code, out, len(err)) == (1, [], 1)
     assert err[0].startswith(
         "error: --metrics is 'length': 'length' ranks nothing, it has no direction; known are galp"
     )
     project(place, place / "nowhere", rows())
-    assert run("rank")[2][0].startswith("error: student.path is ")
+    assert run_cli("rank")[2][0].startswith("error: student.path is ")
 
 
 # rank: which prompts
