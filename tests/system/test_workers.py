@@ -1,5 +1,6 @@
 """Students in other processes and on a Ray cluster: the bytes of one student here, whatever is killed on the way."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -12,8 +13,8 @@ import pytest
 
 from stepsift import params
 from stepsift.errors import StudentError
-from stepsift.scoring.backend import LocalBackend, Result
-from stepsift.scoring.values import Request, Scores
+from stepsift.scoring.backend import Backend, LocalBackend, Result
+from stepsift.scoring.values import Refused, Request, Scores
 from stepsift.scoring.windows import Pass
 from stepsift.scoring.workers import ProcessBackend, in_order, shards
 
@@ -61,6 +62,56 @@ def test_two_processes_one_of_them_killed(student_folder):
     finally:
         backend.close()
     assert {i: as_bytes(r) for i, r in results.items()} == {i: as_bytes(r) for i, r in expected.items()}
+
+
+DEADLY = 66
+"""Prompt id at which the student of a test kills its own process."""
+KILLS_ITSELF = """
+import os, signal
+from stepsift.scoring import backend
+
+score = backend._score
+def deadly(engine, requests):
+    if any(r.prompt[0] == {deadly} for r in requests):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return score(engine, requests)
+backend._score = deadly
+"""
+
+
+@pytest.fixture
+def deadly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Processes started from here on die of a request whose prompt begins with DEADLY."""
+    (tmp_path / "sitecustomize.py").write_text(KILLS_ITSELF.format(deadly=DEADLY))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+def assert_one_is_refused(backend: Backend, folder: str) -> None:
+    """Of many requests the deadly one alone is refused, and the others have the bytes of a student here."""
+    work = requests(60)
+    expected = dict(enumerate(in_order(LocalBackend(params.Student(path=folder), SETTINGS, "cpu"), work)))
+    work[37] = dataclasses.replace(work[37], prompt=[DEADLY, 6])
+    try:
+        results = dict(pair for done in backend.score(work) for pair in done)
+    finally:
+        backend.close()
+    refused = results.pop(37)
+    assert isinstance(refused, Refused) and refused.reason == "worker_lost" and "died each time" in refused.detail
+    del expected[37]
+    assert {i: as_bytes(r) for i, r in results.items()} == {i: as_bytes(r) for i, r in expected.items()}
+
+
+def test_a_trace_that_kills_its_process_is_refused(student_folder, deadly):
+    folder = str(student_folder("llama"))
+    assert_one_is_refused(ProcessBackend(params.Student(path=folder), SETTINGS, "cpu", 2, "trace"), folder)
+
+
+def test_a_trace_that_kills_its_actor_is_refused(student_folder, deadly):
+    pytest.importorskip("ray", reason="Ray is not installed; `make ray` does it")
+    from stepsift.scoring.cluster import RayBackend
+
+    folder = str(student_folder("llama"))
+    assert_one_is_refused(RayBackend(params.Student(path=folder), SETTINGS, "cpu", 2, "trace"), folder)
 
 
 def test_what_a_worker_cannot_load_is_said(tmp_path: Path):

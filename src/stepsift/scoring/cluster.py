@@ -15,7 +15,7 @@ from stepsift.errors import ScoringError, StepsiftError
 from stepsift.scoring.backend import Done, LocalBackend, ModelSize, Result
 from stepsift.scoring.setup import Identity, identity
 from stepsift.scoring.values import Request
-from stepsift.scoring.workers import hand_out, in_order
+from stepsift.scoring.workers import hand_out, in_order, worker_lost
 
 _MOST_RETRIES = 3
 """How often a shard is done again whose actor was lost."""
@@ -26,7 +26,7 @@ class RayBackend:
 
     `workers` None: one for each GPU of the cluster, or one. The device is what this machine would use: start it where
     there is one like those of the nodes. Raises ScoringError where Ray is not installed, the cluster cannot be joined
-    or has no room, or a shard is lost again and again.
+    or has no room, or actors are lost again and again whatever they score.
     """
 
     def __init__(
@@ -65,16 +65,38 @@ class RayBackend:
         """Yield the place in `requests` and the result of each, as they are done."""
         from ray.util import ActorPool
 
-        work = [(s.start, [requests[i] for i in s]) for s in hand_out(requests, self._batching, self._workers)]
+        handed_out = hand_out(requests, self._batching, self._workers)
         pool = ActorPool(self._actors)
-        for shard in work:
-            pool.submit(lambda actor, value: actor.score.remote(*value), shard)
+        for shard in handed_out:
+            pool.submit(lambda actor, value: actor.score.remote(*value), (shard.start, [requests[i] for i in shard]))
+        left = {shard.start: shard for shard in handed_out}
         while pool.has_next():
             try:
                 begin, results = pool.get_next_unordered()
-            except self._ray.exceptions.RayError as e:
+            except self._ray.exceptions.RayTaskError as e:
                 raise _said(e) from e
-            yield list(enumerate(results, start=begin))
+            except self._ray.exceptions.RayError:
+                # Which shard's actor was lost is not said: those that are left over are seen to last.
+                continue
+            yield list(zip(left.pop(begin), results, strict=True))
+        yield from self._one_by_one(requests, [i for shard in left.values() for i in shard])
+
+    def _one_by_one(self, requests: list[Request], places: list[int]) -> Iterator[Done]:
+        """Requests of shards that were lost each time: one that alone takes an actor down each time is refused."""
+        lost = 0
+        for n, i in enumerate(places):
+            try:
+                reference = self._actors[n % self._workers].score.remote(i, [requests[i]])
+                _, [result] = self._ray.get(reference)
+                lost = 0
+            except self._ray.exceptions.RayTaskError as e:
+                raise _said(e) from e
+            except self._ray.exceptions.RayError as e:
+                lost += 1
+                if lost > _MOST_RETRIES:
+                    raise _said(e) from e
+                result = worker_lost(requests[i])
+            yield [(i, result)]
 
     def close(self) -> None:
         """Let the actors go, and the cluster if it was started here."""

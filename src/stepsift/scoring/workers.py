@@ -1,7 +1,8 @@
 """Several students side by side on this machine, each in a process of its own: one for each CUDA device, or on a CPU.
 
 The standard library's pool of processes hands out the work. A worker that dies takes the pool with it, so the pool is
-made anew and what it had in hand is done again.
+made anew and what it had in hand is done again: request by request where it was in hand before, so that a trace that
+kills its worker is found and refused.
 """
 
 import logging
@@ -9,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,14 +22,16 @@ import torch
 from stepsift import params
 from stepsift.errors import ScoringError
 from stepsift.scoring.backend import Done, LocalBackend, ModelSize, Result
-from stepsift.scoring.values import Request
+from stepsift.scoring.values import Refused, Request
 
 log = logging.getLogger(__name__)
 
 SHARD_REQUESTS = {"trace": 4, "packed": 64}
 """Most requests that a worker is handed at once, by batching; candidates of a prompt above that count stay together."""
+_MOST_LOSSES = 2
+"""How often a shard may be in hand when a worker dies, before its requests are done one at a time."""
 _MOST_DEATHS = 3
-"""Pools that may break one after another without a shard done in between."""
+"""Pools that may break one after another over one request each: more are no fault of a trace."""
 
 _backend: LocalBackend | None = None
 
@@ -51,18 +55,18 @@ class ProcessBackend:
 
     def score(self, requests: list[Request]) -> Iterator[Done]:
         """Yield the place in `requests` and the result of each, as they are done."""
-        todo = hand_out(requests, self._batching, self._workers)
-        deaths = 0
+        todo = deque(hand_out(requests, self._batching, self._workers))
+        losses = Counter[range]()
         while todo:
-            done: set[range] = set()
+            running: dict[Future[list[Result]], range] = {}
             try:
-                for shard, results in self._run(requests, todo):
-                    done.add(shard)
-                    yield list(zip(shard, results, strict=True))
+                yield from self._run(requests, todo, running)
             except BrokenProcessPool:
-                deaths = 1 if done else deaths + 1
-                self._renew(deaths)
-            todo = [s for s in todo if s not in done]
+                self._renew()
+                losses.update(running.values())
+                todo.extendleft(s for s in running.values() if losses[s] < _MOST_LOSSES)
+                suspects = [i for s in running.values() if losses[s] >= _MOST_LOSSES for i in s]
+                yield from self._one_by_one(requests, suspects)
 
     def close(self) -> None:
         """End the workers, at once: what they have in hand is wanted by nobody."""
@@ -70,18 +74,38 @@ class ProcessBackend:
             process.terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _run(self, requests: list[Request], todo: list[range]) -> Iterator[tuple[range, list[Result]]]:
-        """Results of shards as they are done, a few in hand at a time."""
-        left = iter(todo)
-        running: dict[Future[list[Result]], range] = {}
+    def _run(
+        self, requests: list[Request], todo: deque[range], running: dict[Future[list[Result]], range]
+    ) -> Iterator[Done]:
+        """Take shards from `todo`, a few in hand at a time; `running` holds those that are not done when a pool
+        breaks."""
         while True:
-            while len(running) < 2 * self._workers and (shard := next(left, None)) is not None:
-                running[self._submit(_score, [requests[i] for i in shard])] = shard
+            while len(running) < 2 * self._workers and todo:
+                shard = todo.popleft()
+                try:
+                    running[self._submit(_score, [requests[i] for i in shard])] = shard
+                except BrokenProcessPool:
+                    todo.appendleft(shard)
+                    raise
             if not running:
                 return
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
-                yield running.pop(future), future.result()
+                results = future.result()
+                yield list(zip(running.pop(future), results, strict=True))
+
+    def _one_by_one(self, requests: list[Request], places: list[int]) -> Iterator[Done]:
+        """One request in hand at a time: one that takes its worker down is refused."""
+        deaths = 0
+        for i in places:
+            try:
+                [result] = self._submit(_score, [requests[i]]).result()
+                deaths = 0
+            except BrokenProcessPool:
+                deaths += 1
+                self._renew(deaths)
+                result = worker_lost(requests[i])
+            yield [(i, result)]
 
     def _start(self) -> ProcessPoolExecutor:
         spawn = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
@@ -100,7 +124,7 @@ class ProcessBackend:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _renew(self, deaths: int) -> None:
+    def _renew(self, deaths: int = 1) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
         if deaths > _MOST_DEATHS:
             raise ScoringError(
@@ -141,6 +165,14 @@ def hand_out(requests: list[Request], batching: str, workers: int) -> list[range
             cut.append(range(begin, end))
             begin = end
     return cut
+
+
+def worker_lost(request: Request) -> Refused:
+    """What becomes of a request whose worker died over it alone, after others had."""
+    tokens = len(request.prompt) + len(request.response)
+    return Refused(
+        "worker_lost", f"prompt and response have {tokens} tokens; the process that scored them died each time"
+    )
 
 
 def shards(n: int, size: int) -> list[range]:
