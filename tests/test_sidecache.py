@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stepsift.errors import CacheError
 from stepsift.sidecache import SideCache, copy, key
 
 
@@ -113,3 +114,9 @@ def test_two_runs_that_make_the_same_entry_both_get_it(tmp_path: Path) -> None:
 def test_a_key_depends_on_names_and_values_and_not_on_their_order() -> None:
     assert key(a=1, b={"x": (1, 2), "y": None}) == key(b={"y": None, "x": [1, 2]}, a=1)
     assert len({key(a=1), key(a=2), key(b=1), key(a="1")}) == 4
+
+
+def test_a_cache_that_cannot_be_written_is_said_in_a_sentence(tmp_path):
+    (tmp_path / "models").write_text("no folder")
+    with pytest.raises(CacheError, match=r"models cannot be stored there \(.*\); allow writing, or name another folder"):
+        SideCache(tmp_path / "models").get_or_make("0" * 64, lambda folder: None)

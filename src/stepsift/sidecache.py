@@ -8,6 +8,7 @@ lists the SHA-256 of its files, so one that was damaged later is noticed, set as
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -66,7 +67,8 @@ class SideCache:
     def get_or_make(self, key: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
         """The entry's folder, for reading only, and whether it was there already.
 
-        `make` fills the empty folder that it is given; what it raises passes through and leaves no entry.
+        `make` fills the empty folder that it is given; what it raises passes through and leaves no entry. Raises
+        CacheError where nothing may be written.
         """
         entry = self.folder / key
         if entry.is_dir():
@@ -77,11 +79,7 @@ class SideCache:
                 return entry, True
             aside = _set_aside(entry)
             log.warning("cache entry %s is damaged (%s): set aside as %s and made again", entry, damage, aside.name)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._remove_leftovers()
-        temporary = self.folder / f"{_TEMPORARY}-{key}-{os.getpid()}-{socket.gethostname()}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
+        temporary = self._place_for(key)
         try:
             make(temporary)
             hashes = {str(p.relative_to(temporary)): _sha256(p) for p in _files(temporary)}
@@ -95,6 +93,23 @@ class SideCache:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return entry, False
+
+    def _place_for(self, key: str) -> Path:
+        """An empty folder beside the entries."""
+        temporary = self.folder / f"{_TEMPORARY}-{key}-{os.getpid()}-{socket.gethostname()}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._remove_leftovers()
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+        except OSError as e:
+            if e.errno == errno.ENOSPC:  # the command line has a sentence for it
+                raise
+            raise CacheError(
+                f"what is missing in the cache {self.folder} cannot be stored there ({e.strerror or e}); allow writing, "
+                "or name another folder in STEPSIFT_CACHE"
+            ) from e
+        return temporary
 
     def entries(self) -> list[EntryInfo]:
         """The entries, sorted by name; those that were set aside are not among them."""
