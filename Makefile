@@ -58,6 +58,7 @@ bench: $(INSTALLED)  ## speed and memory, measured on this machine
 	$(BIN)/python bench/segment.py
 	$(BIN)/python bench/ingest.py
 	$(BIN)/python bench/tables.py
+	$(BIN)/python bench/curate.py
 	$(BIN)/python bench/score.py --quick
 
 lock: ## resolve the dependencies of pyproject.toml anew and pin them

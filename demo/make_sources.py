@@ -18,6 +18,8 @@ from typing import Any
 from teachers import Response, respond
 from world import Problem, distinct_problems
 
+LICENCE = "Apache-2.0"
+"""Of every row, as of this repository."""
 HELD_OUT = 200
 """Problems of the evaluation task; none of their prompts is in the pool."""
 MOST_GENERATED_TOKENS = 640
@@ -93,7 +95,7 @@ def write_sources(sources: Path, pool: list[Problem]) -> None:
     """Writes every file of `FILES`."""
     for name, (layout, teachers) in FILES.items():
         rows = (layout(problem, teacher, respond(teacher, problem)) for problem in pool for teacher in teachers)
-        _write_lines(sources / name, rows)
+        _write_lines(sources / name, (row | {"license": LICENCE} for row in rows))
 
 
 def write_task(tasks: Path, held_out: list[Problem]) -> None:

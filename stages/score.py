@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from stepsift import console, params, sidecache, tables, tracking
-from stepsift.scoring import setup
+from stepsift.scoring import perturb, setup
 from stepsift.scoring.plan import sample_prompts
 from stepsift.scoring.pool import Pool, Prompts
 from stepsift.scoring.run import score_to_tables
@@ -15,7 +15,9 @@ def main() -> None:
     parser.add_argument("prompts", type=Path, help="table prompts")
     parser.add_argument("traces", type=Path, help="table traces")
     parser.add_argument("steps", type=Path, help="table steps")
-    parser.add_argument("out", type=Path, help="folder for step_scores.parquet, rejected.parquet and numerics.json")
+    parser.add_argument(
+        "out", type=Path, help="folder for step_scores, rejected and perturbed scores, and numerics.json"
+    )
     parser.add_argument("metrics", type=Path, help="JSON file for the counts")
     args = parser.parse_args()
     settings = params.load()
@@ -25,6 +27,10 @@ def main() -> None:
         prompts = Prompts(args.prompts, sample_prompts(ids, settings.score.prompts, settings.score.seed))
         with setup.load(settings.student, settings.score, sidecache.root()) as scoring:
             score_to_tables(scoring, Pool(prompts, args.traces, args.steps), out, run.log_metrics)
+        if settings.select.stability == "full":
+            perturb.score_variants(
+                settings, args.prompts, args.traces, args.steps, out / "perturbed", sidecache.root(), run.log_metrics
+            )
         tables.write_json(scoring.identity.as_json(), out / "numerics.json")
         tables.write_json(scoring.progress.metrics(), args.metrics)
         # At the step of the last trace: MLflow shows the value of the highest step.

@@ -1,31 +1,46 @@
-"""Stage select: rank the teachers and pick the best trace of each prompt, once for each selector."""
+"""Stage select: rank the teachers and choose traces, once for each selector."""
 
 import argparse
+import json
 from pathlib import Path
 
 from stepsift import console, curate, params, tables, tracking
+from stepsift.curate import pool, questions
+
+TABLES = ("prompts.parquet", "traces.parquet", "step_scores.parquet")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("prompts", type=Path, help="table prompts")
-    parser.add_argument("traces", type=Path, help="table traces")
-    parser.add_argument("step_scores", type=Path, help="table step_scores")
+    parser.add_argument("ingested", type=Path, help="folder with prompts, traces and sources.json")
+    parser.add_argument("scored", type=Path, help="folder with step_scores, numerics.json and perturbed scores")
+    parser.add_argument("tasks", type=Path, help="folder with local evaluation tasks")
     parser.add_argument("out", type=Path, help="folder for trace scores, teacher ranking and one folder a selector")
     parser.add_argument("metrics", type=Path, help="JSON file for the counts")
     args = parser.parse_args()
     settings = params.load()
 
+    paths = [args.ingested / TABLES[0], args.ingested / TABLES[1], args.scored / TABLES[2]]
     with tracking.stage("select", settings) as run, tables.fresh_folder(args.out) as out:
-        selection = curate.select(
-            tables.read(tables.PROMPTS, args.prompts),
-            tables.read(tables.TRACES, args.traces),
-            tables.read(tables.STEP_SCORES, args.step_scores),
-            settings.select,
+        inputs = curate.Inputs(
+            sources=_json(args.ingested / "sources.json"),
+            tables={path.name: tables.file_md5(path) for path in paths},
+            student={"path": settings.student.path, **_json(args.scored / "numerics.json")},
         )
-        curate.write(selection, out)
+        unfiltered = settings.select.filters.decontaminate is None
+        asked = questions.load_questions(settings.evaluate.tasks, args.tasks, skip_missing=unfiltered)
+        traces = pool.read(*paths)
+        perturbed = [tables.scan(tables.STEP_SCORES, p) for p in sorted(args.scored.glob("perturbed/*.parquet"))]
+        selection = curate.select(
+            traces, settings.select, asked, [tables.regroup(frames, "trace_id") for frames in perturbed]
+        )
+        curate.write(selection, traces, settings.select, asked, inputs, out)
         tables.write_json(selection.metrics, args.metrics)
         run.log_metrics(selection.metrics)
+
+
+def _json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def main() -> None:
             settings.train,
             settings.student,
             args.selections,
-            settings.select.selectors,
+            settings.select.names,
             args.out,
             sidecache.root() / "models",
             on_log,

@@ -6,8 +6,9 @@ downloaded. Chat templates are our own wording of the families' formats.
 """
 
 import json
+import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -215,6 +216,13 @@ def student_folder(
         return path
 
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _log_levels() -> Iterator[None]:
+    """The command line makes the package say more; what follows in this process is not to know of it."""
+    yield
+    logging.getLogger("stepsift").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -11,12 +11,13 @@ import pytest
 from transformers import AutoTokenizer
 
 from stepsift import params
+from stepsift import tasks as evaluate_tasks
 from stepsift.check import SHOWN_PROBLEMS, check, check_student
 from stepsift.errors import ScoringError, StudentError
-from stepsift.evaluate import tasks as evaluate_tasks
 from stepsift.scoring import naive
 from stepsift.scoring.engine import Engine
 from stepsift.scoring.values import Scores
+from stepsift.verify import sandbox
 
 ANSWERS = ("It is four. So 4.", "Two and two make four, I think.")
 """Of two steps and of one."""
@@ -66,7 +67,8 @@ def problems(chosen: params.Params, sources: Path) -> list[str]:
     return found
 
 
-def test_the_plan_by_hand(sources: Path, student_folder: Student):
+def test_the_plan_by_hand(sources: Path, student_folder: Student, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sandbox, "find", lambda: sandbox.Sandbox("bubblewrap", ("bwrap",)))
     (sources / "notes.txt").write_text("nothing to read")
     folder = student_folder("llama")
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -86,6 +88,7 @@ def test_the_plan_by_hand(sources: Path, student_folder: Student):
         f"tokens      about {n_tokens} in responses, {prompt_tokens} a prompt (from 4 encoded traces)",
         # With at most two steps, all windows of a trace start at its first step: one pass.
         "passes      about 4 windows (window 4) and 4 full passes",
+        "programs    answers of the kind code are run on their tests, isolated by bubblewrap",
         "students    6 to train (lalp, random; seeds 3, 5, 7), and the untrained one, on chain (of "
         "lm-evaluation-harness)",
     ]
@@ -146,7 +149,7 @@ def test_a_wrong_student_leaves_the_plan_of_the_sources(sources: Path, tmp_path:
     report = check(settings(tmp_path / "none"), sources, tmp_path / "tasks")
     assert len(report.problems) == 1
     assert [line.split()[0] for line in report.plan] == [
-        *("sources", "prompts", "candidates", "teachers", "traces", "students")
+        *("sources", "prompts", "candidates", "teachers", "traces", "programs", "students")
     ]
 
 

@@ -38,7 +38,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, student_folder) 
 
 def write_params(folder: Path, **sections: str) -> None:
     names = ("student", "ingest", "segment", "score", "select", "train", "evaluate", "report")
-    written = dict.fromkeys(names, "{}") | {"select": "{selectors: [lalp]}"} | sections
+    select = "{selectors: [lalp], seed: 0, stability: jackknife, stability_prompts: null}"
+    written = dict.fromkeys(names, "{}") | {"select": select, "evaluate": "{tasks: [chain]}"} | sections
     (folder / "params.yaml").write_text("".join(f"{name}: {text}\n" for name, text in written.items()))
 
 
@@ -95,7 +96,7 @@ def test_a_file_without_what_dvc_tracks_is_refused(repository, student_folder, r
     code, _, err = run_cli("check")
     assert code == 1
     assert err[0] == "error: params.yaml lacks 'ingest', which DVC has to see; write it out, the default is {}"
-    assert len(err) == 8  # seven sections and select.selectors
+    assert len(err) == 12  # seven sections, four keys of select, evaluate.tasks
 
 
 def test_a_typo_is_one_line_and_loads_nothing_heavy(tmp_path: Path):

@@ -19,8 +19,8 @@ from transformers import AutoModelForCausalLM
 
 from stepsift import evaluate, params, tables
 from stepsift.errors import EvaluationError
-from stepsift.evaluate import check_tasks, find_tasks, local_tasks
 from stepsift.student import StudentFiles, load_renderer
+from stepsift.tasks import check_tasks, find_tasks, local_tasks
 
 SETTINGS = params.Evaluate(tasks=("toy",), batch_size=3)
 STUDENT = params.Student()
@@ -408,7 +408,7 @@ def test_tasks_are_checked_without_the_harness(tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from stepsift.evaluate.tasks import check_tasks, local_tasks
+from stepsift.tasks import check_tasks, local_tasks
 folder = Path({str(folder)!r})
 assert local_tasks(folder) == {{"toy", "toy_long"}}
 assert check_tasks(("toy", "toy_long", "gsm8k"), folder) == []

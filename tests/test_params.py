@@ -129,12 +129,27 @@ def test_an_unknown_key_is_one_sentence_at_every_depth(raw: object, said: str):
         ({"score": {"batch_tokens": 99.5}}, "'score.batch_tokens' is 99.5: must be a whole number"),
         ({"score": {"prompts": 0}}, "'score.prompts' is 0: must be at least 1"),
         ({"score": {"prompts": True}}, "'score.prompts' is true: must be a number"),
-        ({"select": {"selectors": ["lalpp"]}}, "'lalpp' is not a selector, did you mean 'lalp'?; known are galp, lalp"),
-        ({"select": {"selectors": ["length"]}}, "'length' is not a selector, it ranks nothing; known are galp, lalp"),
+        (
+            {"select": {"selectors": ["lalpp"]}},
+            "'lalpp' is not a selector, did you mean 'lalp'?; known are aslec_casl, ",
+        ),
+        ({"select": {"selectors": ["length"]}}, "'length' is not a selector, it ranks nothing; known are aslec_casl, "),
         ({"select": {"selectors": ["lalp", "lalp"]}}, "'lalp' stands more than once; name each once"),
         ({"select": {"selectors": []}}, "'select.selectors' is []: must not be empty"),
         ({"select": {"selectors": "lalp"}}, "'select.selectors' is 'lalp': must be a list, as in ['lalp']"),
+        ({"select": {"selectors": [3]}}, "'select.selectors.0' is 3: must hold keys and their values"),
+        ({"select": {"selectors": [{"name": "x"}]}}, "key 'select.selectors.0.by' is missing"),
+        ({"select": {"selectors": [{"name": "galp", "by": "lalp"}, "galp"]}}, "'galp' stands more than once"),
         ({"select": {"seed": -1}}, "'select.seed' is -1: must be at least 0"),
+        (
+            {"select": {"filters": {"min_tokens": 5, "max_tokens": 4}}},
+            "must be at least select.filters.min_tokens, which is 5",
+        ),
+        ({"select": {"filters": {"near_duplicates": 0}}}, "'select.filters.near_duplicates' is 0: must be above 0"),
+        ({"select": {"filters": {"decontaminate": 3}}}, "'select.filters.decontaminate' is 3: must be at least 4"),
+        ({"select": {"filters": {"languages": []}}}, "'select.filters.languages' is []: must not be empty"),
+        ({"select": {"exports": ["csv"]}}, "'select.exports.0' is 'csv': must be 'messages', 'prompt_completion', "),
+        ({"select": {"stability": "most"}}, "'select.stability' is 'most': must be 'jackknife' or 'full'"),
         ({"select": {"bootstrap": 99}}, "'select.bootstrap' is 99: must be at least 100"),
         ({"train": {"seeds": 0}}, "'train.seeds' is 0: must be a list, as in [0]"),
         ({"train": {"seeds": []}}, "'train.seeds' is []: must not be empty"),
@@ -157,6 +172,66 @@ def test_an_unknown_key_is_one_sentence_at_every_depth(raw: object, said: str):
 def test_a_wrong_value_is_one_sentence_with_the_value_and_the_limit(raw: object, said: str):
     (sentence,) = problems(raw)
     assert said in sentence
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"name": "../x"},
+            ".name' is '../x': must begin with a letter or a digit and hold only those, '.', '_' and '-'",
+        ),
+        ({"name": ""}, ".name' is '': must begin with a letter or a digit"),
+        ({"name": "teachers.parquet"}, "'teachers.parquet' must not be named like a table"),
+        ({"per_prompt": 0}, ".per_prompt' is 0: must be at least 1"),
+        ({"per_promt": 1}, "did you mean 'per_prompt'?; known in 'select.selectors.1' are name, by, per_prompt"),
+        ({"min_stability": 1.5}, ".min_stability' is 1.5: must be at most 1"),
+        ({"mix_of": "later"}, "mix_of of 'x' is 'later', which must be a selector named before it (lalp)"),
+        ({"lengths_of": "x"}, "lengths_of of 'x' is 'x', which must be a selector named before it (lalp)"),
+        ({"mix_of": "lalp", "lengths_of": "lalp"}, "'x' has both mix_of and lengths_of; give one of them"),
+        *(
+            ({"mix_of": "lalp"} | more, "'x' takes its prompts and numbers from mix_of; teacher, quotas, max_examples")
+            for more in ({"teacher": "t"}, {"quotas": {"teacher": {"t": 1}}}, {"max_examples": 1}, {"max_tokens": 1})
+        ),
+        (
+            {"lengths_of": "lalp", "min_margin": 0},
+            "'x' must fill numbers, so min_margin and min_stability have no place",
+        ),
+        ({"quotas": {"teacher": {"t": 0.5}}, "min_stability": 0}, "'x' must fill numbers, so min_margin"),
+        (
+            {"quotas": {"teacher": {"t": 0.5}}, "max_tokens": 9},
+            "'x' has quotas and max_tokens; quotas are shares of examples",
+        ),
+        (
+            {"quotas": {"teacher": {"t": 0.7, "u": 0.4}}},
+            ".quotas.teacher' is {'t': 0.7, 'u': 0.4}: shares add up to 1.1",
+        ),
+        ({"quotas": {"domain": {"maths": 0}}}, ".quotas.domain.maths' is 0: must be above 0"),
+        ({"teacher": "best", "by": "lark_g"}, "'x' asks for the best teacher by lark_g, which ranks no teachers"),
+        ({"teacher": "best"}, "'x' asks for the best teacher by random, which ranks no teachers"),
+    ],
+)
+def test_a_selector_that_cannot_be_is_one_sentence(settings: dict, said: str):
+    (sentence,) = problems({"select": {"selectors": ["lalp", {"name": "x", "by": "random"} | settings]}})
+    assert said in sentence
+
+
+def test_a_name_alone_is_a_selector_by_it():
+    written = [
+        {"name": "lalp", "by": "lalp", "per_prompt": 2},
+        "galp",
+        {"name": "x.1", "by": "random", "mix_of": "lalp"},
+    ]
+    select = params.parse({"select": {"selectors": written}}).select
+    assert select.names == ("lalp", "galp", "x.1")
+    assert [(s.by, s.per_prompt, s.mix_of) for s in select.selectors] == [
+        *(("lalp", 2, None), ("galp", 1, None), ("random", 1, "lalp")),
+    ]
+    thirds = {"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}
+    shares = {"name": "x", "by": "lalp", "quotas": {"teacher": thirds}, "teacher": None}
+    assert params.parse({"select": {"selectors": [shares]}}).select.selectors[0].quotas.teacher == thirds
+    best = {"name": "x", "by": "rsr", "teacher": "best"}
+    assert params.parse({"select": {"selectors": [best]}}).select.selectors[0].teacher == "best"
 
 
 def test_a_long_value_is_cut():
@@ -264,10 +339,13 @@ def test_keys_that_dvc_has_to_see_are_asked_for(tmp_path: Path):
     sections = "".join(f"{s}: {{}}\n" for s in params.Params.model_fields if s not in ("tracking", "report"))
     path.write_text(sections)
     missing = params.missing_for_dvc(path)
-    assert [s.split("'")[1] for s in missing] == ["report", "student.path", "select.selectors"]
+    of_select = [f"select.{key}" for key in ("selectors", "seed", "stability", "stability_prompts")]
+    of_others = ["report", "student.path", *of_select, "evaluate.tasks"]
+    assert [s.split("'")[1] for s in missing] == of_others
     assert missing[0].endswith("write it out, the default is {}")
-    path.write_text(sections.replace("select: {}", "select: {selectors: [lalp]}") + "report:\n")
-    assert [s.split("'")[1] for s in params.missing_for_dvc(path)] == ["student.path"]
+    select = "select: {selectors: [lalp], seed: 0, stability: jackknife, stability_prompts: null}"
+    path.write_text(sections.replace("select: {}", select) + "report:\n")
+    assert [s.split("'")[1] for s in params.missing_for_dvc(path)] == ["student.path", "evaluate.tasks"]
 
 
 def test_every_name_can_be_mapped_to_a_nested_field():

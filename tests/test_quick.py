@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepsift import console, curate, params, quick, segment, student, tables
+from stepsift.curate import questions
 from stepsift.errors import ParamsError, ScoringError, SelectionError, SourceError, StudentError
 from stepsift.ingest import ingest
-from stepsift.metrics import all_metrics, trace_scores
+from stepsift.metrics import all_metrics, trace_scores, trace_sums
 from stepsift.quick import lines, work
 from stepsift.quick.cost import seconds_left
 from stepsift.quick.names import passes_of
@@ -128,7 +129,7 @@ def test_both_files_are_what_the_pipeline_gives(place: Path, settings):
     score_file(place / "sources/a.jsonl", place / "o.parquet", chosen, ["galp", "lalp", "random"], place / "other")
     of_traces = tables.read(tables.TRACE_SCORES, place / "o.parquet")
     assert of_traces.columns == [*tables.TRACE_SCORES.schema, "galp", "lalp", "random"]
-    assert of_traces.equals(trace_scores(step_scores, traces, 5).select(of_traces.columns))
+    assert of_traces.equals(trace_scores(trace_sums(step_scores), traces, 5).select(of_traces.columns))
     assert of_traces.height == 12
     of_steps = tables.read(SCORED_STEPS, place / "o.steps.parquet")
     assert of_steps.select(step_scores.columns).equals(step_scores)
@@ -204,9 +205,10 @@ def test_score_on_the_command_line(place: Path, run_cli, student_folder):
     ranked = [(name, f"{mean:.4f}") for name, mean in means.sort("lalp", descending=True).iter_rows()]
     assert [tuple(line.split()[1:3]) for line in out[3:6]] == ranked
     assert [line.split()[0] for line in out[3:6]] == ["1", "2", "3"]
-    assert all(f"{above} is above {below} with" in out[6 + i] for i, (above, below) in enumerate(_pairs(ranked)))
+    assert out[6].startswith("            the order no longer changed after ")
+    assert all(f"{above} is above {below} with" in out[7 + i] for i, (above, below) in enumerate(_pairs(ranked)))
     n_steps = tables.read(SCORED_STEPS, place / "o.steps.parquet").height
-    assert out[8:] == ["written     o.parquet (12 traces)", f"            o.steps.parquet ({n_steps} steps)"]
+    assert out[9:] == ["written     o.parquet (12 traces)", f"            o.steps.parquet ({n_steps} steps)"]
     # As params.yaml: a window of 1, paragraphs, bfloat16, no template.
     before = tables.read(tables.TRACE_SCORES, place / "o.parquet")
     for options in (("--window", 1), ("--unit", "paragraph"), ("--dtype", "bfloat16")):
@@ -299,7 +301,7 @@ def test_a_folder_that_takes_no_file_is_refused(place: Path, settings, monkeypat
     ("option", "said"),
     [
         (("--metrics", "lapl,galp"), "--metrics is 'lapl,galp': 'lapl' is no metric, did you mean lalp"),
-        (("--metrics", ""), "--metrics is '': '' is no metric; known are galp, lalp, "),
+        (("--metrics", ""), "--metrics is '': '' is no metric; known are aslec_casl, "),
         (("--window", "1.5"), "stepsift score: 'score.window' is 1.5: a number of steps is whole"),
         (("--student", "nowhere"), "student.path is 'nowhere', where there is nothing"),
     ],
@@ -336,6 +338,13 @@ def test_nothing_is_written_where_no_trace_can_be_scored(place: Path, settings):
     assert list(place.glob("*.parquet")) == []
 
 
+def test_a_metric_that_cannot_be_fitted_is_an_error_where_it_was_asked_for(place: Path, settings):
+    file = write(place / "a.jsonl", rows(("anna",), PROMPTS[:2]))
+    with pytest.raises(SelectionError, match="the fit of aslec_casl for anna is not determined by its 2 traces"):
+        score_file(file, place / "o.parquet", settings(), ["galp", "aslec_casl"], place / "cache")
+    score_file(file, place / "o.parquet", settings(), ["galp"], place / "cache")
+
+
 # rank
 
 
@@ -355,8 +364,14 @@ def test_rank_of_all_prompts_is_the_ranking_of_the_pipeline(place: Path, setting
     code, out, err = run_cli("rank", "--prompts", 50, "--metrics", "lalp,galp")
     assert code == 0, err
     prompts, traces, _, step_scores = through_stages(place / "data/sources", place / "stages", settings())
-    chosen = params.Select(selectors=("lalp",))
-    teachers = curate.select(prompts, traces, step_scores, chosen).teachers.filter(pl.col("domain") == "all")
+    chosen = params.Select(selectors=("lalp",), filters=params.Filters(near_duplicates=None, decontaminate=None))
+    pool = curate.Pool(
+        prompts=prompts,
+        traces=traces.drop("response"),
+        responses=lambda: iter([traces.select("trace_id", "response")]),
+        step_scores=lambda: iter([step_scores]),
+    )
+    teachers = curate.select(pool, chosen, questions.collect({})).teachers.filter(pl.col("domain") == "all")
     assert teachers.filter(metric="lalp", teacher="anna")["n_common"].item() == 3
     assert out[:4] == [
         "sources     9 rows, 9 traces of 4 prompts",
@@ -364,14 +379,14 @@ def test_rank_of_all_prompts_is_the_ranking_of_the_pipeline(place: Path, setting
         "sampled     3 of 3 prompts with a candidate of each of the 2 teachers (seed 0): 6 traces",
         "lalp        higher is better; mean and 95 % interval on the 3 prompts that all ranked teachers have",
     ]
-    for metric, at in (("lalp", 4), ("galp", 8)):
+    for metric, at in (("lalp", 4), ("galp", 9)):
         ranked = teachers.filter(pl.col("metric") == metric, pl.col("rank").is_not_null()).sort("rank")
         expected = [[f"{r['mean']:.4f}", f"[{r['ci_low']:.4f},", f"{r['ci_high']:.4f}]"] for r in ranked.to_dicts()]
         assert [line.split()[1] for line in out[at : at + 2]] == ranked["teacher"].to_list()
-        assert [line.split()[2:] for line in out[at : at + 2]] == expected
-        assert f"is above {ranked['teacher'][1]} with probability" in out[at + 2]
-    assert out[11].startswith("whole pool  3 traces more would take about ")
-    assert out[11].endswith(" at this speed (score.passes: local and full)")
+        assert [line.split(", rank")[0].split(", 75%")[0].split()[2:] for line in out[at : at + 2]] == expected
+        assert f"is above {ranked['teacher'][1]} with probability" in out[at + 3]
+    assert out[13].startswith("whole pool  3 traces more would take about ")
+    assert out[13].endswith(" at this speed (score.passes: local and full)")
 
 
 def test_a_sample_is_found_in_the_cache_by_a_later_run(place: Path, settings, run_cli, student_folder):
@@ -409,7 +424,7 @@ def test_the_seed_and_the_folder_are_options(place: Path, run_cli, student_folde
     ]
     out = run_cli("rank", "--sources", "pool", "--prompts", 1, "--seed", 7)[1]
     assert "(seed 7): 3 traces" in out[2]
-    assert out[4].endswith("(no interval from 1 prompt)")
+    assert out[4].endswith("(no interval from 1 prompt), rank 1 to 3")
     assert not any("above" in line for line in out)
 
 
@@ -423,9 +438,7 @@ def test_rank_says_why_it_cannot(place: Path, run_cli, student_folder, monkeypat
     ]
     code, out, err = run_cli("rank", "--metrics", "length")
     assert (code, out, len(err)) == (1, [], 1)
-    assert err[0].startswith(
-        "error: --metrics is 'length': 'length' ranks nothing, it has no direction; known are galp"
-    )
+    assert err[0].startswith("error: --metrics is 'length': 'length' ranks no teachers; known are aslec_casl, ")
     project(place, place / "nowhere", rows())
     assert run_cli("rank")[2][0].startswith("error: student.path is ")
 
@@ -519,11 +532,12 @@ def test_names_of_metrics():
     assert quick.metric_names("galp, lalp,galp") == ["galp", "lalp"]
     assert quick.metric_names(",".join(all_metrics())) == list(all_metrics())
     with pytest.raises(
-        ParamsError, match=r"'lalp_tok' is no metric, did you mean lalp_token or lalp.*; known are galp,"
+        ParamsError, match=r"'lalp_tok' is no metric, did you mean lalp_token or lalp.*; known are aslec_casl,"
     ):
         quick.metric_names("lalp,lalp_tok")
-    with pytest.raises(ParamsError, match="'random' ranks nothing"):
-        quick.metric_names("random", ranking=True)
+    for name in ("random", "length", "lark_g", "shortest"):
+        with pytest.raises(ParamsError, match=f"'{name}' ranks no teachers; known are aslec_casl"):
+            quick.metric_names(name, ranking=True)
     assert [passes_of(n) for n in (["lalp"], ["galp"], ["galp", "lalp"], ["length"])] == [
         ("local",),
         ("full",),
@@ -532,13 +546,21 @@ def test_names_of_metrics():
     ]
 
 
-def ranking(metric: str, *of: tuple[str, int, int, float | None, float | None, int | None, float | None]):
-    """Table teachers of one metric: name, n_prompts, n_common, mean, half of the interval, rank, p_above_next."""
-    found = [
-        (t, metric, "all", n, common, m, *((None, None) if h is None else (m - h, m + h)), rank, p)
-        for t, n, common, m, h, rank, p in of
-    ]
-    return pl.DataFrame(found, schema=tables.TEACHERS.schema, orient="row")
+def ranking(metric: str, *of: tuple[str, int, int, float | None, float | None, int | None, float | None], **more):
+    """Table teachers of one metric: name, n_prompts, n_common, mean, half of the interval, rank, p_above_next; `more`
+    are whole columns."""
+    names = ("teacher", "n_prompts", "n_common", "mean", "half", "rank", "p_above_next")
+    frame = pl.DataFrame(of, schema=names, orient="row").with_columns(
+        *(pl.lit(value).alias(name) for name, value in {"metric": metric, "domain": "all", "share_kept": 1.0}.items()),
+        n_traces="n_prompts",
+        ci_low=pl.col("mean") - pl.col("half"),
+        ci_high=pl.col("mean") + pl.col("half"),
+        rank_low="rank",
+        rank_high="rank",
+        settled_after=pl.when(pl.col("rank").is_not_null()).then(7),
+    )
+    frame = frame.with_columns(pl.Series(name, values) for name, values in more.items())
+    return frame.select(pl.col(c).cast(t) for c, t in tables.TEACHERS.schema.items())
 
 
 def test_a_ranking_in_lines():
@@ -549,15 +571,20 @@ def test_a_ranking_in_lines():
         ("carla", 30, 30, -2.0, 0.125, 3, 0.9951),
         ("dora", 1, 30, None, None, None, None),
         ("emil", 30, 30, -3.0, 0.125, 4, None),
+        n_traces=[40, 35, 120, 1, 30],
+        share_kept=[1.0, 1.0, 0.25, 1.0, 1.0],
+        rank_low=[1, 1, 3, None, 4],
+        rank_high=[2, 2, 3, None, 4],
     )
     other = teachers.with_columns(domain=pl.lit("maths"), mean=pl.lit(-9.0))
     assert lines.ranking_lines(pl.concat([teachers, other]), "lalp") == [
         "lalp        higher is better; mean and 95 % interval on the 30 prompts that all ranked teachers have",
-        "             1 bob      -1.0000 [-1.5000, -0.5000]",
-        "             2 anna     -1.5000 [-1.7500, -1.2500]",
-        "             3 carla    -2.0000 [-2.1250, -1.8750]",
+        "             1 bob      -1.0000 [-1.5000, -0.5000], rank 1 to 2",
+        "             2 anna     -1.5000 [-1.7500, -1.2500], rank 1 to 2",
+        "             3 carla    -2.0000 [-2.1250, -1.8750], 25% of 120 traces kept",
         "             4 emil     -3.0000 [-3.1250, -2.8750]",
         "               dora  not ranked: scores on 1 prompt only",
+        "            the order no longer changed after 7 prompts (median of 20 orders)",
         "            bob and anna cannot be told apart: bob is above anna with probability .61",
         "            anna is above carla with probability .97",
         "            carla is above emil with probability more than .99",
@@ -565,11 +592,15 @@ def test_a_ranking_in_lines():
 
 
 def test_rankings_that_compare_nothing():
-    one = ranking("lalp", ("anna", 1, 1, -1.0, None, 1, None), ("bob", 1, 1, -2.0, None, 2, None))
+    one = ranking(
+        *("lalp", ("anna", 1, 1, -1.0, None, 1, None), ("bob", 1, 1, -2.0, None, 2, None)),
+        **{"rank_low": [1, 1], "rank_high": [2, 2], "settled_after": [1, 1]},
+    )
     assert lines.ranking_lines(one, "lalp") == [
         "lalp        higher is better; mean and 95 % interval on the 1 prompt that all ranked teachers have",
-        "             1 anna    -1.0000 (no interval from 1 prompt)",
-        "             2 bob     -2.0000 (no interval from 1 prompt)",
+        "             1 anna    -1.0000 (no interval from 1 prompt), rank 1 to 2",
+        "             2 bob     -2.0000 (no interval from 1 prompt), rank 1 to 2",
+        "            the order no longer changed after 1 prompt (median of 20 orders)",
     ]
     apart = ranking("lalp", ("anna", 2, 0, None, None, None, None), ("bob", 3, 0, None, None, None, None))
     assert lines.ranking_lines(apart, "lalp") == [
@@ -578,7 +609,8 @@ def test_rankings_that_compare_nothing():
     assert lines.ranking_lines(one, "galp") == [
         "galp        no trace has a score: the full pass was not possible for any"
     ]
-    assert lines.ranking_lines(one, "random") == ["random      a draw: it ranks no teachers"]
+    for name in ("random", "lark_g", "longest"):
+        assert lines.ranking_lines(one, name) == [f"{name:11} it ranks no teachers"]
     length = ranking("length", ("anna", 2, 2, 9.0, 1.0, None, None), ("bob", 2, 2, 11.0, 1.0, None, None))
     assert lines.ranking_lines(length, "length") == [
         "length      no direction, so no ranks; mean and 95 % interval on the 2 prompts that all ranked teachers have",

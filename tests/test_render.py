@@ -283,6 +283,41 @@ def test_last_characters_never_go_back(name, response, cached):
     assert name == "nfc" or rendered.last_char[-1] == len(response) - 1
 
 
+# --- tokens that hold more than white space
+
+
+def inked(r: Renderer, response: str) -> list[tuple[str, bool]]:
+    """Each token and whether it holds a character that is not white space."""
+    rendered = r.render(MESSAGES, response)
+    return list(zip(r.tokenizer.convert_ids_to_tokens(rendered.response_ids), rendered.inked.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["llama3", "qwen2", "plain"])
+def test_inked_tokens_hand_worked(renderer, name):
+    assert inked(renderer(name), "So  x.\n\nThe 🙃\n\n") == [
+        ("So", True), ("Ġ", False), ("Ġx", True), (".ĊĊ", True), ("The", True), ("ĠðŁ", True), ("Ļ", True),
+        ("ĥ", True), ("Ċ", False), ("Ċ", False),
+    ]  # fmt: skip
+
+
+@given(response=st.text(st.sampled_from("ab.1 \t\n\u00a0\u2028\u3000\u200b🙃答"), min_size=1, max_size=40))
+@pytest.mark.parametrize("name", ["llama3", "qwen3", "gemma", "metaspace", "plain"])
+def test_a_token_is_inked_where_one_of_its_characters_is(name, response, cached):
+    """Bytes along the vocabulary say which characters a token has a part of; an added blank has none."""
+    r = cached(name)
+    rendered = r.render(MESSAGES, response)
+    lengths = np.array(byte_lengths(r, rendered.response_ids))
+    ends = np.cumsum(lengths)
+    if name == "metaspace" and not response.startswith(" "):
+        ends -= 1
+    character_of_byte = [c for c in response for _ in c.encode()]
+    expected = [
+        any(not c.isspace() for c in character_of_byte[max(0, end - n) : end])
+        for n, end in zip(lengths, ends, strict=True)
+    ]
+    assert rendered.inked.tolist() == expected
+
+
 @pytest.fixture(scope="module")
 def cached(renderer) -> Callable[[str], Renderer]:
     """One renderer a tokenizer, for hypothesis."""

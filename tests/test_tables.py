@@ -164,7 +164,7 @@ def test_broken_invariants_are_refused(change: pl.DataFrame, says: str, tmp_path
 
 @pytest.mark.parametrize("value", [0.1, float("nan"), float("inf")])
 def test_impossible_log_probabilities_are_refused(value: float):
-    row = dict.fromkeys(tables.STEP_SCORES.schema, -1.0) | {"trace_id": "a", "step": 1, "n_tokens": 1}
+    row = dict.fromkeys(tables.STEP_SCORES.schema, -1.0) | {"trace_id": "a", "step": 1, "n_tokens": 1, "n_first": 0}
     good = pl.DataFrame([row], schema=tables.STEP_SCORES.schema)
     tables.validate(tables.STEP_SCORES, good)
     with pytest.raises(TableError, match="a log-probability is at most 0"):

@@ -107,7 +107,7 @@ class Project:
         settings = self.settings()
         files = student.locate(settings.student)
         return train.train_all(
-            *(files, settings.train, settings.student, Path("data/select"), settings.select.selectors),
+            *(files, settings.train, settings.student, Path("data/select"), settings.select.names),
             *(Path("data/train"), CACHES / "models"),
         )
 

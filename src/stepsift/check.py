@@ -13,10 +13,10 @@ import numpy as np
 
 from stepsift import params, segment, student
 from stepsift.errors import ScoringError, SourceError, StudentError
-from stepsift.evaluate import check_tasks, local_tasks
 from stepsift.ingest import SampleTrace, Survey, survey
 from stepsift.readers.fill import UNKNOWN
 from stepsift.render import Renderer
+from stepsift.tasks import check_tasks, local_tasks
 
 SHOWN_PROBLEMS = 10
 """Of the sources, which may be thousands of files."""
@@ -77,6 +77,7 @@ def check(settings: params.Params, sources: Path, tasks: Path) -> Report:
         problems += check_tasks(settings.evaluate.tasks, tasks)
     else:
         problems.append(f"there is no folder {tasks} for evaluation tasks; make it (it may be empty: mkdir -p {tasks})")
+    lines += _program_lines()
     lines += _training_lines(settings, tasks)
     return Report(lines, problems, found.sample if found else [])
 
@@ -237,12 +238,21 @@ def _cost_lines(found: Survey, cost: Estimate, settings: params.Params, context:
     return lines
 
 
+def _program_lines() -> list[str]:
+    from stepsift.verify import sandbox
+
+    found = sandbox.find()
+    if found.command:
+        return [f"programs    answers of the kind code are run on their tests, isolated by {found.name}"]
+    return [f"programs    answers of the kind code stay unchecked: no isolation ({found.reason})"]
+
+
 def _training_lines(settings: params.Params, tasks: Path) -> list[str]:
-    n_students = len(settings.select.selectors) * len(settings.train.seeds)
+    n_students = len(settings.select.names) * len(settings.train.seeds)
     local = local_tasks(tasks)
     named = [f"{task} ({'local' if task in local else 'of lm-evaluation-harness'})" for task in settings.evaluate.tasks]
     return [
-        f"students    {n_students} to train ({', '.join(settings.select.selectors)}; "
+        f"students    {n_students} to train ({', '.join(settings.select.names)}; "
         f"seeds {', '.join(map(str, settings.train.seeds))}), and the untrained one, on {', '.join(named)}"
     ]
 

@@ -8,6 +8,7 @@ from typing import get_args
 
 from stepsift import __version__, console, params
 from stepsift.errors import CacheError, StepsiftError
+from stepsift.lineage import commands as lineage
 
 
 def main() -> None:
@@ -28,6 +29,11 @@ def _main() -> None:
     _add_rank(commands.add_parser("rank", help="rank the teachers on a sample of prompts, before all are scored"))
     _add_tune(commands.add_parser("tune", help="measure which batches score fastest here, and propose settings"))
     _add_cache(commands.add_parser("cache", help="show what is kept of scores, models and evaluations"))
+    lineage.add_why(commands.add_parser("why", help="where a trace comes from, and why it was chosen or not"))
+    lineage.add_verify(commands.add_parser("verify", help="check every link from the sources to the exports"), _count)
+    lineage.add_diff(
+        commands.add_parser("diff", help="what changed in the curated sets between two revisions, and why")
+    )
     commands.add_parser("setup", help="create the MLflow database that params.yaml names")
     commands.add_parser("ui", help="open MLflow on what params.yaml names")
     args = parser.parse_args()
@@ -38,6 +44,9 @@ def _main() -> None:
         "rank": _rank,
         "tune": _tune,
         "cache": _cache,
+        "why": lineage.run_why,
+        "verify": lineage.run_verify,
+        "diff": lineage.run_diff,
         "setup": _setup,
         "ui": _ui,
     }[args.command](args)
@@ -61,11 +70,12 @@ def _check(args: argparse.Namespace) -> None:
 def _metrics(_: argparse.Namespace) -> None:
     from stepsift.metrics import all_metrics
 
+    width = max(map(len, all_metrics()))
     for name, metric in all_metrics().items():
         direction = {"high": "higher is better", "low": "lower is better", None: "no direction"}[metric.better]
         doc = sys.modules[f"stepsift.metrics.{name}"].__doc__ or ""
         source = " ".join(doc.rpartition("Source: ")[2].split())
-        sys.stdout.write(f"{name:12} {direction:18} {doc.splitlines()[0]} Source: {source}\n")
+        sys.stdout.write(f"{name:{width}} {direction:18} {doc.splitlines()[0]} Source: {source}\n")
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:

@@ -25,6 +25,7 @@ from stepsift.readers.record import Message
 from stepsift.readers.spool import Spool
 
 SAMPLE_TRACES = 64
+SOURCES = "sources.json"
 _BATCH_ROWS = 2_000
 _BATCH_CHARS = 8_000_000
 
@@ -60,6 +61,8 @@ class IngestCounts(Pool):
     labels_by_file: dict[str, Labels]
     gold: dict[str, Gold]
     """Answer kind to how its verifier takes the gold answers."""
+    code: dict[str, int]
+    """Why traces with programs got their verdicts (verify.code.REASONS) to kept traces."""
 
     def as_dict(self) -> dict[str, Any]:
         """The counts as what JSON can hold."""
@@ -88,6 +91,9 @@ class Survey(Pool):
 def ingest(sources: Path, out: Path, settings: params.Ingest) -> IngestCounts:
     """Read all files below `sources`; write prompts, traces and rejected as Parquet into the folder `out`.
 
+    Beside them `sources.json` says of each source file, by its path below `sources`, its `md5` and `bytes`, the `rows`
+    (responses) that were read, how many were `kept` and `rejected`, and `licences`: name, or "unknown", to kept traces.
+
     Raises SourceError where there is no file to read, or one of which every row was rejected.
     """
     # The spool stands beside `out` and not in it, where DVC would take it for an output.
@@ -98,8 +104,9 @@ def ingest(sources: Path, out: Path, settings: params.Ingest) -> IngestCounts:
         problems = useless_files(spool, pool)
         if problems:
             raise SourceError("\n".join(problems))
-        gold = _verify(spool, settings)
+        gold, code = _verify(spool, settings)
         kept, rejected = _write(spool, out)
+        tables.write_json(_sources(spool, pool, sources), out / SOURCES)
         require((kept, rejected) == (pool.total.kept, pool.total.rejected), "rows of the tables and the counts")
         verdicts: dict[str, Counter[str]] = defaultdict(Counter)
         labels: dict[str, Labels] = {name: Labels() for name in pool.by_file}
@@ -115,6 +122,7 @@ def ingest(sources: Path, out: Path, settings: params.Ingest) -> IngestCounts:
             labels=total,
             labels_by_file=labels,
             gold=gold,
+            code=code,
         )
 
 
@@ -141,25 +149,40 @@ def survey(sources: Path, settings: params.Ingest) -> Survey:
     return Survey(**vars(pool), problems=problems, sample=[t for t in traces if t.trace_id in kept])
 
 
-def _verify(spool: Spool, settings: params.Ingest) -> dict[str, Gold]:
-    """Store a kind for every prompt and a verdict for every kept trace; return how gold answers fare by kind."""
+def _verify(spool: Spool, settings: params.Ingest) -> tuple[dict[str, Gold], dict[str, int]]:
+    """Store a kind for every prompt and a verdict for every kept trace.
+
+    Returns how gold answers fare by kind, and the reasons of the verdicts on programs.
+    """
     gold: dict[str, Gold] = defaultdict(Gold)
+    reasons: Counter[str] = Counter()
     with verify.Verifier(settings.verify_timeout_s) as verifier:
         kinds = []
-        for prompt_id, answer, given, has_tests in spool.golds():
+        for prompt_id, answer, given, tests, prompt in spool.golds():
             kind = "none" if answer is None and given != "code" else given or verify.kind_of(answer or "")
             kinds.append((prompt_id, kind))
             if len(kinds) >= _BATCH_ROWS:
                 spool.write_kinds(kinds)
                 kinds = []
-            if answer is not None and kind in verify.KINDS and not has_tests:
+            if answer is not None and kind in verify.KINDS and tests is None:
                 gold[kind].prompts += 1
                 gold[kind].accepted += verifier.accepts(kind, answer)
+            elif answer is not None and kind == "code" and tests is not None:
+                found = verifier.passes(answer, tests, _last_turn(prompt))
+                # Where nothing can be run, nothing is known of the tests.
+                if found.reason != "isolation":
+                    gold[kind].prompts += 1
+                    gold[kind].accepted += found.verdict == "correct"
         spool.write_kinds(kinds)
         verdicts = []
-        for number, response, answer, kind, has_tests in spool.answered():
-            # A reference solution beside tests is one of many: comparing texts with it would call the others wrong.
-            verdict = "unchecked" if has_tests else verifier.verdict(kind, response, answer)
+        for number, response, answer, kind, tests, prompt in spool.answered():
+            if kind == "code":
+                ended = verifier.run_tests(response, tests, _last_turn(prompt))
+                reasons[ended.reason] += 1
+                verdict = ended.verdict
+            else:
+                # A reference solution beside tests is one of many: comparing texts would call the others wrong.
+                verdict = "unchecked" if tests is not None else verifier.verdict(kind, response, answer)
             verdicts.append((number, verdict))
             if len(verdicts) >= _BATCH_ROWS:
                 spool.write_verdicts(verdicts)
@@ -167,7 +190,12 @@ def _verify(spool: Spool, settings: params.Ingest) -> dict[str, Gold]:
         spool.write_verdicts(verdicts)
     for counts in gold.values():
         counts.share = round(counts.accepted / counts.prompts, 4)
-    return dict(sorted(gold.items()))
+    return dict(sorted(gold.items())), dict(sorted(reasons.items()))
+
+
+def _last_turn(messages: str) -> str:
+    """The text of the last message of a prompt, of which JSON is given."""
+    return json.loads(messages)[-1]["content"]
 
 
 def _compare(labels: Labels, verdict: str, label: bool, count: int) -> None:
@@ -189,6 +217,25 @@ def _write(spool: Spool, out: Path) -> tuple[int, int]:
     traces = ((*row[:6], None if row[6] is None else bool(row[6]), *row[7:]) for row in spool.traces())
     _write_table(tables.PROMPTS, prompts, out)
     return _write_table(tables.TRACES, traces, out), _write_table(tables.REJECTED, spool.rejected(), out)
+
+
+def _sources(spool: Spool, pool: Pool, sources: Path) -> dict[str, dict[str, Any]]:
+    """What the data set is made of, file by file."""
+    licences: dict[str, Counter[str]] = defaultdict(Counter)
+    for source, licence, count in spool.licences():
+        # Sources say "unknown" themselves, too.
+        licences[source][licence or tables.UNKNOWN_LICENCE] += count
+    return {
+        name: {
+            "md5": tables.file_md5(sources / name),
+            "bytes": (sources / name).stat().st_size,
+            "rows": tally.read,
+            "kept": tally.kept,
+            "rejected": tally.rejected,
+            "licences": licences[name],
+        }
+        for name, tally in pool.by_file.items()
+    }
 
 
 def _write_table(table: tables.Table, rows: Iterable[tuple[Any, ...]], out: Path) -> int:

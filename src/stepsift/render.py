@@ -15,10 +15,10 @@ import numpy as np
 
 from stepsift import params
 from stepsift.errors import StudentError
+from stepsift.thinking import OPEN
 
 Messages = list[dict[str, str]]
 
-THINK = "<think>"
 _REMEMBERED_PROMPTS = 1_024
 _SENTINEL = "stepsiftendofturn"
 
@@ -32,13 +32,22 @@ _FROZEN_CLOCK = """{%- macro strftime_now(format) %}
 _DIRECTIVES = tuple(f"%{flag}{letter}" for letter in "aAbBdeHIjmMpSyY" for flag in ("", "-"))
 
 
+_BLANKS = np.array([i for i in range(0x3001) if chr(i).isspace()], dtype=np.uint32)
+"""Code points of white space: none lies higher."""
+
+
 @dataclass(frozen=True)
 class Rendered:
-    """Ids of one example. `last_char[t]` is the offset, in characters of the response, of token t's last character."""
+    """Ids of one example, and where its tokens lie in the response.
+
+    `last_char` [tokens] are the offsets, in characters, of tokens' last characters; `inked` [tokens] says which tokens
+    hold a character that is not white space.
+    """
 
     prompt_ids: list[int]
     response_ids: list[int]
     last_char: np.ndarray
+    inked: np.ndarray
     end_id: int
 
     def training_ids(self) -> tuple[list[int], list[int]]:
@@ -108,18 +117,25 @@ class Renderer:
         """Ids of prompt and response, and for each response token the character that it ends on."""
         prompt = self.prompt_text(messages)
         # The generation prompt of some templates already opens the thinking.
-        opened = prompt.rstrip().endswith(THINK) and response.lstrip().startswith(THINK)
+        opened = prompt.rstrip().endswith(OPEN) and response.lstrip().startswith(OPEN)
         skip = 0
         if opened:
-            skip = response.index(THINK) + len(THINK)
-            tail = prompt[prompt.rindex(THINK) + len(THINK) :]
+            skip = response.index(OPEN) + len(OPEN)
+            tail = prompt[prompt.rindex(OPEN) + len(OPEN) :]
             skip += len(tail) if tail and response[skip:].startswith(tail) else 0
         encoding = self._raw.encode(response[skip:], add_special_tokens=False)
         offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
         # A token without width (a byte of a character that another token names, an added blank) lies where it starts.
         last = np.where(offsets[:, 1] > offsets[:, 0], offsets[:, 1] - 1, offsets[:, 0]) + skip
         last = np.maximum.accumulate(np.clip(last, 0, max(len(response) - 1, 0)))
-        return Rendered(self.prompt(messages), encoding.ids, last, self.end_id)
+        # Characters with ink before each offset; a byte of a character counts as that character.
+        ink = np.concatenate([[0], np.cumsum(~np.isin(_code_points(response), _BLANKS))])
+        first = np.minimum(np.clip(offsets[:, 0] + skip, 0, len(response)), last)
+        inked = ink[last + 1] > ink[first] if len(last) else np.zeros(0, dtype=bool)
+        # A blank that the tokenizer puts before a text is said to lie on the first character.
+        if len(last) and not self._raw.decode(encoding.ids[:1], skip_special_tokens=False).strip():
+            inked[0] = False
+        return Rendered(self.prompt(messages), encoding.ids, last, inked, self.end_id)
 
     def _chat_template(self) -> str:
         try:
@@ -165,3 +181,7 @@ class Renderer:
                 "set eos_token in its tokenizer_config.json"
             )
         return self.tokenizer.eos_token_id
+
+
+def _code_points(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")

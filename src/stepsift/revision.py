@@ -93,6 +93,12 @@ class Revision:
             # Asked whether a file exists, DVC says no where the list of its folder's files is missing.
             return path in self._fs.ls(str(PurePosixPath(path).parent), detail=False)
 
+    def folders(self, path: str) -> list[str]:
+        """Names of the folders that lie in a folder, sorted."""
+        with self._reading(path):
+            entries = self._fs.ls(path, detail=True)
+        return sorted(PurePosixPath(e["name"]).name for e in entries if e["type"] == "directory")
+
     def get(self, path: str, folder: Path) -> Path:
         """Copy a file into `folder` under its own name."""
         target = folder / PurePosixPath(path).name
@@ -130,3 +136,32 @@ class Revision:
             raise CacheError(
                 f"{path} of revision '{self.rev}' is neither in DVC's cache nor in a remote ({said}); {_PUSHED}"
             ) from e
+
+
+class LocalCache:
+    """DVC's cache on this machine, by the MD5s that stand in a dvc.lock; use as a context manager. Fetches nothing."""
+
+    def __enter__(self) -> "LocalCache":
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+
+        try:
+            self._repo = Repo()
+        except DvcException as e:
+            raise CacheError(f"{e}; run stepsift in the root folder of a repository of DVC") from e
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._repo.close()
+
+    def files(self, md5: str) -> dict[str, Path] | None:
+        """Path below the folder with this MD5 (`.dir` behind it) to where the cache keeps, or would keep, that file.
+
+        None where the cache does not hold the folder's list of files.
+        """
+        cache = self._repo.cache.local
+        try:
+            listed = json.loads(Path(cache.oid_to_path(md5)).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return {entry["relpath"]: Path(cache.oid_to_path(entry["md5"])) for entry in listed}

@@ -106,8 +106,8 @@ class SideCache:
             if e.errno == errno.ENOSPC:  # the command line has a sentence for it
                 raise
             raise CacheError(
-                f"what is missing in the cache {self.folder} cannot be stored there ({e.strerror or e}); allow writing, "
-                "or name another folder in STEPSIFT_CACHE"
+                f"what is missing in the cache {self.folder} cannot be stored there ({e.strerror or e}); allow "
+                "writing, or name another folder in STEPSIFT_CACHE"
             ) from e
         return temporary
 

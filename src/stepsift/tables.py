@@ -10,6 +10,7 @@ row group to an open file.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -31,9 +32,11 @@ ROW_GROUP_BYTES = 32 * 2**20
 
 VERDICTS = ("correct", "wrong", "timeout", "unparsed", "unchecked")
 ANSWER_KINDS = ("math", "choice", "exact", "code", "none")
+UNKNOWN_LICENCE = "unknown"
 PASSES = ("local", "full")
-SUMS = ("logprob", "rank", "entropy", "brier", "first_logprob")
-"""What step_scores holds a step and pass: sums over the step's tokens (nats for logprob and entropy)."""
+SUMS = ("logprob", "rank", "entropy", "brier", "first_logprob", "first_two_logprob")
+"""What step_scores holds a step and pass: sums over the step's tokens (nats for log-probabilities and entropy), or over
+its first one or two tokens that hold a character that is not white space (`n_first` of them, at most 2)."""
 
 MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 
@@ -77,7 +80,7 @@ PROMPTS = Table(
 
 TRACES = Table(
     "traces",
-    1,
+    2,
     {
         "trace_id": pl.String(),
         "content_hash": pl.String(),
@@ -86,11 +89,12 @@ TRACES = Table(
         "response": pl.String(),
         "verdict": pl.String(),
         "label": pl.Boolean(),
+        "licence": pl.String(),
         "source": pl.String(),
         "source_line": pl.Int64(),
     },
     key=("trace_id",),
-    nullable=frozenset({"label"}),
+    nullable=frozenset({"label", "licence"}),
     allowed={"verdict": VERDICTS},
     checks={
         "a response is not empty": pl.col("response").str.len_bytes() > 0,
@@ -139,13 +143,15 @@ STEPS = Table(
 
 STEP_SCORES = Table(
     "step_scores",
-    1,
-    {"trace_id": pl.String(), "step": pl.Int32(), "n_tokens": pl.Int32()}
+    2,
+    {"trace_id": pl.String(), "step": pl.Int32(), "n_tokens": pl.Int32(), "n_first": pl.Int32()}
     | {f"{p}_{s}": pl.Float64() for p in PASSES for s in SUMS},
     key=("trace_id", "step"),
     nullable=frozenset(f"{p}_{s}" for p in PASSES for s in SUMS),
     checks={
         "n_tokens is not negative": pl.col("n_tokens") >= 0,
+        "n_first counts at most two of the tokens": pl.col("n_first").is_between(0, 2)
+        & (pl.col("n_first") <= pl.col("n_tokens")),
         "a log-probability is at most 0": (pl.col("local_logprob").fill_null(0) <= 0)
         & (pl.col("full_logprob").fill_null(0) <= 0),
     },
@@ -167,24 +173,31 @@ TRACE_SCORES = Table(
 
 TEACHERS = Table(
     "teachers",
-    1,
+    2,
     {
         "teacher": pl.String(),
         "metric": pl.String(),
         "domain": pl.String(),
+        "n_traces": pl.Int32(),
+        "share_kept": pl.Float64(),
         "n_prompts": pl.Int32(),
         "n_common": pl.Int32(),
         "mean": pl.Float64(),
         "ci_low": pl.Float64(),
         "ci_high": pl.Float64(),
         "rank": pl.Int32(),
+        "rank_low": pl.Int32(),
+        "rank_high": pl.Int32(),
         "p_above_next": pl.Float64(),
+        "settled_after": pl.Int32(),
     },
     key=("metric", "domain", "teacher"),
-    nullable=frozenset({"mean", "ci_low", "ci_high", "rank", "p_above_next"}),
+    nullable=frozenset({"mean", "ci_low", "ci_high", "rank", "rank_low", "rank_high", "p_above_next", "settled_after"}),
     checks={
         "an interval is not upside down": (pl.col("ci_low") <= pl.col("ci_high")).fill_null(True),
+        "a rank lies within its bounds": pl.col("rank").is_between("rank_low", "rank_high").fill_null(True),
         "p_above_next is a share": pl.col("p_above_next").is_between(0, 1).fill_null(True),
+        "share_kept is a share": pl.col("share_kept").is_between(0, 1),
     },
 )
 
@@ -372,6 +385,12 @@ def _row_bytes(frame: pl.DataFrame) -> list[int]:
         if t == MESSAGES
     ]
     return frame.select(pl.sum_horizontal(*texts, *messages, pl.lit(others)).cast(pl.Int64).alias("n"))["n"].to_list()
+
+
+def file_md5(path: Path) -> str:
+    """The md5 of a file, as DVC takes it; 32 hexadecimal digits."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def replace_durably(temporary: Path, path: Path) -> None:

@@ -6,141 +6,214 @@ import sys
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from metric_rows import score, steps_of, traces_of
 from polars.testing import assert_frame_equal
 
 import stepsift.metrics
 from stepsift import tables
 from stepsift.errors import TableError
-from stepsift.metrics import Metric, all_metrics, selectable, trace_scores
+from stepsift.metrics import Metric, all_metrics, selectable, to_table, trace_scores, trace_sums
 
-
-def step_scores(rows: list[tuple]) -> pl.DataFrame:
-    """Rows of (trace_id, step, n_tokens, local_logprob, full_logprob); the other sums are null."""
-    names = ("trace_id", "step", "n_tokens", "local_logprob", "full_logprob")
-    schema = {c: t for c, t in tables.STEP_SCORES.schema.items() if c in names}
-    frame = pl.DataFrame(rows, schema={c: schema[c] for c in names}, orient="row")
-    rest = [pl.lit(None, t).alias(c) for c, t in tables.STEP_SCORES.schema.items() if c not in names]
-    return frame.with_columns(rest).select(*tables.STEP_SCORES.schema)
-
-
-def traces_of(scores: pl.DataFrame) -> pl.DataFrame:
-    return scores.select("trace_id").unique().with_columns(prompt_id=pl.lit("p"), teacher=pl.lit("t"))
-
-
-def score(rows: list[tuple], seed: int = 0) -> pl.DataFrame:
-    frame = step_scores(rows)
-    return trace_scores(frame, traces_of(frame), seed)
-
-
-# Trace a: steps of 4 and 1 tokens. Local sums -2 and -3: step means -0.5 and -3, token mean -5/5.
-# Full sums -1 and -2: step means -0.25 and -2, token mean -3/5.
-A = [("a", 1, 4, -2.0, -1.0), ("a", 2, 1, -3.0, -2.0)]
+# Trace a: steps of 4 and 1 tokens, 2 and 1 of which are first tokens.
+A = [
+    {
+        **{"trace_id": "a", "step": 1, "n_tokens": 4, "n_first": 2},
+        **{"local_logprob": -2.0, "local_rank": 8.0, "local_entropy": 2.0, "local_brier": 1.0},
+        **{"local_first_logprob": -1.0, "local_first_two_logprob": -1.5},
+        **{"full_logprob": -1.0, "full_rank": 6.0, "full_entropy": 1.5, "full_brier": 0.5},
+        **{"full_first_logprob": -0.5, "full_first_two_logprob": -0.75},
+    },
+    {
+        **{"trace_id": "a", "step": 2, "n_tokens": 1, "n_first": 1},
+        **{"local_logprob": -3.0, "local_rank": 30.0, "local_entropy": 1.0, "local_brier": 0.5},
+        **{"local_first_logprob": -3.0, "local_first_two_logprob": -3.0},
+        **{"full_logprob": -2.0, "full_rank": 9.0, "full_entropy": 1.0, "full_brier": 1.0},
+        **{"full_first_logprob": -2.0, "full_first_two_logprob": -2.0},
+    },
+]
+OF_STEPS = {
+    "lalp": (-0.5 + -3.0) / 2,  # step means -2/4 and -3/1
+    "step_mean": (-0.25 + -2.0) / 2,
+    # 5 tokens in all; sums over both steps: local -5, full -3.
+    "lalp_token": -5 / 5,
+    "galp": -3 / 5,
+    "sum_logprob": -3.0,
+    "sum_logprob_local": -5.0,
+    # Ranks 6 + 9 and 8 + 30, entropies 1.5 + 1 and 2 + 1.
+    "rank": 15 / 5,
+    "rank_local": 38 / 5,
+    "entropy": 2.5 / 5,
+    "entropy_local": 3 / 5,
+    "rank_entropy": 15 / 2.5,
+    "rank_entropy_local": 38 / 3,
+    "rsr": 15 / 3,
+    "rsr_local": 38 / 5,
+    # Without 3 first tokens, of which the sums are -0.75 - 2 and -1.5 - 3, 2 tokens remain.
+    "aslec_drop": (-3 + 2.75) / 2,
+    "aslec_drop_local": (-5 + 4.5) / 2,
+    "length": 5.0,
+    "longest": 5.0,
+    "shortest": 5.0,
+}
 
 
 def test_hand_worked():
-    row = score(A).row(0, named=True)
-    assert row["lalp"] == (-0.5 + -3.0) / 2
-    assert row["lalp_token"] == -5 / 5
-    assert row["step_mean"] == (-0.25 + -2.0) / 2
-    assert row["galp"] == -3 / 5
-    assert row["length"] == 5.0
+    row = score(steps_of(A)).row(0, named=True)
+    assert {name: row[name] for name in OF_STEPS} == pytest.approx(OF_STEPS, rel=1e-15)
+    others = {"random", "lark_g", "lark_g_local", "aslec_casl", "aslec_casl_local"}
+    assert OF_STEPS.keys() | others == all_metrics().keys()
     assert (row["trace_id"], row["prompt_id"], row["teacher"]) == ("a", "p", "t")
     assert (row["n_steps"], row["n_tokens"]) == (2, 5)
+
+
+def test_directions_and_passes():
+    found = {name: (m.better, m.needs) for name, m in all_metrics().items()}
+    high = ("aslec_casl", "aslec_drop", "lark_g", "sum_logprob")
+    low = ("entropy", "rank", "rank_entropy", "rsr")
+    expected = {"galp": ("high", "full"), "step_mean": ("high", "full")}
+    expected |= {"lalp": ("high", "local"), "lalp_token": ("high", "local")}
+    for better, names in (("high", high), ("low", low)):
+        expected |= dict.fromkeys(names, (better, "full"))
+        expected |= {f"{name}_local": (better, "local") for name in names}
+    expected |= {"length": (None, None), "random": (None, None), "longest": ("high", None), "shortest": ("low", None)}
+    assert found == expected
+    assert selectable() == sorted(expected.keys() - {"length"})
+    assert {n for n, m in all_metrics().items() if not m.ranks_teachers} == {
+        *("lark_g", "lark_g_local", "longest", "shortest"),
+    }
+    assert {n for n, m in all_metrics().items() if m.teacher} == {
+        *("rsr", "rsr_local", "rank_entropy", "rank_entropy_local"),
+    }
+
+
+@pytest.mark.parametrize("scope", ["local", "full"])
+def test_a_metric_has_a_score_exactly_where_its_pass_was_made(scope):
+    """Of enough traces for the fits, one pass is missing: what `needs` it is null, all else stays as it was."""
+    number = pl.col("trace_id").str.slice(1).cast(pl.Int32)
+    steps = steps_of([{**row, "trace_id": f"t{i}"} for i in range(5) for row in A]).with_columns(
+        pl.col("n_tokens") + number**2,
+        *(pl.col(f"{p}_logprob") - number**3 for p in tables.PASSES),
+        *(pl.col(f"{p}_first_two_logprob") - number for p in tables.PASSES),
+    )
+    lacking = steps.with_columns(pl.lit(None, pl.Float64).alias(f"{scope}_{s}") for s in tables.SUMS)
+    whole, part = score(steps), score(lacking)
+    for name, metric in all_metrics().items():
+        assert whole[name].null_count() == 0, name
+        assert part[name].null_count() == (5 if metric.needs == scope else 0), name
 
 
 def test_random_is_the_documented_hash_and_follows_the_seed():
     # printf 0:a | sha256sum begins with 9df3c5fab8ef8fe7, 1:a with 4162fddd39a3e422: 53 bits of them over 2^53.
     # A change of the rule would change everybody's data sets.
-    assert score(A, seed=0)["random"][0] == 0.6170009362330672
-    assert score(A, seed=1)["random"][0] == 0.2554167428112488
+    assert score(steps_of(A), seed=0)["random"][0] == 0.6170009362330672
+    assert score(steps_of(A), seed=1)["random"][0] == 0.2554167428112488
 
 
 def test_random_is_spread_evenly():
-    drawn = score([(f"t{i}", 1, 1, -1.0, -1.0) for i in range(4000)])["random"]
+    drawn = score(steps_of([{"trace_id": f"t{i}", "step": 1, "n_tokens": 1} for i in range(4000)]))["random"]
     assert drawn.min() >= 0 and drawn.max() < 1
     tenths = (drawn * 10).floor().value_counts()["count"].cast(pl.Int64)
     assert len(tenths) == 10 and abs(tenths - 400).max() < 100  # five standard deviations
 
 
-@pytest.mark.parametrize("empty", [("a", 3, 0, 0.0, 0.0), ("a", 3, 0, None, None)])
-def test_a_step_without_tokens_is_left_out_of_means_and_counted_as_a_step(empty):
-    with_it, without = score([*A, empty]), score(A)
+ZEROS = {f"{p}_{s}": 0.0 for p in tables.PASSES for s in tables.SUMS}
+
+
+@pytest.mark.parametrize("values", [{}, ZEROS])
+def test_a_step_without_tokens_is_left_out_of_means_and_counted_as_a_step(values):
+    with_it = score(steps_of([*A, {"trace_id": "a", "step": 3, "n_tokens": 0} | values]))
+    without = score(steps_of(A))
     assert with_it["n_steps"][0] == 3
     assert_frame_equal(with_it.drop("n_steps"), without.drop("n_steps"), check_exact=True)
 
 
-def test_a_pass_that_was_not_possible_gives_null_and_not_0():
-    row = score([("a", 1, 4, -2.0, None), ("a", 2, 1, -3.0, None)]).row(0, named=True)
-    assert row["galp"] is None and row["step_mean"] is None
-    assert row["lalp"] == -1.75
+def test_a_pass_that_lacks_one_step_gives_null_and_not_a_part():
+    lacking = {f"local_{s}": None for s in tables.SUMS}
+    row = score(steps_of([A[0], A[1] | lacking])).row(0, named=True)
+    assert [row[name] for name, m in all_metrics().items() if m.needs == "local"] == [None] * 10
+    assert row["galp"] == -3 / 5
 
 
-def test_a_pass_that_lacks_one_step_gives_null():
-    row = score([("a", 1, 4, -2.0, -1.0), ("a", 2, 1, None, -2.0)]).row(0, named=True)
-    assert row["lalp"] is None and row["lalp_token"] is None
-    assert row["galp"] == -0.6
-
-
-def test_a_trace_without_any_token_has_no_mean():
-    row = score([("a", 1, 0, 0.0, 0.0)]).row(0, named=True)
-    assert [row[m] for m in ("lalp", "lalp_token", "step_mean", "galp")] == [None] * 4
+@pytest.mark.parametrize("values", [{}, ZEROS])
+def test_a_trace_without_any_token_has_no_score(values):
+    rows = [*A, {"trace_id": "b", "step": 1, "n_tokens": 0} | values]
+    row = score(steps_of(rows)).row(1, named=True)
+    assert {name for name in all_metrics() if row[name] is not None} == {"length", "longest", "shortest", "random"}
     assert row["length"] == 0
+    # Nor does it take part in what is compared with it.
+    for name in ("lark_g", "lark_g_local"):
+        assert score(steps_of(rows))[name][0] == score(steps_of(A))[name][0]
+
+
+def test_aslec_drop_is_null_where_nothing_remains():
+    row = score(steps_of([A[1]])).row(0, named=True)
+    assert (row["n_tokens"], row["aslec_drop"], row["aslec_drop_local"]) == (1, None, None)
+    assert row["galp"] == -2.0
 
 
 def test_a_score_that_is_not_finite_is_null():
-    assert score([("a", 1, 1, -math.inf, -1.0)])["lalp"][0] is None
+    rows = [A[0] | {"local_logprob": -math.inf, "full_logprob": -0.0, "full_entropy": 0.0}]
+    row = score(steps_of(rows)).row(0, named=True)
+    assert [row[name] for name in ("lalp", "rsr", "rank_entropy")] == [None] * 3
+    assert (row["galp"], row["rank"]) == (0.0, 1.5)
 
 
 def test_result_is_a_valid_table_even_of_nothing():
     for rows in (A, []):
-        tables.validate(tables.TRACE_SCORES, score(rows))
+        table = tables.validate(tables.TRACE_SCORES, to_table(score(steps_of(rows))))
+        assert table.columns == [*tables.TRACE_SCORES.schema, *all_metrics()]
+    unfitted = to_table(trace_scores(trace_sums(steps_of(A)), traces_of(steps_of(A)), 0))
+    assert tables.validate(tables.TRACE_SCORES, unfitted)["lark_g"].to_list() == [None]
 
 
 def test_traces_without_steps_are_absent_and_unknown_ones_refused():
-    frame = step_scores(A)
+    sums = trace_sums(steps_of(A))
     two = pl.DataFrame({"trace_id": ["a", "b"], "prompt_id": ["p", "p"], "teacher": ["t", "t"]})
-    assert trace_scores(frame, two, 0)["trace_id"].to_list() == ["a"]
+    assert trace_scores(sums, two, 0)["trace_id"].to_list() == ["a"]
     with pytest.raises(TableError, match=r"1 traces that the table traces does not.*is a; run 'dvc repro'"):
-        trace_scores(frame, two.filter(pl.col("trace_id") == "b"), 0)
+        trace_scores(sums, two.filter(pl.col("trace_id") == "b"), 0)
 
 
-STEP = st.tuples(st.integers(0, 40), st.floats(-1e3, 0), st.none() | st.floats(-1e3, 0))
-POOL = st.lists(st.lists(STEP, min_size=1, max_size=6), min_size=1, max_size=6)
+VALUES = {"logprob": st.floats(-1e3, 0), "rank": st.floats(1, 4e3), "entropy": st.floats(0, 1e3)}
+VALUES |= {"brier": st.floats(0, 80), "first_logprob": st.floats(-1e3, 0), "first_two_logprob": st.floats(-1e3, 0)}
+LOCAL = st.fixed_dictionaries({f"local_{s}": v for s, v in VALUES.items()})
+FULL = st.fixed_dictionaries({f"full_{s}": v for s, v in VALUES.items()})
+STEP = st.builds(
+    lambda n, first, local, full: {"n_tokens": n, "n_first": min(n, first)} | local | full,
+    *(st.integers(0, 40), st.integers(0, 2), LOCAL, FULL | st.just({})),
+)
+POOL = st.lists(st.lists(STEP, min_size=1, max_size=6), min_size=1, max_size=6).map(
+    lambda traces: [
+        {"trace_id": f"t{i}", "step": j} | step
+        for i, steps in enumerate(traces)
+        for j, step in enumerate(steps, start=1)
+    ]
+)
 
 
 @given(POOL, st.randoms())
-def test_order_of_rows_never_matters_to_the_last_bit(pool, rng):
-    rows = [(f"t{i}", j, *step) for i, steps in enumerate(pool) for j, step in enumerate(steps, start=1)]
-    mixed = rng.sample(rows, len(rows))
-    assert_frame_equal(score(mixed), score(rows), check_exact=True)
+@settings(max_examples=50, deadline=None)
+def test_order_of_rows_never_matters_to_the_last_bit(rows, rng):
+    steps = steps_of(rows)
+    mixed = steps[rng.sample(range(len(rows)), len(rows))]
+    assert_frame_equal(score(mixed), score(steps), check_exact=True)
 
 
 @given(POOL)
-def test_a_trace_scores_the_same_in_any_pool(pool):
-    rows = [(f"t{i}", j, *step) for i, steps in enumerate(pool) for j, step in enumerate(steps, start=1)]
-    alone = pl.concat(score([r for r in rows if r[0] == f"t{i}"]) for i in range(len(pool)))
-    assert_frame_equal(score(rows), alone, check_exact=True)
-
-
-def test_directions_and_passes():
-    found = {name: (m.better, m.needs, m.selects) for name, m in all_metrics().items()}
-    assert found == {
-        "galp": ("high", "full", True),
-        "lalp": ("high", "local", True),
-        "lalp_token": ("high", "local", True),
-        "length": (None, None, False),
-        "random": (None, None, True),
-        "step_mean": ("high", "full", True),
-    }
-    assert selectable() == ["galp", "lalp", "lalp_token", "random", "step_mean"]
+@settings(max_examples=50, deadline=None)
+def test_a_trace_scores_the_same_in_any_pool_but_for_what_is_fitted(rows):
+    ids = sorted({row["trace_id"] for row in rows})
+    fitted = [name for name, m in all_metrics().items() if m.fit is not None]
+    alone = pl.concat(score(steps_of([r for r in rows if r["trace_id"] == i])).drop(fitted) for i in ids)
+    assert_frame_equal(score(steps_of(rows)).drop(fitted), alone, check_exact=True)
 
 
 def test_a_metric_is_computed_in_one_way():
-    for both in ({}, {"trace": pl.lit(1.0), "pool": lambda frame, seed: frame["n_steps"]}):
-        with pytest.raises(ValueError, match="'x' must have either"):
-            Metric("x", better="high", needs=None, **both)
+    for ways in ({}, {"trace": pl.lit(1.0), "draw": lambda frame, seed: frame["n_steps"]}):
+        with pytest.raises(ValueError, match="'x' must have exactly one of"):
+            Metric("x", better="high", needs=None, **ways)
 
 
 @pytest.fixture
@@ -161,14 +234,14 @@ def one_more_file(tmp_path, monkeypatch):
 SOURCE = """
 import polars as pl
 from stepsift.metrics import Metric
-METRIC = Metric("{}", better="low", needs=None, trace=pl.len())
+METRIC = Metric("{}", better="low", needs=None, trace=pl.col("n_steps"))
 """
 
 
 def test_a_new_file_is_all_that_a_new_metric_takes(one_more_file):
     one_more_file("fewest_steps", SOURCE.format("fewest_steps"))
     assert "fewest_steps" in selectable()
-    assert score(A)["fewest_steps"].to_list() == [2.0]
+    assert score(steps_of(A))["fewest_steps"].to_list() == [2.0]
 
 
 def test_a_metric_must_be_named_like_its_file(one_more_file):

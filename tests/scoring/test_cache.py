@@ -22,7 +22,7 @@ from stepsift import tables
 from stepsift.errors import ScoringError
 from stepsift.scoring import cache, shards, upkeep
 from stepsift.scoring.cache import ScoreCache, full_key, local_key, space_key, sums_key
-from stepsift.scoring.sums import step_sums
+from stepsift.scoring.sums import first_tokens, step_sums
 from stepsift.scoring.upkeep import prune, spaces, verify
 from stepsift.scoring.values import DTYPES, TokenValues
 from stepsift.scoring.windows import Pass, local_passes
@@ -52,8 +52,10 @@ def same(a: TokenValues, b: TokenValues) -> bool:
 def step_frame(n_steps: int = 3) -> pl.DataFrame:
     """Rows of step_scores as a table holds them: a step without tokens, and no full pass."""
     bounds = np.array([0, 0, *range(2, 2 * n_steps, 2)])
-    sums = step_sums(values(int(bounds[-1])), bounds)
+    firsts = first_tokens(np.ones(bounds[-1], dtype=bool), bounds)
+    sums = step_sums(values(int(bounds[-1])), bounds, firsts)
     columns = {"trace_id": ["t"] * n_steps, "step": np.arange(1, n_steps + 1), "n_tokens": np.diff(bounds)}
+    columns["n_first"] = (firsts >= 0).sum(axis=1)
     columns |= {f"local_{k}": v for k, v in sums.items()} | {f"full_{k}": None for k in sums}
     return pl.DataFrame(columns, schema=tables.STEP_SCORES.schema).with_columns(pl.col(pl.Float64).fill_nan(None))
 
@@ -64,7 +66,7 @@ def test_keys_worked_out_by_hand() -> None:
     def expected(kind: bytes, *numbers: list[int]) -> bytes:
         lengths = b"".join(struct.pack("<q", len(n)) for n in numbers)
         contents = b"".join(struct.pack(f"<{len(n)}i", *n) for n in numbers)
-        return hashlib.sha256(b"stepsift scores 1 " + kind + b"\n" + lengths + contents).digest()[:16]
+        return hashlib.sha256(b"stepsift scores 2 " + kind + b"\n" + lengths + contents).digest()[:16]
 
     assert full_key([1, 2], [3]) == expected(b"full", [1, 2], [3])
     assert local_key([1], [2, 3, 4], PASSES) == expected(b"local", [1], [2, 3, 4], [0, 0, 2, 1, 2, 3])
@@ -169,7 +171,7 @@ def test_values_of_different_spaces_never_meet(tmp_path: Path) -> None:
     assert ScoreCache(tmp_path, "student", dict(reversed(NUMERICS.items()))).get_many([key(1)]).keys() == {key(1)}
     assert c.folder == tmp_path / "scores" / space_key("student", NUMERICS)
     assert json.loads((c.folder / "space.json").read_text()) == {
-        "version": 1,
+        "version": 2,
         "student": "student",
         "numerics": NUMERICS,
     }

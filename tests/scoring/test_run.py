@@ -107,17 +107,21 @@ def test_scores_of_a_pool_are_sums_over_steps(load_student, tmp_path: Path):
     mine = table.filter(pl.col("trace_id") == "a")
     assert mine["step"].to_list() == list(range(1, len(case.spans) + 1))
     assert mine["n_tokens"].to_list() == [int((owners == s).sum()) for s in range(len(case.spans))]
+    inked = [bool(student.renderer.tokenizer.decode([i]).strip()) for i in ids[1]]
     local = reference.local(student.exact, *ids, case.rendered.last_char, case.spans, 4)
     for name, tokens in (("local", local), ("full", reference.full(student.exact, *ids))):
         for step, row in enumerate(mine.iter_rows(named=True)):
             own = [t for t, s in zip(tokens, owners, strict=True) if s == step]
+            first = [t.logprob for t, s, ink in zip(tokens, owners, inked, strict=True) if s == step and ink][:2]
             expected = {
                 "logprob": sum(t.logprob for t in own),
                 "rank": sum(min(t.rank, 100) for t in own),
                 "entropy": sum(t.entropy for t in own),
                 "brier": sum(t.brier for t in own),
-                "first_logprob": own[0].logprob if own else None,
+                "first_logprob": sum(first[:1]),
+                "first_two_logprob": sum(first),
             }
+            assert row["n_first"] == len(first)
             for column, value in expected.items():
                 seen = row[f"{name}_{column}"]
                 assert seen is None if not own else seen == pytest.approx(value, abs=1e-4 * len(own)), (name, column)

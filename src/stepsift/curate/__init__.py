@@ -1,9 +1,14 @@
-"""Curation: trace scores to a teacher ranking and one curated set for each selector.
+"""Curation: a pool to a teacher ranking and one curated set for each selector.
 
-`candidates` says which traces are in the running, `ranking` compares teachers, `selection` takes the best trace of
-each prompt, `export` writes what trainers read; `select` does all of it and `write` puts it on disk.
+`filters` drops traces whatever their score, `candidates` says which are left in the running, `ranking` compares
+teachers, `selection` takes the best of each prompt and `assign` what fills numbers, `stability` says how sure a choice
+is, `export`, `card`, `croissant` and `manifest` write what others read. `select` does all of it, `write` puts it on
+disk.
 """
 
-from stepsift.curate._select import Selection, select, write
+from stepsift.curate._select import Selection, select
+from stepsift.curate._write import write
+from stepsift.curate.manifest import Inputs
+from stepsift.curate.pool import Pool
 
-__all__ = ["Selection", "select", "write"]
+__all__ = ["Inputs", "Pool", "Selection", "select", "write"]

@@ -1,20 +1,20 @@
-"""All of the select stage, from tables to tables."""
+"""All of the select stage, from a pool to tables."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from stepsift import params, tables
-from stepsift.curate.candidates import CORRECT, find_candidates, without_score
-from stepsift.curate.export import write_train_jsonl
+from stepsift import params
+from stepsift.curate import assign, filters, selection, stability
+from stepsift.curate.candidates import CORRECT, find_candidates, rejected_rows, without_score
+from stepsift.curate.pool import Pool
+from stepsift.curate.questions import Questions
 from stepsift.curate.ranking import rank_teachers
-from stepsift.curate.selection import choose
-from stepsift.errors import TableError
-from stepsift.metrics import all_metrics, trace_scores
+from stepsift.metrics import Fits, all_metrics, fit_all, over_frames, to_table, trace_scores, with_fits
 
 log = logging.getLogger(__name__)
 
@@ -24,78 +24,110 @@ FEW_PROMPTS = 30
 
 @dataclass(frozen=True)
 class Selection:
-    """What select made of a pool, and the two input tables from which exports take their text."""
+    """What select made of a pool."""
 
     trace_scores: pl.DataFrame
-    """Table trace_scores: every scored trace, candidate or not."""
+    """Table trace_scores: every scored trace; fitted metrics are null for what is no candidate."""
     teachers: pl.DataFrame
     """Table teachers."""
     curated: dict[str, pl.DataFrame]
     """Selector to its table curated."""
     rejected: pl.DataFrame
-    """Table rejected: see `find_candidates` and `without_score` for the reasons."""
+    """Table rejected: reasons of `filters`, `find_candidates`, `without_score` and `sure_enough`."""
     metrics: dict[str, Any]
     """Counts and shares, ready for JSON; see `select`."""
-    prompts: pl.DataFrame
-    traces: pl.DataFrame
+    fits: Fits
+    """The fitted metrics."""
 
 
 def select(
-    prompts: pl.DataFrame, traces: pl.DataFrame, step_scores: pl.DataFrame, settings: params.Select
+    pool: Pool, settings: params.Select, questions: Questions, perturbed: Iterable[Iterable[pl.DataFrame]] = ()
 ) -> Selection:
-    """Score the traces, rank the teachers, and take the best trace of each prompt for each selector.
+    """Score the traces, drop what the filters drop, rank the teachers, and choose traces for each selector.
 
-    The frames are the tables of their names, in any order of rows. Keys of `metrics`:
-    `n_traces`, `n_scored`, `n_candidates`; `n_empty_steps` (steps without tokens, which means over steps leave out);
-    `rejected` (reason to teacher to rows); `selectors` (see `_describe`); `agreement` (selector to selector to the
-    share of prompts, among those where both chose, for which they chose the same trace; null where there is none).
+    `questions` are those of the evaluation sets. `perturbed` are tables step_scores of the same traces, or some of
+    them, under other windows or units, each in frames as the pool's. Keys of `metrics`: `n_traces`, `n_scored`,
+    `n_candidates`; `n_empty_steps` (steps without tokens, which means over steps leave out); `rejected` (reason to
+    teacher to rows); `selectors` (see `_describe`); `agreement` (selector to selector to the share of prompts, among
+    those where both chose, for which they chose the same traces; null where there is none); `fits_failed` (metric to
+    reason).
 
-    Raises SelectionError where a filter leaves nothing or a selector has no score, TableError where the tables do not
-    belong together.
+    Raises SelectionError where filters leave nothing, a selector has no score or its numbers cannot be filled;
+    TableError where the tables do not belong together.
     """
-    strangers = traces.select("prompt_id").join(prompts, on="prompt_id", how="anti")
-    if strangers.height:
-        raise TableError(
-            f"traces name {strangers['prompt_id'].n_unique()} prompts that the table prompts does not hold, such as "
-            f"{strangers['prompt_id'].sort()[0]}; run 'dvc repro' to rebuild both"
-        )
-    scores = trace_scores(step_scores, traces, settings.seed)
-    candidates, dropped = find_candidates(prompts, traces, scores, settings.correct)
-    rejected = pl.concat([dropped, *(without_score(candidates, s) for s in settings.selectors)])
-    curated = {s: choose(candidates, all_metrics()[s]) for s in settings.selectors}
-    n_prompts = scores["prompt_id"].n_unique()
+    asked = [all_metrics()[s.by] for s in settings.selectors]
+    sums = stability.read_sums(pool.step_scores(), stability.columns_of([m for m in asked if m.draw is None]))
+    scored = trace_scores(sums.traces, pool.traces, settings.seed)
+    filtered = filters.apply(pool, scored.select("trace_id", "n_tokens"), settings.filters, questions)
+    candidates, dropped = find_candidates(pool.prompts, pool.traces, scored, settings.correct, filtered)
+    fits = fit_all(candidates, settings.casl_fit)
+    candidates = with_fits(candidates, fits)
+    teachers = rank_teachers(
+        candidates,
+        pool.traces.join(pool.prompts.select("prompt_id", "domain"), on="prompt_id", how="left"),
+        settings.bootstrap,
+        settings.seed,
+    )
+    _say_if_few(teachers)
+    others = [over_frames(iter(frames)) for frames in perturbed]
+    chosen, unsure = _choose_all(candidates, teachers, sums, fits, others, settings)
+    rejected = rejected_rows(dropped, *(without_score(candidates, s, fits.failed) for s in settings.selectors), *unsure)
+    curated = {s.name: selection.curated(chosen[s.name], s) for s in settings.selectors}
+    n_prompts = scored["prompt_id"].n_unique()
+    fitted = candidates.select("trace_id", *fits.scores)
     metrics = {
-        "n_traces": traces.height,
-        "n_scored": scores.height,
+        "n_traces": pool.traces.height,
+        "n_scored": scored.height,
         "n_candidates": candidates.height,
-        "n_empty_steps": step_scores.filter(pl.col("n_tokens") == 0).height,
+        "n_empty_steps": scored.select((pl.col("n_steps") - pl.col("n_filled")).sum()).item(),
         "rejected": _counts(rejected),
-        "selectors": {s: _describe(chosen, candidates, n_prompts) for s, chosen in curated.items()},
+        "selectors": {s: _describe(table, candidates, n_prompts) for s, table in curated.items()},
         "agreement": _agreement(curated),
+        "fits_failed": fits.failed,
     }
-    teachers = rank_teachers(candidates, settings.bootstrap, settings.seed)
+    table = to_table(scored.join(fitted, on="trace_id", how="left", maintain_order="left"))
+    return Selection(table, teachers, curated, rejected, metrics, fits)
+
+
+def _choose_all(
+    candidates: pl.DataFrame,
+    teachers: pl.DataFrame,
+    sums: stability.Sums,
+    fits: Fits,
+    others: list[pl.DataFrame],
+    settings: params.Select,
+) -> tuple[dict[str, pl.DataFrame], list[pl.DataFrame]]:
+    """Choices by selector, and rows that were chosen but are too unsure."""
+    for selector in settings.selectors:
+        without_score(candidates, selector, fits.failed)  # raises where nothing can be chosen
+    running = {s.name: selection.of_teacher(candidates, s, teachers) for s in settings.selectors}
+    free = [s for s in settings.selectors if not (s.mix_of or s.lengths_of or s.quotas != params.Quotas())]
+    chosen = {s.name: selection.best(running[s.name], s) for s in free}
+    choices = {s.name: (s, running[s.name], chosen[s.name]) for s in free}
+    shares = stability.shares(choices, candidates, sums, fits, others)
+    unsure = []
+    for selector in settings.selectors:
+        name = selector.name
+        if name in chosen:
+            with_share = chosen[name].join(shares[name], on="trace_id", how="left")
+            kept, low = selection.sure_enough(with_share, selector)
+            unsure.append(low)
+            chosen[name] = selection.within_budget(kept, selector, settings.seed)
+        elif reference := selector.mix_of or selector.lengths_of:
+            chosen[name] = assign.matched(candidates, chosen[reference], selector, settings.seed)
+        else:
+            chosen[name] = assign.mixture(running[name], selector, settings.seed)
+    return chosen, unsure
+
+
+def _say_if_few(teachers: pl.DataFrame) -> None:
     common = teachers.filter((pl.col("domain") == "all") & pl.col("rank").is_not_null())["n_common"].min()
     if not isinstance(common, int) or common < FEW_PROMPTS:
         log.warning(
-            "the ranking of teachers over all domains rests on %s prompts with a candidate of every ranked teacher; "
-            "select.correct: ignore, or fewer teachers, leave more",
-            common if isinstance(common, int) else "no",
+            "the ranking of teachers over all domains rests on few prompts with a candidate of every ranked teacher "
+            "(%s); select.correct: ignore, or fewer teachers, leave more",
+            common if isinstance(common, int) else "none",
         )
-    return Selection(scores, teachers, curated, rejected.sort(tables.REJECTED.key), metrics, prompts, traces)
-
-
-def write(selection: Selection, out: Path) -> None:
-    """Write the tables trace_scores, teachers and rejected into `out`, and curated and train.jsonl below it.
-
-    `out/<selector>/` holds `curated.parquet` and `train.jsonl`. Folders of selectors that are no longer asked for are
-    not removed: DVC empties an output before its stage runs. Metrics are left to the stage.
-    """
-    tables.write(tables.TRACE_SCORES, selection.trace_scores, out / "trace_scores.parquet")
-    tables.write(tables.TEACHERS, selection.teachers, out / "teachers.parquet")
-    tables.write(tables.REJECTED, selection.rejected, out / "rejected.parquet")
-    for selector, curated in selection.curated.items():
-        tables.write(tables.CURATED, curated, out / selector / "curated.parquet")
-        write_train_jsonl(curated, selection.prompts, selection.traces, out / selector / "train.jsonl")
 
 
 def _counts(rejected: pl.DataFrame) -> dict[str, dict[str, int]]:
@@ -108,25 +140,28 @@ def _counts(rejected: pl.DataFrame) -> dict[str, dict[str, int]]:
 def _describe(curated: pl.DataFrame, candidates: pl.DataFrame, n_prompts: int) -> dict[str, Any]:
     """One selector in numbers.
 
-    `n_prompts` with a scored trace, of which `n_chosen` got a choice and `n_without_candidate` did not; share of
-    choices with verdict correct; mean length in student tokens; mean margin over prompts with a runner-up (null where
-    there is none), in the metric's unit; teacher to number of choices.
+    `n_prompts` with a scored trace, of which `n_without_choice` got none; `n_chosen` traces, share of them with verdict
+    correct; mean length in student tokens; mean margin and mean stability where there is one (null where there is
+    none), the former in the metric's unit; teacher to number of choices.
     """
     chosen = curated.join(candidates.select("trace_id", "n_tokens", "verdict"), on="trace_id", how="left")
     return {
         "n_prompts": n_prompts,
         "n_chosen": chosen.height,
-        "n_without_candidate": n_prompts - chosen.height,
+        "n_without_choice": n_prompts - chosen["prompt_id"].n_unique(),
         "share_correct": chosen.select(CORRECT.mean()).item(),
         "mean_tokens": chosen["n_tokens"].mean(),
         "mean_margin": chosen["margin"].mean(),
+        "mean_stability": chosen["stability"].mean(),
         "teachers": dict(chosen["teacher"].value_counts().sort("teacher").rows()),
     }
 
 
 def _agreement(curated: dict[str, pl.DataFrame]) -> dict[str, dict[str, float | None]]:
+    # Sorted by prompt and trace, so that the same traces make the same list.
+    chosen = {s: t.group_by("prompt_id", maintain_order=True).agg("trace_id") for s, t in curated.items()}
     agreement: dict[str, dict[str, float | None]] = {}
-    for one, other in combinations(curated, 2):
-        both = curated[one].join(curated[other].select("prompt_id", other="trace_id"), on="prompt_id")
+    for one, other in combinations(chosen, 2):
+        both = chosen[one].join(chosen[other].rename({"trace_id": "other"}), on="prompt_id")
         agreement.setdefault(one, {})[other] = both.select((pl.col("trace_id") == pl.col("other")).mean()).item()
     return agreement

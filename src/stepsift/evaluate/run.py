@@ -15,9 +15,9 @@ import polars as pl
 
 from stepsift import params, sidecache, tables
 from stepsift.errors import EvaluationError
-from stepsift.evaluate.tasks import TaskSource, find_tasks, load_task
 from stepsift.quiet import quiet
 from stepsift.student import StudentFiles, context_tokens, fingerprint, load_model, load_renderer, pick_device
+from stepsift.tasks import TaskSource, find_tasks, load_task
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ Null for a trace longer than the student's context. Nats a token; higher is bett
 Source: arXiv 2502.04194 (GRAPE) and 2510.03988 (GALP).
 """
 
+from stepsift.metrics._forms import mean_of_tokens
 from stepsift.metrics._metric import Metric
-from stepsift.metrics._steps import mean_of_tokens
 
-METRIC = Metric("galp", better="high", needs="full", trace=mean_of_tokens("full_logprob"))
+METRIC = Metric("galp", better="high", needs="full", trace=mean_of_tokens("full"))

@@ -7,7 +7,7 @@ Every step weighs the same, long or short. k is `score.window`. Nats a token; hi
 Source: Just, Ko, Jia, arXiv 2510.03988 v2.
 """
 
+from stepsift.metrics._forms import mean_of_steps
 from stepsift.metrics._metric import Metric
-from stepsift.metrics._steps import mean_of_steps
 
-METRIC = Metric("lalp", better="high", needs="local", trace=mean_of_steps("local_logprob"))
+METRIC = Metric("lalp", better="high", needs="local", trace=mean_of_steps("local"))

@@ -4,7 +4,7 @@ It separates the short window from the equal weight of steps. Nats a token; high
 Source: a control; arXiv 2601.14249, eq. 11 (there as a surprisal).
 """
 
+from stepsift.metrics._forms import mean_of_tokens
 from stepsift.metrics._metric import Metric
-from stepsift.metrics._steps import mean_of_tokens
 
-METRIC = Metric("lalp_token", better="high", needs="local", trace=mean_of_tokens("local_logprob"))
+METRIC = Metric("lalp_token", better="high", needs="local", trace=mean_of_tokens("local"))

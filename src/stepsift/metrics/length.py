@@ -7,4 +7,4 @@ import polars as pl
 
 from stepsift.metrics._metric import Metric
 
-METRIC = Metric("length", better=None, needs=None, trace=pl.col("n_tokens").sum())
+METRIC = Metric("length", better=None, needs=None, trace=pl.col("n_tokens"))

@@ -6,17 +6,7 @@ The baseline that every other selector has to beat. A trace draws the same numbe
 with every version of the libraries, so that a new trace moves no old draw. No direction. Source: a control.
 """
 
-import hashlib
-
-import polars as pl
-
+from stepsift.metrics._draws import uniform
 from stepsift.metrics._metric import Metric
 
-
-def draw(scores: pl.DataFrame, seed: int) -> pl.Series:
-    """One number in [0, 1) for each row's trace_id."""
-    digests = (hashlib.sha256(f"{seed}:{trace_id}".encode()).digest() for trace_id in scores["trace_id"])
-    return pl.Series([(int.from_bytes(d[:8]) >> 11) / 2**53 for d in digests], dtype=pl.Float64)
-
-
-METRIC = Metric("random", better=None, needs=None, pool=draw, draw=True)
+METRIC = Metric("random", better=None, needs=None, draw=lambda traces, seed: uniform(traces["trace_id"], seed))

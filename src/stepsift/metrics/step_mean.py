@@ -4,7 +4,7 @@ The k = infinity control: it separates the equal weight of steps from the short 
 Source: a control of this project.
 """
 
+from stepsift.metrics._forms import mean_of_steps
 from stepsift.metrics._metric import Metric
-from stepsift.metrics._steps import mean_of_steps
 
-METRIC = Metric("step_mean", better="high", needs="full", trace=mean_of_steps("full_logprob"))
+METRIC = Metric("step_mean", better="high", needs="full", trace=mean_of_steps("full"))

@@ -2,12 +2,10 @@
 
 import polars as pl
 
-from stepsift.curate.ranking import ALL_DOMAINS
+from stepsift.curate.ranking import ALL_DOMAINS, ORDERS, TOLD_APART
 from stepsift.ingest import IngestCounts
 from stepsift.metrics import all_metrics
 
-TOLD_APART = 0.95
-"""From this share of resamples on, the better one of two teachers is said to be above the other."""
 _CERTAIN = 0.995
 """What would be rounded to 1.00."""
 
@@ -43,8 +41,8 @@ def ranking_lines(teachers: pl.DataFrame, metric: str) -> list[str]:
     probability; a teacher that is not ranked comes last.
     """
     about = all_metrics()[metric]
-    if about.draw:
-        return [line(metric, "a draw: it ranks no teachers")]
+    if about.draw is not None or not about.ranks_teachers:
+        return [line(metric, "it ranks no teachers")]
     rows = teachers.filter((pl.col("metric") == metric) & (pl.col("domain") == ALL_DOMAINS))
     if rows.is_empty():
         return [line(metric, f"no trace has a score: the {about.needs} pass was not possible for any")]
@@ -59,10 +57,16 @@ def ranking_lines(teachers: pl.DataFrame, metric: str) -> list[str]:
     width = max(len(name) for name in rows["teacher"])
     for row in ranked.iter_rows(named=True):
         place = "-" if row["rank"] is None else row["rank"]
-        lines.append(line("", f"{place:>2} {row['teacher']:{width}} {row['mean']:10.4f} {_interval(row)}"))
+        text = f"{place:>2} {row['teacher']:{width}} {row['mean']:10.4f} {_interval(row)}{_bounds(row)}{_kept(row)}"
+        lines.append(line("", text))
     for row in rows.filter(pl.col("mean").is_null()).iter_rows(named=True):
         on = counted(row["n_prompts"], "prompt")
         lines.append(line("", f"   {row['teacher']:{width}} not ranked: scores on {on} only"))
+    settled = ranked["settled_after"].first()
+    if isinstance(settled, int):
+        lines.append(
+            line("", f"the order no longer changed after {counted(settled, 'prompt')} (median of {ORDERS} orders)")
+        )
     names = ranked["teacher"].to_list()
     for above, below, p in zip(names, names[1:], ranked["p_above_next"], strict=False):
         if p is not None:
@@ -76,6 +80,17 @@ def comparison(above: str, below: str, p: float) -> str:
     if p >= TOLD_APART:
         return f"{above} is above {below} with probability {probability}"
     return f"{above} and {below} cannot be told apart: {above} is above {below} with probability {probability}"
+
+
+def _bounds(row: dict[str, int | None]) -> str:
+    """The ranks that a teacher could have, where they are more than one."""
+    low, high = row["rank_low"], row["rank_high"]
+    return "" if low is None or low == high else f", rank {low} to {high}"
+
+
+def _kept(row: dict[str, float]) -> str:
+    """How much of a teacher's work is judged, where it is not all of it."""
+    return "" if row["share_kept"] == 1 else f", {row['share_kept']:.0%} of {row['n_traces']} traces kept"
 
 
 def _interval(row: dict[str, float | None]) -> str:

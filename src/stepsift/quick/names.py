@@ -14,13 +14,17 @@ def metric_names(text: str, ranking: bool = False) -> list[str]:
 
     Raises ParamsError where a name is no such metric, with the nearest names.
     """
-    known = {name: metric for name, metric in all_metrics().items() if metric.better is not None or not ranking}
+    known = {
+        name: metric
+        for name, metric in all_metrics().items()
+        if not ranking or (metric.better and metric.ranks_teachers)
+    }
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
         if name in known:
             continue
         if name in all_metrics():
-            what = f"'{name}' ranks nothing, it has no direction"
+            what = f"'{name}' ranks no teachers"
         else:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
             what = f"'{name}' is no metric" + (f", did you mean {' or '.join(near)}?" if near else "")

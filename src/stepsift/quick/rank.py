@@ -51,7 +51,9 @@ def rank(
         cost = _cost_left(found, scored, sample, settings)
     # What is sampled are candidates already.
     in_running, _ = find_candidates(found.prompts, sample.traces, scored.trace_scores, "ignore")
-    teachers = rank_teachers(in_running, settings.select.bootstrap, settings.select.seed)
+    of_sample = found.traces.join(sample.traces, on=["prompt_id", "teacher"], how="semi")
+    pool = work.in_domains(found, of_sample)
+    teachers = rank_teachers(in_running, pool, settings.select.bootstrap, settings.select.seed)
     return [
         *_what_was_sampled(found, candidates, sample, settings, seed),
         *rejected_lines(scored.rejected),

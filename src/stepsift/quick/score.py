@@ -53,7 +53,8 @@ def score_file(file: Path, out: Path, settings: params.Params, metrics: list[str
         scored = work.score(found, wanted, settings, metrics, cache)
     _write(scored, metrics, out)
     candidates, _ = find_candidates(found.prompts, wanted, scored.trace_scores, "ignore")
-    teachers = rank_teachers(candidates, settings.select.bootstrap, settings.select.seed)
+    pool = work.in_domains(found, wanted)
+    teachers = rank_teachers(candidates, pool, settings.select.bootstrap, settings.select.seed)
     return [
         *_what_was_scored(found, scored, settings, len(prompts)),
         *(text for metric in metrics for text in ranking_lines(teachers, metric)),

@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from stepsift import params, segment, tables
+from stepsift.errors import SelectionError
 from stepsift.ingest import IngestCounts, ingest
-from stepsift.metrics import trace_scores
+from stepsift.metrics import fit_all, trace_scores, trace_sums, with_fits
 from stepsift.quick.names import passes_of
 from stepsift.scoring.plan import Planner
 from stepsift.scoring.pool import Pool, Prompts
@@ -32,7 +33,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Scored:
-    """Scored traces: the tables of these names, and what they took.
+    """Scored traces: the tables of these names, trace_scores with trace sums beside every score, and what they took.
 
     `flops` operations were computed in `seconds`; all of `from_cache` traces was in the cache. `full_not_possible`
     traces are longer than the student's context. `planner` planned them; `request_flops` says what a request takes.
@@ -89,7 +90,7 @@ def score(found: Read, wanted: pl.DataFrame, settings: params.Params, metrics: l
     return Scored(
         steps=tables.read(tables.STEPS, steps),
         step_scores=step_scores,
-        trace_scores=trace_scores(step_scores, wanted, settings.select.seed),
+        trace_scores=_with_fits(trace_scores(trace_sums(step_scores), wanted, settings.select.seed), metrics, settings),
         rejected=tables.read(tables.REJECTED, out / "rejected.parquet"),
         flops=progress.flops,
         seconds=seconds,
@@ -98,3 +99,18 @@ def score(found: Read, wanted: pl.DataFrame, settings: params.Params, metrics: l
         planner=scoring.planner,
         request_flops=scoring.backend.size.flops,
     )
+
+
+def in_domains(found: Read, traces: pl.DataFrame) -> pl.DataFrame:
+    """Teacher and domain of these traces, as `rank_teachers` wants the pool."""
+    return traces.join(found.prompts, on="prompt_id", how="left").select("teacher", "domain")
+
+
+def _with_fits(scored: pl.DataFrame, metrics: list[str], settings: params.Params) -> pl.DataFrame:
+    """Every scored trace is a candidate here. Raises SelectionError where a metric that was asked for is not
+    determined."""
+    fits = fit_all(scored, settings.select.casl_fit)
+    for name in metrics:
+        if name in fits.failed:
+            raise SelectionError(fits.failed[name])
+    return with_fits(scored, fits)

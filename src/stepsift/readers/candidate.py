@@ -29,6 +29,7 @@ class Candidate:
     domain: str | None
     tests: str | None
     label: bool | None
+    licence: str | None
 
 
 def candidate(record: Record, rule: params.FileRule, stem: str, settings: params.Ingest) -> Candidate:
@@ -36,6 +37,7 @@ def candidate(record: Record, rule: params.FileRule, stem: str, settings: params
     for text in (record.response, record.reasoning, record.prompt_id, record.teacher, record.answer, record.domain):
         check_text(text)
     check_text(record.tests)
+    check_text(record.licence)
     for turn in record.prompt:
         check_text(turn["content"])
     parts = thinking.take_apart(record.response, record.reasoning)
@@ -63,6 +65,7 @@ def candidate(record: Record, rule: params.FileRule, stem: str, settings: params
         domain=record.domain or rule.domain,
         tests=record.tests,
         label=record.label,
+        licence=record.licence or rule.licence,
     )
 
 

@@ -33,6 +33,7 @@ class Record:
     """Whether the source says that the response is correct."""
     tests: str | None = None
     """Tests of a programming problem; JSON where the source has no text."""
+    licence: str | None = None
 
 
 def same(value: object, where: str) -> object:
@@ -52,6 +53,7 @@ def about(row: Row, pick: Callable[[object, str], object] = same) -> dict[str, A
         "answer_kind": answer_kind(row),
         "domain": row.text("domain"),
         "tests": tests(row),
+        "licence": licence(row),
     }
 
 
@@ -85,6 +87,12 @@ def tests(row: Row) -> str | None:
     if value is None or value == "" or isinstance(value, str):
         return value or None
     return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def licence(row: Row) -> str | None:
+    """The licence that the row names; a field that only looks like one may hold anything."""
+    value = row.text("licence") if "licence" in row.fields else row.find("licence")[1]
+    return value.strip() or None if isinstance(value, str) else None
 
 
 def label(row: Row) -> bool | None:

@@ -21,6 +21,7 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     "answer": ("answer", "gold_answer", "ground_truth"),
     "answer_kind": ("answer_kind",),
     "domain": ("domain",),
+    "licence": ("licence", "license"),
     "label": ("label", "correct", "is_correct"),
     "tests": ("tests",),
 }

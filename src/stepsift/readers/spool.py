@@ -30,7 +30,7 @@ CREATE TABLE trace (
     id INTEGER PRIMARY KEY, source TEXT NOT NULL, line INTEGER NOT NULL, part INTEGER NOT NULL,
     teacher TEXT NOT NULL, prompt_id TEXT NOT NULL, prompt_hash TEXT NOT NULL, prompt TEXT NOT NULL,
     trace_id TEXT NOT NULL, content_hash TEXT NOT NULL, n_chars INTEGER NOT NULL,
-    answer TEXT, answer_form TEXT, answer_kind TEXT, domain TEXT, tests TEXT, label INTEGER,
+    answer TEXT, answer_form TEXT, answer_kind TEXT, domain TEXT, tests TEXT, label INTEGER, licence TEXT,
     reason TEXT, detail TEXT);
 CREATE TABLE rejected (source TEXT, line INTEGER, trace_id TEXT, teacher TEXT, reason TEXT, detail TEXT);
 CREATE TABLE kind (prompt_id TEXT PRIMARY KEY, answer_kind TEXT NOT NULL) WITHOUT ROWID;
@@ -108,13 +108,13 @@ class Spool:
         """Store the candidate that response `part` of row `line` gave."""
         self._next_id += 1
         self._db.execute(
-            "INSERT INTO trace VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,NULL)",
+            "INSERT INTO trace VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,NULL)",
             (
                 *(self._next_id, source, line, part),
                 *(c.teacher, c.prompt_id, c.prompt_hash, self._key(c.prompt)),
                 *(c.trace_id, c.content_hash, len(c.response)),
                 *(self._key(c.answer), digest("answer", normal_form(c.answer)) if c.answer else None),
-                *(None if c.answer_kind == "auto" else c.answer_kind, c.domain, self._key(c.tests), c.label),
+                *(None if c.answer_kind == "auto" else c.answer_kind, c.domain, self._key(c.tests), c.label, c.licence),
             ),
         )
         if self.bodies:
@@ -159,19 +159,21 @@ class Spool:
         """Store (candidate number, verdict) for every kept trace."""
         self._db.executemany("INSERT INTO verdict VALUES (?,?)", rows)
 
-    def golds(self) -> Iterator[tuple[str, str | None, str | None, bool]]:
-        """(prompt_id, gold answer, answer kind where given, has tests) of every prompt, by id."""
+    def golds(self) -> Iterator[tuple[str, str | None, str | None, str | None, str]]:
+        """(prompt_id, gold answer, answer kind where given, tests, messages as JSON) of every prompt, by id."""
         return self._db.execute(
-            "SELECT prompt_id, value, answer_kind, tests IS NOT NULL FROM prompt"
-            " LEFT JOIN text ON key = answer ORDER BY prompt_id"
+            "SELECT p.prompt_id, a.value, p.answer_kind, t.value, m.value FROM prompt AS p"
+            " JOIN text AS m ON m.key = p.prompt LEFT JOIN text AS a ON a.key = p.answer"
+            " LEFT JOIN text AS t ON t.key = p.tests ORDER BY p.prompt_id"
         )
 
-    def answered(self) -> Iterator[tuple[int, str, str | None, str, bool]]:
-        """(candidate number, response, gold answer, answer kind, has tests) of every kept trace, as they were read."""
+    def answered(self) -> Iterator[tuple[int, str, str | None, str, str | None, str]]:
+        """(candidate number, response, gold answer, answer kind, tests, messages as JSON) of kept traces, as read."""
         return self._db.execute(
-            "SELECT t.id, b.response, a.value, k.answer_kind, p.tests IS NOT NULL"
+            "SELECT t.id, b.response, a.value, k.answer_kind, s.value, m.value"
             " FROM trace AS t JOIN body AS b ON b.id = t.id JOIN prompt AS p ON p.prompt_id = t.prompt_id"
-            " JOIN kind AS k ON k.prompt_id = t.prompt_id LEFT JOIN text AS a ON a.key = p.answer"
+            " JOIN kind AS k ON k.prompt_id = t.prompt_id JOIN text AS m ON m.key = p.prompt"
+            " LEFT JOIN text AS a ON a.key = p.answer LEFT JOIN text AS s ON s.key = p.tests"
             " WHERE t.reason IS NULL ORDER BY t.id"
         )
 
@@ -186,8 +188,8 @@ class Spool:
     def traces(self) -> Iterator[tuple[Any, ...]]:
         """Rows of the traces table, by id."""
         return self._db.execute(
-            "SELECT t.trace_id, t.content_hash, t.prompt_id, t.teacher, b.response, v.verdict, t.label, t.source,"
-            " t.line FROM trace AS t JOIN body AS b ON b.id = t.id JOIN verdict AS v ON v.id = t.id"
+            "SELECT t.trace_id, t.content_hash, t.prompt_id, t.teacher, b.response, v.verdict, t.label, t.licence,"
+            " t.source, t.line FROM trace AS t JOIN body AS b ON b.id = t.id JOIN verdict AS v ON v.id = t.id"
             " WHERE t.reason IS NULL ORDER BY t.trace_id"
         )
 
@@ -204,6 +206,13 @@ class Spool:
             "SELECT source, teacher, NULL, count(*), sum(n_chars) FROM trace WHERE reason IS NULL"
             " GROUP BY source, teacher"
             " UNION ALL SELECT source, teacher, reason, count(*), 0 FROM rejected GROUP BY source, teacher, reason"
+        )
+
+    def licences(self) -> Iterator[tuple[str, str | None, int]]:
+        """(source, licence or None, kept traces), sorted."""
+        return self._db.execute(
+            "SELECT source, licence, count(*) FROM trace WHERE reason IS NULL GROUP BY source, licence"
+            " ORDER BY source, licence"
         )
 
     def judged(self) -> Iterator[tuple[str, str, str, int | None, int]]:

@@ -29,7 +29,7 @@ from stepsift.scoring.windows import Pass
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Of keys and columns: part of every key and of the space's, so that what another version wrote is never read."""
 SHARD_TOKENS = 1_000_000
 """A shard is closed when it holds the values of this many tokens ..."""
@@ -40,7 +40,7 @@ KEPT_BYTES = 2**25
 SHARD_STEPS = 100_000
 """A shard of step sums is closed when it holds this many steps (or is as old)."""
 SUMS_COLUMNS = [c for c in tables.STEP_SCORES.schema if c not in tables.STEP_SCORES.key]
-"""Columns of an entry of step sums: n_tokens, and the sums of table step_scores."""
+"""Columns of an entry of step sums: those of table step_scores but its key."""
 
 SCORES, TOKENS, SUMS = "scores", "tokens", "sums"
 SPACE, LAST_RUN = "space.json", "last_run.json"
@@ -147,6 +147,14 @@ class ScoreCache:
         columns = [c.combine_chunks() for c in frame.select(SUMS_COLUMNS).to_arrow().columns]
         self._sums.put(key, pa.RecordBatch.from_arrays(columns, names=SUMS_COLUMNS))
 
+    def counts(self) -> dict[str, int]:
+        """Hits and misses until now."""
+        return {k: getattr(self, k) for k in ("hits", "misses", "tokens_hit", "sums_hits")}
+
+    def set_counts(self, counts: dict[str, int]) -> None:
+        """Go back to counts of before: what was read since is not to count."""
+        self.hits, self.misses, self.tokens_hit, self.sums_hits = counts.values()
+
     def flush(self) -> None:
         """Store what is in flight; raises ScoringError where that is not possible."""
         self._tokens.flush()
@@ -155,10 +163,9 @@ class ScoreCache:
     def close(self) -> None:
         """Store what is in flight, and the counts in last_run.json; raises ScoringError where values are not stored."""
         self.flush()
-        counts = {k: getattr(self, k) for k in ("hits", "misses", "tokens_hit", "sums_hits")}
         try:
             self._describe()
-            shards.write_durably(_json(counts), self.folder / LAST_RUN)
+            shards.write_durably(_json(self.counts()), self.folder / LAST_RUN)
         except ScoringError as e:
             log.info("the hit rate of this run is not kept: %s", e)
 

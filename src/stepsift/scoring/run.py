@@ -175,6 +175,7 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
     with Interrupt() as interrupt:
         scorer = _PoolScorer(scoring, progress, interrupt)
         first = _fill(scoring, pool, scorer, on_progress) if scoring.by_prompt else progress
+        asked = scoring.cache.counts()
         with Reporter(progress, on_progress) as reporter, tables.Writer(tables.STEP_SCORES, out / _TABLE) as writer:
             for chunk in pool.chunks():
                 rows, refused = scorer.score(chunk, pool.prompts, reporter)
@@ -189,6 +190,9 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
                     "student.max_context_tokens, score.window and segment.max_step_chars"
                 )
     tables.write(tables.REJECTED, pl.DataFrame(rejected, schema=tables.REJECTED.schema), out / "rejected.parquet")
+    if scoring.by_prompt:
+        # What was computed a moment ago is no hit.
+        scoring.cache.set_counts(asked)
     progress.computed, progress.flops, progress.from_cache = first.computed, first.flops, first.from_cache
     speed = progress.speed()
     log.info(
@@ -221,11 +225,13 @@ def _job(trace: Trace, planned: Planned) -> _Job:
     return _Job(trace, planned, local, full_key(*ids) if planned.full else None)
 
 
+def _scored(job: _Job) -> Scored:
+    return Scored(job.trace.trace_id, job.planned.bounds, job.planned.rendered.inked, Scores(job.local, job.full))
+
+
 def _rows(jobs: list[_Job]) -> pl.DataFrame:
     """Rows of step_scores in the order of `jobs`, from values of tokens or from sums that were kept."""
-    frames = [
-        step_rows([Scored(j.trace.trace_id, j.planned.bounds, Scores(j.local, j.full)) for j in jobs if j.sums is None])
-    ]
+    frames = [step_rows([_scored(j) for j in jobs if j.sums is None])]
     for job in jobs:
         if job.sums is not None:
             steps = pl.int_range(1, job.sums.height + 1, dtype=pl.Int32, eager=True).alias("step")

@@ -16,10 +16,12 @@ RANK_CLIP = 100
 
 @dataclass(frozen=True)
 class Scored:
-    """A trace with its values. `bounds` [steps + 1] are first tokens of its steps."""
+    """A trace with its values. `bounds` [steps + 1] are first tokens of its steps; `inked` [tokens] as in
+    `Rendered`."""
 
     trace_id: str
     bounds: np.ndarray
+    inked: np.ndarray
     scores: Scores
 
 
@@ -37,21 +39,37 @@ def step_rows(traces: Sequence[Scored]) -> pl.DataFrame:
         "step": np.concatenate([np.arange(1, n + 1, dtype=np.int32) for n in counts]),
         "n_tokens": np.diff(bounds).astype(np.int32),
     }
+    firsts = first_tokens(np.concatenate([t.inked for t in traces]), bounds)
+    columns["n_first"] = (firsts >= 0).sum(axis=1).astype(np.int32)
     for name in tables.PASSES:
         values: list[TokenValues | None] = [getattr(t.scores, name) for t in traces]
         made = np.repeat([v is not None for v in values], counts)
         filled = [v or TokenValues.empty(n) for v, n in zip(values, tokens, strict=True)]
-        sums = step_sums(TokenValues(*map(np.concatenate, zip(*(v.columns() for v in filled), strict=True))), bounds)
+        every = TokenValues(*map(np.concatenate, zip(*(v.columns() for v in filled), strict=True)))
+        sums = step_sums(every, bounds, firsts)
         columns |= {f"{name}_{k}": np.where(made, v, np.nan) for k, v in sums.items()}
     frame = pl.DataFrame(columns, schema=tables.STEP_SCORES.schema)
     return frame.with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
-def step_sums(values: TokenValues, bounds: np.ndarray) -> dict[str, np.ndarray]:
+def first_tokens(inked: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """The first two tokens of each step that hold a character that is not white space; [steps, 2], -1 for none.
+
+    `inked` [tokens] says which tokens do, `bounds` [steps + 1] are first tokens of steps.
+    """
+    # Two that belong to no step stand behind the last, for steps that have fewer.
+    places = np.concatenate([np.flatnonzero(inked), [len(inked)] * 2])
+    at = np.searchsorted(places[:-2], bounds[:-1])
+    found = places[at[:, None] + np.arange(2)]
+    return np.where(found < bounds[1:, None], found, -1)
+
+
+def step_sums(values: TokenValues, bounds: np.ndarray, firsts: np.ndarray) -> dict[str, np.ndarray]:
     """For each step the sums of its tokens, keyed as in tables.SUMS; shape [steps], NaN for a step without tokens.
 
-    `bounds` [steps + 1] are first tokens of steps. logprob, entropy and first_logprob are in nats; rank is clipped
-    before it is summed; first_logprob is that of the step's first token. Sums are in float64.
+    `bounds` [steps + 1] are first tokens of steps, `firsts` their `first_tokens`. logprob and entropy are in nats; rank
+    is clipped before it is summed; first_logprob and first_two_logprob are sums over the first one and two of
+    `firsts`, 0 where there is none. Sums are in float64.
     """
     starts, counts = bounds[:-1], np.diff(bounds)
     filled = counts > 0
@@ -62,12 +80,14 @@ def step_sums(values: TokenValues, bounds: np.ndarray) -> dict[str, np.ndarray]:
         sums[filled] = np.add.reduceat(column.astype(np.float64), starts[filled]) if filled.any() else []
         return sums
 
-    first = np.full(len(counts), np.nan)
-    first[filled] = values.logprob[starts[filled]]
+    first, second = (
+        np.where(firsts >= 0, values.logprob.astype(np.float64)[firsts], 0.0).T if filled.any() else firsts.T
+    )
     return {
         "logprob": total(values.logprob),
         "rank": total(np.minimum(values.rank, RANK_CLIP)),
         "entropy": total(values.entropy),
         "brier": total(values.brier),
-        "first_logprob": first,
+        "first_logprob": np.where(filled, first, np.nan),
+        "first_two_logprob": np.where(filled, first + second, np.nan),
     }

@@ -4,14 +4,15 @@ import re
 from collections import OrderedDict
 
 from stepsift.verify import choice, exact
+from stepsift.verify.code import CodeRunner, Outcome, python_block
 from stepsift.verify.extract import boxed, conclusion, final_answer
 from stepsift.verify.kinds import kind_of
 from stepsift.verify.math import MathWorker
 
-__all__ = ["KINDS", "Verifier", "kind_of"]
+__all__ = ["KINDS", "Outcome", "Verifier", "kind_of"]
 
 KINDS = ("math", "choice", "exact")
-"""Kinds of answers that can be verified."""
+"""Kinds of answers that are compared with a gold answer; the kind `code` is run on tests instead."""
 
 MEMO_ANSWERS = 16_384
 """Distinct (kind, gold, answer) triples whose verdicts are remembered."""
@@ -25,6 +26,7 @@ class Verifier:
     def __init__(self, timeout_s: float):
         """`timeout_s`: seconds that one answer may take."""
         self._worker = MathWorker(timeout_s)
+        self._programs = CodeRunner(timeout_s)
         self._memo: OrderedDict[tuple[str, str, str], str] = OrderedDict()
 
     def __enter__(self) -> "Verifier":
@@ -49,6 +51,17 @@ class Verifier:
             return choice.letter(gold) is not None
         short = short_gold(gold)
         return self._compare(kind, short, short) == "correct"
+
+    def run_tests(self, response: str, tests: str | None, prompt: str) -> Outcome:
+        """Verdict and reason (code.REASONS) of a response with a program, which runs in a sandbox.
+
+        `prompt` is the text of the prompt's last message. Without a sandbox on this machine the verdict is unchecked.
+        """
+        return self._programs.judge(response, tests, prompt)
+
+    def passes(self, gold: str, tests: str, prompt: str) -> Outcome:
+        """As `run_tests`, of a gold solution, which may be source without a Markdown block around it."""
+        return self._programs.judge_source(python_block(gold) or gold, tests, prompt)
 
     def _compare(self, kind: str, gold: str, answer: str) -> str:
         key = (kind, gold, answer)

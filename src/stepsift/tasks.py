@@ -91,7 +91,7 @@ def load_task(source: TaskSource, scratch: Path) -> dict[str, Any]:
         if source.file is None:
             return dict(TaskManager().load([source.name])["tasks"])
         config = load_yaml(source.file)
-        files = _data_files(config)
+        files = data_files(config)
         if files is None:
             return dict(TaskManager(include_defaults=False).load([config])["tasks"])
         beside = source.file.parent.resolve()
@@ -111,7 +111,7 @@ def _read_folder(folder: Path) -> tuple[dict[str, list[Path]], list[str]]:
     broken = []
     for file in sorted(folder.rglob("*.yaml")):
         try:
-            name = _read_yaml(file).get("task")
+            name = read_yaml(file).get("task")
         except EvaluationError as e:
             broken.append(str(e))
             continue
@@ -135,7 +135,7 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_constructor("!function", lambda loader, node: f"!function {node.value}")
 
 
-def _read_yaml(file: Path, including: tuple[Path, ...] = ()) -> dict[str, Any]:
+def read_yaml(file: Path, including: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A task's configuration with what it includes, its own keys first; raises EvaluationError if it is broken."""
     try:
         if file.resolve() in including:
@@ -152,7 +152,7 @@ def _read_yaml(file: Path, including: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise EvaluationError(f"{file} cannot be read: {' '.join(str(e).split())}") from e
     merged: dict[str, Any] = {}
     for name in includes:
-        merged |= _read_yaml(file.parent / name, (*including, file.resolve()))
+        merged |= read_yaml(file.parent / name, (*including, file.resolve()))
     return merged | config
 
 
@@ -167,7 +167,7 @@ def _harness_tasks() -> list[str]:
         return list(TaskManager().all_tasks)
 
 
-def _data_files(config: dict[str, Any]) -> Any:
+def data_files(config: dict[str, Any]) -> Any:
     """`data_files` of a task whose data lie on this machine; None if they come from a hub or a URL."""
     arguments = config.get("dataset_kwargs") or {}
     if not isinstance(arguments, dict):
@@ -192,7 +192,7 @@ def _are_names(files: Any) -> bool:
 
 def _digest(file: Path) -> str:
     """SHA-256 over the configuration with what it includes, the data files, and the Python files beside it."""
-    config = _read_yaml(file)
+    config = read_yaml(file)
     # Not as JSON: YAML allows keys that it does not know.
     digest = hashlib.sha256(repr(config).encode())
     python = sorted(file.parent.glob("*.py")) if "!function" in repr(config) else []
@@ -205,7 +205,7 @@ def _data_paths(config: dict[str, Any], file: Path) -> list[Path]:
     """The data files of a local task; raises EvaluationError if one that it names is not there."""
     beside = file.parent.resolve()
     paths: list[Path] = []
-    for name in _texts(_data_files(config)):
+    for name in _texts(data_files(config)):
         try:
             matches = [Path(name)] if Path(name).is_absolute() else sorted(beside.glob(name))
         except ValueError as e:

@@ -1,0 +1,77 @@
+"""The commands `why`, `verify` and `diff`. Nothing heavy is imported before one of them runs."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from stepsift import params
+from stepsift.lineage.errors import LineageError
+
+LOCK = Path("dvc.lock")
+
+
+def add_why(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stepsift why`."""
+    what = "a trace or prompt id, at least 6 characters of its beginning, or FILE:LINE of the sources"
+    parser.add_argument("id", metavar="ID", help=what)
+    parser.add_argument("--json", action="store_true", help="all that is known, as JSON")
+    parser.add_argument("--selector", metavar="NAME", help="one curated set (default: all)")
+
+
+def add_verify(parser: argparse.ArgumentParser, count: Callable[[str], int]) -> None:
+    """Arguments of `stepsift verify`; `count` reads a number that is at least 1."""
+    sample = "traces that are scored anew, without caches (default: %(default)s)"
+    parser.add_argument("--sample", type=count, default=8, metavar="N", help=sample)
+    parser.add_argument("--seed", type=int, help="seed of that sample (default: score.seed of params.yaml)")
+    parser.add_argument("--fast", action="store_true", help="run no stage again and score nothing")
+
+
+def add_diff(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stepsift diff`."""
+    parser.add_argument("before", metavar="REV1", help="branch, tag or commit whose pipeline was run")
+    parser.add_argument("after", metavar="REV2", nargs="?", help="another one (default: the working folder)")
+    parser.add_argument("--selector", metavar="NAME", help="one curated set (default: all)")
+    parser.add_argument("--markdown", action="store_true", help="for a pull request")
+
+
+def run_why(args: argparse.Namespace) -> None:
+    """Print the story of a trace or a prompt."""
+    from stepsift.lineage.tell import tell
+    from stepsift.lineage.why import why
+
+    answer = why(args.id, LOCK, args.selector)
+    lines = [json.dumps(answer.as_json(), indent=2, ensure_ascii=False)] if args.json else tell(answer)
+    for line in lines:
+        sys.stdout.write(line + "\n")
+
+
+def run_verify(args: argparse.Namespace) -> None:
+    """Print a line for each link; raises LineageError where one is broken."""
+    settings = params.load()
+    from stepsift.lineage.verify import verify
+
+    seed = settings.score.seed if args.seed is None else args.seed
+    broken = []
+    for link in verify(LOCK, settings, args.sample, seed, args.fast):
+        sys.stdout.write(link.line() + "\n")
+        sys.stdout.flush()
+        broken += [link.name] if link.broken else []
+    if broken:
+        raise LineageError(
+            f"{len(broken)} links are broken, the first is '{broken[0]}'; 'dvc checkout' brings outputs back, "
+            "'dvc repro' makes what is out of date"
+        )
+
+
+def run_diff(args: argparse.Namespace) -> None:
+    """Print what changed in the curated sets."""
+    from stepsift.lineage import render
+    from stepsift.lineage.diff import diff
+    from stepsift.lineage.snapshot import of_folder, of_revision
+
+    after = of_folder(LOCK) if args.after is None else of_revision(args.after)
+    found = diff(of_revision(args.before), after, args.selector)
+    for line in render.markdown(found) if args.markdown else render.terminal(found):
+        sys.stdout.write(line + "\n")

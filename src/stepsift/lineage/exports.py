@@ -1,0 +1,155 @@
+"""The last link: does each curated set hold what its manifest says, and each export what the tables hold?"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from stepsift import tables
+from stepsift.errors import TableError
+from stepsift.lineage import frames
+from stepsift.lineage.history import CURATED
+from stepsift.lineage.link import Link
+from stepsift.tables import file_md5
+
+MANIFEST = "manifest.json"
+ABOUT = frozenset({MANIFEST, "README.md", "croissant.json"})
+"""Files that are made from the manifest, and that it does not name."""
+_ROLES = {"human": "user", "gpt": "assistant", "observation": "tool"}
+"""ShareGPT's words for the usual ones."""
+
+_KEYS = ("prompt_id", "teacher", "licence", "source", "source_line")
+"""What a row of an export says of its trace; a layout may leave some of it out."""
+
+Messages = list[dict[str, str]]
+Expected = dict[str, tuple[dict[str, Any], Messages]]
+"""Trace id to what a row should say of it, and its messages."""
+
+
+def check_exports(folders: Mapping[str, Path]) -> list[Link]:
+    """A link for each curated set below select's output; `folders` maps a stage to its output."""
+    found = sorted(p.parent for p in folders["select"].glob(f"*/{CURATED}"))
+    if not found:
+        return [Link("exports", "", (f"{folders['select']} holds no curated set; run 'dvc repro select'",))]
+    inputs = _inputs(folders)
+    return [_check_set(folder, folders, inputs) for folder in found]
+
+
+def _inputs(folders: Mapping[str, Path]) -> dict[str, Any]:
+    """What the manifests should say of their inputs."""
+    files = {"prompts.parquet": "ingest", "traces.parquet": "ingest", "step_scores.parquet": "score"}
+    paths = {name: folders[stage] / name for name, stage in files.items()}
+    sources = folders["ingest"] / "sources.json"
+    return {
+        "tables": {name: file_md5(path) for name, path in paths.items() if path.is_file()},
+        "sources": json.loads(sources.read_bytes()) if sources.is_file() else None,
+    }
+
+
+def _check_set(folder: Path, folders: Mapping[str, Path], inputs: dict[str, Any]) -> Link:
+    name = f"set {folder.name}"
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+        broken = _manifest(folder, manifest, inputs)
+        curated = tables.read(tables.CURATED, folder / CURATED)
+        expected, wrong = _expected(curated, manifest["selector"]["by"], folders)
+        broken += wrong
+        listed = "".join(f"{i}\n" for i in curated["trace_id"].sort())
+        if hashlib.sha256(listed.encode()).hexdigest() != manifest["fingerprint"]:
+            broken.append(f"{path} has the fingerprint of another selection than {CURATED}")
+        with_rows = sorted(n for n, about in manifest["files"].items() if about["rows"] is not None)
+        exports = [n for n in with_rows if n != CURATED and (folder / n).is_file()]
+        for file in exports:
+            broken += _compare(folder / file, expected)
+    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as e:
+        said = str(e) if isinstance(e, TableError) else f"{folder} cannot be read as a curated set ({e!r})"
+        return Link(name, "", (said,))
+    return Link(
+        name, f"{curated.height} traces, manifest and {', '.join(exports)} agree with the tables", tuple(broken)
+    )
+
+
+def _manifest(folder: Path, manifest: dict[str, Any], inputs: dict[str, Any]) -> list[str]:
+    """Files that are not as the manifest says, and inputs that it was not made from."""
+    broken = []
+    for name, about in sorted(manifest["files"].items()):
+        file = folder / name
+        if not file.is_file():
+            broken.append(f"{file} is missing")
+        elif (seen := file_md5(file)) != about["md5"]:
+            broken.append(f"{file} was changed (MD5 {seen}, the manifest has {about['md5']})")
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    broken += [f"{folder / n} is in no manifest" for n in sorted(there - ABOUT - set(manifest["files"]))]
+    said = manifest["inputs"]
+    for name, md5 in sorted(inputs["tables"].items()):
+        if said["tables"].get(name) != md5:
+            broken.append(f"{folder / MANIFEST} was made from another {name}")
+    if said["sources"] != inputs["sources"]:
+        broken.append(f"{folder / MANIFEST} was made from other sources than sources.json names")
+    return broken
+
+
+def _expected(curated: pl.DataFrame, by: str, folders: Mapping[str, Path]) -> tuple[Expected, list[str]]:
+    """What the exports should hold; and rows of curated that other tables do not bear out."""
+    own = pl.col("trace_id").is_in(curated["trace_id"].implode())
+    traces = frames.read(tables.TRACES, folders["ingest"] / "traces.parquet", where=own)
+    scores = frames.read(tables.TRACE_SCORES, folders["select"] / "trace_scores.parquet", where=own)
+    texts = pl.col("prompt_id").is_in(traces["prompt_id"].implode())
+    prompts = frames.read(tables.PROMPTS, folders["ingest"] / "prompts.parquet", where=texts)
+    about = traces.select("trace_id", "prompt_id", "teacher").join(
+        scores.select("trace_id", score=pl.col(by)), on="trace_id", how="left"
+    )
+    rows = curated.select("trace_id", "prompt_id", "teacher", "score")
+    wrong = rows.join(about.select(rows.columns), on=rows.columns, how="anti")
+    broken = [f"curated row of trace {t} is not what traces and trace_scores hold" for t in wrong["trace_id"].sort()]
+    messages = dict(prompts.select("prompt_id", "prompt").iter_rows())
+    expected = {}
+    for row in traces.iter_rows(named=True):
+        answer = {"role": "assistant", "content": row["response"]}
+        keys = {key: row[key] for key in _KEYS} | {"licence": row["licence"] or tables.UNKNOWN_LICENCE}
+        expected[row["trace_id"]] = (keys, [*messages.get(row["prompt_id"], []), answer])
+    return expected, broken
+
+
+def _compare(export: Path, expected: Expected) -> list[str]:
+    """Rows of an export that are not one chosen trace each, in prompt, text or keys."""
+    broken = []
+    seen = []
+    for number, row in enumerate(_rows(export), start=1):
+        trace_id = row["trace_id"]
+        seen.append(trace_id)
+        if trace_id not in expected:
+            broken.append(f"{export} row {number}: trace {trace_id} was not chosen")
+            continue
+        keys, messages = expected[trace_id]
+        wrong = [key for key, value in keys.items() if key in row and row[key] != value]
+        wrong += ["prompt or response"] if _messages(row) != messages else []
+        if wrong:
+            broken.append(f"{export} row {number}: trace {trace_id} has another {', '.join(wrong)} in the tables")
+    if sorted(seen) != sorted(expected):
+        missing = sorted(set(expected) - set(seen))
+        what = f"lacks trace {missing[0]}" if missing else "holds a trace more than once"
+        broken.append(f"{export} {what}: {len(seen)} rows of {len(expected)} chosen traces")
+    return broken
+
+
+def _rows(export: Path) -> Iterator[dict[str, Any]]:
+    if export.suffix == ".parquet":
+        yield from pl.read_parquet(export).iter_rows(named=True)
+        return
+    with export.open(encoding="utf-8", newline="\n") as lines:
+        yield from map(json.loads, lines)
+
+
+def _messages(row: dict[str, Any]) -> Messages:
+    """The conversation of a row in any of the layouts, with its last turn the response."""
+    if "messages" in row:
+        return list(row["messages"])
+    if "completion" in row:
+        return [*row["prompt"], *row["completion"]]
+    turns = [{"role": _ROLES.get(t["from"], t["from"]), "content": t["value"]} for t in row["conversations"]]
+    return [{"role": "system", "content": row["system"]}, *turns] if row.get("system") else turns

@@ -1,0 +1,82 @@
+"""From what a user types to a trace, a prompt or a rejected row."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from stepsift import tables
+from stepsift.lineage import frames
+from stepsift.lineage.errors import LineageError
+
+FEWEST_CHARS = 6
+"""Shortest prefix of an id that is taken for one."""
+_NEAREST = 3
+_MOST_COMPARED = 1_000
+
+
+@dataclass(frozen=True)
+class Found:
+    """`name` is the whole id of a trace or a prompt, or of what only older revisions hold (`gone`); a row that ingest
+    rejected is known by its source and line."""
+
+    kind: Literal["trace", "prompt", "row", "gone"]
+    name: str
+    source: str = ""
+    source_line: int = 0
+
+
+def find(text: str, folders: Mapping[str, Path]) -> Found:
+    """The trace, prompt or source row (`FILE:LINE`) that `text` names, by its whole id or the beginning of one.
+
+    `folders` maps a stage to its output. Raises LineageError where there is none, with the nearest, or more than one.
+    """
+    traces = frames.read(tables.TRACES, folders["ingest"] / "traces.parquet", ["trace_id"])["trace_id"]
+    prompts = frames.read(tables.PROMPTS, folders["ingest"] / "prompts.parquet", ["prompt_id"])["prompt_id"]
+    known: list[tuple[Literal["trace", "prompt"], pl.Series]] = [("trace", traces), ("prompt", prompts)]
+    for kind, names in known:
+        if (names == text).any():
+            return Found(kind, text)
+    if (row := _row(text, folders)) is not None:
+        return row
+    if (gone := frames.rejected({"ingest": folders["ingest"]}, pl.col("trace_id") == text)).height:
+        return Found("row", text, gone["source"][0], gone["source_line"][0])
+    if len(text) >= FEWEST_CHARS:
+        hits = [Found(kind, name) for kind, names in known for name in names.filter(names.str.starts_with(text)).sort()]
+        if len(hits) == 1:
+            return hits[0]
+        if hits:
+            some = ", ".join(f"{h.kind} {h.name}" for h in hits[:_NEAREST])
+            raise LineageError(f"'{text}' begins {len(hits)} ids, such as {some}; give more of it")
+    raise LineageError(
+        f"no trace and no prompt is called '{text}'{_near(text, pl.concat([traces, prompts]))}; give an id, "
+        f"at least {FEWEST_CHARS} characters of its beginning, or FILE:LINE of the sources"
+    )
+
+
+def _row(text: str, folders: Mapping[str, Path]) -> Found | None:
+    """A trace by its source and line, or a row that ingest rejected; None if `text` is no such thing."""
+    source, colon, line = text.rpartition(":")
+    if not colon or not (line.isascii() and line.isdigit()):
+        return None
+    here = (pl.col("source") == source) & (pl.col("source_line") == int(line))
+    columns = ["trace_id", "source", "source_line"]
+    traces = frames.read(tables.TRACES, folders["ingest"] / "traces.parquet", columns, here)["trace_id"].to_list()
+    if len(traces) > 1:
+        raise LineageError(f"line {line} of {source} holds {len(traces)} traces, {', '.join(traces)}; name one of them")
+    if traces:
+        return Found("trace", traces[0])
+    if frames.rejected({"ingest": folders["ingest"]}, here).height:
+        return Found("row", text, source, int(line))
+    return None
+
+
+def _near(text: str, names: pl.Series) -> str:
+    """The nearest ids, in words; a slip of one character leaves one half of an id as it is."""
+    half = max(1, len(text) // 2)
+    alike = names.filter(names.str.starts_with(text[:half]) | names.str.ends_with(text[-half:])).sort()
+    near = difflib.get_close_matches(text, alike.head(_MOST_COMPARED).to_list(), _NEAREST)
+    return f" (nearest: {', '.join(near)})" if near else ""

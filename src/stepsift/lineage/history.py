@@ -1,0 +1,150 @@
+"""When a trace entered and left each curated set.
+
+No table names a commit. The MD5 of select's output in each committed `dvc.lock` is looked up in DVC's local cache, and
+what the curated sets held then is compared with what they held before. Nothing is fetched.
+"""
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from stepsift import tables
+from stepsift.errors import TableError
+from stepsift.lineage import lock as locks
+from stepsift.lineage.lock import Lock
+from stepsift.revision import LocalCache
+
+STAGE = "select"
+CURATED = "curated.parquet"
+HERE = "the working folder, not committed"
+
+Choice = tuple[str, str]
+"""Selector and trace id."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A commit, with its date (YYYY-MM-DD) and first line; or the working folder, which has neither id nor date."""
+
+    commit: str | None
+    date: str | None
+    subject: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """A trace entered or left a selector's curated set.
+
+    `unread_before` revisions stand between this one and the last that could be read: it may have happened in one of
+    them.
+    """
+
+    selector: str
+    trace_id: str
+    what: Literal["entered", "left"]
+    moment: Moment
+    unread_before: int
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A revision whose curated sets are not to be seen, and why."""
+
+    moment: Moment
+    why: str
+
+
+@dataclass(frozen=True)
+class History:
+    """Events from the oldest to the newest, and the revisions that could not be read."""
+
+    events: tuple[Event, ...]
+    unread: tuple[Unread, ...]
+
+
+def history(name: str, lock_file: Path) -> History:
+    """Events of the trace or the prompt that is called `name`, along the first parents of the present branch.
+
+    `lock_file` is the `dvc.lock` of the working folder, which counts as the newest revision where it is another.
+    """
+    events: list[Event] = []
+    unread: list[Unread] = []
+    before: set[Choice] = set()
+    missed = 0
+    with LocalCache() as cache:
+        for moment, lock in _revisions(lock_file):
+            chosen = _chosen(_files(lock, cache, moment), name)
+            if isinstance(chosen, str):
+                unread.append(Unread(moment, chosen))
+                missed += 1
+                continue
+            for what, choices in (("left", before - chosen), ("entered", chosen - before)):
+                events += [Event(*c, what, moment, missed) for c in sorted(choices)]  # type: ignore[arg-type]
+            before, missed = chosen, 0
+    return History(tuple(events), tuple(unread))
+
+
+def _revisions(lock_file: Path) -> list[tuple[Moment, Lock]]:
+    """Revisions in which the curated sets are others than in the one before, from the oldest to the newest."""
+    found: list[tuple[Moment, Lock]] = []
+    for moment in _commits(lock_file):
+        try:
+            text = _git("show", f"{moment.commit}:./{lock_file.as_posix()}")
+        except subprocess.CalledProcessError:  # the commit removed it
+            continue
+        _append(found, moment, locks.parse(text, f"commit {moment.commit}"))
+    if lock_file.is_file():
+        _append(found, Moment(None, None, HERE), locks.read(lock_file))
+    return found
+
+
+def _append(found: list[tuple[Moment, Lock]], moment: Moment, lock: Lock) -> None:
+    if STAGE in lock and not (found and found[-1][1].md5(STAGE) == lock.md5(STAGE)):
+        found.append((moment, lock))
+
+
+def _commits(lock_file: Path) -> list[Moment]:
+    """Commits that changed the file, oldest first; none where there is no git or nothing was committed."""
+    # Along the branch itself: in the order of merged branches, traces would seem to come and go.
+    form = "--format=%H%x09%cs%x09%s"
+    try:
+        lines = _git("log", "--first-parent", "--reverse", form, "--", lock_file.as_posix()).splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return [Moment(*line.split("\t", 2)) for line in lines]
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, encoding="utf-8", check=True).stdout
+
+
+def _files(lock: Lock, cache: LocalCache, moment: Moment) -> Mapping[str, Path] | None:
+    """Path below select's folder to the file that holds it; None if nothing is known of the folder."""
+    if moment.commit is not None:
+        return cache.files(lock.md5(STAGE))
+    folder = Path(lock.folder(STAGE))
+    return {p.relative_to(folder).as_posix(): p for p in sorted(folder.glob(f"*/{CURATED}"))} or None
+
+
+def _chosen(files: Mapping[str, Path] | None, name: str) -> set[Choice] | str:
+    """The choices of a trace or of a prompt's traces; a string says why they cannot be seen."""
+    if files is None:
+        return "its data are not in DVC's cache here"
+    chosen: set[Choice] = set()
+    wanted = (pl.col("prompt_id") == name) | (pl.col("trace_id") == name)
+    for path, file in files.items():
+        selector, _, rest = path.partition("/")
+        if rest != CURATED:
+            continue
+        if not file.is_file():
+            return f"{path} is not in DVC's cache here"
+        try:
+            for frame in tables.scan(tables.CURATED, file, ["prompt_id", "trace_id"]):
+                chosen.update((selector, t) for t in frame.filter(wanted)["trace_id"])
+        except TableError:
+            return f"{path} is damaged or of another version of stepsift"
+    return chosen

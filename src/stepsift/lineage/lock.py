@@ -1,0 +1,84 @@
+"""What a `dvc.lock` says of the pipeline: the folder that each stage wrote, its MD5, and the settings it ran with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stepsift.lineage.errors import LineageError
+
+_FOLDER = ".dir"
+"""What stands behind the MD5 of a folder."""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The stages of a `dvc.lock` as it holds them; `name` says whose it is, for errors."""
+
+    name: str
+    stages: dict[str, Any]
+
+    def __contains__(self, stage: str) -> bool:
+        return stage in self.stages
+
+    def folder(self, stage: str) -> str:
+        """The folder that a stage wrote, below the repository's root; raises LineageError if it was not run."""
+        return str(self._out(stage)["path"])
+
+    def md5(self, stage: str) -> str:
+        """MD5 of that folder's list of files, as DVC writes it (`.dir` behind it)."""
+        return str(self._out(stage)["md5"])
+
+    def folders(self) -> dict[str, Path]:
+        """Stage to the folder that it wrote, for those that wrote one."""
+        return {s: Path(self.folder(s)) for s in self.stages if self._folders(s)}
+
+    def outs(self, stage: str) -> list[str]:
+        """Everything that a stage wrote."""
+        self._require(stage)
+        return [o["path"] for o in self.stages[stage].get("outs", [])]
+
+    def settings(self, stage: str) -> dict[str, Any]:
+        """Name of a section of params.yaml, or of a key in one (`select.seed`), to what the stage was run with."""
+        self._require(stage)
+        written: dict[str, Any] = self.stages[stage].get("params", {}).get("params.yaml", {})
+        return written
+
+    def sources(self) -> str:
+        """The folder of raw traces: the first path of ingest's command."""
+        self._require("ingest")
+        return str(self.stages["ingest"]["cmd"].split()[3])
+
+    def _out(self, stage: str) -> dict[str, Any]:
+        self._require(stage)
+        folders = self._folders(stage)
+        if len(folders) != 1:
+            raise LineageError(
+                f"dvc.lock of {self.name}: stage '{stage}' wrote {len(folders)} folders, it should be one"
+            )
+        return folders[0]
+
+    def _folders(self, stage: str) -> list[dict[str, Any]]:
+        outs: list[dict[str, Any]] = self.stages[stage].get("outs", [])
+        return [o for o in outs if str(o.get("md5", "")).endswith(_FOLDER)]
+
+    def _require(self, stage: str) -> None:
+        if stage not in self.stages:
+            raise LineageError(f"dvc.lock of {self.name} has no stage '{stage}', so it was not run; run 'dvc repro'")
+
+
+def parse(text: str, name: str) -> Lock:
+    """Read the text of a `dvc.lock`; raises LineageError if it is none."""
+    try:
+        stages = yaml.safe_load(text)["stages"]
+    except (yaml.YAMLError, KeyError, TypeError):
+        raise LineageError(f"dvc.lock of {name} is broken: it has no stages; 'dvc repro' writes it anew") from None
+    return Lock(name, stages)
+
+
+def read(path: Path) -> Lock:
+    """Read the `dvc.lock` of the working folder; raises LineageError if there is none."""
+    if not path.is_file():
+        raise LineageError(f"there is no {path}, so the pipeline was not run here; run 'dvc repro'")
+    return parse(path.read_text(encoding="utf-8"), "the working folder")

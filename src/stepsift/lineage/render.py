@@ -1,0 +1,99 @@
+"""A diff as lines for a terminal, and as Markdown for a pull request."""
+
+from collections.abc import Iterator, Sequence
+
+from stepsift.lineage.diff import REASONS, Diff, SelectorDiff
+
+MOST_ROWS = 20
+"""Changed prompts that are listed for a selector; the rest is counted."""
+_SHORT_CHARS = 12
+
+
+def terminal(found: Diff) -> Iterator[str]:
+    """Tables of text, aligned."""
+    yield f"{found.before} -> {found.after}"
+    yield from _only(found, "{}")
+    for name, change in found.selectors.items():
+        yield ""
+        yield f"{name}: {_summary(change)}"
+        for title, rows in _tables(change):
+            yield from _aligned([title, *rows])
+        if (more := change.changes.height - MOST_ROWS) > 0:
+            yield f"  and {more} more"
+
+
+def markdown(found: Diff) -> Iterator[str]:
+    """Headings and tables of GitHub's Markdown."""
+    yield f"## Curated sets: `{found.before}` -> `{found.after}`"
+    yield from _only(found, "\n{}")
+    for name, change in found.selectors.items():
+        yield ""
+        yield f"### {_cell(name)}"
+        yield ""
+        yield f"{_cell(_summary(change))}."
+        for title, rows in _tables(change):
+            yield ""
+            yield _markdown_row(title)
+            yield _markdown_row(["---"] * len(title))
+            yield from (_markdown_row(row) for row in rows)
+        if (more := change.changes.height - MOST_ROWS) > 0:
+            yield ""
+            yield f"and {more} more."
+
+
+def _only(found: Diff, form: str) -> Iterator[str]:
+    for name, selectors in ((found.before, found.only_before), (found.after, found.only_after)):
+        if selectors:
+            yield form.format(f"only in {name}: {', '.join(selectors)}")
+
+
+def _summary(change: SelectorDiff) -> str:
+    """How many prompts changed, and what came and went."""
+    n = change.changes["prompt_id"].n_unique()
+    before, after = change.teachers["before"].sum(), change.teachers["after"].sum()
+    settings = "".join(f"; {k} {a} -> {b}" for k, (a, b) in change.settings.items())
+    counts = f"{before} traces before, {after} after, {change.n_same} in both"
+    return f"{n} of {change.n_prompts} prompts changed; {counts}{settings}"
+
+
+def _tables(change: SelectorDiff) -> Iterator[tuple[list[str], list[list[str]]]]:
+    """(title, rows) of the tables of what changed: reasons, teachers, prompts; none where nothing did."""
+    counts = dict(change.changes["reason"].value_counts().rows())
+    if not counts:
+        return
+    yield ["why", "changes"], [[r, str(counts[r])] for r in REASONS if r in counts]
+    rows = [[t, str(before), str(after), f"{after - before:+d}"] for t, before, after in change.teachers.rows()]
+    yield ["teacher", "before", "after", "change"], rows
+    yield (
+        ["prompt", "before", "after", "why"],
+        [
+            [
+                row["prompt_id"],
+                _trace(row["before"], row["teacher_before"]),
+                _trace(row["after"], row["teacher_after"]),
+                f"{row['reason']}: {row['detail']}",
+            ]
+            for row in change.changes.head(MOST_ROWS).rows(named=True)
+        ],
+    )
+
+
+def _trace(trace_id: str | None, teacher: str | None) -> str:
+    return "-" if trace_id is None else f"{trace_id[:_SHORT_CHARS]} {teacher}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        yield "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(map(_cell, cells)) + " |"
+
+
+def _cell(text: str) -> str:
+    """Text that can break neither a table nor the page."""
+    for sign in "\\|`*_<>[]":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())

@@ -1,0 +1,83 @@
+"""The fourth link: does the student still give the scores that the table holds?"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from stepsift import params, tables
+from stepsift.errors import StepsiftError
+from stepsift.lineage import frames
+from stepsift.lineage.link import Link
+
+TOLERANCE_NATS = 1e-3
+"""How far log-probabilities and entropies of two numerics may lie apart, as a mean over a step's tokens."""
+NATS = [f"{p}_{s}" for p in tables.PASSES for s in ("logprob", "entropy")]
+
+
+def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: int, seed: int) -> Link:
+    """Score a seeded sample of the scored traces anew, with an empty cache, and compare with table step_scores.
+
+    Equal to the last bit where student and numerics are those of the table and a batch holds one trace; else within
+    TOLERANCE_NATS. `folders` maps a stage to its output.
+    """
+    from stepsift.scoring import setup
+    from stepsift.scoring.plan import sample_prompts
+    from stepsift.scoring.pool import Pool, Prompts
+    from stepsift.scoring.run import score_to_tables
+
+    path = folders["score"] / "step_scores.parquet"
+    scored = frames.read(tables.STEP_SCORES, path, ["trace_id"])["trace_id"].unique()
+    chosen = sample_prompts(scored, sample, seed)
+    of_sample = pl.col("trace_id").is_in(list(chosen))
+    theirs = json.loads((folders["score"] / "numerics.json").read_bytes())
+    with tempfile.TemporaryDirectory() as scratch:
+        room = Path(scratch)
+        traces = frames.read(tables.TRACES, folders["ingest"] / "traces.parquet", where=of_sample)
+        steps = frames.read(tables.STEPS, folders["segment"] / "steps.parquet", where=of_sample)
+        tables.write(tables.TRACES, traces, room / "traces.parquet")
+        tables.write(tables.STEPS, steps, room / "steps.parquet")
+        prompts = Prompts(folders["ingest"] / "prompts.parquet", set(traces["prompt_id"]))
+        try:
+            with setup.load(settings.student, settings.score, room / "cache") as scoring:
+                ours = scoring.identity.as_json()
+                if ours["student"] != theirs["student"]:
+                    return Link("scores", "", (f"student.path {settings.student.path} is not the student that scored",))
+                score_to_tables(scoring, Pool(prompts, room / "traces.parquet", room / "steps.parquet"), room)
+        except StepsiftError as e:
+            return Link("scores", "", (f"{len(chosen)} traces cannot be scored again: {e}",))
+        new = tables.read(tables.STEP_SCORES, room / "step_scores.parquet")
+    old = frames.read(tables.STEP_SCORES, path, where=of_sample)
+    exact = ours == theirs and theirs["numerics"].get("batching") == "trace"
+    how = "tolerance 0" if exact else f"tolerance {TOLERANCE_NATS:g} nats a token, {_why(ours, theirs)}"
+    broken = differences(old, new, None if exact else TOLERANCE_NATS)
+    return Link("scores", f"{len(chosen)} traces scored again: the same, {how}", tuple(f"{b} ({how})" for b in broken))
+
+
+def _why(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    one, other = ours["numerics"], theirs["numerics"]
+    names = [k for k in sorted({*one, *other}) if one.get(k) != other.get(k)]
+    return f"for this machine differs in {', '.join(names)}" if names else "for batches hold many traces"
+
+
+def differences(old: pl.DataFrame, new: pl.DataFrame, tolerance: float | None) -> list[str]:
+    """A sentence for each trace whose steps differ; two frames of table step_scores.
+
+    `tolerance` in nats, as a mean over a step's tokens of log-probability and entropy; None: all columns are equal.
+    """
+    both = old.join(new, on=["trace_id", "step"], how="full", coalesce=True, suffix="_new")
+    here = [c for c in tables.STEP_SCORES.schema if c not in tables.STEP_SCORES.key]
+    if tolerance is None:
+        same = [pl.col(c).eq_missing(pl.col(f"{c}_new")) for c in here]
+    else:
+        room = tolerance * pl.col("n_tokens").clip(lower_bound=1)
+        same = [pl.col("n_tokens").eq_missing(pl.col("n_tokens_new"))]
+        for c in NATS:
+            a, b = pl.col(c), pl.col(f"{c}_new")
+            same.append(((a - b).abs() <= room).fill_null(False) | (a.is_null() & b.is_null()))
+    wrong = both.filter(~pl.all_horizontal(same)).sort("trace_id", "step")
+    steps = wrong.group_by("trace_id", maintain_order=True).agg(pl.len().alias("n"), pl.col("step").first())
+    return [f"trace {t} has other scores in {n} steps, from step {step} on" for t, n, step in steps.rows()]

@@ -1,0 +1,27 @@
+"""The first link: are the source files those that ingest read?"""
+
+import json
+from pathlib import Path
+
+from stepsift.errors import SourceError
+from stepsift.lineage.link import Link
+from stepsift.readers import files
+from stepsift.tables import file_md5
+
+
+def check_sources(sources: Path, written: Path) -> Link:
+    """Compare every file below `sources` with its MD5 in `written`, the `sources.json` of ingest."""
+    if not written.is_file():
+        return Link("sources", "", (f"there is no {written}, which ingest writes; run 'dvc repro ingest'",))
+    known = json.loads(written.read_bytes())
+    try:
+        found = {f.name: f.path for f in files.find(sources)[0]}
+    except SourceError as e:
+        return Link("sources", "", (str(e),))
+    broken = [f"{sources / name} is missing" for name in sorted(known) if name not in found]
+    broken += [f"{sources / name} is new, ingest did not read it" for name in sorted(found) if name not in known]
+    for name in sorted(found):
+        if name in known and (seen := file_md5(found[name])) != known[name]["md5"]:
+            broken.append(f"{sources / name} was changed (MD5 {seen}, ingest read {known[name]['md5']})")
+    n_rows = sum(about["rows"] for about in known.values())
+    return Link("sources", f"{len(known)} files, {n_rows} rows: as ingest read them", tuple(broken))

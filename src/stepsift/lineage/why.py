@@ -1,0 +1,97 @@
+"""`stepsift why`: where a trace or a prompt comes from, what every selector made of it, and when it came and went."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from stepsift import tables
+from stepsift.lineage import facts, frames
+from stepsift.lineage import lock as locks
+from stepsift.lineage.errors import LineageError
+from stepsift.lineage.find import Found, find
+from stepsift.lineage.history import History, history
+
+STAGES = ("ingest", "segment", "score", "select")
+"""Stages whose settings decide what is chosen."""
+
+
+@dataclass(frozen=True)
+class Why:
+    """The answer, as facts; `tell` turns it into text.
+
+    `prompt` holds the prompt with all its traces; None for a row that ingest rejected (`rows`), and for what only older
+    revisions hold. `settings` are the sections of params.yaml with which the stages ran.
+    """
+
+    found: Found
+    prompt: facts.Prompt | None
+    rows: tuple[facts.Dropped, ...]
+    student: dict[str, Any]
+    settings: dict[str, Any]
+    history: History
+
+    @property
+    def trace(self) -> facts.Trace | None:
+        """The trace that was asked about, where it was one."""
+        traces = self.prompt.traces if self.prompt is not None else ()
+        return next((t for t in traces if self.found.kind == "trace" and t.trace_id == self.found.name), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for JSON: a prompt with its traces, or one trace alone."""
+        content = asdict(self) | {"trace": None if self.trace is None else asdict(self.trace)}
+        if self.trace is not None:
+            content["prompt"] = {k: v for k, v in content["prompt"].items() if k != "traces"}
+        return content
+
+
+def why(text: str, lock_file: Path, selector: str | None = None) -> Why:
+    """What is known of the trace, the prompt or the source row that `text` names, for all selectors or for one.
+
+    `lock_file` is the `dvc.lock` of the working folder. Raises LineageError where there is no such thing, or no such
+    selector; TableError where a table is missing or broken.
+    """
+    lock = locks.read(lock_file)
+    folders = lock.folders()
+    written = {k: v for s in STAGES if s in lock for k, v in lock.settings(s).items()}
+    # A key by itself (`select.seed`) is in its section, where that is there.
+    settings = {k: v for k, v in written.items() if "." not in k or k.partition(".")[0] not in written}
+    manifests = _one(facts.manifests(folders["select"]), selector)
+    student = next(iter(manifests.values()))["student"]
+    try:
+        found = find(text, folders)
+    except LineageError:
+        past = history(text, lock_file)
+        if not past.events:
+            raise
+        return Why(Found("gone", text), None, (), student, settings, _of(past, selector))
+    if found.kind == "row":
+        here = (pl.col("source") == found.source) & (pl.col("source_line") == found.source_line)
+        rows = frames.rejected({"ingest": folders["ingest"]}, here).rows(named=True)
+        dropped = tuple(facts.Dropped(r["stage"], r["reason"], r["detail"]) for r in rows)
+        return Why(found, None, dropped, student, settings, History((), ()))
+    prompt = facts.of_prompt(_prompt_of(found, folders), folders, manifests)
+    return Why(found, prompt, (), student, settings, _of(history(found.name, lock_file), selector))
+
+
+def _one(manifests: dict[str, dict[str, Any]], selector: str | None) -> dict[str, dict[str, Any]]:
+    if selector is None:
+        return manifests
+    if selector not in manifests:
+        raise LineageError(f"there is no curated set '{selector}'; there are {', '.join(manifests)}")
+    return {selector: manifests[selector]}
+
+
+def _of(past: History, selector: str | None) -> History:
+    """The events of one selector, or all."""
+    return History(tuple(e for e in past.events if selector in (None, e.selector)), past.unread)
+
+
+def _prompt_of(found: Found, folders: Mapping[str, Path]) -> str:
+    if found.kind == "prompt":
+        return found.name
+    columns = ["trace_id", "prompt_id"]
+    own = frames.read(tables.TRACES, folders["ingest"] / "traces.parquet", columns, pl.col("trace_id") == found.name)
+    return str(own["prompt_id"][0])

@@ -1,0 +1,77 @@
+"""Trace sums: what every metric is computed from, one row a trace, each column a sum over the trace's steps.
+
+`n_steps` counts all steps, `n_filled` those that have tokens, `n_tokens` the tokens; `n_first_two` counts the first
+tokens of steps that hold a character that is not white space, at most two a step. For each pass, `local_` and `full_`:
+`logprob`, `rank` (clipped at 100), `entropy` and `brier` are sums over all tokens, `first_logprob` and
+`first_two_logprob` over the first one and two such tokens of each step, `step_logprob` is the sum over steps of a
+step's mean log-probability a token. Sums of a pass are null where a step with tokens has none (the pass was not
+possible), and where there is no token at all.
+
+Sums add up: those of a trace less those of some of its steps are those of the other steps.
+"""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from stepsift import tables
+
+COUNTS = ("n_steps", "n_filled", "n_tokens", "n_first_two")
+OF_PASS = (*tables.SUMS, "step_logprob")
+COLUMNS = (*COUNTS, *(f"{p}_{s}" for p in tables.PASSES for s in OF_PASS))
+"""All columns but `trace_id`."""
+
+_N = pl.col("n_tokens")
+_FILLED = _N > 0
+
+
+def trace_sums(step_scores: pl.DataFrame) -> pl.DataFrame:
+    """Columns trace_id and COLUMNS, a row a trace, sorted by trace_id; nothing depends on the order of rows.
+
+    `step_scores` are whole traces of the table of that name.
+    """
+    return _sums(in_order(step_scores), ["trace_id"])
+
+
+def block_sums(step_scores: pl.DataFrame, blocks: int, columns: list[str]) -> pl.DataFrame:
+    """Sums over blocks of neighbouring steps: trace_id, block (from 0) and those of COLUMNS that are named.
+
+    A trace's steps are cut into `blocks` runs of equal length (to one step); a trace of fewer steps has fewer blocks.
+    """
+    of_trace = pl.len().over("trace_id")
+    block = ((pl.col("step") - 1) * pl.min_horizontal(blocks, of_trace) // of_trace).cast(pl.Int8)
+    return _sums(in_order(step_scores).with_columns(block.alias("block")), ["trace_id", "block"]).select(
+        "trace_id", "block", *columns
+    )
+
+
+def over_frames(frames: Iterator[pl.DataFrame]) -> pl.DataFrame:
+    """`trace_sums` of a whole table, of which one frame at a time is in memory; a trace must not span two frames."""
+    parts = [trace_sums(frame) for frame in frames]
+    return pl.concat(parts).sort("trace_id") if parts else trace_sums(pl.DataFrame(schema=tables.STEP_SCORES.schema))
+
+
+def _sums(steps: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    counts = [
+        pl.len().cast(pl.Int32).alias("n_steps"),
+        _FILLED.sum().cast(pl.Int32).alias("n_filled"),
+        _N.sum().cast(pl.Int32),
+        pl.col("n_first").sum().cast(pl.Int32).alias("n_first_two"),
+    ]
+    sums = []
+    for p in tables.PASSES:
+        possible = _FILLED.any() & ~(pl.col(f"{p}_logprob").is_null() & _FILLED).any()
+        sums += [pl.when(possible).then(pl.col(f"{p}_{s}").sum()).alias(f"{p}_{s}") for s in tables.SUMS]
+        mean = pl.when(_FILLED).then(pl.col(f"{p}_logprob") / _N)
+        sums.append(pl.when(possible).then(mean.sum()).alias(f"{p}_step_logprob"))
+    return steps.group_by(by, maintain_order=True).agg(*counts, *sums)
+
+
+def in_order(step_scores: pl.DataFrame) -> pl.DataFrame:
+    """Sorted by trace and step in one chunk, so that sums add up in one order and to the last bit the same."""
+    trace, step = pl.col("trace_id"), pl.col("step")
+    above = (trace > trace.shift()) | ((trace == trace.shift()) & (step > step.shift()))
+    # The table on disk is sorted already; a check costs far less than sorting tens of millions of rows.
+    if not step_scores.select(above.all()).item():
+        step_scores = step_scores.sort("trace_id", "step")
+    return step_scores.rechunk().with_columns(trace.set_sorted())

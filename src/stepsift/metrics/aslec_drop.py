@@ -1,0 +1,12 @@
+"""ASLEC-DROP: mean log-probability without the first tokens of each step.
+
+    mean l_t, full context, without the first 2 tokens of each step that hold a character that is not white space
+
+The first token of a step is hard to guess, and long steps dilute it. Null where nothing remains. Two tokens as in the
+authors' code (the text has one); steps are ours. Nats a token; higher is better. Source: arXiv 2604.06834.
+"""
+
+from stepsift.metrics._forms import without_first_two
+from stepsift.metrics._metric import Metric
+
+METRIC = Metric("aslec_drop", better="high", needs="full", trace=without_first_two("full"))

@@ -1,0 +1,18 @@
+"""Rank by entropy: how highly the student ranks the tokens, for how unsure it is.
+
+    sum over t of min(r_t, 100) / sum over t of H_t, full context
+
+A teacher's is a ratio of means, as for `rsr` (our choice). Ranks a nat; lower is better.
+Source: arXiv 2601.14249, table 14.
+"""
+
+from stepsift.metrics._forms import mean_of_tokens
+from stepsift.metrics._metric import Metric
+
+METRIC = Metric(
+    "rank_entropy",
+    better="low",
+    needs="full",
+    trace=mean_of_tokens("full", "rank") / mean_of_tokens("full", "entropy"),
+    teacher=(mean_of_tokens("full", "rank"), mean_of_tokens("full", "entropy")),
+)

@@ -1,0 +1,209 @@
+"""What `tests` of a prompt may look like, and whether what a program returned is what they ask for.
+
+- Python source: asserts, `check(candidate)` that is called (HumanEval), or functions `test_...`
+- a JSON list of texts, one assert each (MBPP's `test_list`)
+- `{"test": source, "entry_point": name}`: HumanEval as an object
+- `{"test_list": [...], "test_setup_code": source}`: MBPP as an object
+- `{"inputs": [...], "outputs": [...], "fn_name": name}`: APPS and TACO, what is printed, or with `fn_name` returned
+- `[{"input": ..., "output": ...}, ...]`: what is printed, as LiveCodeBench and CodeContests have it
+"""
+
+import ast
+import builtins
+import json
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_NO_PROGRAM = (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError)
+
+TOLERANCE = 1e-6
+"""Relative or absolute difference that a decimal number may have."""
+
+
+@dataclass(frozen=True)
+class Tests:
+    """Tests in one form, as a job of sandbox_runner.py takes them."""
+
+    mode: str
+    """asserts, stdin or call."""
+    inputs: tuple[Any, ...]
+    """asserts: one text, the source of the tests; stdin: texts; call: lists of arguments."""
+    outputs: tuple[Any, ...] = ()
+    """The expected output or value for each input; none for asserts."""
+    name: str | None = None
+    """The function that is called."""
+    needs: frozenset[str] = frozenset()
+    """Names that the answer must define, as far as asserts show them."""
+
+
+def read_tests(text: str) -> Tests | None:
+    """The tests that a text holds; None where it holds none that would be run."""
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return _asserts(text, None)
+    if isinstance(data, str):
+        return _asserts(data, None)
+    if isinstance(data, list):
+        if data and all(isinstance(item, str) for item in data):
+            return _asserts("\n".join(data), None)
+        if data and all(isinstance(item, dict) and {"input", "output"} <= item.keys() for item in data):
+            return _pairs([item["input"] for item in data], [item["output"] for item in data], None)
+    if isinstance(data, dict):
+        return _from_object(data)
+    return None
+
+
+def _from_object(data: dict[str, Any]) -> Tests | None:
+    if isinstance(data.get("inputs"), list) and isinstance(data.get("outputs"), list):
+        return _pairs(data["inputs"], data["outputs"], data.get("fn_name"))
+    if isinstance(data.get("test"), str):
+        return _asserts(data["test"], data.get("entry_point"))
+    if isinstance(data.get("test_list"), list):
+        return _asserts("\n".join([data.get("test_setup_code") or "", *map(str, data["test_list"])]), None)
+    return None
+
+
+def _pairs(inputs: list[Any], outputs: list[Any], name: object) -> Tests | None:
+    if not inputs or len(inputs) != len(outputs):
+        return None
+    if not isinstance(name, str) or not name:
+        return Tests("stdin", tuple(map(_text, inputs)), tuple(map(_text, outputs)))
+    try:
+        calls = [_call(given, wanted) for given, wanted in zip(inputs, outputs, strict=True)]
+    except ValueError:
+        return None
+    return Tests("call", tuple(given for given, _ in calls), tuple(wanted for _, wanted in calls), name)
+
+
+def _call(given: object, wanted: object) -> tuple[list[Any], Any]:
+    """(arguments, expected value); LiveCodeBench writes one argument a line and the value, all as JSON."""
+    if isinstance(given, str):
+        arguments = [json.loads(line) for line in given.split("\n") if line]
+        return arguments, json.loads(wanted) if isinstance(wanted, str) else wanted
+    if not isinstance(given, list):
+        raise ValueError("arguments are a list or lines of JSON")
+    return given, wanted
+
+
+def _text(value: object) -> str:
+    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _asserts(source: str, entry_point: object) -> Tests | None:
+    tree = parse(source)
+    if tree is None:
+        return None
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    calls: list[str] = []
+    if not any(_tests_something(node) for node in tree.body):
+        # Tests that nobody calls would be passed by everyone.
+        if "check" in functions and isinstance(entry_point, str):
+            calls = [f"check({entry_point})"]
+        else:
+            calls = [f"{name}()" for name, node in functions.items() if name.startswith("test_") and not node.args.args]
+        if not calls:
+            return None
+    whole = "\n".join([source, *calls])
+    return Tests("asserts", (whole,), needs=_free_names(ast.parse(whole)))
+
+
+def _tests_something(node: ast.stmt) -> bool:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return False
+    called = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    return called or any(isinstance(inner, ast.Assert) for inner in ast.walk(node))
+
+
+def parse(source: str) -> ast.Module | None:
+    """The syntax tree of a Python source; None where it is none."""
+    try:
+        return _quietly(ast.parse, source)
+    except _NO_PROGRAM:
+        return None
+
+
+def compiles(source: str) -> bool:
+    """Whether a source is a Python program; a `return` outside of a function is in a syntax tree, but in no program."""
+    try:
+        _quietly(lambda text: compile(text, "answer.py", "exec", dont_inherit=True), source)
+    except _NO_PROGRAM:
+        return False
+    return True
+
+
+def _quietly(action: Callable[[str], T], source: str) -> T:
+    with warnings.catch_warnings():
+        # "\\d" in an answer is no reason to warn about our own source.
+        warnings.simplefilter("ignore")
+        return action(source)
+
+
+def defined(tree: ast.AST) -> set[str]:
+    """Names that a syntax tree binds, anywhere."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.alias):
+            names.add((node.asname or node.name).partition(".")[0])
+    return names
+
+
+def _free_names(tree: ast.Module) -> frozenset[str]:
+    read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    # HumanEval's check(f) has a parameter that is called as the function is: what is called at the top is meant too.
+    top = {n.id for stmt in tree.body if isinstance(stmt, ast.Expr) for n in ast.walk(stmt) if isinstance(n, ast.Name)}
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return frozenset((read - defined(tree)) | (top - functions)) - vars(builtins).keys()
+
+
+def same_value(found: object, wanted: object) -> bool:
+    """Whether a returned value is the expected one; APPS puts some expected values into a list of one."""
+    return _equal(found, wanted) or (isinstance(wanted, list) and len(wanted) == 1 and _equal(found, wanted[0]))
+
+
+def _equal(found: object, wanted: object) -> bool:
+    if isinstance(found, list) and isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(_equal, found, wanted))
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return found.keys() == wanted.keys() and all(_equal(found[key], wanted[key]) for key in found)
+    if isinstance(found, float) and isinstance(wanted, int | float):
+        return _close(found, float(wanted))
+    return found == wanted
+
+
+def same_output(found: str, wanted: str) -> bool:
+    """Whether a printed text is the expected one, but for white space at ends of lines and small errors of decimals."""
+    left, right = ["\n".join(line.rstrip() for line in t.split("\n")).rstrip().split("\n") for t in (found, wanted)]
+    if left == right:
+        return True
+    return len(left) == len(right) and all(map(_same_line, left, right))
+
+
+def _same_line(found: str, wanted: str) -> bool:
+    left, right = found.split(), wanted.split()
+    return len(left) == len(right) and all(map(_same_word, left, right))
+
+
+def _same_word(found: str, wanted: str) -> bool:
+    if found == wanted:
+        return True
+    if "." not in wanted:
+        return False
+    try:
+        return _close(float(found), float(wanted))
+    except ValueError:
+        return False
+
+
+def _close(found: float, wanted: float) -> bool:
+    return math.isclose(found, wanted, rel_tol=TOLERANCE, abs_tol=TOLERANCE)

@@ -1,0 +1,140 @@
+"""Metrics of a few traces once more, by a few lines over raw logits; nothing of the engine or the metrics is used."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from stepsift import params, segment, tables
+from stepsift.metrics import trace_scores, trace_sums
+from stepsift.scoring import setup
+from stepsift.scoring.pool import Pool, Prompts
+from stepsift.scoring.run import score_to_tables
+
+WINDOW = 2
+ROWS = [
+    (
+        "What is 3x + 2 = 14?",
+        "Let x be it. Then 3x = 12.\n\nSo x = 4! Wait, let me check.\n3 * 4 = 12. The answer is 4.",
+    ),
+    ("What is 3x + 2 = 14?", "First, we add.\n\n\nThen we get 42. No? Yes.\n\nSo the final answer is 7. It is."),
+    ("Add 12 and 30.", "The sum is 42."),
+]
+STUDENTS = pytest.mark.parametrize(("family", "tokenizer"), [("llama", "plain"), ("qwen3", "qwen2")])
+
+
+def as_tables() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Tables prompts and traces of ROWS."""
+    asked = sorted({p for p, _ in ROWS})
+    turns = [[{"role": "user", "content": p}] for p in asked]
+    prompts = pl.DataFrame(
+        {"prompt_id": [f"p{i}" for i in range(len(asked))], "prompt": turns, "answer_kind": ["none"] * len(asked)}
+    )
+    about = {"content_hash": "h", "teacher": "t", "verdict": "unchecked", "source": "s", "source_line": 1}
+    rows = [
+        about | {"trace_id": f"t{i}", "prompt_id": f"p{asked.index(p)}", "response": r} for i, (p, r) in enumerate(ROWS)
+    ]
+    missing = [pl.lit(None, pl.String).alias(c) for c in ("domain", "answer", "tests")]
+    return prompts.with_columns(missing), pl.DataFrame(rows, schema=tables.TRACES.schema)
+
+
+@pytest.fixture
+def scored(student_folder, tmp_path: Path, monkeypatch) -> Callable[..., tuple[Path, pl.DataFrame, pl.DataFrame]]:
+    """`scored(family, tokenizer)`: the student's folder, steps of each trace, and trace scores as the pipeline gives
+    them."""
+    monkeypatch.setattr(setup, "ceiling", lambda *_: 1e9)  # takes a measurement otherwise
+
+    def run(family: str, tokenizer: str) -> tuple[Path, pl.DataFrame, pl.DataFrame]:
+        student = student_folder(family, tokenizer)
+        chosen = params.parse({"student": {"path": str(student)}, "score": {"window": WINDOW}})
+        prompts, traces = as_tables()
+        tables.write(tables.PROMPTS, prompts, tmp_path / "prompts.parquet")
+        tables.write(tables.TRACES, traces, tmp_path / "traces.parquet")
+        steps = segment.segment_table(traces, chosen.segment)
+        tables.write(tables.STEPS, steps, tmp_path / "steps.parquet")
+        wanted = Prompts(tmp_path / "prompts.parquet", set(traces["prompt_id"]))
+        with setup.load(chosen.student, chosen.score, tmp_path / "cache") as scoring:
+            score_to_tables(scoring, Pool(wanted, tmp_path / "traces.parquet", tmp_path / "steps.parquet"), tmp_path)
+        sums = trace_sums(tables.read(tables.STEP_SCORES, tmp_path / "step_scores.parquet"))
+        return student, steps, trace_scores(sums, traces, 0).join(traces.select("trace_id", "response"), on="trace_id")
+
+    return run
+
+
+@torch.no_grad()
+def values(model, context: list[int], ids: list[int]) -> torch.Tensor:
+    """[4, tokens]: log-probability, rank, entropy, Brier score of `ids` after `context`."""
+    logits = model(torch.tensor([context + ids])).logits[0, len(context) - 1 : -1].double()
+    logp = torch.log_softmax(logits, dim=-1)
+    target = torch.tensor(ids)[:, None]
+    own = logp.gather(1, target)[:, 0]
+    rank = 1 + (logits > logits.gather(1, target)).sum(dim=1)
+    brier = 1 - 2 * own.exp() + (logp.exp() ** 2).sum(dim=1)
+    return torch.stack([own, rank.clamp(max=100), -(logp.exp() * logp).sum(dim=1), brier])
+
+
+def expected(found: torch.Tensor, step: torch.Tensor, first: torch.Tensor, suffix: str) -> dict[str, float]:
+    """Scores from values [4, tokens], the step of each token and which are among the first two of theirs."""
+    logprob, rank, entropy, _ = found
+    of_steps = [logprob[step == s].mean() for s in step.unique()]
+    by_step, by_token = ("lalp", "lalp_token") if suffix else ("step_mean", "galp")
+    scores = {
+        by_step: sum(of_steps) / len(of_steps),
+        by_token: logprob.mean(),
+        f"sum_logprob{suffix}": logprob.sum(),
+        f"rank{suffix}": rank.mean(),
+        f"entropy{suffix}": entropy.mean(),
+        f"rank_entropy{suffix}": rank.sum() / entropy.sum(),
+        f"rsr{suffix}": rank.sum() / -logprob.sum(),
+        f"aslec_drop{suffix}": logprob[~first].mean(),
+    }
+    return {name: float(value) for name, value in scores.items()}
+
+
+@STUDENTS
+def test_scores_are_those_of_raw_logits(scored, family, tokenizer):
+    student, steps, scores = scored(family, tokenizer)
+    model = AutoModelForCausalLM.from_pretrained(student).eval()
+    encode = AutoTokenizer.from_pretrained(student)
+    seen_steps = []
+    for row in scores.iter_rows(named=True):
+        (prompt,) = {p for p, r in ROWS if r == row["response"]}
+        if encode.chat_template:
+            turns = [{"role": "user", "content": prompt}]
+            text = encode.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        else:
+            text = prompt + "\n"
+        context = encode(text, add_special_tokens=False)["input_ids"]
+        ids = encode(row["response"], add_special_tokens=False)["input_ids"]
+        # ASCII: a token's last character is the last of all that is decoded up to it.
+        last = [len(encode.decode(ids[: i + 1], clean_up_tokenization_spaces=False)) - 1 for i in range(len(ids))]
+        ends = steps.filter(pl.col("trace_id") == row["trace_id"])["end"].to_list()
+        step = torch.tensor([sum(end <= at for end in ends) for at in last])
+        ink = [bool(encode.decode([i]).strip()) for i in ids]
+        first = torch.tensor(
+            [ink[i] and sum(ink[j] for j in range(i) if step[j] == step[i]) < 2 for i in range(len(ids))]
+        )
+        full = values(model, context, ids)
+        local = torch.cat(
+            [
+                values(
+                    model,
+                    context + [t for t, s in zip(ids, step, strict=True) if number - WINDOW <= s < number],
+                    [t for t, s in zip(ids, step, strict=True) if s == number],
+                )
+                for number in step.unique()
+            ],
+            dim=1,
+        )
+        scores_here = expected(full, step, first, "") | expected(local, step, first, "_local")
+        assert {name: row[name] for name in scores_here} == pytest.approx(scores_here, rel=2e-4)
+        assert row["n_tokens"] == len(ids)
+        seen_steps.append(len(step.unique()))
+        # Windows that did not cut anything would make one pass of both.
+        if seen_steps[-1] > WINDOW + 1:
+            assert abs(scores_here["galp"] - scores_here["lalp_token"]) > 1e-3
+    assert max(seen_steps) >= 5
+    assert min(seen_steps) == 1
