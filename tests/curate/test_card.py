@@ -37,14 +37,16 @@ def about(chosen: pl.DataFrame, files: dict) -> dict:
         SOURCES, {"traces.parquet": "1" * 32}, {"path": "models/s", "student": "f" * 64, "numerics": {"k": 1}}
     )
     settings = params.Select(selectors=(SELECTOR,))
-    return manifest(SELECTOR, settings, inputs, METRICS, {"aslec_casl": {"a": {}}}, chosen, files)
+    return manifest(SELECTOR, settings, inputs, METRICS, {"low_margin": 1}, {"aslec_casl": {"a": {}}}, chosen, files)
 
 
 def test_the_counts_of_a_manifest_are_a_tree():
     chosen = chosen_rows(3)
     found = about(chosen, {})
     assert found["counts"] == {
-        "traces": 10, "scored": 9, "filtered": {"loop": 2}, "not_correct": 2, "candidates": 5, "prompts": 3, "chosen": 3
+        "traces": 10, "scored": 9, "filtered": {"loop": 2}, "not_correct": 2, "candidates": 5,
+        "dropped": {"low_margin": 1},
+        "prompts": 3, "chosen": 3
     }  # fmt: skip
     assert found["counts"]["scored"] == 2 + 2 + 5
     assert found["fingerprint"] == fingerprint(["t2", "t0", "t1"]) != fingerprint(["t0", "t1"])
@@ -85,6 +87,7 @@ def test_the_card_says_how_it_was_chosen_and_from_what():
         "`models/s`, fingerprint `" + "f" * 64,
         "2 dropped by the filter `loop`",
         "2 dropped for their verdict",
+        "1 left out by this selector: `low_margin`",
         "| a | 3 | 75.0% | 33.3% |",
         "| b\\|c | 1 | 25.0% | 0.0% |",
         "| none | 4 | 100.0% |",

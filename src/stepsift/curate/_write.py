@@ -44,12 +44,19 @@ def write(
         }
         formats = ("messages", *(f for f in settings.exports if f != "messages"))
         files = {TABLE: table} | export.write(chosen, formats, folder)
-        about = manifest(selector, settings, inputs, selection.metrics, selection.fits.coefficients, curated, files)
+        dropped, fits = _dropped(selection.rejected, selector), selection.fits.coefficients
+        about = manifest(selector, settings, inputs, selection.metrics, dropped, fits, curated, files)
         tables.write_json(about, folder / "manifest.json")
         tables.write_text(card(about, chosen), folder / "README.md")
         tables.write_json(croissant(about, chosen), folder / "croissant.json")
         fingerprints[selector.name] = about["fingerprint"]
     tables.write_json({"inputs": {"tables": inputs.tables}, "selections": fingerprints}, out / "manifest.json")
+
+
+def _dropped(rejected: pl.DataFrame, selector: params.Selector) -> dict[str, int]:
+    """Reasons of this selector alone to rows."""
+    own = rejected.filter(pl.col("detail").str.starts_with(f"selector {selector.name}: "))
+    return dict(own.group_by("reason").len().sort("reason").rows())
 
 
 def examples(curated: pl.DataFrame, pool: Pool) -> pl.DataFrame:

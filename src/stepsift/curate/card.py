@@ -85,6 +85,7 @@ def _tree(counts: dict[str, Any]) -> str:
         *(f"    - {n:,} dropped by the filter `{reason}`" for reason, n in counts["filtered"].items()),
         f"    - {counts['not_correct']:,} dropped for their verdict",
         f"    - {counts['candidates']:,} candidates",
+        *(f"      - {n:,} left out by this selector: `{reason}`" for reason, n in counts["dropped"].items()),
         f"      - {counts['chosen']:,} chosen, of {counts['prompts']:,} prompts",
     ]
     return "\n".join(lines)

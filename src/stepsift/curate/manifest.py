@@ -1,5 +1,4 @@
-"""What a curated set is made of, in one JSON file: inputs, parameters, student, code, counts, fits, files,
-fingerprint."""
+"""What a curated set is made of: inputs, parameters, student, code, counts, fits, files and its fingerprint."""
 
 import hashlib
 from collections.abc import Iterable
@@ -34,15 +33,16 @@ def manifest(
     settings: params.Select,
     inputs: Inputs,
     metrics: dict[str, Any],
+    dropped: dict[str, int],
     fits: dict[str, Any],
     curated: pl.DataFrame,
     files: dict[str, Any],
 ) -> dict[str, Any]:
     """The manifest of one curated set, ready for JSON.
 
-    `metrics` are those of `Selection`, `files` what was exported: name to md5, bytes and rows. Counts are a tree:
-    traces = scored + not scored; scored = filtered by reason + not_correct + candidates; chosen traces are of
-    `prompts`.
+    `metrics` are those of `Selection`, `dropped` counts by reason the candidates that this selector could not or would
+    not choose, `files` is what was exported: name to md5, bytes and rows. Counts are a tree: traces = scored + not
+    scored; scored = filtered by reason + not_correct + candidates; chosen traces are of `prompts`.
     """
     rejected = {reason: sum(n.values()) for reason, n in metrics["rejected"].items()}
     chosen = curated["trace_id"].sort()
@@ -58,6 +58,7 @@ def manifest(
             "filtered": {r: n for r, n in sorted(rejected.items()) if r not in NOT_FILTERS},
             "not_correct": rejected.get("not_correct", 0),
             "candidates": metrics["n_candidates"],
+            "dropped": dropped,
             "prompts": curated["prompt_id"].n_unique(),
             "chosen": curated.height,
         },
