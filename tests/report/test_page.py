@@ -31,7 +31,7 @@ SELECT: dict[str, Any] = {
 
 
 def teacher(name: str, metric: str = "lalp", domain: str = "all", **values: float | None) -> dict[str, Any]:
-    row = dict.fromkeys(tables.TEACHERS.schema) | {"n_prompts": 3, "n_common": 1}
+    row = dict.fromkeys(tables.TEACHERS.schema) | {"n_prompts": 3, "n_common": 1, "share_kept": 0.5}
     return row | {"teacher": name, "metric": metric, "domain": domain} | values
 
 
@@ -41,8 +41,8 @@ def evaluation(model: str, task: str = "quiz", **values: float | None) -> dict[s
 
 TEACHERS = [
     teacher("late", n_prompts=1),
-    teacher(HOSTILE, rank=2, mean=-1.25, ci_low=-1.5, ci_high=-1.0),
-    teacher("first", rank=1, mean=-1.125, ci_low=-1.375, ci_high=-0.875, p_above_next=0.75),
+    teacher(HOSTILE, rank=2, rank_low=1, rank_high=2, mean=-1.25, ci_low=-1.5, ci_high=-1.0),
+    teacher("first", rank=1, rank_low=1, rank_high=1, mean=-1.125, ci_low=-1.375, ci_high=-0.875, p_above_next=0.75),
     teacher("first", domain="algebra", rank=1, mean=-9.875),
     teacher("first", metric="galp", rank=1, mean=-2.5),
 ]
@@ -108,15 +108,15 @@ def test_every_number_is_where_it_belongs():
         ],
         [[HOSTILE, "accuracy", "±", "questions", "answers ended"], ["untrained", "0.000", "", "8", ""]],
         [
-            ["teacher", "rank", "mean", "low", "high", "above next", "prompts", "common"],
-            ["first", "1", "-2.500", "", "", "", "3", "1"],
+            ["teacher", "rank", "mean", "low", "high", "above next", "kept", "prompts", "common"],
+            ["first", "1", "-2.500", "", "", "", "50\xa0%", "3", "1"],
         ],
         [
             # By rank, those without one last; the ranking of a single domain is not shown.
-            ["teacher", "rank", "mean", "low", "high", "above next", "prompts", "common"],
-            ["first", "1", "-1.125", "-1.375", "-0.875", "0.750", "3", "1"],
-            [HOSTILE, "2", "-1.250", "-1.500", "-1.000", "", "3", "1"],
-            ["late", "", "", "", "", "", "1", "1"],
+            ["teacher", "rank", "mean", "low", "high", "above next", "kept", "prompts", "common"],
+            ["first", "1", "-1.125", "-1.375", "-0.875", "0.750", "50\xa0%", "3", "1"],
+            [HOSTILE, "2 (1 to 2)", "-1.250", "-1.500", "-1.000", "", "50\xa0%", "3", "1"],
+            ["late", "", "", "", "", "", "50\xa0%", "1", "1"],
         ],
         [
             ["selector", "prompts", "share correct", "mean tokens", "teachers"],
