@@ -61,9 +61,10 @@ def rank_teachers(candidates: pl.DataFrame, pool: pl.DataFrame, bootstrap: int, 
     values = [e.alias(f"{m.name}/{i}") for m in metrics for i, e in _parts(m)]
     scores = (
         _with_domains(candidates)
+        .select("trace_id", "domain", "prompt_id", "teacher", *values)
         .sort("trace_id")
         .group_by("domain", "prompt_id", "teacher", maintain_order=True)
-        .agg(v.mean() for v in values)
+        .agg(pl.exclude("trace_id").mean())
     )
     shares = _shares(_with_domains(candidates), _with_domains(pool))
     domains = scores["domain"].unique().sort()
