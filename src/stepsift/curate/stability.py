@@ -7,6 +7,7 @@ are made of sums over steps. Other windows and other units of steps are perturba
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import polars as pl
 
@@ -104,8 +105,7 @@ def shares(
         compared = candidates if metric.fit is not None else candidates.join(rivals, on="trace_id", how="semi")
         about = compared.select("trace_id", "prompt_id", "teacher", "content_hash").sort("trace_id")
         picked = chosen.select("trace_id").join(rivals, on="trace_id", how="semi")
-        perturbed = [*replicates(sums, about), *(_complete(about, other) for other in others)]
-        for frame in perturbed:
+        for frame in chain(replicates(sums, about), (_complete(about, other) for other in others)):
             scored = frame.with_columns(expression(metric, fits).alias(metric.name))
             again = placed(scored.join(rivals, on="trace_id", how="semi"), metric)
             top = again.filter(pl.col(PLACE) <= selector.per_prompt).select("trace_id", wins=pl.lit(True))

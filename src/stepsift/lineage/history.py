@@ -82,8 +82,8 @@ def history(name: str, lock_file: Path) -> History:
                 unread.append(Unread(moment, chosen))
                 missed += 1
                 continue
-            for what, choices in (("left", before - chosen), ("entered", chosen - before)):
-                events += [Event(*c, what, moment, missed) for c in sorted(choices)]  # type: ignore[arg-type]
+            events += [Event(*choice, "left", moment, missed) for choice in sorted(before - chosen)]
+            events += [Event(*choice, "entered", moment, missed) for choice in sorted(chosen - before)]
             before, missed = chosen, 0
     return History(tuple(events), tuple(unread))
 

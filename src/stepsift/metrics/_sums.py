@@ -10,7 +10,7 @@ possible), and where there is no token at all.
 Sums add up: those of a trace less those of some of its steps are those of the other steps.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import polars as pl
 
@@ -30,7 +30,7 @@ def trace_sums(step_scores: pl.DataFrame) -> pl.DataFrame:
 
     `step_scores` are whole traces of the table of that name.
     """
-    return _sums(in_order(step_scores), ["trace_id"])
+    return _sums(in_order(step_scores), ["trace_id"], COLUMNS)
 
 
 def block_sums(step_scores: pl.DataFrame, blocks: int, columns: list[str]) -> pl.DataFrame:
@@ -40,9 +40,7 @@ def block_sums(step_scores: pl.DataFrame, blocks: int, columns: list[str]) -> pl
     """
     of_trace = pl.len().over("trace_id")
     block = ((pl.col("step") - 1) * pl.min_horizontal(blocks, of_trace) // of_trace).cast(pl.Int8)
-    return _sums(in_order(step_scores).with_columns(block.alias("block")), ["trace_id", "block"]).select(
-        "trace_id", "block", *columns
-    )
+    return _sums(in_order(step_scores).with_columns(block.alias("block")), ["trace_id", "block"], columns)
 
 
 def over_frames(frames: Iterator[pl.DataFrame]) -> pl.DataFrame:
@@ -51,20 +49,20 @@ def over_frames(frames: Iterator[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(parts).sort("trace_id") if parts else trace_sums(pl.DataFrame(schema=tables.STEP_SCORES.schema))
 
 
-def _sums(steps: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    counts = [
-        pl.len().cast(pl.Int32).alias("n_steps"),
-        _FILLED.sum().cast(pl.Int32).alias("n_filled"),
-        _N.sum().cast(pl.Int32),
-        pl.col("n_first").sum().cast(pl.Int32).alias("n_first_two"),
-    ]
-    sums = []
+def _sums(steps: pl.DataFrame, by: list[str], columns: Iterable[str]) -> pl.DataFrame:
+    """The named COLUMNS of each group, behind the columns `by`."""
+    sums = {
+        "n_steps": pl.len().cast(pl.Int32),
+        "n_filled": _FILLED.sum().cast(pl.Int32),
+        "n_tokens": _N.sum().cast(pl.Int32),
+        "n_first_two": pl.col("n_first").sum().cast(pl.Int32),
+    }
     for p in tables.PASSES:
         possible = _FILLED.any() & ~(pl.col(f"{p}_logprob").is_null() & _FILLED).any()
-        sums += [pl.when(possible).then(pl.col(f"{p}_{s}").sum()).alias(f"{p}_{s}") for s in tables.SUMS]
+        sums |= {f"{p}_{s}": pl.when(possible).then(pl.col(f"{p}_{s}").sum()) for s in tables.SUMS}
         mean = pl.when(_FILLED).then(pl.col(f"{p}_logprob") / _N)
-        sums.append(pl.when(possible).then(mean.sum()).alias(f"{p}_step_logprob"))
-    return steps.group_by(by, maintain_order=True).agg(*counts, *sums)
+        sums[f"{p}_step_logprob"] = pl.when(possible).then(mean.sum())
+    return steps.group_by(by, maintain_order=True).agg(sums[c].alias(c) for c in columns)
 
 
 def in_order(step_scores: pl.DataFrame) -> pl.DataFrame:
