@@ -52,6 +52,10 @@ class CacheError(StepsiftError, RuntimeError):
     """Something in a cache is damaged, or the caches cannot be filled with what was asked for."""
 
 
+class LineageError(StepsiftError, ValueError):
+    """What was asked about is not there, or not in a state in which anything can be said of it."""
+
+
 class TrackingError(StepsiftError, RuntimeError):
     """The MLflow store cannot be reached; raised by set-up alone, a stage goes on without it."""
 

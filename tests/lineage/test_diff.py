@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepsift import tables
-from stepsift.errors import CacheError
+from stepsift.errors import CacheError, LineageError
 from stepsift.lineage.diff import REASONS, diff
-from stepsift.lineage.errors import LineageError
 from stepsift.lineage.render import MOST_ROWS, markdown, terminal
 from stepsift.lineage.snapshot import Snapshot, of_folder, of_revision
 

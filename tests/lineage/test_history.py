@@ -7,8 +7,7 @@ import lineage_project as project
 import pytest
 import yaml
 
-from stepsift.errors import CacheError
-from stepsift.lineage.errors import LineageError
+from stepsift.errors import CacheError, LineageError
 from stepsift.lineage.history import HERE, history
 from stepsift.lineage.tell import tell
 from stepsift.lineage.why import why

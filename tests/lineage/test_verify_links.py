@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from stepsift import params, tables
+from stepsift.errors import LineageError
 from stepsift.lineage import rescore, verify
-from stepsift.lineage.errors import LineageError
 from stepsift.lineage.exports import check_exports
 from stepsift.lineage.link import Link
 from stepsift.lineage.lock import read

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from stepsift import tables
+from stepsift.errors import LineageError
 from stepsift.lineage import facts
-from stepsift.lineage.errors import LineageError
 from stepsift.lineage.lock import read
 from stepsift.lineage.tell import tell
 from stepsift.lineage.why import why

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stepsift import params
-from stepsift.lineage.errors import LineageError
+from stepsift.errors import LineageError
 
 LOCK = Path("dvc.lock")
 

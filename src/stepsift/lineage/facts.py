@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from stepsift import tables
+from stepsift.errors import LineageError
 from stepsift.lineage import frames
-from stepsift.lineage.errors import LineageError
 from stepsift.lineage.history import CURATED
 from stepsift.metrics import all_metrics
 

@@ -9,8 +9,8 @@ from typing import Literal
 import polars as pl
 
 from stepsift import tables
+from stepsift.errors import LineageError
 from stepsift.lineage import frames
-from stepsift.lineage.errors import LineageError
 
 FEWEST_CHARS = 6
 """Shortest prefix of an id that is taken for one."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from stepsift.lineage.errors import LineageError
+from stepsift.errors import LineageError
 
 _FOLDER = ".dir"
 """What stands behind the MD5 of a folder."""

@@ -9,10 +9,9 @@ from typing import Any
 import polars as pl
 
 from stepsift import tables
-from stepsift.errors import TableError
+from stepsift.errors import LineageError, TableError
 from stepsift.lineage import facts, frames
 from stepsift.lineage import lock as locks
-from stepsift.lineage.errors import LineageError
 from stepsift.lineage.history import CURATED
 from stepsift.lineage.lock import Lock
 from stepsift.revision import Revision

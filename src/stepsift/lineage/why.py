@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 
 from stepsift import tables
+from stepsift.errors import LineageError
 from stepsift.lineage import facts, frames
 from stepsift.lineage import lock as locks
-from stepsift.lineage.errors import LineageError
 from stepsift.lineage.find import Found, find
 from stepsift.lineage.history import History, history
 
