@@ -12,10 +12,10 @@ from stepsift import params
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
-# params.py asks the metrics package which names `select.selectors` may hold and which pass each needs, inside the
+# params/ asks the metrics package which names `select.selectors` may hold and which pass each needs, inside the
 # validators: a typo then fails in the first stage and not after hours of scoring. Neither can change an output, so no
 # stage but select depends on the formulas.
-NAMES_ONLY = {("params.py", "metrics")}
+NAMES_ONLY = {("_select.py", "metrics"), ("_file.py", "metrics")}
 
 
 def _modules(path: Path) -> set[Path]:

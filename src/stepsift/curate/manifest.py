@@ -11,7 +11,7 @@ import polars as pl
 import stepsift
 from stepsift import params
 
-CODE = ("curate", "metrics", "errors.py", "params.py", "tables.py")
+CODE = ("curate", "metrics", "params", "errors.py", "tables.py")
 """What select runs of this package."""
 
 

@@ -1,0 +1,46 @@
+"""`params.yaml`, typed: one frozen model for each section.
+
+Every setting lives here and nowhere else (no environment variable: DVC could not see it). An unknown key is refused
+with the nearest valid name, a value outside its limits with the limits, before anything heavy is loaded.
+"""
+
+from stepsift.params._file import TRACKED_BY_DVC, Params, load, missing_for_dvc, parse
+from stepsift.params._section import Section
+from stepsift.params._select import Filters, Quotas, Select, Selector
+from stepsift.params._stages import (
+    Evaluate,
+    FieldName,
+    FileRule,
+    Ingest,
+    Layout,
+    Report,
+    Score,
+    Segment,
+    Student,
+    Tracking,
+    Train,
+)
+
+__all__ = [
+    "TRACKED_BY_DVC",
+    "Evaluate",
+    "FieldName",
+    "FileRule",
+    "Filters",
+    "Ingest",
+    "Layout",
+    "Params",
+    "Quotas",
+    "Report",
+    "Score",
+    "Section",
+    "Segment",
+    "Select",
+    "Selector",
+    "Student",
+    "Tracking",
+    "Train",
+    "load",
+    "missing_for_dvc",
+    "parse",
+]

@@ -1,0 +1,109 @@
+"""The whole of params.yaml: read, checked, and what DVC has to see of it."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import ValidationError, model_validator
+
+from stepsift.errors import ParamsError
+from stepsift.params._section import Section
+from stepsift.params._select import Select
+from stepsift.params._sentences import key_path, sentence, shown
+from stepsift.params._stages import Evaluate, Ingest, Report, Score, Segment, Student, Tracking, Train
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    student: Student = Student()
+    ingest: Ingest = Ingest()
+    segment: Segment = Segment()
+    score: Score = Score()
+    select: Select = Select()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    report: Report = Report()
+    tracking: Tracking = Tracking()
+
+    @model_validator(mode="after")
+    def _passes_of_selectors(self) -> Self:
+        from stepsift.metrics import all_metrics
+
+        for needed in ("local", "full"):
+            names = [s.name for s in self.select.selectors if all_metrics()[s.by].needs == needed]
+            if names and needed not in self.score.passes:
+                raise ValueError(
+                    f"score.passes lacks '{needed}', without which {', '.join(names)} of select.selectors have no "
+                    "score; add it there, or leave them out here"
+                )
+        return self
+
+
+TRACKED_BY_DVC = (
+    *(s for s in Params.model_fields if s != "tracking"),
+    "student.path",
+    *(f"select.{key}" for key in ("selectors", "seed", "stability", "stability_prompts")),
+    "evaluate.tasks",
+)
+"""Keys that dvc.yaml names, and that the file itself must therefore hold: DVC knows nothing of our defaults."""
+
+
+def missing_for_dvc(path: Path = Path("params.yaml")) -> list[str]:
+    """One sentence for each key that DVC needs and a valid file lacks."""
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    sentences = []
+    for key in TRACKED_BY_DVC:
+        section, _, name = key.partition(".")
+        if section not in raw or (name and name not in (raw[section] or {})):
+            default = getattr(Params(), section)
+            shown = getattr(default, name) if name else "{}"
+            sentences.append(f"{path} lacks '{key}', which DVC has to see; write it out, the default is {shown}")
+    return sentences
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice: YAML would take the last one in silence, and DVC none."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key '{key.value}' stands more than once", problem_mark=key.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Read and check all of params.yaml; raise ParamsError with one sentence for each problem."""
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
+    except FileNotFoundError:
+        raise ParamsError([f"there is no {path}; run stepsift in the repository's root folder"]) from None
+    except OSError as e:
+        raise ParamsError([f"{path} cannot be read: {e.strerror}"]) from None
+    # ValueError: bytes that are not UTF-8, or a date such as 2025-13-01.
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
+        raise ParamsError([f"{path} is not valid YAML: {_yaml_trouble(e)}"]) from None
+    return parse(raw, str(path))
+
+
+def _yaml_trouble(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())
+
+
+def parse(raw: object, name: str = "params.yaml") -> Params:
+    """Check parameters that were already read; raise ParamsError with one sentence for each problem."""
+    if not isinstance(raw, dict):
+        raise ParamsError([f"{name} is {shown(raw)}: must hold sections ({', '.join(Params.model_fields)})"])
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as e:
+        # A value that fits none of several types is one problem, not one for each type.
+        problems = {key_path(problem["loc"]): problem for problem in e.errors()}
+        raise ParamsError(
+            [f"{name}: {sentence(path, problem, Params)}" for path, problem in problems.items()]
+        ) from None

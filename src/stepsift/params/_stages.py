@@ -1,0 +1,222 @@
+"""The sections of params.yaml but `select`."""
+
+import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from stepsift.params._section import Section, Seed, Text, some_distinct
+
+Layout = Literal["auto", "chat", "sharegpt", "prompt_completion", "alpaca", "generations", "fields"]
+AnswerKind = Literal["auto", "math", "choice", "exact", "code", "none"]
+FieldName = Literal[
+    "prompt_id",
+    "prompt",
+    "system",
+    "response",
+    "reasoning",
+    "teacher",
+    "answer",
+    "answer_kind",
+    "domain",
+    "label",
+    "tests",
+    "licence",
+]
+
+
+class FileRule(Section):
+    """How to read the files whose path below the sources folder matches `match`; the first rule that matches wins."""
+
+    match: Text
+    """Glob over the path below the sources folder, e.g. `openr1/*.jsonl.gz`."""
+    layout: Layout = "auto"
+    """Layout of the rows; `auto` decides from the field names of each row."""
+    fields: dict[FieldName, Text] = Field(default_factory=dict)
+    """Our name to the file's field name; a dot walks into nested objects (`meta.model`)."""
+    teacher: Text | None = None
+    """Teacher of every row of these files; overrides field and file name."""
+    domain: Text | None = None
+    """Domain of rows that name none."""
+    licence: Text | None = None
+    """Licence of rows that name none, as an SPDX identifier (`MIT`, `Apache-2.0`) or a name; null: not known."""
+    answer_kind: AnswerKind | None = None
+    """Overrides `ingest.answer_kind` for these files."""
+
+
+class Ingest(Section):
+    """Raw trace files to prompts, traces and rejected rows."""
+
+    layout: Layout = "auto"
+    """Layout of the rows of files that no rule names; `auto` decides from the field names of each row."""
+    fields: dict[FieldName, Text] = Field(default_factory=dict)
+    """Our name to the file's field name, for files that no rule names."""
+    files: tuple[FileRule, ...] = ()
+    """Rules for single files or folders, tried in order."""
+    answer_kind: AnswerKind = "auto"
+    """How gold answers are compared; `auto`: `choice` for a single letter A-J, else `math` if it reads as a number or
+    a formula, else `exact`. `code`: programs are run on the prompt's tests, which nothing but this word asks for."""
+    strip_suffixes: tuple[Text, ...] = ()
+    """Texts cut from the end of a prompt before its identity is taken (instructions that differ by teacher)."""
+    thinking: Literal["keep", "drop"] = "keep"
+    """Keep reasoning as `<think>...</think>` before the answer, or drop it."""
+    duplicates: Literal["drop", "keep"] = "drop"
+    """What happens to a second trace with the same prompt, teacher and text: rejected, or kept under its own id."""
+    max_line_bytes: Annotated[int, Field(ge=1_024, le=2**31)] = 8 * 2**20
+    """Longest row that is read, in bytes; a longer one is rejected."""
+    max_depth: Annotated[int, Field(ge=4, le=500)] = 64
+    """Deepest nesting of a JSON row that is read."""
+    verify_timeout_s: Annotated[float, Field(gt=0, le=600)] = 5.0
+    """Seconds a verifier may take for one answer."""
+
+
+class Segment(Section):
+    """Traces to steps."""
+
+    unit: Literal["sentence", "line", "paragraph"] = "sentence"
+    """What a step is."""
+    max_step_chars: Annotated[int, Field(ge=16, le=100_000)] = 1_000
+    """Longest step, in characters; a longer one is cut and marked `capped`."""
+    min_step_chars: Annotated[int, Field(ge=1, le=1_000)] = 4
+    """A piece with fewer characters that are not white space joins its neighbour."""
+
+    @field_validator("min_step_chars")
+    @classmethod
+    def _room_for_a_piece(cls, value: int, info: ValidationInfo) -> int:
+        longest = info.data.get("max_step_chars")  # None where it is itself wrong
+        if longest is not None and value >= longest:
+            raise ValueError(f"must be below segment.max_step_chars, which is {longest}")
+        return value
+
+
+class Score(Section):
+    """Steps to log-probabilities under the student."""
+
+    window: Annotated[int | float, Field(gt=0, le=10_000)] = 4
+    """k: how many preceding steps a step sees; a fraction below 1 is the share of the preceding steps."""
+    passes: tuple[Literal["local", "full"], ...] = ("local", "full")
+    """`local`: windows (LALP); `full`: the whole context (GALP and others)."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Precision of the student's weights and activations; log-sum-exp always accumulates in float32."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the student runs; `auto` takes CUDA where there is one."""
+    batching: Literal["auto", "trace", "packed"] = "auto"
+    """`trace`: a batch holds windows of one trace, so a trace scores to the same bytes in any pool; `packed`: of many,
+    for devices that want large batches; `auto`: `trace` on a CPU, else `packed`."""
+    batch_tokens: Annotated[int, Field(ge=64, le=1_000_000)] | None = None
+    """Most tokens (padding counted) in one forward pass, unless a single window is longer; null: 512 on a CPU, 32,768
+    on CUDA; `stepsift tune` measures."""
+    products: Literal["auto", "native", "onednn"] = "auto"
+    """Who multiplies float32 matrices on a CPU: torch's own library or oneDNN; `auto`: oneDNN where Intel did not make
+    the processor; `stepsift tune` measures."""
+    engine: Literal["local", "ray"] = "local"
+    """`local`: this machine; `ray`: a Ray cluster (needs the extra `ray`)."""
+    workers: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    """How many students work side by side, each in a process; null: one for each CUDA device, one on a CPU."""
+    max_step_tokens: Annotated[int, Field(ge=16, le=100_000)] = 4_096
+    """A trace with a longer step, in tokens, is rejected."""
+    prompts: Annotated[int, Field(ge=1)] | None = None
+    """Score only a seeded sample of this many prompts; null: all."""
+    seed: Seed = 0
+    """Seed of that sample."""
+
+    @field_validator("window")
+    @classmethod
+    def _steps_or_fraction(cls, value: int | float) -> int | float:
+        if value >= 1 and value != int(value):
+            raise ValueError("a number of steps is whole (1, 2, ...); a fraction of the preceding steps is below 1")
+        return int(value) if value >= 1 else value
+
+    @field_validator("passes")
+    @classmethod
+    def _some_pass(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) != len(value):
+            raise ValueError("name 'local', 'full' or both, each once")
+        return value
+
+
+class Train(Section):
+    """Curated sets to trained students."""
+
+    seeds: Annotated[tuple[Seed, ...], AfterValidator(some_distinct)] = (0,)
+    """One student is trained for each selector and seed."""
+    epochs: Annotated[float, Field(gt=0, le=1_000)] = 3
+    """Passes over the curated set."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 8
+    """Examples in one update."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    """Peak of the schedule."""
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Share of the updates in which the learning rate rises."""
+    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
+    """How the learning rate falls after the warm-up."""
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """AdamW's weight decay."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision in which the student is trained and saved."""
+    max_tokens: Annotated[int, Field(ge=8)] | None = None
+    """An example with more tokens is left out and counted, never cut; null: the student's own context."""
+
+
+class Evaluate(Section):
+    """Students to accuracies."""
+
+    tasks: Annotated[tuple[Text, ...], AfterValidator(some_distinct)] = ("chain",)
+    """Local tasks of the tasks folder or lm-evaluation-harness tasks, by name."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Only the first so many questions of each task; null: all."""
+    batch_size: Annotated[int, Field(ge=1, le=4_096)] = 64
+    """Questions answered at once."""
+    max_new_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 512
+    """Longest answer, in tokens, where the task sets none."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision in which all students, the untrained one too, answer."""
+    seed: Seed = 0
+    """Seed of few-shot examples and sampling."""
+
+
+class Report(Section):
+    """The HTML page."""
+
+    title: str = "stepsift"
+    """Heading of the page."""
+
+
+class Student(Section):
+    """The model to be trained; it also scores."""
+
+    path: Text = "demo/student"
+    """A folder with a model (or one `.gguf` file) and its tokenizer, a `.gguf` file that holds both, or a `.hub.yaml`
+    file that pins a model of a hub
+    (keys `repo`, `revision` and, for a GGUF file there, `gguf_file`). Relative to the repository."""
+    template: Literal["auto", "none"] = "auto"
+    """`auto`: the tokenizer's chat template where it has one; `none`: prompt text and one newline."""
+    template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of the chat template (`enable_thinking: false`)."""
+    template_date: str = "2025-01-01"
+    """The date, YYYY-MM-DD, that templates which ask for today's are given."""
+    max_context_tokens: Annotated[int, Field(ge=8)] | None = None
+    """Context that the student may use; null: what its configuration says."""
+
+    @field_validator("template_date", mode="before")
+    @classmethod
+    def _a_date(cls, value: object) -> str:
+        # YAML reads a date without quotes as a date.
+        try:
+            date = datetime.date.fromisoformat(str(value)).isoformat()
+        except ValueError:
+            date = ""
+        if date != str(value):
+            raise ValueError("must be a date such as 2025-01-31")
+        return date
+
+
+class Tracking(Section):
+    """MLflow."""
+
+    enabled: bool = True
+    """Whether stages write to MLflow."""
+    uri: Text = "mlflow.db"
+    """A SQLite file (relative to the repository) or the URL of a tracking server."""
+    experiment: Text = "stepsift"
+    """Name of the MLflow experiment."""
