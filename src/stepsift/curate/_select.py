@@ -70,8 +70,10 @@ def select(
     )
     _say_if_few(teachers)
     others = [over_frames(iter(frames)) for frames in perturbed]
+    # First of all: it raises where a selector has nothing to choose from.
+    no_score = [without_score(candidates, s, fits.failed) for s in settings.selectors]
     chosen, unsure = _choose_all(candidates, teachers, sums, fits, others, settings)
-    rejected = rejected_rows(dropped, *(without_score(candidates, s, fits.failed) for s in settings.selectors), *unsure)
+    rejected = rejected_rows(dropped, *no_score, *unsure)
     curated = {s.name: selection.curated(chosen[s.name], s) for s in settings.selectors}
     n_prompts = scored["prompt_id"].n_unique()
     fitted = candidates.select("trace_id", *fits.scores)
@@ -98,8 +100,6 @@ def _choose_all(
     settings: params.Select,
 ) -> tuple[dict[str, pl.DataFrame], list[pl.DataFrame]]:
     """Choices by selector, and rows that were chosen but are too unsure."""
-    for selector in settings.selectors:
-        without_score(candidates, selector, fits.failed)  # raises where nothing can be chosen
     running = {s.name: selection.of_teacher(candidates, s, teachers) for s in settings.selectors}
     free = [s for s in settings.selectors if not (s.mix_of or s.lengths_of or s.quotas != params.Quotas())]
     chosen = {s.name: selection.best(running[s.name], s) for s in free}

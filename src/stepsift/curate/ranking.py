@@ -59,14 +59,14 @@ def rank_teachers(candidates: pl.DataFrame, pool: pl.DataFrame, bootstrap: int, 
         if m.draw is None and m.ranks_teachers and candidates[m.name].null_count() < candidates.height
     ]
     values = [e.alias(f"{m.name}/{i}") for m in metrics for i, e in _parts(m)]
+    running = _with_domains(candidates)
     scores = (
-        _with_domains(candidates)
-        .select("trace_id", "domain", "prompt_id", "teacher", *values)
+        running.select("trace_id", "domain", "prompt_id", "teacher", *values)
         .sort("trace_id")
         .group_by("domain", "prompt_id", "teacher", maintain_order=True)
         .agg(pl.exclude("trace_id").mean())
     )
-    shares = _shares(_with_domains(candidates), _with_domains(pool))
+    shares = _shares(running, _with_domains(pool))
     domains = scores["domain"].unique().sort()
     parts = [(ALL_DOMAINS, scores), *((d, scores.filter(pl.col("domain") == d)) for d in domains)]
     frames = [frame for domain, part in parts for frame in _rank_domain(part, domain, metrics, bootstrap, seed)]
