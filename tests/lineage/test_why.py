@@ -12,7 +12,7 @@ from stepsift import tables
 from stepsift.errors import LineageError
 from stepsift.lineage import facts
 from stepsift.lineage.lock import read
-from stepsift.lineage.tell import tell
+from stepsift.lineage.tell import _line, tell
 from stepsift.lineage.why import why
 
 
@@ -237,3 +237,7 @@ def test_without_a_pipeline_that_ran():
     project.LOCK.unlink()
     with pytest.raises(LineageError, match=r"there is no dvc\.lock, so the pipeline was not run here; run 'dvc repro'"):
         why("aaaa0001", project.LOCK)
+
+
+def test_control_characters_of_a_source_reach_no_terminal():
+    assert _line("prompt", "a\x1b[31mb\x07 数学 🙂") == "prompt      a\ufffd[31mb\ufffd 数学 🙂"

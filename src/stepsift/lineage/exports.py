@@ -1,6 +1,5 @@
 """The last link: does each curated set hold what its manifest says, and each export what the tables hold?"""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from stepsift import tables
+from stepsift.curate.manifest import fingerprint
 from stepsift.errors import TableError
 from stepsift.lineage import frames
 from stepsift.lineage.history import CURATED
@@ -58,8 +58,7 @@ def _check_set(folder: Path, folders: Mapping[str, Path], inputs: dict[str, Any]
         curated = tables.read(tables.CURATED, folder / CURATED)
         expected, wrong = _expected(curated, manifest["selector"]["by"], folders)
         broken += wrong
-        listed = "".join(f"{i}\n" for i in curated["trace_id"].sort())
-        if hashlib.sha256(listed.encode()).hexdigest() != manifest["fingerprint"]:
+        if fingerprint(curated["trace_id"]) != manifest["fingerprint"]:
             broken.append(f"{path} has the fingerprint of another selection than {CURATED}")
         with_rows = sorted(n for n, about in manifest["files"].items() if about["rows"] is not None)
         exports = [n for n in with_rows if n != CURATED and (folder / n).is_file()]

@@ -135,4 +135,6 @@ def _number(value: float | None) -> str:
 
 
 def _line(label: str, text: str) -> str:
-    return f"{label:{_LABEL_CHARS}} {text}"
+    # What a trace or a source says may hold control characters, which a terminal would obey.
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return f"{label:{_LABEL_CHARS}} {shown}"
