@@ -4,11 +4,11 @@ Every setting lives here and nowhere else (no environment variable: DVC could no
 with the nearest valid name, a value outside its limits with the limits, before anything heavy is loaded.
 """
 
+from stepsift.params._evaluate import Evaluate
 from stepsift.params._file import TRACKED_BY_DVC, Params, load, missing_for_dvc, parse
 from stepsift.params._section import Section
 from stepsift.params._select import Filters, Quotas, Select, Selector
 from stepsift.params._stages import (
-    Evaluate,
     FieldName,
     FileRule,
     Ingest,
@@ -18,8 +18,8 @@ from stepsift.params._stages import (
     Segment,
     Student,
     Tracking,
-    Train,
 )
+from stepsift.params._train import Train
 
 __all__ = [
     "TRACKED_BY_DVC",

@@ -7,10 +7,12 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from stepsift.errors import ParamsError
+from stepsift.params._evaluate import Evaluate
 from stepsift.params._section import Section
 from stepsift.params._select import Select
 from stepsift.params._sentences import key_path, sentence, shown
-from stepsift.params._stages import Evaluate, Ingest, Report, Score, Segment, Student, Tracking, Train
+from stepsift.params._stages import Ingest, Report, Score, Segment, Student, Tracking
+from stepsift.params._train import Train
 
 
 class Params(Section):

@@ -1,11 +1,11 @@
-"""The sections of params.yaml but `select`."""
+"""The sections of params.yaml that are short, and those of the first stages."""
 
 import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from stepsift.params._section import Section, Seed, Text, some_distinct
+from stepsift.params._section import Section, Seed, Text
 
 Layout = Literal["auto", "chat", "sharegpt", "prompt_completion", "alpaca", "generations", "fields"]
 AnswerKind = Literal["auto", "math", "choice", "exact", "code", "none"]
@@ -133,46 +133,6 @@ class Score(Section):
         if not value or len(set(value)) != len(value):
             raise ValueError("name 'local', 'full' or both, each once")
         return value
-
-
-class Train(Section):
-    """Curated sets to trained students."""
-
-    seeds: Annotated[tuple[Seed, ...], AfterValidator(some_distinct)] = (0,)
-    """One student is trained for each selector and seed."""
-    epochs: Annotated[float, Field(gt=0, le=1_000)] = 3
-    """Passes over the curated set."""
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 8
-    """Examples in one update."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
-    """Peak of the schedule."""
-    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """Share of the updates in which the learning rate rises."""
-    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
-    """How the learning rate falls after the warm-up."""
-    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
-    """AdamW's weight decay."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Precision in which the student is trained and saved."""
-    max_tokens: Annotated[int, Field(ge=8)] | None = None
-    """An example with more tokens is left out and counted, never cut; null: the student's own context."""
-
-
-class Evaluate(Section):
-    """Students to accuracies."""
-
-    tasks: Annotated[tuple[Text, ...], AfterValidator(some_distinct)] = ("chain",)
-    """Local tasks of the tasks folder or lm-evaluation-harness tasks, by name."""
-    limit: Annotated[int, Field(ge=1)] | None = None
-    """Only the first so many questions of each task; null: all."""
-    batch_size: Annotated[int, Field(ge=1, le=4_096)] = 64
-    """Questions answered at once."""
-    max_new_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 512
-    """Longest answer, in tokens, where the task sets none."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Precision in which all students, the untrained one too, answer."""
-    seed: Seed = 0
-    """Seed of few-shot examples and sampling."""
 
 
 class Report(Section):
