@@ -34,6 +34,8 @@ def _main() -> None:
     lineage.add_diff(
         commands.add_parser("diff", help="what changed in the curated sets between two revisions, and why")
     )
+    audition = "train a student by each metric, teacher and control, and say which data made it better"
+    _add_audition(commands.add_parser("audition", help=audition))
     commands.add_parser("setup", help="create the MLflow database that params.yaml names")
     commands.add_parser("ui", help="open MLflow on what params.yaml names")
     args = parser.parse_args()
@@ -47,6 +49,7 @@ def _main() -> None:
         "why": lineage.run_why,
         "verify": lineage.run_verify,
         "diff": lineage.run_diff,
+        "audition": _audition,
         "setup": _setup,
         "ui": _ui,
     }[args.command](args)
@@ -199,6 +202,39 @@ def _cache(args: argparse.Namespace) -> None:
         sys.stdout.write(line + "\n")
     if problems:
         raise CacheError("\n".join(problems))
+
+
+def _add_audition(parser: argparse.ArgumentParser) -> None:
+    workers = "students trained side by side, each on its own GPU or share of the processor (default: %(default)s)"
+    parser.add_argument("--workers", type=_count, default=1, metavar="N", help=workers)
+    pilot = "try one seed on this share of the prompts, and say what the whole would cost"
+    parser.add_argument("--pilot", type=_share, metavar="SHARE", help=pilot)
+    parser.add_argument("--out", type=Path, default=Path("auditions"), help="folder of all auditions")
+    parser.add_argument("--tasks", type=Path, default=Path("data/tasks"), help="folder with local evaluation tasks")
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"is {text}, must be above 0 and below 1")
+    return number
+
+
+def _audition(args: argparse.Namespace) -> None:
+    settings = params.load()
+    from stepsift import audition, sidecache
+
+    places = audition.Places(
+        Path("data/ingest/prompts.parquet"),
+        Path("data/ingest/traces.parquet"),
+        Path("data/score/step_scores.parquet"),
+        args.tasks,
+        args.out,
+        sidecache.root(),
+    )
+    held = audition.hold(settings, places, args.workers, args.pilot)
+    for line in [*held.lines, f"{held.folder / 'README.md'} has the tables"]:
+        sys.stdout.write(line + "\n")
 
 
 def _setup(_: argparse.Namespace) -> None:

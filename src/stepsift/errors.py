@@ -48,6 +48,10 @@ class EvaluationError(StepsiftError, RuntimeError):
     """An evaluation task cannot be found or run."""
 
 
+class AuditionError(StepsiftError, RuntimeError):
+    """An audition cannot be held with what is there."""
+
+
 class CacheError(StepsiftError, RuntimeError):
     """Something in a cache is damaged, or the caches cannot be filled with what was asked for."""
 

@@ -94,6 +94,11 @@ class SideCache:
             shutil.rmtree(temporary, ignore_errors=True)
         return entry, False
 
+    def has(self, key: str) -> bool:
+        """Whether there is an entry; a damaged one is none."""
+        entry = self.folder / key
+        return entry.is_dir() and _damage(entry) is None
+
     def _place_for(self, key: str) -> Path:
         """An empty folder beside the entries."""
         temporary = self.folder / f"{_TEMPORARY}-{key}-{os.getpid()}-{socket.gethostname()}"

@@ -38,6 +38,8 @@ class Selection:
     """Counts and shares, ready for JSON; see `select`."""
     fits: Fits
     """The fitted metrics."""
+    candidates: pl.DataFrame
+    """The traces that were in the running, with trace sums, scores and domain (see `find_candidates`)."""
 
 
 def select(
@@ -88,7 +90,7 @@ def select(
         "fits_failed": fits.failed,
     }
     table = to_table(scored.join(fitted, on="trace_id", how="left", maintain_order="left"))
-    return Selection(table, teachers, curated, rejected, metrics, fits)
+    return Selection(table, teachers, curated, rejected, metrics, fits, candidates)
 
 
 def _choose_all(

@@ -53,25 +53,57 @@ def rank_teachers(candidates: pl.DataFrame, pool: pl.DataFrame, bootstrap: int, 
     (a domain that is itself called "all" is listed as "all (domain)"). Resamples depend on `seed` and the number of
     common prompts alone, so neither another metric nor another domain moves an interval.
     """
+    metrics, scores = _scores(candidates)
+    shares = _shares(_with_domains(candidates), _with_domains(pool))
+    domains = scores["domain"].unique().sort()
+    parts = [(ALL_DOMAINS, scores), *((d, scores.filter(pl.col("domain") == d)) for d in domains)]
+    frames = [frame for domain, part in parts for frame in _rank_domain(part, domain, metrics, bootstrap, seed)]
+    ranked = pl.concat(frames).join(shares, on=["domain", "teacher"], how="left")
+    return ranked.select(tables.TEACHERS.schema.keys()).sort(tables.TEACHERS.key)
+
+
+@dataclass(frozen=True)
+class TeacherScores:
+    """A metric's scores of the R teachers that are ranked over all domains, on the prompts that these share."""
+
+    metric: Metric
+    teachers: list[str]
+    """[R] names, sorted."""
+    means: Array
+    """[R] in the metric's unit."""
+    resampled: Array
+    """[resamples, R]: prompts drawn with replacement, the same ones for all teachers."""
+
+
+def teacher_scores(candidates: pl.DataFrame, resamples: int, seed: int) -> list[TeacherScores]:
+    """What `rank_teachers` ranks by over all domains: metrics with a direction, where two prompts are shared."""
+    metrics, scores = _scores(candidates)
+    names = scores["teacher"].unique().sort().to_list()
+    found = []
+    for comparison, resampled in _resampled(scores, metrics, resamples, seed):
+        if comparison.metric.better is None or len(comparison.values) < 2:
+            continue
+        means = comparison.score(comparison.values.sum(axis=0) / len(comparison.values))
+        found.append(TeacherScores(comparison.metric, [names[i] for i in comparison.ranked], means, resampled))
+    return found
+
+
+def _scores(candidates: pl.DataFrame) -> tuple[list[Metric], pl.DataFrame]:
+    """The metrics that can be ranked by, and their parts as means over domain, prompt and teacher."""
     metrics = [
         m
         for m in all_metrics().values()
         if m.draw is None and m.ranks_teachers and candidates[m.name].null_count() < candidates.height
     ]
     values = [e.alias(f"{m.name}/{i}") for m in metrics for i, e in _parts(m)]
-    running = _with_domains(candidates)
     scores = (
-        running.select("trace_id", "domain", "prompt_id", "teacher", *values)
+        _with_domains(candidates)
+        .select("trace_id", "domain", "prompt_id", "teacher", *values)
         .sort("trace_id")
         .group_by("domain", "prompt_id", "teacher", maintain_order=True)
         .agg(pl.exclude("trace_id").mean())
     )
-    shares = _shares(running, _with_domains(pool))
-    domains = scores["domain"].unique().sort()
-    parts = [(ALL_DOMAINS, scores), *((d, scores.filter(pl.col("domain") == d)) for d in domains)]
-    frames = [frame for domain, part in parts for frame in _rank_domain(part, domain, metrics, bootstrap, seed)]
-    ranked = pl.concat(frames).join(shares, on=["domain", "teacher"], how="left")
-    return ranked.select(tables.TEACHERS.schema.keys()).sort(tables.TEACHERS.key)
+    return metrics, scores
 
 
 def _parts(metric: Metric) -> Iterator[tuple[int, pl.Expr]]:
@@ -126,6 +158,18 @@ def _rank_domain(
 ) -> Iterator[pl.DataFrame]:
     """Yield the rows of one domain, a frame a metric; `scores` has one row for each prompt and teacher."""
     teachers = scores["teacher"].unique().sort()
+    for comparison, resampled in _resampled(scores, metrics, bootstrap, seed):
+        names = {"teacher": teachers, "metric": comparison.metric.name, "domain": domain}
+        counts = {"n_prompts": comparison.n_prompts, "n_common": len(comparison.values)}
+        frame = pl.DataFrame(names | counts | _standings(comparison, resampled, seed))
+        types = {c: t for c, t in tables.TEACHERS.schema.items() if c in frame.columns}
+        yield frame.select(pl.col(c).fill_nan(None).cast(t) if t.is_numeric() else c for c, t in types.items())
+
+
+def _resampled(
+    scores: pl.DataFrame, metrics: list[Metric], bootstrap: int, seed: int
+) -> Iterator[tuple[_Comparison, Array]]:
+    """Each metric's comparison of teachers, and their scores [resamples, R]; no resample of fewer than two prompts."""
     prompt, teacher = (scores[c].rank("dense").to_numpy().astype(np.int64) - 1 for c in ("prompt_id", "teacher"))
     # Metrics with the same common prompts share one bootstrap, which is nearly all of the work.
     alike: dict[bytes, list[_Comparison]] = {}
@@ -138,11 +182,7 @@ def _rank_domain(
         means = resample_means(values, bootstrap, seed) if len(values) > 1 else np.empty((0, values.shape[1]))
         ends = np.cumsum([c.values.shape[1] for c in comparisons])[:-1]
         for comparison, resampled in zip(comparisons, np.hsplit(means, ends), strict=True):
-            names = {"teacher": teachers, "metric": comparison.metric.name, "domain": domain}
-            counts = {"n_prompts": comparison.n_prompts, "n_common": len(comparison.values)}
-            frame = pl.DataFrame(names | counts | _standings(comparison, comparison.score(resampled), seed))
-            types = {c: t for c, t in tables.TEACHERS.schema.items() if c in frame.columns}
-            yield frame.select(pl.col(c).fill_nan(None).cast(t) if t.is_numeric() else c for c, t in types.items())
+            yield comparison, comparison.score(resampled)
 
 
 def _compare(metric: Metric, values: list[Array], prompt: Numbers, teacher: Numbers) -> _Comparison:

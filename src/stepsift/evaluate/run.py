@@ -4,7 +4,7 @@ import functools
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -105,15 +105,8 @@ def evaluate_all(
     with tempfile.TemporaryDirectory() as scratch, quiet():
         load_once = functools.cache(partial(load_task, scratch=Path(scratch)))
         for model in candidates:
-            origin = fingerprint(model.files)
-            # Loaded when the first task needs it, and no longer held than the model has its turn.
-            lm = functools.cache(partial(_load, model.files, settings, student))
-            for source in sources:
-                make = partial(_make, lm, partial(load_once, source), settings)
-                parts = _key_parts(origin, source, settings, student)
-                entry, reused = store.get_or_make(sidecache.key(**parts), make)
+            for source, parts, graded, reused in _examine(model.files, sources, settings, student, store, load_once):
                 n_reused += reused
-                graded = _read(entry)
                 keys.append({"model": model.name, "tasks": sorted({a["task"] for a in graded}), "key": parts})
                 rows += [answer | {"model": model.name} for answer in graded]
                 accuracy = sum(answer["correct"] for answer in graded) / len(graded)
@@ -125,6 +118,51 @@ def evaluate_all(
         tables.write(tables.EVALUATIONS, evaluations, folder / "evaluations.parquet")
         tables.write_json([sidecache.plain(k) for k in keys], folder / KEYS)
     return Evaluated(evaluations, answers, len(candidates) * len(sources) - n_reused, n_reused)
+
+
+def answers_of(
+    files: StudentFiles, sources: list[TaskSource], settings: params.Evaluate, student: params.Student, cache: Path
+) -> pl.DataFrame:
+    """One student's answers to all tasks: the columns of tables.ANSWERS but `model`, sorted by task and question.
+
+    Answers that it gave before come from the side cache; it is loaded only where some are missing there. Raises
+    EvaluationError as `evaluate_all` does.
+    """
+    store = sidecache.SideCache(cache)
+    with tempfile.TemporaryDirectory() as scratch, quiet():
+        load = partial(load_task, scratch=Path(scratch))
+        rows = [a for _, _, graded, _ in _examine(files, sources, settings, student, store, load) for a in graded]
+    schema = {name: dtype for name, dtype in tables.ANSWERS.schema.items() if name != "model"}
+    return pl.DataFrame(rows, schema=schema).sort("task", "question")
+
+
+def _examine(
+    files: StudentFiles,
+    sources: list[TaskSource],
+    settings: params.Evaluate,
+    student: params.Student,
+    store: sidecache.SideCache,
+    load: Callable[[TaskSource], Any],
+) -> Iterator[tuple[TaskSource, dict[str, Any], list[dict[str, Any]], bool]]:
+    """For each task: the parts of its key, the graded answers, and whether they were in the side cache."""
+    origin = fingerprint(files)
+    # Loaded when the first task needs it, and no longer held than the model has its turn.
+    lm = functools.cache(partial(_load, files, settings, student))
+    for source in sources:
+        parts = _key_parts(origin, source, settings, student)
+        entry, reused = store.get_or_make(sidecache.key(**parts), partial(_make, lm, partial(load, source), settings))
+        yield source, parts, _read(entry), reused
+
+
+def key_settings(settings: params.Evaluate, student: params.Student) -> dict[str, Any]:
+    """What decides answers besides model and task."""
+    return {
+        "version": EVALUATE_VERSION,
+        "rendering": student.model_dump(exclude={"path"}),
+        "settings": settings.model_dump(exclude={"tasks"}),
+        "device": pick_device("auto"),
+        "versions": {p: version(p) for p in ("lm-eval", "torch", "transformers")},
+    }
 
 
 def _trained(models: Path) -> list[Model]:
@@ -161,17 +199,8 @@ def _read(entry: Path) -> list[dict[str, Any]]:
 
 
 def _key_parts(origin: str, source: TaskSource, settings: params.Evaluate, student: params.Student) -> dict[str, Any]:
-    return {
-        "kind": "evaluate",
-        "version": EVALUATE_VERSION,
-        "model": origin,
-        "rendering": student.model_dump(exclude={"path"}),
-        "task": source.name,
-        "content": source.digest,
-        "settings": settings.model_dump(exclude={"tasks"}),
-        "device": pick_device("auto"),
-        "versions": {p: version(p) for p in ("lm-eval", "torch", "transformers")},
-    }
+    of_task = {"kind": "evaluate", "model": origin, "task": source.name, "content": source.digest}
+    return of_task | key_settings(settings, student)
 
 
 def _evaluations(answers: pl.DataFrame, models: list[Model]) -> pl.DataFrame:

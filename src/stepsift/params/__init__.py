@@ -4,6 +4,7 @@ Every setting lives here and nowhere else (no environment variable: DVC could no
 with the nearest valid name, a value outside its limits with the limits, before anything heavy is loaded.
 """
 
+from stepsift.params._audition import Audition
 from stepsift.params._evaluate import Evaluate
 from stepsift.params._file import TRACKED_BY_DVC, Params, load, missing_for_dvc, parse
 from stepsift.params._section import Section
@@ -19,10 +20,12 @@ from stepsift.params._stages import (
     Student,
     Tracking,
 )
-from stepsift.params._train import Train
+from stepsift.params._train import Budget, Train
 
 __all__ = [
     "TRACKED_BY_DVC",
+    "Audition",
+    "Budget",
     "Evaluate",
     "FieldName",
     "FileRule",

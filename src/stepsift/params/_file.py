@@ -7,6 +7,7 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from stepsift.errors import ParamsError
+from stepsift.params._audition import Audition
 from stepsift.params._evaluate import Evaluate
 from stepsift.params._section import Section
 from stepsift.params._select import Select
@@ -25,6 +26,7 @@ class Params(Section):
     select: Select = Select()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
+    audition: Audition = Audition()
     report: Report = Report()
     tracking: Tracking = Tracking()
 
@@ -43,7 +45,7 @@ class Params(Section):
 
 
 TRACKED_BY_DVC = (
-    *(s for s in Params.model_fields if s != "tracking"),
+    *(s for s in Params.model_fields if s not in ("audition", "tracking")),
     "student.path",
     *(f"select.{key}" for key in ("selectors", "seed", "stability", "stability_prompts")),
     "evaluate.tasks",

@@ -1,10 +1,25 @@
 """The section `train`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from stepsift.params._section import Section, Seed, some_distinct
+
+
+class Budget(Section):
+    """How much a student is shown in training, repeats counted; exactly one of the two."""
+
+    examples: Annotated[int, Field(ge=1)] | None = None
+    """Examples."""
+    tokens: Annotated[int, Field(ge=1)] | None = None
+    """Response tokens in the loss, end tokens included."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.examples is None) == (self.tokens is None):
+            raise ValueError("give either examples or tokens")
+        return self
 
 
 class Train(Section):
@@ -13,7 +28,10 @@ class Train(Section):
     seeds: Annotated[tuple[Seed, ...], AfterValidator(some_distinct)] = (0,)
     """One student is trained for each selector and seed."""
     epochs: Annotated[float, Field(gt=0, le=1_000)] = 3
-    """Passes over the curated set."""
+    """Passes over the curated set; without effect where there is a budget."""
+    budget: Budget | None = None
+    """What every student is shown, whatever the size of its set: a small set is passed over more often. Null: `epochs`
+    passes. Equal examples and equal tokens give different comparisons: long traces are dear in the second."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 8
     """Examples in one update."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from torch.utils.data import SequentialSampler
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
@@ -24,6 +25,7 @@ from stepsift.quiet import quiet
 from stepsift.render import Renderer
 from stepsift.student import StudentFiles, load_model
 from stepsift.train.examples import Examples
+from stepsift.train.order import presentation
 
 OnLog = Callable[[int, dict[str, float]], None]
 """Called after every update (the first is 1) with `loss` (nats a token), `learning_rate` and `grad_norm`."""
@@ -35,6 +37,10 @@ IGNORED = -100
 
 
 class _Trainer(SFTTrainer):
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        """The data are in their order already."""
+        return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)
+
     def _send_telemetry(self) -> None:
         """Nothing about a user's training leaves the machine."""
 
@@ -86,13 +92,14 @@ def fit(
     """
     set_seed(seed)
     curve = _Curve(on_log)
+    shown = presentation([len(completion) for _, completion in examples.ids], settings, seed)
     # The trainer reports at length which token ids it writes into the configuration.
     with tempfile.TemporaryDirectory() as scratch, quiet("transformers.trainer", "transformers.trainer_utils"):
         model = load_model(files, settings.dtype, "cpu")
         trainer = _Trainer(
             model=model,
-            args=_arguments(settings, len(examples.ids), seed, scratch, model.config),
-            train_dataset=dataset(examples),
+            args=_arguments(settings, len(shown), seed, scratch, model.config),
+            train_dataset=dataset(examples).select(shown),
             processing_class=renderer.tokenizer,
             # Given, because TRL would otherwise write a padding token into tokenizer and configuration.
             data_collator=DataCollatorForLanguageModeling(pad_token_id=_pad_id(renderer)),
@@ -110,8 +117,11 @@ def fit(
         "examples": len(examples.ids),
         "prompt_tokens": sum(len(prompt) for prompt, _ in examples.ids),
         "response_tokens": sum(len(completion) for _, completion in examples.ids),
+        "presented_examples": len(shown),
+        "presented_tokens": sum(len(examples.ids[i][1]) for i in shown),
+        "distinct_examples": len(set(shown)),
         "updates": len(curve.values),
-        "final_loss": curve.mean_loss(_updates_an_epoch(settings, len(examples.ids))),
+        "final_loss": curve.mean_loss(math.ceil(min(len(shown), len(examples.ids)) / settings.batch_size)),
     }
     (out / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     lines = [json.dumps({"step": step} | values) + "\n" for step, values in enumerate(curve.values, start=1)]
@@ -128,29 +138,24 @@ def dataset(examples: Examples) -> Dataset:
     )
 
 
-def warmup_updates(settings: params.Train, n_examples: int) -> int:
+def warmup_updates(settings: params.Train, n_shown: int) -> int:
     """Updates in which the learning rate rises, rounded down: the first of them has none, so a single one had none.
 
     Given as a ratio, transformers would round it up.
     """
-    updates = math.ceil(settings.epochs * _updates_an_epoch(settings, n_examples))
-    return math.floor(settings.warmup_ratio * updates)
+    return math.floor(settings.warmup_ratio * math.ceil(n_shown / settings.batch_size))
 
 
-def _updates_an_epoch(settings: params.Train, n_examples: int) -> int:
-    return math.ceil(n_examples / settings.batch_size)
-
-
-def _arguments(settings: params.Train, n_examples: int, seed: int, scratch: str, config: Any) -> SFTConfig:
+def _arguments(settings: params.Train, n_shown: int, seed: int, scratch: str, config: Any) -> SFTConfig:
     on_cpu = not torch.cuda.is_available()
     arguments = SFTConfig(
         output_dir=scratch,
         use_cpu=on_cpu,
         seed=seed,
-        num_train_epochs=settings.epochs,
+        num_train_epochs=1,
         per_device_train_batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
-        warmup_steps=warmup_updates(settings, n_examples),
+        warmup_steps=warmup_updates(settings, n_shown),
         lr_scheduler_type=settings.schedule,
         weight_decay=settings.weight_decay,
         max_length=None,

@@ -18,7 +18,7 @@ from stepsift.train.examples import Examples, load_examples
 
 log = logging.getLogger(__name__)
 
-TRAIN_VERSION = 2
+TRAIN_VERSION = 3
 """Raised whenever a change could move a trained weight by as much as its last bit."""
 
 KEYS = "keys.json"
@@ -31,22 +31,38 @@ OnLog = Callable[[str, int, int, dict[str, float]], None]
 class TrainResult:
     """A trained student: its folder, the counts behind it, and the rows of its set that were left out.
 
-    `response_tokens` counts the tokens in the loss of one epoch, end tokens included; `final_loss` is the mean loss in
-    nats a token over the updates of the last epoch.
+    `response_tokens` counts the tokens of the set that are in the loss, end tokens included; `presented_examples` and
+    `presented_tokens` count repeats, and `distinct_examples` were shown at least once. `final_loss` is the mean loss in
+    nats a token over the updates of the last pass.
     """
 
     folder: Path
     examples: int
     prompt_tokens: int
     response_tokens: int
+    presented_examples: int
+    presented_tokens: int
+    distinct_examples: int
     updates: int
     final_loss: float
     rejected: pl.DataFrame
 
     def metrics(self) -> dict[str, float]:
         """The numbers, for a metrics file."""
-        names = ("examples", "prompt_tokens", "response_tokens", "updates", "final_loss")
+        names = (
+            *("examples", "prompt_tokens", "response_tokens", "presented_examples", "presented_tokens"),
+            *("distinct_examples", "updates", "final_loss"),
+        )
         return {name: getattr(self, name) for name in names} | {"rejected": self.rejected.height}
+
+
+@dataclass(frozen=True)
+class TrainedStudent:
+    """A student in the side cache: its folder, for reading only, the parts of its key, and whether it was there."""
+
+    folder: Path
+    parts: dict[str, Any]
+    reused: bool
 
 
 @dataclass(frozen=True)
@@ -87,55 +103,74 @@ def train_all(
     Raises TrainingError if a set is missing or leaves no example, or if a loss becomes no number.
     """
     renderer = load_renderer(files, student)
-    most_tokens = _most_tokens(files, settings, student)
+    most = most_tokens(files, settings, student)
     # Every set is read before the first student is trained, so that a broken one fails in seconds.
-    sets = {s: load_examples(_train_file(selections, s), renderer, most_tokens, f"{s}/train.jsonl") for s in selectors}
+    sets = {s: load_examples(_train_file(selections, s), renderer, most, f"{s}/train.jsonl") for s in selectors}
     rejected = pl.concat([data.rejected for data in sets.values()])
-    store, origin = sidecache.SideCache(cache), fingerprint(files)
+    origin = fingerprint(files)
     n_reused = 0
     keys: dict[str, dict[str, Any]] = {}
     with tables.fresh_folder(out) as folder:
         for selector, data in sets.items():
             for seed in settings.seeds:
                 report = partial(on_log, selector, seed) if on_log else None
-                make = partial(_make, files, settings, renderer, data, seed, report)
                 name = f"{selector}/seed-{seed}"
-                keys[name] = _key_parts(origin, data, settings, seed)
-                entry, reused = store.get_or_make(sidecache.key(**keys[name]), make)
-                if reused and report:
-                    _replay(entry, report)
-                n_reused += reused
-                log.info("train %s, seed %d: %s", selector, seed, "from the cache" if reused else "done")
-                sidecache.copy(entry, folder / name)
+                one = train_student(files, settings, student, data, seed, cache, report, origin)
+                keys[name] = one.parts
+                n_reused += one.reused
+                log.info("train %s, seed %d: %s", selector, seed, "from the cache" if one.reused else "done")
+                sidecache.copy(one.folder, folder / name)
         tables.write_json(sidecache.plain(keys), folder / KEYS)
         tables.write(tables.REJECTED, rejected, folder / "rejected.parquet")
     results = {(s, seed): _result(out / s / f"seed-{seed}", sets[s]) for s in sets for seed in settings.seeds}
     return Trained(results, rejected, len(results) - n_reused, n_reused)
 
 
-def _make(
-    files: StudentFiles, settings: params.Train, renderer: Any, data: Examples, seed: int, report: Any, target: Path
-) -> None:
-    from stepsift.train.fit import fit
+def train_student(
+    files: StudentFiles,
+    settings: params.Train,
+    student: params.Student,
+    data: Examples,
+    seed: int,
+    cache: Path,
+    on_log: Callable[[int, dict[str, float]], None] | None = None,
+    origin: str | None = None,
+) -> TrainedStudent:
+    """Train one student, or find it in the side cache `cache`; `on_log` gets its curve either way.
 
-    fit(files, settings, renderer, data, seed, target, report)
+    `origin` is the fingerprint of `files` where that is known. Raises TrainingError if a loss becomes no number.
+    """
+
+    def make(target: Path) -> None:
+        from stepsift.train.fit import fit
+
+        fit(files, settings, load_renderer(files, student), data, seed, target, on_log)
+
+    parts = key_parts(origin or fingerprint(files), data, settings, seed)
+    entry, reused = sidecache.SideCache(cache).get_or_make(sidecache.key(**parts), make)
+    if reused and on_log:
+        _replay(entry, on_log)
+    return TrainedStudent(entry, parts, reused)
 
 
-def _key_parts(origin: str, data: Examples, settings: params.Train, seed: int) -> dict[str, Any]:
+def key_parts(origin: str, data: Examples, settings: params.Train, seed: int) -> dict[str, Any]:
+    """Everything that decides a trained student; `origin` is the fingerprint of the untrained one."""
+    # `max_tokens` decides which examples there are, and their ids are in the key; a budget makes epochs idle.
+    idle = {"seeds", "max_tokens"} | ({"epochs"} if settings.budget else set())
     return {
         "kind": "train",
         "version": TRAIN_VERSION,
         "student": origin,
         "ids": data.digest(),
-        # `max_tokens` decides which examples there are, and their ids are in the key.
-        "settings": settings.model_dump(exclude={"seeds", "max_tokens"}),
+        "settings": settings.model_dump(exclude=idle),
         "seed": seed,
         "device": pick_device("auto"),
         "versions": {p: version(p) for p in ("accelerate", "torch", "transformers", "trl")},
     }
 
 
-def _most_tokens(files: StudentFiles, settings: params.Train, student: params.Student) -> int:
+def most_tokens(files: StudentFiles, settings: params.Train, student: params.Student) -> int:
+    """Tokens of the longest example that can be trained on."""
     context = context_tokens(load_config(files), student)
     return min(context, settings.max_tokens or context)
 

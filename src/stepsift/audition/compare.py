@@ -1,0 +1,132 @@
+"""Accuracies with intervals, paired tests between arms, and how much more would settle what is open."""
+
+import math
+from dataclasses import dataclass, replace
+
+from scipy.stats import norm, t
+
+from stepsift.audition.grades import Grades
+from stepsift.audition.variance import RunVariance, Spread, run_variances, spread
+
+POWER = 0.8
+"""Probability with which the seeds or questions that `needed` names would find a difference of the size seen."""
+MOST_SEEDS, MOST_QUESTIONS = 1_000, 1_000_000
+"""More than so many are no help to anybody."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An accuracy, or a difference of two, with its interval; all of them shares of right answers."""
+
+    value: float
+    low: float
+    high: float
+    stderr: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Arm `better` less arm `worse`, in the order that the plan names them.
+
+    `p` is two-sided, `p_adjusted` after Holm over all comparisons of the budget; both None with a single seed.
+    `settled`: the difference is not chance. `more_seeds` and `more_questions`: totals at which a difference of this
+    size would be found with POWER, all else as it is; None where none would do, where it is settled, or with a single
+    seed. The interval is of this difference alone, without regard to the others.
+    """
+
+    better: str
+    worse: str
+    difference: Estimate
+    p: float | None
+    p_adjusted: float | None
+    settled: bool
+    more_seeds: int | None
+    more_questions: int | None
+
+
+def estimates(grades: Grades, alpha: float) -> dict[str, Estimate]:
+    """Accuracy of every arm, over seeds and questions; with one seed over questions alone. Intervals end at 0 and 1."""
+    runs = run_variances(grades)
+    found = {}
+    for arm, c in grades.correct.items():
+        e = _estimate(float((c @ grades.weights).mean()), spread(grades, runs, arm), alpha)
+        found[arm] = replace(e, low=max(0.0, e.low), high=min(1.0, e.high))
+    return found
+
+
+def compare(grades: Grades, pairs: list[tuple[str, str]], alpha: float) -> list[Comparison]:
+    """Compare pairs of arms, in the given order: t = difference / sqrt(variance), see `variance.py`, Holm-corrected."""
+    runs = run_variances(grades)
+    found = []
+    for one, other in pairs:
+        mean = float(((grades.correct[one] - grades.correct[other]) @ grades.weights).mean())
+        found.append((mean, spread(grades, runs, one, other)))
+    p = [_p(mean, s) for mean, s in found]
+    adjusted = holm(p) if runs is not None else p
+    return [
+        _comparison(grades, runs, pair, mean, s, p_one, p_all, len(pairs), alpha)
+        for pair, (mean, s), p_one, p_all in zip(pairs, found, p, adjusted, strict=True)
+    ]
+
+
+def holm(p: list[float]) -> list[float]:
+    """Adjusted p-values, each at most 1 (Holm, A simple sequentially rejective multiple test procedure, 1979)."""
+    adjusted = [0.0] * len(p)
+    highest = 0.0
+    for place, i in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+        highest = max(highest, min(1.0, (len(p) - place) * p[i]))
+        adjusted[i] = highest
+    return adjusted
+
+
+def needed(
+    difference: float, per_seed: float, per_question: float, n: tuple[int, int], alpha: float
+) -> list[int | None]:
+    """Seeds, and questions, at which a difference of this size is found with POWER, the other number staying as it is.
+
+    `per_seed` and `per_question` are variances of the difference for one of each, `n` how many there are. By the normal
+    distribution; `alpha` is that of a single test. None where no number up to MOST_SEEDS or MOST_QUESTIONS would do.
+    """
+    if difference == 0:
+        return [None, None]
+    allowed = (difference / (norm.ppf(1 - alpha / 2) + norm.ppf(POWER))) ** 2
+    answers = []
+    for own, other, limit in (
+        (per_seed, per_question / n[1], MOST_SEEDS),
+        (per_question, per_seed / n[0], MOST_QUESTIONS),
+    ):
+        left = allowed - other
+        number = math.ceil(own / left) if left > 0 else math.inf
+        answers.append(int(max(number, 1)) if number <= limit else None)
+    return answers
+
+
+def _comparison(
+    grades: Grades,
+    runs: dict[str, RunVariance] | None,
+    pair: tuple[str, str],
+    mean: float,
+    s: Spread,
+    p: float,
+    adjusted: float,
+    n_tests: int,
+    alpha: float,
+) -> Comparison:
+    estimate = _estimate(mean, s, alpha)
+    if runs is None:
+        return Comparison(*pair, estimate, None, None, False, None, None)
+    settled = adjusted < alpha
+    size = (grades.n_seeds, len(grades.task))
+    more = [None, None] if settled else needed(mean, s.runs * size[0], s.questions * size[1], size, alpha / n_tests)
+    seeds, questions = (m if m is None else max(m, now + 1) for m, now in zip(more, size, strict=True))
+    return Comparison(*pair, estimate, p, adjusted, settled, seeds, questions)
+
+
+def _p(mean: float, s: Spread) -> float:
+    return float(2 * t.sf(abs(mean) / math.sqrt(s.total), s.df))
+
+
+def _estimate(mean: float, s: Spread, alpha: float) -> Estimate:
+    stderr = math.sqrt(s.total)
+    half = float(t.ppf(1 - alpha / 2, s.df)) * stderr
+    return Estimate(mean, mean - half, mean + half, stderr)

@@ -1,0 +1,120 @@
+"""An audition's result as Markdown: for a person, a pull request or a report."""
+
+from typing import Any
+
+from stepsift.audition.plan import Plan
+
+
+def page(plan: Plan, result: dict[str, Any]) -> str:
+    """The page of one audition."""
+    content = plan.content
+    arms = content["arms"]
+    tasks, seeds = ", ".join(content["tasks"]), content["seeds"]
+    lines = [
+        "# Audition",
+        "",
+        f"Plan `{plan.digest}`, written before its first run. {len(arms)} arms, "
+        f"{len(seeds)} seeds ({', '.join(map(str, seeds))}), {len(content['budgets'])} budgets: {result['runs']} "
+        f"students, examined on {tasks}. Of these runs {result['runs_known_before']} were known when the plan was "
+        "written.",
+        "",
+        f"Untrained, the student has {100 * result['untrained']:.1f} %.",
+    ]
+    if content["pilot"] is not None:
+        lines += [
+            "",
+            f"**A pilot** on {100 * content['pilot']:g} % of the prompts, with one seed: it tells what the whole "
+            "costs, and decides nothing.",
+        ]
+    for name, of_budget in result["budgets"].items():
+        amount, unit = next((v, k) for k, v in content["budgets"][name].items())
+        lines += ["", f"## Equal {unit}: {amount:,} presented to every student", ""]
+        lines += [f"- {sentence}" for sentence in of_budget["verdict"]]
+        lines += ["", *_accuracies(arms, of_budget, "teacher", "single teachers")]
+        lines += ["", *_accuracies(arms, of_budget, None, "selectors and controls")]
+        lines += ["", *_comparisons(of_budget, content["statistics"])]
+        if of_budget["foresight"]:
+            lines += ["", *_foresight(of_budget, content["statistics"])]
+    return "\n".join(lines) + "\n"
+
+
+def _accuracies(arms: dict[str, Any], of_budget: dict[str, Any], kind: str | None, title: str) -> list[str]:
+    """A table of the arms of one kind (None: all but teachers), best first."""
+    chosen = [a for a in arms if (arms[a]["kind"] == "teacher") == (kind == "teacher")]
+    chosen.sort(key=lambda a: -of_budget["accuracy"][a]["value"])
+    rows = []
+    for arm in chosen:
+        e, about = of_budget["accuracy"][arm], arms[arm]
+        seeds = " ".join(_short(v) for v in of_budget["seeds"][arm])
+        tokens = about["response_tokens"] / about["examples"]
+        passes = of_budget["presented_tokens"][arm] / about["response_tokens"]
+        rows.append(
+            f"| {_cell(arm)} | {_short(e['value'])} | {_short(e['low'])} to {_short(e['high'])} | {seeds} | "
+            f"{about['examples']} | {tokens:.0f} | {passes:.2g} |"
+        )
+    if not rows:
+        return []
+    return [
+        f"Measured by training, {title}:",
+        "",
+        "| arm | accuracy | interval | by seed | traces | tokens a trace | passes |",
+        "|---|---|---|---|---|---|---|",
+        *rows,
+    ]
+
+
+def _comparisons(of_budget: dict[str, Any], statistics: dict[str, Any]) -> list[str]:
+    rows = []
+    for c in of_budget["comparisons"]:
+        d = c["difference"]
+        p = "" if c["p"] is None else f"{c['p']:.2g}"
+        adjusted = "" if c["p_adjusted"] is None else f"{c['p_adjusted']:.2g}"
+        more = " or ".join(
+            [f"{c['more_seeds']} seeds"] * bool(c["more_seeds"])
+            + [f"{c['more_questions']} questions"] * bool(c["more_questions"])
+        )
+        verdict = "yes" if c["settled"] else f"no{f': {more}' if more else ''}"
+        rows.append(
+            f"| {c['better']} - {c['worse']} | {100 * d['value']:+.1f} | {100 * d['low']:+.1f} to "
+            f"{100 * d['high']:+.1f} | {p} | {adjusted} | {verdict} |"
+        )
+    return [
+        f"Measured by training, differences in points. Test: {statistics['test']}. Correction: "
+        f"{statistics['correction']}; settled below {statistics['alpha']:g}. Intervals are of each difference alone. "
+        "Beside what is open: how many in all would settle it if the difference is what it seems.",
+        "",
+        "| difference | points | interval | p | corrected | settled |",
+        "|---|---|---|---|---|---|",
+        *rows,
+    ]
+
+
+def _foresight(of_budget: dict[str, Any], statistics: dict[str, Any]) -> list[str]:
+    rows = []
+    for f in sorted(of_budget["foresight"], key=lambda f: -(f["rho"] or 0)):
+        above = "" if f["share_above_first"] is None else f"{f['share_above_first']:.2f}"
+        rho = "" if f["rho"] is None else f"{f['rho']:+.2f}"
+        low, high = f["rho_interval"] or (float("nan"), float("nan"))
+        worst, most = f["regret_interval"] or (float("nan"), float("nan"))
+        rows.append(
+            f"| {f['metric']} | {rho} | {low:+.2f} to {high:+.2f} | {above} | {_cell(f['pick'])} | "
+            f"{100 * f['regret']:.1f} | {100 * worst:.1f} to {100 * most:.1f} |"
+        )
+    first = of_budget["foresight"][0]
+    return [
+        f"Scores, for which nothing was trained, against what training on each of {first['n_teachers']} teachers gave "
+        f"({statistics['foresight']}; teachers, questions, prompts and runs are drawn). Regret: points that the "
+        f"metric's first pick lies below the best teacher.",
+        "",
+        f"| metric | rho | interval | above {first['metric']} | first pick | regret | interval |",
+        "|---|---|---|---|---|---|---|",
+        *rows,
+    ]
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

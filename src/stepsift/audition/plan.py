@@ -1,0 +1,107 @@
+"""The plan: what will be trained, compared and how, written before anything is trained, and named by its hash.
+
+Whoever reads a result can see that the comparison was not made up afterwards: the result names the hash, and any change
+of the plan (an arm, a seed, a test) is another plan with another hash and another folder.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stepsift import params, tables
+from stepsift.audition.arms import Arm, NamedBudget, comparisons
+from stepsift.audition.compare import POWER
+from stepsift.train import Examples
+
+VERSION = 1
+"""Raised whenever the meaning of a plan or of its statistics changes."""
+PLAN = "plan.json"
+_HASH_CHARS = 12
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The content of a plan, ready for JSON."""
+
+    content: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the plan as it is written; 64 hexadecimal digits."""
+        return hashlib.sha256(self.text().encode()).hexdigest()
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The comparisons."""
+        return [(one, other) for one, other in self.content["comparisons"]]
+
+    @property
+    def alpha(self) -> float:
+        """Probability of a false alarm in a budget."""
+        return float(self.content["statistics"]["alpha"])
+
+    def text(self) -> str:
+        """The file's text."""
+        return json.dumps(self.content, indent=2, ensure_ascii=False) + "\n"
+
+    def write(self, auditions: Path) -> tuple[Path, bool]:
+        """Write the plan into its own folder below `auditions`; return that folder, and whether the plan is new."""
+        folder = auditions / self.digest[:_HASH_CHARS]
+        new = not (folder / PLAN).is_file() or (folder / PLAN).read_text(encoding="utf-8") != self.text()
+        if new:
+            tables.write_text(self.text(), folder / PLAN)
+        return folder, new
+
+
+def make_plan(
+    settings: params.Params,
+    student: str,
+    arms: list[Arm],
+    sets: dict[str, Examples],
+    budgets: list[NamedBudget],
+    tasks: dict[str, str],
+    pilot: float | None,
+) -> Plan:
+    """The plan of an audition.
+
+    `student` is the fingerprint of the student, `sets` hold each arm's examples, `tasks` name to digest.
+    """
+    asked = settings.audition
+    pairs = comparisons(arms)
+    return Plan(
+        {
+            "version": VERSION,
+            "pilot": pilot,
+            "student": student,
+            "seeds": list(asked.seeds),
+            "budgets": {b.name: b.budget.model_dump(exclude_none=True) for b in budgets},
+            "tasks": tasks,
+            "arms": {a.name: _about(a, sets[a.name]) for a in arms},
+            "train": settings.train.model_dump(mode="json", exclude={"seeds", "budget", "epochs", "checkpoint_every"}),
+            "evaluate": settings.evaluate.model_dump(mode="json", exclude={"tasks"}),
+            "comparisons": [list(pair) for pair in pairs],
+            "statistics": {
+                "accuracy": "mean over tasks of the mean over questions",
+                "alpha": asked.alpha,
+                "test": "t of the mean difference; runs and questions random, run variances moderated over all arms",
+                "correction": f"Holm over the {len(pairs)} comparisons of a budget",
+                "foresight": "Spearman's rho of teachers' scores with accuracies; percentile bootstrap",
+                "resamples": asked.resamples,
+                "seed": asked.seed,
+                "power": POWER,
+            },
+        }
+    )
+
+
+def _about(arm: Arm, data: Examples) -> dict[str, Any]:
+    chosen = arm.selector.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
+    return {
+        "kind": arm.kind,
+        "selector": chosen,
+        "examples": len(data.ids),
+        "response_tokens": sum(len(completion) for _, completion in data.ids),
+        "ids": data.digest(),
+    }

@@ -1,0 +1,212 @@
+"""The runs of an audition: one student for each arm, seed and budget, trained, examined and remembered.
+
+What a run found is kept in a side cache by everything that decides it, so that an audition which was stopped goes on
+where it was, and a plan with one more arm trains one more arm. Runs are independent, so that several processes do them
+side by side, each on its own device or its share of the processor.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from stepsift import evaluate, params, sidecache, train
+from stepsift.audition.arms import NamedBudget
+from stepsift.errors import AuditionError, StepsiftError
+from stepsift.student import StudentFiles, fingerprint
+from stepsift.tasks import TaskSource
+
+log = logging.getLogger(__name__)
+
+RUN_VERSION = 1
+"""Raised whenever a run would find something else."""
+_ANSWERS, _ABOUT = "answers.parquet", "run.json"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all runs of an audition share; `cache` is the root of all caches."""
+
+    files: StudentFiles
+    student: params.Student
+    train: params.Train
+    evaluate: params.Evaluate
+    tasks: list[TaskSource]
+    keep_students: bool
+    cache: Path
+
+    def settings(self, budget: params.Budget) -> params.Train:
+        """Settings of training under a budget."""
+        return self.train.model_copy(update={"budget": budget})
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: `arms` (several where they chose the same traces), seed, budget and its key in the side cache."""
+
+    arms: tuple[str, ...]
+    seed: int
+    budget: NamedBudget
+    key: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run found: answers (columns of tables.ANSWERS but `model`) and its costs, in seconds.
+
+    `train_s` is None where the student was there already. `presented_tokens`: response tokens in the loss.
+    """
+
+    answers: pl.DataFrame
+    train_s: float | None
+    evaluate_s: float
+    presented_tokens: int
+    accuracy: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        of_tasks = self.answers.group_by("task").agg(pl.col("correct").mean())
+        object.__setattr__(self, "accuracy", float(of_tasks["correct"].to_numpy().mean()))
+
+
+def list_runs(
+    setting: Setting, sets: dict[str, train.Examples], seeds: tuple[int, ...], budgets: list[NamedBudget]
+) -> list[Run]:
+    """All runs, a seed at a time, so that every arm has one before any has two; the same key stands once."""
+    origin = fingerprint(setting.files)
+    digests = {arm: data.digest() for arm, data in sets.items()}
+    runs = []
+    for seed in seeds:
+        for budget in budgets:
+            alike: dict[str, list[str]] = {}
+            for arm, digest in digests.items():
+                alike.setdefault(digest, []).append(arm)
+            for arms in alike.values():
+                parts = train.key_parts(origin, sets[arms[0]], setting.settings(budget.budget), seed)
+                runs.append(Run(tuple(arms), seed, budget, _key(setting, parts)))
+    return runs
+
+
+def _key(setting: Setting, trained: dict[str, Any]) -> str:
+    return sidecache.key(
+        kind="audition",
+        version=RUN_VERSION,
+        train=trained,
+        evaluate=evaluate.key_settings(setting.evaluate, setting.student),
+        tasks={t.name: t.digest for t in setting.tasks},
+    )
+
+
+def known(setting: Setting, runs: list[Run]) -> list[Run]:
+    """The runs that are in the side cache already."""
+    store = _store(setting)
+    return [run for run in runs if store.has(run.key)]
+
+
+def perform(
+    setting: Setting, sets: dict[str, train.Examples], runs: list[Run], workers: int
+) -> Iterator[tuple[Run, Found]]:
+    """Do the runs that the side cache does not hold, `workers` at a time, and yield each as it is done.
+
+    Raises AuditionError where a run fails, with its arm and the reason; what is done by then is kept.
+    """
+    there = set(known(setting, runs))
+    for run in there:
+        yield run, read(setting, run)
+    todo = [run for run in runs if run not in there]
+    if workers == 1:
+        for run in todo:
+            _attempt(setting, sets[run.arms[0]], run)
+            yield run, read(setting, run)
+        return
+    spawn = get_context("spawn")
+    places = spawn.Queue()
+    for place in range(workers):
+        places.put(place)
+    with ProcessPoolExecutor(workers, spawn, _start, (places, workers, setting, sets)) as pool:
+        futures = {pool.submit(_work, run): run for run in todo}
+        try:
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future], read(setting, futures[future])
+        except BrokenProcessPool as e:
+            raise AuditionError(
+                "a process that trained a student was ended from outside (out of memory?); with fewer --workers, run "
+                "it again: finished runs are kept"
+            ) from e
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def read(setting: Setting, run: Run) -> Found:
+    """What a finished run found."""
+    folder = setting.cache / "auditions" / run.key
+    about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+    return Found(pl.read_parquet(folder / _ANSWERS), **about)
+
+
+def _store(setting: Setting) -> sidecache.SideCache:
+    return sidecache.SideCache(setting.cache / "auditions")
+
+
+def _attempt(setting: Setting, data: train.Examples, run: Run) -> None:
+    def make(target: Path) -> None:
+        begin = time.monotonic()
+        settings = setting.settings(run.budget.budget)
+        students = setting.cache / "models"
+        trained = train.train_student(setting.files, settings, setting.student, data, run.seed, students)
+        trained_after = time.monotonic()
+        answers = evaluate.answers_of(
+            StudentFiles(trained.folder),
+            setting.tasks,
+            setting.evaluate,
+            setting.student,
+            setting.cache / "evaluations",
+        )
+        about = {
+            "train_s": None if trained.reused else trained_after - begin,
+            "evaluate_s": time.monotonic() - trained_after,
+            "presented_tokens": json.loads((trained.folder / "training.json").read_text())["presented_tokens"],
+        }
+        answers.write_parquet(target / _ANSWERS)
+        (target / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+        if not (trained.reused or setting.keep_students):
+            sidecache.remove(trained.folder)
+
+    try:
+        _store(setting).get_or_make(run.key, make)
+    except StepsiftError as e:
+        raise AuditionError(
+            f"{run.arms[0]}, seed {run.seed}, {run.budget.name}: {e}; runs that are finished are kept"
+        ) from e
+
+
+_shared: tuple[Setting, dict[str, train.Examples]]
+
+
+def _start(places: Any, workers: int, setting: Setting, sets: dict[str, train.Examples]) -> None:
+    """A worker process: its own device, or its share of the processor, before torch is loaded."""
+    global _shared  # noqa: PLW0603 - an initializer has no other way to leave something to its process
+    _shared = (setting, sets)
+    place = places.get()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    import torch
+
+    n_devices = torch.cuda.device_count()
+    if n_devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[place % n_devices] if len(visible) > 1 else str(place % n_devices)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    logging.disable(logging.INFO)
+
+
+def _work(run: Run) -> None:
+    setting, sets = _shared
+    _attempt(setting, sets[run.arms[0]], run)

@@ -1,0 +1,163 @@
+"""The verdict: what the numbers allow to be said, in sentences."""
+
+from stepsift.audition.compare import Comparison, Estimate
+from stepsift.audition.teachers import Foresight
+
+
+def verdict(
+    accuracy: dict[str, Estimate],
+    kinds: dict[str, str],
+    compared: list[Comparison],
+    foreseen: list[Foresight],
+    best: dict[str, float],
+    n_seeds: int,
+) -> list[str]:
+    """Sentences on one budget, the most important first.
+
+    `kinds` says of each arm whether it is a selector, control or teacher; `best` is the share of resamples in which
+    each teacher's student was the best.
+    """
+    found = {(c.better, c.worse): c for c in compared}
+    selectors = sorted((a for a in accuracy if kinds[a] == "selector"), key=lambda a: -accuracy[a].value)
+    if n_seeds < 2:
+        top = ", ".join(f"{a} {percent(accuracy[a])}" for a in selectors)
+        return [
+            f"With one seed nothing can be told from chance in training; seen were {top}. Give audition.seeds two or "
+            "more."
+        ]
+    sentences = [_leader(accuracy, selectors, found), *_against_chance(accuracy, selectors, found)]
+    sentences += _controls(kinds, compared)
+    if best:
+        sentences.append(_teachers(accuracy, selectors, best))
+    if foreseen:
+        sentences.append(_foresight(foreseen))
+    sentences.append(_open(compared))
+    return [s for s in sentences if s]
+
+
+def percent(estimate: Estimate) -> str:
+    """An accuracy with its interval, in per cent: `52.0 % (47.9 to 56.1)`."""
+    return f"{100 * estimate.value:.1f} % ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
+
+
+def points(estimate: Estimate, sign: int = 1) -> str:
+    """A difference in percentage points."""
+    return f"{100 * sign * estimate.value:.1f} ± {100 * (estimate.high - estimate.low) / 2:.1f} points"
+
+
+def listed(names: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _pair(found: dict[tuple[str, str], Comparison], one: str, other: str) -> tuple[Comparison | None, int]:
+    if (one, other) in found:
+        return found[one, other], 1
+    return found.get((other, one)), -1
+
+
+def _leader(accuracy: dict[str, Estimate], selectors: list[str], found: dict[tuple[str, str], Comparison]) -> str:
+    top = selectors[0]
+    beaten, alike = [], []
+    for other in selectors[1:]:
+        comparison, sign = _pair(found, top, other)
+        if comparison and comparison.settled:
+            beaten.append(f"{other} by {points(comparison.difference, sign)}")
+        else:
+            alike.append(other)
+    text = f"Of the selectors {top} trained best, {percent(accuracy[top])}"
+    if beaten:
+        text += f"; it beats {listed(beaten)}"
+    if alike:
+        text += f"; it cannot be told apart from {listed(alike)}"
+    return text + "."
+
+
+def _against_chance(
+    accuracy: dict[str, Estimate], selectors: list[str], found: dict[tuple[str, str], Comparison]
+) -> list[str]:
+    pairs = [(s, found[s, "random"]) for s in selectors if (s, "random") in found]
+    if not pairs:
+        return []
+    above = [f"{s} by {points(c.difference)}" for s, c in pairs if c.settled and c.difference.value > 0]
+    below = [f"{s} by {points(c.difference, -1)}" for s, c in pairs if c.settled and c.difference.value < 0]
+    open_ = [s for s, c in pairs if not c.settled]
+    sentences = []
+    if above:
+        sentences.append(f"Random choice, {percent(accuracy['random'])}, is beaten by {listed(above)}.")
+    if below:
+        sentences.append(f"Random choice beats {listed(below)}.")
+    if open_:
+        sentences.append(f"{listed(open_)} cannot be told from random choice, {percent(accuracy['random'])}.")
+    return sentences
+
+
+def _controls(kinds: dict[str, str], compared: list[Comparison]) -> list[str]:
+    meaning = {
+        "stratified": "the same mix of teachers by lot",
+        "length_matched": "traces of the same lengths by lot",
+    }
+    sentences = []
+    for c in compared:
+        if kinds[c.worse] != "control" or c.worse == "random":
+            continue
+        what = meaning[c.worse]
+        if not c.settled:
+            sentences.append(
+                f"{c.better} cannot be told from {what} ({points(c.difference)}): nothing shows that more than this "
+                "is behind it."
+            )
+        elif c.difference.value > 0:
+            sentences.append(f"{c.better} beats {what} by {points(c.difference)}.")
+        else:
+            sentences.append(f"{c.better} is worse than {what} by {points(c.difference, -1)}.")
+    return sentences
+
+
+def _teachers(accuracy: dict[str, Estimate], selectors: list[str], best: dict[str, float]) -> str:
+    teacher = max(best, key=lambda t: accuracy[t].value)
+    top = accuracy[selectors[0]].value
+    above = sum(accuracy[t].value > top for t in best)
+    sure = f"in {100 * best[teacher]:.0f} % of resamples it is the best of {len(best)}"
+    name = teacher.removeprefix("only ")
+    order = "more than" if accuracy[teacher].value > top else "no more than"
+    return (
+        f"Training on {name} alone gave {percent(accuracy[teacher])}, {order} the best selector; {sure}; "
+        f"{above} of {len(best)} teachers alone gave more than it."
+    )
+
+
+def _foresight(foreseen: list[Foresight]) -> str:
+    sure = [f for f in foreseen if f.rho_interval is not None and f.rho_interval[0] > 0]
+    wrong = [f for f in foreseen if f.rho_interval is not None and f.rho_interval[1] < 0]
+    text = "No metric's ranking of teachers can be told from chance"
+    if sure:
+        ranked = sorted(sure, key=lambda f: -(f.rho or 0))
+        text = f"What training on each teacher gave was foreseen by {listed([_rho(f) for f in ranked])}"
+    if wrong:
+        text += f"; {listed([_rho(f) for f in wrong])} ranked against it"
+    first = foreseen[0]
+    return f"{text}. The first pick of {first.metric} ({first.pick}) cost {100 * first.regret:.1f} points."
+
+
+def _rho(f: Foresight) -> str:
+    return f"{f.metric} (rho {f.rho:.2f})"
+
+
+def _open(compared: list[Comparison]) -> str:
+    undecided = [c for c in compared if not c.settled]
+    if not undecided:
+        return "Every comparison of the plan is settled."
+    near = sorted((c for c in undecided if c.more_seeds or c.more_questions), key=_effort)
+    hints = [f"{c.better} and {c.worse} with {_more(c)}" for c in near[:3]]
+    text = f"{len(undecided)} of {len(compared)} comparisons are open"
+    return f"{text}; if the differences are what they seem, {listed(hints)} would be settled." if hints else f"{text}."
+
+
+def _effort(c: Comparison) -> float:
+    return min(c.more_seeds or float("inf"), (c.more_questions or float("inf")) / 100)
+
+
+def _more(c: Comparison) -> str:
+    ways = [f"{c.more_seeds} seeds"] * bool(c.more_seeds) + [f"{c.more_questions} questions"] * bool(c.more_questions)
+    return " or ".join(ways)
