@@ -1,5 +1,6 @@
 """Caches filled from another revision: what is known is not computed again, and nothing stands under a wrong key."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -123,7 +124,7 @@ class Project:
         self.made.append("student")
         shutil.copytree("student", target, dirs_exist_ok=True)
         (target / "added_tokens.json").write_text(json.dumps({data.digest(): seed}))
-        names = ("examples", "prompt_tokens", "response_tokens", "updates", "final_loss")
+        names = [f.name for f in dataclasses.fields(train.TrainResult) if f.name not in ("folder", "rejected")]
         (target / "training.json").write_text(json.dumps(dict.fromkeys(names, 1)))
         (target / "curve.jsonl").write_text("")
 

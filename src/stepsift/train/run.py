@@ -140,17 +140,26 @@ def train_student(
 
     `origin` is the fingerprint of `files` where that is known. Raises TrainingError if a loss becomes no number.
     """
-
-    def make(target: Path) -> None:
-        from stepsift.train.fit import fit
-
-        fit(files, settings, load_renderer(files, student), data, seed, target, on_log)
-
+    make = partial(_make, files, settings, student, data, seed, on_log)
     parts = key_parts(origin or fingerprint(files), data, settings, seed)
     entry, reused = sidecache.SideCache(cache).get_or_make(sidecache.key(**parts), make)
     if reused and on_log:
         _replay(entry, on_log)
     return TrainedStudent(entry, parts, reused)
+
+
+def _make(
+    files: StudentFiles,
+    settings: params.Train,
+    student: params.Student,
+    data: Examples,
+    seed: int,
+    on_log: Callable[[int, dict[str, float]], None] | None,
+    target: Path,
+) -> None:
+    from stepsift.train.fit import fit
+
+    fit(files, settings, load_renderer(files, student), data, seed, target, on_log)
 
 
 def key_parts(origin: str, data: Examples, settings: params.Train, seed: int) -> dict[str, Any]:
