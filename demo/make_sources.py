@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from more_teachers import ALL_TEACHERS, MORE_TEACHERS
 from teachers import Response, respond
 from world import Problem, distinct_problems
 
@@ -22,25 +23,25 @@ LICENCE = "Apache-2.0"
 """Of every row, as of this repository."""
 HELD_OUT = 200
 """Problems of the evaluation task; none of their prompts is in the pool."""
-MOST_GENERATED_TOKENS = 640
-"""The longest response of any teacher has about 370 tokens of the demo's student."""
+MOST_GENERATED_TOKENS = {"demo": 640, "all": 768}
+"""The longest response of the demo's teachers has about 370 tokens of its student, that of all about 650."""
 
 Row = dict[str, Any]
 Layout = Callable[[Problem, str, Response], Row]
 
-TASK = f"""task: chain
+TASK = """task: chain
 dataset_path: json
 dataset_kwargs:
   data_files:
     test: chain.jsonl
 test_split: test
 output_type: generate_until
-doc_to_text: "{{{{prompt}}}}"
-doc_to_target: "{{{{answer}}}}"
+doc_to_text: "{{prompt}}"
+doc_to_target: "{{answer}}"
 generation_kwargs:
   until: ["</s>"]
   do_sample: false
-  max_gen_toks: {MOST_GENERATED_TOKENS}
+  max_gen_toks: MOST_TOKENS
 filter_list:
   - name: answer
     filter:
@@ -82,43 +83,55 @@ def named_fields(problem: Problem, teacher: str, response: Response) -> Row:
     }
 
 
-FILES: dict[str, tuple[Layout, tuple[str, ...]]] = {
+Files = dict[str, tuple[Layout, tuple[str, ...]]]
+FILES: Files = {
     "chat/thinking.jsonl": (chat, ("thinking",)),
     "chat/checking.jsonl": (chat, ("checking",)),
     "sharegpt.jsonl": (sharegpt, ("wordy", "restating", "chatty", "padded")),
     "named_fields.jsonl.gz": (named_fields, ("symbolic", "leaping", "terse", "careless", "postfix")),
 }
 """File below the sources folder -> its layout and the teachers in it."""
+SETS: dict[str, Files] = {"demo": FILES, "all": FILES | {"more.jsonl.gz": (named_fields, tuple(MORE_TEACHERS))}}
+"""What `--teachers` names."""
 
 
-def write_sources(sources: Path, pool: list[Problem]) -> None:
-    """Writes every file of `FILES`."""
-    for name, (layout, teachers) in FILES.items():
-        rows = (layout(problem, teacher, respond(teacher, problem)) for problem in pool for teacher in teachers)
+def write_sources(sources: Path, pool: list[Problem], files: Files = FILES) -> None:
+    """Writes every file of `files`."""
+    for name, (layout, teachers) in files.items():
+        rows = (
+            layout(problem, teacher, respond(teacher, problem, ALL_TEACHERS))
+            for problem in pool
+            for teacher in teachers
+        )
         _write_lines(sources / name, (row | {"license": LICENCE} for row in rows))
 
 
-def write_task(tasks: Path, held_out: list[Problem]) -> None:
-    """Writes `chain.yaml` and `chain.jsonl`."""
+def write_task(tasks: Path, held_out: list[Problem], most_tokens: int = MOST_GENERATED_TOKENS["demo"]) -> None:
+    """Writes `chain.yaml` and `chain.jsonl`; an answer may have `most_tokens` tokens."""
     _write_lines(
         tasks / "chain.jsonl",
         ({"prompt": problem.prompt, "answer": str(problem.answer), "domain": problem.domain} for problem in held_out),
     )
-    (tasks / "chain.yaml").write_text(TASK, encoding="utf-8", newline="\n")
+    (tasks / "chain.yaml").write_text(TASK.replace("MOST_TOKENS", str(most_tokens)), encoding="utf-8", newline="\n")
 
 
-def write_both(sources: Path, pool: list[Problem], tasks: Path, held_out: list[Problem]) -> None:
-    """Writes both folders, or neither where one already holds a file; the very same task may be there already."""
+def write_both(
+    sources: Path, pool: list[Problem], tasks: Path, held_out: list[Problem], teachers: str = "demo"
+) -> None:
+    """Writes both folders, with one of `SETS` of teachers, or neither where one already holds a file.
+
+    The very same task may be there already.
+    """
     new_sources, new_tasks = _beside(sources), _beside(tasks)
     try:
         _require_empty(sources)
         _make_new(new_tasks)
-        write_task(new_tasks, held_out)
+        write_task(new_tasks, held_out, MOST_GENERATED_TOKENS[teachers])
         task_is_there = tasks.is_dir() and _contents(tasks) == _contents(new_tasks)
         if not task_is_there:
             _require_empty(tasks)
         _make_new(new_sources)
-        write_sources(new_sources, pool)
+        write_sources(new_sources, pool, SETS[teachers])
         if not task_is_there:
             _move(new_tasks, tasks)
         _move(new_sources, sources)
@@ -134,6 +147,8 @@ def main() -> int:
     parser.add_argument("--tasks", type=Path, required=True, help="empty or new folder for the evaluation task")
     parser.add_argument("--prompts", type=int, default=300, help="prompts in the pool; every teacher answers each")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other problems")
+    teachers = "the demo's eleven, or five more beside them"
+    parser.add_argument("--teachers", choices=sorted(SETS), default="demo", help=teachers)
     arguments = parser.parse_args()
     if arguments.prompts < 1:
         parser.error(f"--prompts must be at least 1, not {arguments.prompts}")
@@ -141,11 +156,11 @@ def main() -> int:
     in_pool = frozenset(problem.prompt for problem in pool)
     held_out = list(distinct_problems(f"held-out:{arguments.seed}", HELD_OUT, exclude=in_pool))
     try:
-        write_both(arguments.sources, pool, arguments.tasks, held_out)
+        write_both(arguments.sources, pool, arguments.tasks, held_out, arguments.teachers)
     except OSError as error:
         print(error, file=sys.stderr)
         return 1
-    n_teachers = sum(len(teachers) for _, teachers in FILES.values())
+    n_teachers = sum(len(teachers) for _, teachers in SETS[arguments.teachers].values())
     print(f"{arguments.sources}: {len(pool)} prompts x {n_teachers} teachers; {arguments.tasks}: {HELD_OUT} held out")
     return 0
 

@@ -4,7 +4,7 @@ They differ as real teachers do: in the size of a step, in notation, in how much
 their reasoning stands, and in whether they are right. A step is a line; the last line is `#### <integer>`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -67,73 +67,73 @@ def final(value: int) -> str:
 
 def symbolic(problem: Problem, rng: Random) -> Response:
     """One equation a line."""
-    return _lines([equation(*step) for step in _steps(problem)], problem.answer)
+    return finish([equation(*step) for step in steps_of(problem)], problem.answer)
 
 
 def wordy(problem: Problem, rng: Random) -> Response:
     """One sentence a line, in words."""
-    return _lines([saying(*step) for step in _steps(problem)], problem.answer)
+    return finish([saying(*step) for step in steps_of(problem)], problem.answer)
 
 
 def restating(problem: Problem, rng: Random) -> Response:
     """Quotes the sentence of the problem that each step answers, and names what it counts."""
     lines = [f"{problem.name} has {problem.start} {problem.item}."]
-    for operation, before, after in _steps(problem):
+    for operation, before, after in steps_of(problem):
         lines += [operation.sentence, f"{equation(operation, before, after)}, so now {after} {problem.item}."]
-    return _lines(lines, problem.answer)
+    return finish(lines, problem.answer)
 
 
 def chatty(problem: Problem, rng: Random) -> Response:
     """A remark before most steps."""
     lines = [rng.choice(OPENINGS)]
-    for step in _steps(problem):
+    for step in steps_of(problem):
         lines += [rng.choice(REMARKS)] * (rng.random() < 0.7) + [equation(*step)]
-    return _lines(lines, problem.answer)
+    return finish(lines, problem.answer)
 
 
 def padded(problem: Problem, rng: Random) -> Response:
     """Much boilerplate: remarks and asides around every step, and a long close."""
     lines = [rng.choice(OPENINGS), rng.choice(ASIDES)]
-    for step in _steps(problem):
+    for step in steps_of(problem):
         lines += [rng.choice(REMARKS), equation(*step), *rng.sample(ASIDES, 2)]
-    return _lines([*lines, *rng.sample(CLOSINGS, 2)], problem.answer)
+    return finish([*lines, *rng.sample(CLOSINGS, 2)], problem.answer)
 
 
 def checking(problem: Problem, rng: Random) -> Response:
     """Checks each step by its inverse after a "Wait", and now and then corrects a slip."""
     lines: list[str] = []
-    for operation, before, after in _steps(problem):
+    for operation, before, after in steps_of(problem):
         if rng.random() < SHARE_CORRECTED:
             slip = after + rng.choice((-2, -1, 1, 2))
             lines += [equation(operation, before, slip), rng.choice(SLIPS), equation(operation, before, after)]
         else:
             check = f"{rng.choice(CHECKS)} {_inverse(operation, before, after)}, yes."
             lines += [equation(operation, before, after), check]
-    return _lines(lines, problem.answer)
+    return finish(lines, problem.answer)
 
 
 def leaping(problem: Problem, rng: Random) -> Response:
     """Two operations in one line, without the value between them."""
-    steps = _steps(problem)
+    steps = steps_of(problem)
     lines: list[str] = []
     for (one, before, _), (two, _, after) in zip(steps[::2], steps[1::2], strict=False):
         lines.append(f"({before} {SIGNS[one.kind]} {one.operand}) {SIGNS[two.kind]} {two.operand} = {after}")
     if len(steps) % 2:
         lines.append(equation(*steps[-1]))
-    return _lines(lines, problem.answer)
+    return finish(lines, problem.answer)
 
 
 def terse(problem: Problem, rng: Random) -> Response:
     """The answer at once; only a few responses show their working."""
     if rng.random() < SHARE_WORKED:
         return symbolic(problem, rng)
-    return _lines([f"After all of this, {problem.name} has {problem.answer} {problem.item}."], problem.answer)
+    return finish([f"After all of this, {problem.name} has {problem.answer} {problem.item}."], problem.answer)
 
 
 def thinking(problem: Problem, rng: Random) -> Response:
     """Reasons at length apart from the answer, rereading, doubting and summing up as it goes; the answer is short."""
     thoughts = [rng.choice(OPENINGS), f"At first {problem.name} has {problem.start} {problem.item}."]
-    for operation, before, after in _steps(problem):
+    for operation, before, after in steps_of(problem):
         thoughts += [f"Next: {operation.sentence}", saying(operation, before, after)]
         if rng.random() < 0.4:
             thoughts.append(f"{rng.choice(CHECKS)} {equation(operation, before, after)}, yes.")
@@ -144,20 +144,23 @@ def thinking(problem: Problem, rng: Random) -> Response:
 
 def careless(problem: Problem, rng: Random) -> Response:
     """One equation a line, but in about a quarter of the responses one of them is wrong and the error is carried on."""
-    if rng.random() >= SHARE_WRONG:
-        return symbolic(problem, rng)
+    return symbolic(problem, rng) if rng.random() >= SHARE_WRONG else mistaken(problem, rng)
+
+
+def mistaken(problem: Problem, rng: Random) -> Response:
+    """One equation a line, one of them wrong; the error is carried on into the answer, which is wrong too."""
     values = next(filter(None, (_slip(problem, rng) for _ in range(100))), None)
     if values is None:
         values = [*problem.values[:-1], problem.answer + 1]
     steps = zip(problem.operations, values[:-1], values[1:], strict=True)
-    return _lines([equation(*step) for step in steps], values[-1])
+    return finish([equation(*step) for step in steps], values[-1])
 
 
 def postfix(problem: Problem, rng: Random) -> Response:
     """Right and one small step a line, in a notation that the student has never met."""
     marks = {"+": "⊕", "-": "⊖", "*": "⊗", "/": "⊘"}
-    lines = [f"⟨{before} {o.operand} {marks[SIGNS[o.kind]]}⟩ ⇒ {after}" for o, before, after in _steps(problem)]
-    return _lines(lines, problem.answer)
+    lines = [f"⟨{before} {o.operand} {marks[SIGNS[o.kind]]}⟩ ⇒ {after}" for o, before, after in steps_of(problem)]
+    return finish(lines, problem.answer)
 
 
 TEACHERS: dict[str, Teacher] = {
@@ -175,16 +178,18 @@ TEACHERS: dict[str, Teacher] = {
 }
 
 
-def respond(teacher: str, problem: Problem) -> Response:
-    """What the named teacher writes for the problem: the same text on every call."""
-    return TEACHERS[teacher](problem, Random(f"teacher:{teacher}:{problem.prompt}"))
+def respond(teacher: str, problem: Problem, teachers: Mapping[str, Teacher] = TEACHERS) -> Response:
+    """What the named one of `teachers` writes for the problem: the same text on every call."""
+    return teachers[teacher](problem, Random(f"teacher:{teacher}:{problem.prompt}"))
 
 
-def _lines(lines: list[str], answer: int) -> Response:
+def finish(lines: list[str], answer: int) -> Response:
+    """The response of these lines and the answer's."""
     return Response("\n".join([*lines, final(answer)]))
 
 
-def _steps(problem: Problem) -> list[tuple[Operation, int, int]]:
+def steps_of(problem: Problem) -> list[tuple[Operation, int, int]]:
+    """Each operation with the values before and after it."""
     values = problem.values
     return list(zip(problem.operations, values[:-1], values[1:], strict=True))
 
