@@ -132,6 +132,12 @@ def test_the_first_lines_say_what_was_kept():
     assert "4 of 6 rows kept as traces of 3 prompts by 2 teachers; 4 scored, 3 candidates." in text
 
 
+def test_each_table_says_whether_it_was_measured_by_training():
+    accuracy, teachers = page().split("<h2>Accuracy</h2>")[1].split("<h2>Teachers</h2>")
+    assert "Measured by training." in accuracy
+    assert "From scores alone, nothing was trained." in teachers.split("<h2>")[0]
+
+
 def test_a_hostile_name_is_text_wherever_it_stands():
     ingest = INGEST | {"total": INGEST["total"] | {"reasons": {HOSTILE: 2}}}
     html = page(ingest=ingest, teachers=[teacher(HOSTILE, metric=HOSTILE)], evaluations=[evaluation(HOSTILE, HOSTILE)])
