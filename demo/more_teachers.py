@@ -6,7 +6,18 @@ As in `teachers.py`: a step is a line, the last line is `#### <integer>`, and al
 from random import Random
 
 from phrases import ASIDES, CLOSINGS, OPENINGS, REMARKS
-from teachers import SIGNS, TEACHERS, Response, Teacher, equation, finish, mistaken, steps_of, symbolic
+from teachers import (
+    SIGNS,
+    TEACHERS,
+    Response,
+    Teacher,
+    equation,
+    finish,
+    mistaken,
+    sometimes_worked,
+    steps_of,
+    symbolic,
+)
 from world import Problem
 
 SHARE_UNCHECKED = 0.5
@@ -47,9 +58,7 @@ def skipping(problem: Problem, rng: Random) -> Response:
 
 def fitful(problem: Problem, rng: Random) -> Response:
     """Shows its working in half of the responses, and gives the answer at once in the others."""
-    if rng.random() < SHARE_SHOWN:
-        return symbolic(problem, rng)
-    return finish([f"After all of this, {problem.name} has {problem.answer} {problem.item}."], problem.answer)
+    return sometimes_worked(problem, rng, SHARE_SHOWN)
 
 
 def hasty(problem: Problem, rng: Random) -> Response:

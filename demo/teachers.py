@@ -125,7 +125,12 @@ def leaping(problem: Problem, rng: Random) -> Response:
 
 def terse(problem: Problem, rng: Random) -> Response:
     """The answer at once; only a few responses show their working."""
-    if rng.random() < SHARE_WORKED:
+    return sometimes_worked(problem, rng, SHARE_WORKED)
+
+
+def sometimes_worked(problem: Problem, rng: Random, share: float) -> Response:
+    """The working in this share of the responses, else the answer at once."""
+    if rng.random() < share:
         return symbolic(problem, rng)
     return finish([f"After all of this, {problem.name} has {problem.answer} {problem.item}."], problem.answer)
 

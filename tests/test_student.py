@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,16 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from stepsift import params
 from stepsift.errors import StudentError
-from stepsift.student import context_tokens, fingerprint, load_config, load_model, load_renderer, locate, pick_device
+from stepsift.student import (
+    context_tokens,
+    fingerprint,
+    load_config,
+    load_model,
+    load_renderer,
+    locate,
+    pick_device,
+    take_share,
+)
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -339,3 +349,32 @@ def test_device():
 )
 def test_context(family: str, asked: int | None, limit: int):
     assert context_tokens(AutoConfig.for_model(family), params.Student(max_context_tokens=asked)) == limit
+
+
+@pytest.mark.parametrize(
+    ("visible", "devices", "taken"),
+    [(None, 2, ["0", "1", "0"]), ("3", 1, ["3", "3", "3"]), ("5,GPU-7", 2, ["5", "GPU-7", "5"])],
+)
+def test_each_process_takes_a_visible_device_in_turn(
+    visible: str | None, devices: int, taken: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
+    for number, expected in enumerate(taken):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if visible is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        take_share(number, 3)
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == expected
+
+
+def test_without_a_device_a_process_takes_its_share_of_the_processor(monkeypatch: pytest.MonkeyPatch):
+    asked: list[int] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    take_share(0, 3)
+    take_share(1, 100)
+    assert asked == [2, 1]
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ

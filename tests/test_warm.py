@@ -123,7 +123,7 @@ class Project:
     def _train(self, files: Any, settings: Any, renderer: Any, data: Any, seed: int, report: Any, target: Path) -> None:
         self.made.append("student")
         shutil.copytree("student", target, dirs_exist_ok=True)
-        (target / "added_tokens.json").write_text(json.dumps({data.digest(): seed}))
+        (target / "added_tokens.json").write_text(json.dumps({data.digest: seed}))
         names = [f.name for f in dataclasses.fields(train.TrainResult) if f.name not in ("folder", "rejected")]
         (target / "training.json").write_text(json.dumps(dict.fromkeys(names, 1)))
         (target / "curve.jsonl").write_text("")

@@ -11,7 +11,7 @@ from pathlib import Path
 from stepsift.scoring import upkeep
 from stepsift.sidecache import EntryInfo, SideCache, n_bytes, remove
 
-SIDE_CACHES = ("models", "evaluations")
+SIDE_CACHES = ("models", "evaluations", "auditions")
 """Names of the folders beside that of scores."""
 
 
@@ -60,8 +60,9 @@ def verify(root: Path) -> list[str]:
 def prune(root: Path, unused_days: float | None, dry_run: bool) -> list[str]:
     """Remove what serves nobody; lines to read.
 
-    That is what was set aside as damaged, what dead runs left behind and, with `unused_days`, every space, model and
-    evaluation that was not used for so long. Raises ScoringError or CacheError where something cannot be removed.
+    That is what was set aside as damaged, what dead runs left behind and, with `unused_days`, every space and every
+    entry of a side cache that was not used for so long. Raises ScoringError or CacheError where something cannot be
+    removed.
     """
     pruned = upkeep.prune(root, unused_days=unused_days, dry_run=dry_run)
     paths, total = list(pruned.removed), pruned.n_bytes

@@ -28,7 +28,7 @@ def _main() -> None:
     _add_score(commands.add_parser("score", help="score any file of traces, without params.yaml or DVC"))
     _add_rank(commands.add_parser("rank", help="rank the teachers on a sample of prompts, before all are scored"))
     _add_tune(commands.add_parser("tune", help="measure which batches score fastest here, and propose settings"))
-    _add_cache(commands.add_parser("cache", help="show what is kept of scores, models and evaluations"))
+    _add_cache(commands.add_parser("cache", help="show what is kept of scores, models, evaluations and auditions"))
     lineage.add_why(commands.add_parser("why", help="where a trace comes from, and why it was chosen or not"))
     lineage.add_verify(commands.add_parser("verify", help="check every link from the sources to the exports"), _count)
     lineage.add_diff(
@@ -150,7 +150,7 @@ def _add_cache(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("verify", help=text, description=text)
     text = "remove what was set aside as damaged, what dead runs left and, if asked for, what was long not used"
     prune = actions.add_parser("prune", help=text, description=text)
-    unused = "also remove scores, models and evaluations that were not used for so long (default: keep all)"
+    unused = "also remove scores, models, evaluations and auditions that were not used for so long (default: keep all)"
     prune.add_argument("--unused-days", type=_positive, metavar="N", help=unused)
     prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     text = "fill the caches with scores, models and evaluations that DVC holds for another git revision"

@@ -226,6 +226,20 @@ def pick_device(wanted: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
 
 
+def take_share(number: int, n_processes: int) -> None:
+    """Give this process, the `number`-th (from 0) of `n_processes`, a CUDA device of its own, or its share of the CPU.
+
+    To be called before anything uses CUDA: what is visible can be narrowed only until then.
+    """
+    import torch
+
+    if n_devices := torch.cuda.device_count():
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = visible.split(",") if visible else [str(i) for i in range(n_devices)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = names[number % n_devices]
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // n_processes))
+
+
 def context_tokens(model_config: Any, settings: params.Student) -> int:
     """How many tokens the student may see at once: the smaller of its configuration and `max_context_tokens`."""
     text_config = model_config.get_text_config(decoder=True)

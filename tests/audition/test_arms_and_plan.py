@@ -15,13 +15,17 @@ from stepsift.train import Examples
 ASKED = params.Audition(selectors=("galp", "lalp", "rsr"), seeds=(0, 1))
 
 
-def a_plan(settings: params.Params | None = None, completion: int = 2, pilot: float | None = None) -> Plan:
+def a_plan(
+    settings: params.Params | None = None, completion: int = 2, pilot: float | None = None, md5: str = "m"
+) -> Plan:
     settings = settings or params.Params(audition=ASKED)
     arms = make_arms(settings.audition, ["s1", "s2"])
     sets = {a.name: Examples([([1], [completion, 3])], pl.DataFrame()) for a in arms}
     candidates = pl.DataFrame({"prompt_id": ["p"], "n_tokens": [9]})
     of_budget = budgets(settings.audition, 3, candidates)
-    return make_plan(settings, "f" * 64, arms, sets, of_budget, {"chain": "d" * 64}, pilot)
+    return make_plan(
+        settings, "f" * 64, arms, sets, of_budget, {"chain": "d" * 64}, {"step_scores.parquet": md5}, pilot
+    )
 
 
 def test_arms_are_selectors_controls_of_the_first_and_single_teachers() -> None:
@@ -37,7 +41,7 @@ def test_arms_are_selectors_controls_of_the_first_and_single_teachers() -> None:
 def test_teachers_may_be_named_or_left_out() -> None:
     named = ASKED.model_copy(update={"teachers": ("s2",)})
     assert [a.name for a in make_arms(named, ["s1", "s2"]) if a.kind == "teacher"] == ["only s2"]
-    none = ASKED.model_copy(update={"teachers": None})
+    none = ASKED.model_copy(update={"teachers": ()})
     assert all(a.kind != "teacher" for a in make_arms(none, ["s1", "s2"]))
     with pytest.raises(AuditionError, match=r"'s9', of which no trace is in the running; there are s1, s2"):
         make_arms(ASKED.model_copy(update={"teachers": ("s9",)}), ["s1", "s2"])
@@ -78,22 +82,41 @@ def test_two_digits(amount: float, rounded: int) -> None:
 def test_the_plan_is_named_by_its_content(tmp_path: Path) -> None:
     plan = a_plan()
     assert plan.digest == a_plan().digest
-    folder, new = plan.write(tmp_path)
-    assert (folder.name, new) == (plan.digest[:12], True)
+    folder = plan.write(tmp_path)
+    assert folder.name == plan.digest[:12]
     assert json.loads((folder / "plan.json").read_text()) == plan.content
-    assert plan.write(tmp_path) == (folder, False)
+    assert plan.write(tmp_path) == folder
     # Anything that changes what is compared is another plan.
     other_seeds = params.Params(audition=ASKED.model_copy(update={"seeds": (0, 2)}))
     other_training = params.Params(audition=ASKED, train=params.Train(learning_rate=0.5))
-    others = [a_plan(other_seeds), a_plan(other_training), a_plan(completion=4), a_plan(pilot=0.1)]
-    assert len({plan.digest, *(o.digest for o in others)}) == 5
+    others = [a_plan(other_seeds), a_plan(other_training), a_plan(completion=4), a_plan(pilot=0.1), a_plan(md5="n")]
+    assert len({plan.digest, *(o.digest for o in others)}) == 6
     # What decides no number does not.
     kept = params.Params(audition=ASKED.model_copy(update={"keep_students": True}))
     assert a_plan(kept).digest == plan.digest
 
 
-def test_wrong_settings_are_refused_with_what_would_be_right() -> None:
-    with pytest.raises(ParamsError, match=r"'lalpp' is no metric with a direction, did you mean 'lalp'"):
-        params.parse({"audition": {"selectors": ["lalpp"]}})
+@pytest.mark.parametrize(
+    ("audition", "says"),
+    [
+        (
+            {"selectors": ["lalpp"]},
+            r"'lalpp' is no metric with a direction, did you mean 'lalp'\?; known are aslec_casl,",
+        ),
+        ({"selectors": ["random"]}, "'random' is no metric with a direction"),
+        ({"budgets": ["exmples"]}, "'audition.budgets.0' is 'exmples': must be 'examples' or 'tokens'"),
+        ({"budgets": [{"examples": 0}]}, "'audition.budgets.0.examples' is 0: must be at least 1"),
+        ({"budgets": [{"exampels": 3}]}, "'audition.budgets.0.exampels', did you mean 'examples'"),
+        ({"budgets": []}, "'audition.budgets' is .*must not be empty"),
+        ({"teachers": "some"}, "'audition.teachers' is 'some': must be a list"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(audition: dict[str, object], says: str) -> None:
+    with pytest.raises(ParamsError, match=says) as refused:
+        params.parse({"audition": audition})
+    assert len(refused.value.problems) == 1
+
+
+def test_a_budget_is_of_one_kind() -> None:
     with pytest.raises(ParamsError, match="give either examples or tokens"):
         params.parse({"train": {"budget": {"examples": 3, "tokens": 4}}})

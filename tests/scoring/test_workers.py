@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepsift import params
+from stepsift import params, processes
 from stepsift.scoring.values import Request
 from stepsift.scoring.workers import SHARD_REQUESTS, ProcessBackend, hand_out
 
@@ -45,7 +45,7 @@ def test_everything_is_handed_out_once(prompts: list[int], batching: str, worker
 def test_the_end_waits_for_nobody(student_folder):
     student = params.Student(path=str(student_folder("llama")))
     backend = ProcessBackend(student, params.Score(device="cpu"), "cpu", 1, "trace")
-    busy = backend._submit(time.sleep, 60)
+    busy = processes.submit(backend._pool, time.sleep, 60)
     while not busy.running():
         time.sleep(0.01)
     backend.close()
@@ -55,7 +55,7 @@ def test_the_end_waits_for_nobody(student_folder):
 CTRL_C = """
 import logging, os, signal, sys, threading, time
 import psutil
-from stepsift import params
+from stepsift import params, processes
 from stepsift.scoring.values import Request
 from stepsift.scoring.workers import ProcessBackend
 

@@ -1,15 +1,13 @@
 """An audition on a small demo pool: stopped half-way, gone on with, held again with one more seed."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 import yaml
 
@@ -75,15 +73,18 @@ def test_stopped_half_way_it_goes_on_and_ends_the_same(project: Path) -> None:
         cwd=project,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
     )
     assert running.stderr is not None
     for line in running.stderr:
         if line.startswith("[3/"):
             break
-    os.killpg(running.pid, signal.SIGKILL)
+    workers = psutil.Process(running.pid).children(recursive=True)
+    assert len(workers) >= 2
+    # The parent alone: its workers must not live on.
+    running.kill()
     running.wait()
-    time.sleep(0.5)
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert alive == []
     plans = {p.parent for p in (project / "auditions").glob("*/plan.json")}
     stopped = next(p for p in plans if not (p / "result.json").exists())
     plan = (stopped / "plan.json").read_bytes()

@@ -41,7 +41,7 @@ def make_arms(settings: params.Audition, teachers: Sequence[str]) -> list[Arm]:
         "stratified": params.Selector(name="stratified", by="random", mix_of=first),
         "length_matched": params.Selector(name="length_matched", by="random", lengths_of=first),
     }
-    wanted = list(teachers) if settings.teachers == "all" else list(settings.teachers or ())
+    wanted = list(teachers) if settings.teachers is None else list(settings.teachers)
     missing = [t for t in wanted if t not in teachers]
     if missing:
         raise AuditionError(

@@ -26,7 +26,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Arm `better` less arm `worse`, in the order that the plan names them.
+    """Accuracy of `arm` less that of `other`, in the order that the plan names them.
 
     `p` is two-sided, `p_adjusted` after Holm over all comparisons of the budget; both None with a single seed.
     `settled`: the difference is not chance. `more_seeds` and `more_questions`: totals at which a difference of this
@@ -34,8 +34,8 @@ class Comparison:
     seed. The interval is of this difference alone, without regard to the others.
     """
 
-    better: str
-    worse: str
+    arm: str
+    other: str
     difference: Estimate
     p: float | None
     p_adjusted: float | None

@@ -18,8 +18,7 @@ from stepsift.audition.plan import Plan, make_plan
 from stepsift.audition.result import answers_of_budget, result
 from stepsift.audition.runs import Found, Run, Setting, known, list_runs, perform
 from stepsift.curate import export, pool, questions
-from stepsift.curate._write import examples
-from stepsift.curate.ranking import teacher_scores
+from stepsift.curate.ranking import TeacherScores, teacher_scores
 from stepsift.errors import AuditionError
 from stepsift.scoring.plan import sample_prompts
 from stepsift.scoring.progress import duration
@@ -70,8 +69,8 @@ def hold(settings: params.Params, places: Places, workers: int, pilot: float | N
     prepared = _prepare(settings, places, pilot)
     plan, runs = prepared.plan, prepared.runs
     there = known(prepared.setting, runs)
-    folder, new = plan.write(places.out)
-    if new:
+    folder = plan.write(places.out)
+    if not (folder / STARTED).is_file():
         tables.write_json({"runs_known_before": sum(len(r.arms) for r in there)}, folder / STARTED)
     log.info(
         "plan %s: %d students, %d of them known; %s", plan.digest[:12], len(runs), len(there), folder / "plan.json"
@@ -104,12 +103,14 @@ def hold(settings: params.Params, places: Places, workers: int, pilot: float | N
 
 
 def _prepare(settings: params.Params, places: Places, pilot: float | None) -> _Prepared:
-    for path in (places.prompts, places.traces, places.step_scores):
+    paths = (places.prompts, places.traces, places.step_scores)
+    for path in paths:
         if not path.is_file():
             raise AuditionError(f"there is no {path}, which an audition starts from; run 'dvc repro score'")
+    inputs = {path.name: tables.file_md5(path) for path in paths}
     if pilot is not None:
         settings = _small(settings, pilot)
-    traces = pool.read(places.prompts, places.traces, places.step_scores)
+    traces = pool.read(*paths)
     if pilot is not None:
         traces = _share_of(traces, pilot, settings.audition.seed)
     tasks = find_tasks(settings.evaluate.tasks, places.tasks)
@@ -121,8 +122,10 @@ def _prepare(settings: params.Params, places: Places, pilot: float | None) -> _P
     selection = curate.select(traces, select, asked)
     files = student.locate(settings.student)
     sets = _sets(arms, selection, traces, files, settings)
+    origin = student.fingerprint(files)
     setting = Setting(
         files,
+        origin,
         settings.student,
         settings.train,
         settings.evaluate,
@@ -132,7 +135,7 @@ def _prepare(settings: params.Params, places: Places, pilot: float | None) -> _P
     )
     of_budget = budgets(settings.audition, settings.train.epochs, selection.candidates)
     digests = {t.name: t.digest for t in tasks}
-    plan = make_plan(settings, student.fingerprint(files), arms, sets, of_budget, digests, pilot)
+    plan = make_plan(settings, origin, arms, sets, of_budget, digests, inputs, pilot)
     runs = list_runs(setting, sets, settings.audition.seeds, of_budget)
     return _Prepared(plan, setting, sets, runs, selection.candidates)
 
@@ -179,7 +182,7 @@ def _sets(
     with tempfile.TemporaryDirectory() as scratch:
         for arm in arms:
             folder = Path(scratch) / arm.selector.name
-            export.write(examples(selection.curated[arm.selector.name], traces), ("messages",), folder)
+            export.write(curate.examples(selection.curated[arm.selector.name], traces), ("messages",), folder)
             sets[arm.name] = train.load_examples(folder / "train.jsonl", renderer, most, arm.name)
     return sets
 
@@ -198,7 +201,7 @@ def _perform(prepared: _Prepared, workers: int, n_known: int) -> list[tuple[Run,
     return sorted(found, key=lambda pair: order[pair[0].key])
 
 
-def _first_selectors_first(scores: list, asked: params.Audition) -> list:
+def _first_selectors_first(scores: list[TeacherScores], asked: params.Audition) -> list[TeacherScores]:
     """Metrics that are auditioned as selectors in their order, then the others by name."""
     place = {name: i for i, name in enumerate(asked.selectors)}
     return sorted(scores, key=lambda s: (place.get(s.metric.name, len(place)), s.metric.name))

@@ -75,7 +75,7 @@ def _comparisons(of_budget: dict[str, Any], statistics: dict[str, Any]) -> list[
         )
         verdict = "yes" if c["settled"] else f"no{f': {more}' if more else ''}"
         rows.append(
-            f"| {c['better']} - {c['worse']} | {100 * d['value']:+.1f} | {100 * d['low']:+.1f} to "
+            f"| {c['arm']} - {c['other']} | {100 * d['value']:+.1f} | {100 * d['low']:+.1f} to "
             f"{100 * d['high']:+.1f} | {p} | {adjusted} | {verdict} |"
         )
     return [

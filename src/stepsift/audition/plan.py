@@ -46,13 +46,11 @@ class Plan:
         """The file's text."""
         return json.dumps(self.content, indent=2, ensure_ascii=False) + "\n"
 
-    def write(self, auditions: Path) -> tuple[Path, bool]:
-        """Write the plan into its own folder below `auditions`; return that folder, and whether the plan is new."""
+    def write(self, auditions: Path) -> Path:
+        """Write the plan into its own folder below `auditions`, and return that folder."""
         folder = auditions / self.digest[:_HASH_CHARS]
-        new = not (folder / PLAN).is_file() or (folder / PLAN).read_text(encoding="utf-8") != self.text()
-        if new:
-            tables.write_text(self.text(), folder / PLAN)
-        return folder, new
+        tables.write_text(self.text(), folder / PLAN)
+        return folder
 
 
 def make_plan(
@@ -62,11 +60,13 @@ def make_plan(
     sets: dict[str, Examples],
     budgets: list[NamedBudget],
     tasks: dict[str, str],
+    inputs: dict[str, str],
     pilot: float | None,
 ) -> Plan:
     """The plan of an audition.
 
-    `student` is the fingerprint of the student, `sets` hold each arm's examples, `tasks` name to digest.
+    `student` is the fingerprint of the student, `sets` hold each arm's examples, `tasks` name to digest, `inputs` a
+    table's name to its md5.
     """
     asked = settings.audition
     pairs = comparisons(arms)
@@ -75,11 +75,12 @@ def make_plan(
             "version": VERSION,
             "pilot": pilot,
             "student": student,
+            "inputs": inputs,
             "seeds": list(asked.seeds),
             "budgets": {b.name: b.budget.model_dump(exclude_none=True) for b in budgets},
             "tasks": tasks,
             "arms": {a.name: _about(a, sets[a.name]) for a in arms},
-            "train": settings.train.model_dump(mode="json", exclude={"seeds", "budget", "epochs", "checkpoint_every"}),
+            "train": settings.train.model_dump(mode="json", exclude={"seeds", "budget", "epochs"}),
             "evaluate": settings.evaluate.model_dump(mode="json", exclude={"tasks"}),
             "comparisons": [list(pair) for pair in pairs],
             "statistics": {
@@ -103,5 +104,5 @@ def _about(arm: Arm, data: Examples) -> dict[str, Any]:
         "selector": chosen,
         "examples": len(data.ids),
         "response_tokens": sum(len(completion) for _, completion in data.ids),
-        "ids": data.digest(),
+        "ids": data.digest,
     }

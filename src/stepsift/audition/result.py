@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stepsift.audition.compare import Comparison, compare, estimates
+from stepsift.audition.compare import compare, estimates
 from stepsift.audition.grades import Grades, from_answers
 from stepsift.audition.plan import Plan
 from stepsift.audition.runs import Found, Run
@@ -75,16 +75,11 @@ def _of_budget(plan: Plan, grades: Grades, scores: list[TeacherScores]) -> dict[
     return {
         "accuracy": {arm: _rounded(asdict(e)) for arm, e in accuracy.items()},
         "seeds": {arm: _rounded((c @ grades.weights).tolist()) for arm, c in grades.correct.items()},
-        "comparisons": [_row(c) for c in compared],
+        "comparisons": [_rounded(asdict(c)) for c in compared],
         "foresight": [_rounded(asdict(f)) for f in foreseen],
         "best_teacher": _rounded(best),
         "verdict": verdict(accuracy, kinds, compared, foreseen, shares, grades.n_seeds),
     }
-
-
-def _row(comparison: Comparison) -> dict[str, Any]:
-    rounded: dict[str, Any] = _rounded(asdict(comparison))
-    return rounded
 
 
 def _rounded(value: Any) -> Any:

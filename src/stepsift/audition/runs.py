@@ -7,22 +7,21 @@ side by side, each on its own device or its share of the processor.
 
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from stepsift import evaluate, params, sidecache, train
+from stepsift import evaluate, params, processes, sidecache, train
 from stepsift.audition.arms import NamedBudget
 from stepsift.errors import AuditionError, StepsiftError
-from stepsift.student import StudentFiles, fingerprint
+from stepsift.student import StudentFiles, take_share
 from stepsift.tasks import TaskSource
 
 log = logging.getLogger(__name__)
@@ -34,9 +33,10 @@ _ANSWERS, _ABOUT = "answers.parquet", "run.json"
 
 @dataclass(frozen=True)
 class Setting:
-    """What all runs of an audition share; `cache` is the root of all caches."""
+    """What all runs of an audition share; `origin` is the student's fingerprint, `cache` the root of all caches."""
 
     files: StudentFiles
+    origin: str
     student: params.Student
     train: params.Train
     evaluate: params.Evaluate
@@ -70,19 +70,18 @@ class Found:
     train_s: float | None
     evaluate_s: float
     presented_tokens: int
-    accuracy: float = field(init=False)
 
-    def __post_init__(self) -> None:
-        of_tasks = self.answers.group_by("task").agg(pl.col("correct").mean())
-        object.__setattr__(self, "accuracy", float(of_tasks["correct"].to_numpy().mean()))
+    @property
+    def accuracy(self) -> float:
+        """Mean over tasks of the mean over questions."""
+        return float(self.answers.group_by("task").agg(pl.col("correct").mean())["correct"].to_numpy().mean())
 
 
 def list_runs(
     setting: Setting, sets: dict[str, train.Examples], seeds: tuple[int, ...], budgets: list[NamedBudget]
 ) -> list[Run]:
     """All runs, a seed at a time, so that every arm has one before any has two; the same key stands once."""
-    origin = fingerprint(setting.files)
-    digests = {arm: data.digest() for arm, data in sets.items()}
+    digests = {arm: data.digest for arm, data in sets.items()}
     runs = []
     for seed in seeds:
         for budget in budgets:
@@ -90,7 +89,7 @@ def list_runs(
             for arm, digest in digests.items():
                 alike.setdefault(digest, []).append(arm)
             for arms in alike.values():
-                parts = train.key_parts(origin, sets[arms[0]], setting.settings(budget.budget), seed)
+                parts = train.key_parts(setting.origin, sets[arms[0]], setting.settings(budget.budget), seed)
                 runs.append(Run(tuple(arms), seed, budget, _key(setting, parts)))
     return runs
 
@@ -127,23 +126,20 @@ def perform(
             _attempt(setting, sets[run.arms[0]], run)
             yield run, read(setting, run)
         return
-    spawn = get_context("spawn")
-    places = spawn.Queue()
-    for place in range(workers):
-        places.put(place)
-    with ProcessPoolExecutor(workers, spawn, _start, (places, workers, setting, sets)) as pool:
-        futures = {pool.submit(_work, run): run for run in todo}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                yield futures[future], read(setting, futures[future])
-        except BrokenProcessPool as e:
-            raise AuditionError(
-                "a process that trained a student was ended from outside (out of memory?); with fewer --workers, run "
-                "it again: finished runs are kept"
-            ) from e
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    spawn = get_context("spawn")  # CUDA does not survive a fork
+    pool = ProcessPoolExecutor(workers, spawn, _start, (spawn.Value("i", 0), workers, setting, sets))
+    try:
+        futures = {processes.submit(pool, _work, run): run for run in todo}
+        for future in as_completed(futures):
+            future.result()
+            yield futures[future], read(setting, futures[future])
+    except BrokenProcessPool as e:
+        raise AuditionError(
+            "a process that trained a student was ended from outside (out of memory?); with fewer --workers, run it "
+            "again: finished runs are kept"
+        ) from e
+    finally:
+        processes.end(pool)
 
 
 def read(setting: Setting, run: Run) -> Found:
@@ -162,7 +158,9 @@ def _attempt(setting: Setting, data: train.Examples, run: Run) -> None:
         begin = time.monotonic()
         settings = setting.settings(run.budget.budget)
         students = setting.cache / "models"
-        trained = train.train_student(setting.files, settings, setting.student, data, run.seed, students)
+        trained = train.train_student(
+            setting.files, settings, setting.student, data, run.seed, students, origin=setting.origin
+        )
         trained_after = time.monotonic()
         answers = evaluate.answers_of(
             StudentFiles(trained.folder),
@@ -192,18 +190,15 @@ def _attempt(setting: Setting, data: train.Examples, run: Run) -> None:
 _shared: tuple[Setting, dict[str, train.Examples]]
 
 
-def _start(places: Any, workers: int, setting: Setting, sets: dict[str, train.Examples]) -> None:
-    """A worker process: its own device, or its share of the processor, before torch is loaded."""
+def _start(numbers: Any, workers: int, setting: Setting, sets: dict[str, train.Examples]) -> None:
+    """A worker process begins."""
     global _shared  # noqa: PLW0603 - an initializer has no other way to leave something to its process
+    processes.end_with_parent()
+    with numbers.get_lock():
+        number = numbers.value
+        numbers.value += 1
+    take_share(number, workers)
     _shared = (setting, sets)
-    place = places.get()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    import torch
-
-    n_devices = torch.cuda.device_count()
-    if n_devices:
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible[place % n_devices] if len(visible) > 1 else str(place % n_devices)
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
     logging.disable(logging.INFO)
 
 

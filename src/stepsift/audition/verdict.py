@@ -17,7 +17,7 @@ def verdict(
     `kinds` says of each arm whether it is a selector, control or teacher; `best` is the share of resamples in which
     each teacher's student was the best.
     """
-    found = {(c.better, c.worse): c for c in compared}
+    found = {(c.arm, c.other): c for c in compared}
     selectors = sorted((a for a in accuracy if kinds[a] == "selector"), key=lambda a: -accuracy[a].value)
     if n_seeds < 2:
         top = ", ".join(f"{a} {percent(accuracy[a])}" for a in selectors)
@@ -99,18 +99,18 @@ def _controls(kinds: dict[str, str], compared: list[Comparison]) -> list[str]:
     }
     sentences = []
     for c in compared:
-        if kinds[c.worse] != "control" or c.worse == "random":
+        if kinds[c.other] != "control" or c.other == "random":
             continue
-        what = meaning[c.worse]
+        what = meaning[c.other]
         if not c.settled:
             sentences.append(
-                f"{c.better} cannot be told from {what} ({points(c.difference)}): nothing shows that more than this "
+                f"{c.arm} cannot be told from {what} ({points(c.difference)}): nothing shows that more than this "
                 "is behind it."
             )
         elif c.difference.value > 0:
-            sentences.append(f"{c.better} beats {what} by {points(c.difference)}.")
+            sentences.append(f"{c.arm} beats {what} by {points(c.difference)}.")
         else:
-            sentences.append(f"{c.better} is worse than {what} by {points(c.difference, -1)}.")
+            sentences.append(f"{c.arm} is worse than {what} by {points(c.difference, -1)}.")
     return sentences
 
 
@@ -149,7 +149,7 @@ def _open(compared: list[Comparison]) -> str:
     if not undecided:
         return "Every comparison of the plan is settled."
     near = sorted((c for c in undecided if c.more_seeds or c.more_questions), key=_effort)
-    hints = [f"{c.better} and {c.worse} with {_more(c)}" for c in near[:3]]
+    hints = [f"{c.arm} and {c.other} with {_more(c)}" for c in near[:3]]
     text = f"{len(undecided)} of {len(compared)} comparisons are open"
     return f"{text}; if the differences are what they seem, {listed(hints)} would be settled." if hints else f"{text}."
 

@@ -7,8 +7,8 @@ disk.
 """
 
 from stepsift.curate._select import Selection, select
-from stepsift.curate._write import write
+from stepsift.curate._write import examples, write
 from stepsift.curate.manifest import Inputs
 from stepsift.curate.pool import Pool
 
-__all__ = ["Inputs", "Pool", "Selection", "select", "write"]
+__all__ = ["Inputs", "Pool", "Selection", "examples", "select", "write"]

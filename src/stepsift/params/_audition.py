@@ -2,12 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
-from stepsift.params._section import Section, Seed, Text, nearest, some_distinct
+from stepsift.params._section import Section, Seed, Text, distinct, nearest, some_distinct
 from stepsift.params._train import Budget
 
 Control = Literal["random", "stratified", "length_matched"]
+# With a tag for each form, what is wrong is said of the form that was meant.
+_Budget = Annotated[
+    Annotated[Literal["examples", "tokens"], Tag("(word)")] | Annotated[Budget, Tag("(amount)")],
+    Discriminator(lambda value: "(word)" if isinstance(value, str) else "(amount)"),
+]
 
 
 class Audition(Section):
@@ -17,18 +22,14 @@ class Audition(Section):
         *("lalp", "step_mean", "galp", "sum_logprob", "rsr", "aslec_drop", "entropy"),
     )
     """Metrics by which the best trace of each prompt is chosen; the controls are made for the first one."""
-    teachers: Literal["all"] | Annotated[tuple[Text, ...], AfterValidator(some_distinct)] | None = "all"
-    """Teachers on whose traces alone a student is trained; null: none, and then no ranking of teachers is tested."""
-    controls: Annotated[tuple[Control, ...], AfterValidator(lambda v: v and some_distinct(v))] = (
-        *("random", "stratified", "length_matched"),
-    )
+    teachers: Annotated[tuple[Text, ...], AfterValidator(distinct)] | None = None
+    """Teachers on whose traces alone a student is trained; null: all. With none ([]) no ranking of them is tested."""
+    controls: Annotated[tuple[Control, ...], AfterValidator(distinct)] = (*("random", "stratified", "length_matched"),)
     """`random`: a trace of each prompt by lot; `stratified`: by lot, but as many of each teacher as the first selector
     takes; `length_matched`: by lot, but as many of each class of length as the first selector takes."""
     seeds: Annotated[tuple[Seed, ...], AfterValidator(some_distinct)] = (0, 1, 2)
     """Seeds of training; with one alone, chance in training cannot be told from merit."""
-    budgets: Annotated[
-        tuple[Literal["examples", "tokens"] | Budget, ...], Field(min_length=1), AfterValidator(some_distinct)
-    ] = ("examples", "tokens")
+    budgets: Annotated[tuple[_Budget, ...], AfterValidator(some_distinct)] = ("examples", "tokens")
     """What every student is shown, and thus what is equal; as `train.budget`. `examples` or `tokens` alone: as many as
     `train.epochs` passes over a random choice hold, to two digits."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
@@ -49,6 +50,6 @@ class Audition(Section):
         for name in value:
             if name not in known:
                 raise ValueError(
-                    f"'{name}' is no metric with a direction{nearest(name, known)}; {', '.join(known)} are"
+                    f"'{name}' is no metric with a direction{nearest(name, known)}; known are {', '.join(known)}"
                 )
         return value

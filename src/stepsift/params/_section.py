@@ -13,6 +13,10 @@ def some_distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     # Not `min_length`: pydantic counts what it could read, and would call [-1] empty.
     if not values:
         raise ValueError("must not be empty")
+    return distinct(values)
+
+
+def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     twice = [v for v in values if values.count(v) > 1]
     if twice:
         raise ValueError(f"'{twice[0]}' stands more than once; name each once")

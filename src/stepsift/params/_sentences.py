@@ -1,6 +1,7 @@
 """Problems that pydantic finds, each in one sentence of ours."""
 
 import datetime
+from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -10,7 +11,12 @@ from stepsift.params._stages import FieldName
 
 
 def key_path(where: tuple[int | str, ...]) -> str:
-    return ".".join(str(p) for p in where if p not in ("int", "float", "constrained-int", "constrained-float"))
+    return ".".join(str(p) for p in where if not _is_of_type(p))
+
+
+def _is_of_type(part: int | str) -> bool:
+    """Whether a part of a location names one of several types, or a tag of ours, and no key."""
+    return part in ("int", "float", "constrained-int", "constrained-float") or str(part).startswith("(")
 
 
 _MESSAGES = {
@@ -81,9 +87,13 @@ def shown(value: object) -> str:
 def _keys_at(where: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
     """The valid keys of the model to which a location below `model` leads."""
     for part in where:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[part].annotation
-        inner = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(m for m in inner if isinstance(m, type) and issubclass(m, BaseModel))
+        if isinstance(part, str) and not _is_of_type(part):
+            model = next(_models(model.model_fields[part].annotation))
     return list(model.model_fields)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)

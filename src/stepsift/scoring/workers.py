@@ -7,9 +7,6 @@ kills its worker is found and refused.
 
 import logging
 import multiprocessing
-import os
-import signal
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -19,7 +16,7 @@ from typing import Any
 
 import torch
 
-from stepsift import params
+from stepsift import params, processes
 from stepsift.errors import ScoringError
 from stepsift.scoring.backend import Done, LocalBackend, ModelSize, Result
 from stepsift.scoring.values import Refused, Request
@@ -70,9 +67,7 @@ class ProcessBackend:
 
     def close(self) -> None:
         """End the workers, at once: what they have in hand is wanted by nobody."""
-        for process in list((self._pool._processes or {}).values()):
-            process.terminate()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        processes.end(self._pool)
 
     def _run(
         self, requests: list[Request], todo: deque[range], running: dict[Future[list[Result]], range]
@@ -83,7 +78,7 @@ class ProcessBackend:
             while len(running) < 2 * self._workers and todo:
                 shard = todo.popleft()
                 try:
-                    running[self._submit(_score, [requests[i] for i in shard])] = shard
+                    running[processes.submit(self._pool, _score, [requests[i] for i in shard])] = shard
                 except BrokenProcessPool:
                     todo.appendleft(shard)
                     raise
@@ -99,7 +94,7 @@ class ProcessBackend:
         deaths = 0
         for i in places:
             try:
-                [result] = self._submit(_score, [requests[i]]).result()
+                [result] = processes.submit(self._pool, _score, [requests[i]]).result()
                 deaths = 0
             except BrokenProcessPool:
                 deaths += 1
@@ -111,18 +106,6 @@ class ProcessBackend:
         spawn = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
         numbers = spawn.Value("i", 0)
         return ProcessPoolExecutor(self._workers, spawn, initializer=_begin, initargs=(numbers, *self._arguments))
-
-    def _submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Hand a task to the pool, which starts a worker where none is free.
-
-        Ctrl-C reaches all processes of a terminal, and the parent alone decides what follows. A worker takes on the
-        signals that are blocked when it is started; to ignore them in its first lines would be seconds of imports late.
-        """
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return self._pool.submit(function, *arguments)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _renew(self, deaths: int = 1) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -137,7 +120,7 @@ class ProcessBackend:
     def _first(self, ask: Callable[[], Any]) -> Any:
         for deaths in range(1, _MOST_DEATHS + 2):
             try:
-                return self._submit(ask).result()
+                return processes.submit(self._pool, ask).result()
             except BrokenProcessPool:
                 self._renew(deaths)
         return None
@@ -183,7 +166,7 @@ def shards(n: int, size: int) -> list[range]:
 def _begin(numbers: Any, student: params.Student, settings: params.Score, device: str) -> None:
     """Load the student of a worker."""
     global _backend  # noqa: PLW0603 - a worker has one student, for all of its life
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    processes.end_with_parent()
     with numbers.get_lock():
         number = numbers.value
         numbers.value += 1
@@ -210,11 +193,3 @@ def _size() -> ModelSize:
 
 def _score(requests: list[Request]) -> list[Result]:
     return in_order(_loaded(), requests)
-
-
-def _end_with_parent() -> None:
-    """A parent that was killed cannot end its workers, which would keep a device and its memory for good."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

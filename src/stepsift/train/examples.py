@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class Examples:
     ids: list[tuple[list[int], list[int]]]
     rejected: pl.DataFrame
 
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over all ids in their order; 64 hexadecimal digits."""
         digest = hashlib.sha256()

@@ -170,7 +170,7 @@ def key_parts(origin: str, data: Examples, settings: params.Train, seed: int) ->
         "kind": "train",
         "version": TRAIN_VERSION,
         "student": origin,
-        "ids": data.digest(),
+        "ids": data.digest,
         "settings": settings.model_dump(exclude=idle),
         "seed": seed,
         "device": pick_device("auto"),
