@@ -72,3 +72,5 @@ def test_resamples_have_the_mean_and_spread_of_the_accuracies() -> None:
     best = shares_best(measured, 4000, 0)
     assert best["e"] > 0.99
     assert sum(best.values()) == pytest.approx(1)
+    level = Grades({t: np.zeros((1, 9)) for t in TEACHERS}, np.zeros(9, dtype=np.int64))
+    assert shares_best(level, 500, 0) == pytest.approx(dict.fromkeys(TEACHERS, 0.2))

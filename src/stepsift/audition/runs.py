@@ -7,6 +7,7 @@ side by side, each on its own device or its share of the processor.
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from tqdm import tqdm
 
 from stepsift import evaluate, params, processes, sidecache, train
 from stepsift.audition.arms import NamedBudget
@@ -198,6 +200,8 @@ def _start(numbers: Any, workers: int, setting: Setting, sets: dict[str, train.E
         number = numbers.value
         numbers.value += 1
     take_share(number, workers)
+    # tqdm's own lock is a semaphore, of which Python complains where a worker that is ended leaves one behind.
+    tqdm.set_lock(threading.RLock())
     _shared = (setting, sets)
     logging.disable(logging.INFO)
 

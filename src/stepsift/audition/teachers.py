@@ -107,9 +107,11 @@ def spearman(one: Array, other: Array) -> Array:
 
 
 def shares_best(grades: Grades, resamples: int, seed: int) -> dict[str, float]:
-    """The share of resamples in which each arm is the best of all."""
-    best = resampled_accuracies(grades, resamples, seed).argmax(axis=1)
-    return {arm: float((best == i).mean()) for i, arm in enumerate(grades.correct)}
+    """The share of resamples in which each arm is the best of all; those that are level share a resample."""
+    drawn = resampled_accuracies(grades, resamples, seed)
+    best = drawn == drawn.max(axis=1, keepdims=True)
+    shares = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
+    return dict(zip(grades.correct, shares.tolist(), strict=True))
 
 
 def _interval(values: Array, alpha: float) -> tuple[float, float] | None:

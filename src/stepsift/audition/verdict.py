@@ -58,18 +58,19 @@ def _pair(found: dict[tuple[str, str], Comparison], one: str, other: str) -> tup
 
 def _leader(accuracy: dict[str, Estimate], selectors: list[str], found: dict[tuple[str, str], Comparison]) -> str:
     top = selectors[0]
+    level = [s for s in selectors if accuracy[s].value == accuracy[top].value]
     beaten, alike = [], []
-    for other in selectors[1:]:
+    for other in selectors[len(level) :]:
         comparison, sign = _pair(found, top, other)
         if comparison and comparison.settled:
             beaten.append(f"{other} by {points(comparison.difference, sign)}")
         else:
             alike.append(other)
-    text = f"Of the selectors {top} trained best, {percent(accuracy[top])}"
+    text = f"Of the selectors {listed(level)} trained best, {percent(accuracy[top])}"
     if beaten:
-        text += f"; it beats {listed(beaten)}"
+        text += f"; {top} beats {listed(beaten)}"
     if alike:
-        text += f"; it cannot be told apart from {listed(alike)}"
+        text += f"; {top} cannot be told apart from {listed(alike)}"
     return text + "."
 
 
