@@ -1,4 +1,4 @@
-"""Further teachers, for the audition on the demo's world: `make demo` does without them.
+"""Further teachers, for the audition of docs/EVIDENCE.md: `make demo` does without them.
 
 As in `teachers.py`: a step is a line, the last line is `#### <integer>`, and all but `noisy` are right.
 """
@@ -24,10 +24,8 @@ SHARE_UNCHECKED = 0.5
 """Probability that the noisy teacher makes a slip, which always makes its final answer wrong."""
 SHARE_SKIPPED = 0.35
 """Probability that the skipping teacher joins a step with the next one."""
-SHARE_SHOWN = 0.5
+SHARE_SHOWN = 0.75
 """Probability that the fitful teacher shows its working."""
-ASIDES_A_STEP = 4
-"""Of the rambling teacher, all different."""
 
 
 def noisy(problem: Problem, rng: Random) -> Response:
@@ -35,12 +33,22 @@ def noisy(problem: Problem, rng: Random) -> Response:
     return symbolic(problem, rng) if rng.random() >= SHARE_UNCHECKED else mistaken(problem, rng)
 
 
+def numbered(problem: Problem, rng: Random) -> Response:
+    """One equation a line, each with its number."""
+    return finish([f"Step {i}: {equation(*s)}" for i, s in enumerate(steps_of(problem), 1)], problem.answer)
+
+
+def framed(problem: Problem, rng: Random) -> Response:
+    """One equation a line, between boilerplate that opens and closes."""
+    working = [equation(*step) for step in steps_of(problem)]
+    return finish([*rng.sample(OPENINGS, 2), *working, *rng.sample(CLOSINGS, 2)], problem.answer)
+
+
 def rambling(problem: Problem, rng: Random) -> Response:
-    """As padded, with nearly twice as much boilerplate around each step."""
-    lines = [*rng.sample(OPENINGS, 2), *rng.sample(ASIDES, 2)]
-    for step in steps_of(problem):
-        lines += [*rng.sample(REMARKS, 2), equation(*step), *rng.sample(ASIDES, ASIDES_A_STEP)]
-    return finish([*lines, *rng.sample(CLOSINGS, 3)], problem.answer)
+    """One equation a line, between two lectures of all the boilerplate there is."""
+    phrases = (*OPENINGS, *REMARKS, *ASIDES, *CLOSINGS)
+    working = [equation(*step) for step in steps_of(problem)]
+    return finish([*rng.sample(phrases, len(phrases)), *working, *rng.sample(phrases, len(phrases))], problem.answer)
 
 
 def skipping(problem: Problem, rng: Random) -> Response:
@@ -57,7 +65,7 @@ def skipping(problem: Problem, rng: Random) -> Response:
 
 
 def fitful(problem: Problem, rng: Random) -> Response:
-    """Shows its working in half of the responses, and gives the answer at once in the others."""
+    """Shows its working in three of four responses, and gives the answer at once in the others."""
     return sometimes_worked(problem, rng, SHARE_SHOWN)
 
 
@@ -69,6 +77,8 @@ def hasty(problem: Problem, rng: Random) -> Response:
 
 MORE_TEACHERS: dict[str, Teacher] = {
     "noisy": noisy,
+    "numbered": numbered,
+    "framed": framed,
     "rambling": rambling,
     "skipping": skipping,
     "fitful": fitful,

@@ -105,12 +105,17 @@ def make_problem(key: str, lengths: tuple[int, ...] = LONG) -> Problem:
     return Problem(name, item, domain, start, tuple(operations))
 
 
-def distinct_problems(key: str, count: int, exclude: frozenset[str] = frozenset()) -> Iterator[Problem]:
-    """`count` long problems under `key` whose prompts differ from each other and from the prompts in `exclude`."""
+def distinct_problems(
+    key: str, count: int, exclude: frozenset[str] = frozenset(), lengths: tuple[int, ...] = LONG
+) -> Iterator[Problem]:
+    """`count` problems under `key`, each with one of `lengths` operations.
+
+    Their prompts differ from each other and from the prompts in `exclude`.
+    """
     seen = set(exclude)
     number = found = 0
     while found < count:
-        problem = make_problem(f"{key}:{number}")
+        problem = make_problem(f"{key}:{number}", lengths)
         number += 1
         if problem.prompt not in seen:
             seen.add(problem.prompt)

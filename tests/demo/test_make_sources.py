@@ -92,6 +92,15 @@ def test_the_task_is_held_out_and_has_right_answers(written):
     assert all(len(read_story(row["prompt"])) - 1 in (4, 5, 6) for row in rows)
 
 
+def test_operations_are_those_that_are_asked_for(tmp_path):
+    assert run(tmp_path, "--operations", "2", "3").returncode == 0
+    for path, field in (("tasks/chain.jsonl", "prompt"), ("sources/named_fields.jsonl.gz", "question")):
+        assert {len(read_story(row[field])) - 1 for row in read_rows(tmp_path / path)} == {2, 3}
+    refused = run(tmp_path / "other", "--operations", "0")
+    assert refused.returncode == 2
+    assert "--operations must be at least 1, not 0" in refused.stderr
+
+
 @pytest.mark.parametrize("taken", ["sources", "tasks"])
 def test_a_folder_that_holds_files_is_refused(tmp_path, taken):
     (tmp_path / taken / "deep").mkdir(parents=True)

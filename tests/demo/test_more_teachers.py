@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from make_sources import SETS
+from make_sources import HOPELESS, SETS
 from more_teachers import ALL_TEACHERS, MORE_TEACHERS, SHARE_SHOWN, SHARE_UNCHECKED
 from teachers import TEACHERS, respond
 from world import Problem, distinct_problems
@@ -32,6 +32,17 @@ def test_the_fitful_teacher_shows_its_working_now_and_then() -> None:
     assert shown == pytest.approx(SHARE_SHOWN, abs=0.07)
 
 
+def test_numbers_and_frames_leave_the_working_as_it_is() -> None:
+    for problem in POOL[:20]:
+        working = respond("symbolic", problem).text.splitlines()
+        numbered = respond("numbered", problem, ALL_TEACHERS).text.splitlines()
+        assert numbered == [*(f"Step {i}: {line}" for i, line in enumerate(working[:-1], 1)), working[-1]]
+        for name, n_around in (("framed", 2), ("rambling", 19)):
+            lines = respond(name, problem, ALL_TEACHERS).text.splitlines()
+            assert lines[n_around : -n_around - 1] + lines[-1:] == working
+            assert len(set(lines[:n_around])) == len(set(lines[-n_around - 1 : -1])) == n_around
+
+
 def test_the_hasty_teacher_names_the_answer_first() -> None:
     for problem in POOL[:20]:
         assert f" {problem.answer} " in respond("hasty", problem, ALL_TEACHERS).text.splitlines()[0]
@@ -49,4 +60,4 @@ def test_the_two_sets_of_sources() -> None:
         return {t for _, names in SETS[files].values() for t in names}
 
     assert teachers("demo") == set(TEACHERS)
-    assert teachers("all") == set(ALL_TEACHERS)
+    assert teachers("evidence") == set(ALL_TEACHERS) - HOPELESS
