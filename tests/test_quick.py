@@ -40,6 +40,9 @@ WRITTEN = {
 Row = dict[str, Any]
 
 
+BASIS = "measured    by scores alone; what training on them gives is for 'stepsift audition' to say"
+
+
 def rows(teachers: tuple[str, ...] = ("anna", "bob", "carl"), prompts: list[str] = PROMPTS) -> list[Row]:
     return [
         {"prompt": p, "completion": WRITTEN[t].format(f"{i} + {i}"), "teacher": t}
@@ -208,7 +211,8 @@ def test_score_on_the_command_line(place: Path, run_cli, student_folder):
     assert out[6].startswith("            the order no longer changed after ")
     assert all(f"{above} is above {below} with" in out[7 + i] for i, (above, below) in enumerate(_pairs(ranked)))
     n_steps = tables.read(SCORED_STEPS, place / "o.steps.parquet").height
-    assert out[9:] == ["written     o.parquet (12 traces)", f"            o.steps.parquet ({n_steps} steps)"]
+    assert out[9] == BASIS
+    assert out[10:] == ["written     o.parquet (12 traces)", f"            o.steps.parquet ({n_steps} steps)"]
     # As params.yaml: a window of 1, paragraphs, bfloat16, no template.
     before = tables.read(tables.TRACE_SCORES, place / "o.parquet")
     for options in (("--window", 1), ("--unit", "paragraph"), ("--dtype", "bfloat16")):
@@ -385,8 +389,9 @@ def test_rank_of_all_prompts_is_the_ranking_of_the_pipeline(place: Path, setting
         assert [line.split()[1] for line in out[at : at + 2]] == ranked["teacher"].to_list()
         assert [line.split(", rank")[0].split(", 75%")[0].split()[2:] for line in out[at : at + 2]] == expected
         assert f"is above {ranked['teacher'][1]} with probability" in out[at + 3]
-    assert out[13].startswith("whole pool  3 traces more would take about ")
-    assert out[13].endswith(" at this speed (score.passes: local and full)")
+    assert out[13] == BASIS
+    assert out[14].startswith("whole pool  3 traces more would take about ")
+    assert out[14].endswith(" at this speed (score.passes: local and full)")
 
 
 def test_a_sample_is_found_in_the_cache_by_a_later_run(place: Path, settings, run_cli, student_folder):

@@ -130,7 +130,8 @@ def _limits(chosen: pl.DataFrame, licences: pl.Series) -> str:
 
 
 _SCORES = """A score is a likelihood under one student. It says how natural a trace is to that student, not whether it
-  is right, and not whether another student learns from it."""
+  is right, and not whether another student learns from it. That this choice of traces trains a better student than
+  another is not measured by scores: `stepsift audition` measures it."""
 
 
 def _cell(text: str) -> str:

@@ -34,6 +34,12 @@ def rejected_lines(rejected: pl.DataFrame) -> list[str]:
     ]
 
 
+def rankings(teachers: pl.DataFrame, metrics: list[str]) -> list[str]:
+    """The rankings by `metrics`, and what they rest on; for table teachers."""
+    lines = [text for metric in metrics for text in ranking_lines(teachers, metric)]
+    return [*lines, line("measured", "by scores alone; what training on them gives is for 'stepsift audition' to say")]
+
+
 def ranking_lines(teachers: pl.DataFrame, metric: str) -> list[str]:
     """The ranking by one metric over all domains; for table teachers.
 

@@ -12,7 +12,7 @@ from stepsift.curate.ranking import MIN_COVERAGE, rank_teachers
 from stepsift.errors import SelectionError
 from stepsift.quick import work
 from stepsift.quick.cost import seconds_left
-from stepsift.quick.lines import counted, line, ranking_lines, read_line, rejected_lines
+from stepsift.quick.lines import counted, line, rankings, read_line, rejected_lines
 from stepsift.scoring.plan import sample_prompts
 
 
@@ -57,7 +57,7 @@ def rank(
     return [
         *_what_was_sampled(found, candidates, sample, settings, seed),
         *rejected_lines(scored.rejected),
-        *(text for metric in metrics for text in ranking_lines(teachers, metric)),
+        *rankings(teachers, metrics),
         line("whole pool", cost),
     ]
 

@@ -11,7 +11,7 @@ from stepsift.curate.candidates import find_candidates
 from stepsift.curate.ranking import rank_teachers
 from stepsift.errors import SourceError
 from stepsift.quick import work
-from stepsift.quick.lines import counted, line, ranking_lines, read_line, rejected_lines
+from stepsift.quick.lines import counted, line, rankings, read_line, rejected_lines
 from stepsift.readers.files import SUFFIXES
 from stepsift.scoring.plan import sample_prompts
 
@@ -57,7 +57,7 @@ def score_file(file: Path, out: Path, settings: params.Params, metrics: list[str
     teachers = rank_teachers(candidates, pool, settings.select.bootstrap, settings.select.seed)
     return [
         *_what_was_scored(found, scored, settings, len(prompts)),
-        *(text for metric in metrics for text in ranking_lines(teachers, metric)),
+        *rankings(teachers, metrics),
         line("written", f"{out} ({counted(scored.trace_scores.height, 'trace')})"),
         line("", f"{steps_path(out)} ({counted(scored.step_scores.height, 'step')})"),
     ]
