@@ -1,13 +1,10 @@
 """Stage ingest: raw trace files to prompts, traces and rejected rows, with answers verified."""
 
 import argparse
-import logging
 from pathlib import Path
 
 from stepsift import console, params, tables, tracking
 from stepsift.ingest import ingest
-
-log = logging.getLogger("stepsift.stages.ingest")
 
 
 def main() -> None:
@@ -18,14 +15,14 @@ def main() -> None:
     args = parser.parse_args()
     settings = params.load()
 
-    with tracking.stage("ingest", settings) as run, tables.fresh_folder(args.out) as out:
-        counts = ingest(args.sources, out, settings.ingest)
-        tables.write_json(counts.as_dict(), args.metrics)
+    intent = f"reads the trace files below {args.sources} and checks their answers"
+    with console.told("ingest", intent, args.out) as end, tracking.stage("ingest", settings) as run:
+        with tables.fresh_folder(args.out) as out:
+            counts = ingest(args.sources, out, settings.ingest)
+            tables.write_json(counts.as_dict(), args.metrics)
         run.log_metrics(counts.as_dict())
-    total = counts.total
-    log.info(
-        "%d traces of %d prompts kept, %d of %d rows rejected", total.kept, counts.prompts, total.rejected, total.read
-    )
+        n = counts.total
+        end.did = f"{n.kept:,} traces of {counts.prompts:,} prompts kept, {n.rejected:,} of {n.read:,} rows rejected"
 
 
 if __name__ == "__main__":

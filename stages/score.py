@@ -22,19 +22,30 @@ def main() -> None:
     args = parser.parse_args()
     settings = params.load()
 
-    with tracking.stage("score", settings) as run, tables.fresh_folder(args.out) as out:
-        ids = [i for f in tables.scan(tables.PROMPTS, args.prompts, ["prompt_id"]) for i in f["prompt_id"]]
-        prompts = Prompts(args.prompts, sample_prompts(ids, settings.score.prompts, settings.score.seed))
-        with setup.load(settings.student, settings.score, sidecache.root()) as scoring:
-            score_to_tables(scoring, Pool(prompts, args.traces, args.steps), out, run.log_metrics)
-        if settings.select.stability == "full":
-            perturb.score_variants(
-                settings, args.prompts, args.traces, args.steps, out / "perturbed", sidecache.root(), run.log_metrics
-            )
-        tables.write_json(scoring.identity.as_json(), out / "numerics.json")
-        tables.write_json(scoring.progress.metrics(), args.metrics)
+    passes = " and in its whole context" if "full" in settings.score.passes else ""
+    intent = f"scores every step under {settings.student.path}, in a window of {settings.score.window:g}{passes}"
+    with console.told("score", intent, args.out) as end, tracking.stage("score", settings) as run:
+        with tables.fresh_folder(args.out) as out:
+            ids = [i for f in tables.scan(tables.PROMPTS, args.prompts, ["prompt_id"]) for i in f["prompt_id"]]
+            prompts = Prompts(args.prompts, sample_prompts(ids, settings.score.prompts, settings.score.seed))
+            with setup.load(settings.student, settings.score, sidecache.root()) as scoring:
+                score_to_tables(scoring, Pool(prompts, args.traces, args.steps), out, run.log_metrics)
+            if settings.select.stability == "full":
+                perturb.score_variants(
+                    settings,
+                    args.prompts,
+                    args.traces,
+                    args.steps,
+                    out / "perturbed",
+                    sidecache.root(),
+                    run.log_metrics,
+                )
+            tables.write_json(scoring.identity.as_json(), out / "numerics.json")
+            tables.write_json(scoring.progress.metrics(), args.metrics)
+        done = scoring.progress
         # At the step of the last trace: MLflow shows the value of the highest step.
-        run.log_metrics(scoring.progress.metrics() | scoring.progress.speed(), step=scoring.progress.traces)
+        run.log_metrics(done.metrics() | done.speed(), step=done.traces)
+        end.did = f"{done.scored:,} of {done.total:,} traces scored, {done.from_cache:,} of them from the cache"
 
 
 if __name__ == "__main__":

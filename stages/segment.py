@@ -14,15 +14,18 @@ def main() -> None:
     args = parser.parse_args()
     settings = params.load()
 
-    with tracking.stage("segment", settings) as run, tables.fresh_folder(args.out) as out:
-        counts = segment.Counts()
-        with tables.Writer(tables.STEPS, out / "steps.parquet") as writer:
-            for traces in tables.scan(tables.TRACES, args.traces):
-                steps = segment.segment_table(traces, settings.segment)
-                counts.add(steps)
-                writer.write(steps)
-        tables.write_json(counts.metrics(), args.metrics)
+    intent = f"cuts every trace into steps, a step being a {settings.segment.unit}"
+    with console.told("segment", intent, args.out) as end, tracking.stage("segment", settings) as run:
+        with tables.fresh_folder(args.out) as out:
+            counts = segment.Counts()
+            with tables.Writer(tables.STEPS, out / "steps.parquet") as writer:
+                for traces in tables.scan(tables.TRACES, args.traces):
+                    steps = segment.segment_table(traces, settings.segment)
+                    counts.add(steps)
+                    writer.write(steps)
+            tables.write_json(counts.metrics(), args.metrics)
         run.log_metrics(counts.metrics())
+        end.did = f"{counts.steps:,} steps of {counts.traces:,} traces"
 
 
 if __name__ == "__main__":

@@ -21,22 +21,26 @@ def main() -> None:
     settings = params.load()
 
     paths = [args.ingested / TABLES[0], args.ingested / TABLES[1], args.scored / TABLES[2]]
-    with tracking.stage("select", settings) as run, tables.fresh_folder(args.out) as out:
-        inputs = curate.Inputs(
-            sources=_json(args.ingested / "sources.json"),
-            tables={path.name: tables.file_md5(path) for path in paths},
-            student={"path": settings.student.path, **_json(args.scored / "numerics.json")},
-        )
-        unfiltered = settings.select.filters.decontaminate is None
-        asked = questions.load_questions(settings.evaluate.tasks, args.tasks, skip_missing=unfiltered)
-        traces = pool.read(*paths)
-        perturbed = [tables.scan(tables.STEP_SCORES, p) for p in sorted(args.scored.glob("perturbed/*.parquet"))]
-        selection = curate.select(
-            traces, settings.select, asked, [tables.regroup(frames, "trace_id") for frames in perturbed]
-        )
-        curate.write(selection, traces, settings.select, asked, inputs, out)
-        tables.write_json(selection.metrics, args.metrics)
+    intent = f"ranks the teachers and chooses traces by {', '.join(settings.select.names)}"
+    with console.told("select", intent, args.out) as end, tracking.stage("select", settings) as run:
+        with tables.fresh_folder(args.out) as out:
+            inputs = curate.Inputs(
+                sources=_json(args.ingested / "sources.json"),
+                tables={path.name: tables.file_md5(path) for path in paths},
+                student={"path": settings.student.path, **_json(args.scored / "numerics.json")},
+            )
+            unfiltered = settings.select.filters.decontaminate is None
+            asked = questions.load_questions(settings.evaluate.tasks, args.tasks, skip_missing=unfiltered)
+            traces = pool.read(*paths)
+            perturbed = [tables.scan(tables.STEP_SCORES, p) for p in sorted(args.scored.glob("perturbed/*.parquet"))]
+            selection = curate.select(
+                traces, settings.select, asked, [tables.regroup(frames, "trace_id") for frames in perturbed]
+            )
+            curate.write(selection, traces, settings.select, asked, inputs, out)
+            tables.write_json(selection.metrics, args.metrics)
         run.log_metrics(selection.metrics)
+        sizes = ", ".join(f"{name} {rows.height:,}" for name, rows in selection.curated.items())
+        end.did = f"chosen of {selection.candidates.height:,} candidates: {sizes}"
 
 
 def _json(path: Path) -> dict:

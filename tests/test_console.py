@@ -3,6 +3,7 @@
 import errno
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +91,18 @@ def test_our_progress_is_shown_and_other_libraries_chat_is_not(
 
     console.run(main)
     assert capsys.readouterr() == ("", "scored 3 traces\ncareful\n")
+
+
+def test_a_stage_says_what_it_will_do_and_what_it_did(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO, logger="stepsift")
+    with console.told("segment", "cuts", Path("data/segment")) as end:
+        assert caplog.messages == ["segment: cuts"]
+        end.did = "3 steps of 1 traces"
+    assert caplog.messages[1:] == ["segment: 3 steps of 1 traces, in 0 s; see data/segment"]
+
+
+def test_a_stage_that_fails_says_nothing_of_what_it_did(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO, logger="stepsift")
+    with pytest.raises(SourceError), console.told("ingest", "reads", Path("data/ingest")):
+        raise SourceError("broken")
+    assert caplog.messages == ["ingest: reads"]

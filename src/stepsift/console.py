@@ -6,9 +6,40 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 from stepsift.errors import StepsiftError, Stopped
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Told:
+    """What a stage has to say at its end: `did` is what it did, with its counts."""
+
+    did: str = "done"
+
+
+@contextlib.contextmanager
+def told(stage: str, intent: str, out: Path) -> Iterator[Told]:
+    """A line of what a stage will do, and, where it comes to its end, one of what it did, how long it took and where
+    that lies."""
+    log.info("%s: %s", stage, intent)
+    begin = time.monotonic()
+    end = Told()
+    yield end
+    log.info("%s: %s, in %s; see %s", stage, end.did, duration(time.monotonic() - begin), out)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: '40 s', '12 min', '3 h 20 min'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def run(main: Callable[[], None]) -> None:

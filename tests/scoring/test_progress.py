@@ -5,9 +5,10 @@ import time
 
 import pytest
 
+from stepsift.console import duration
 from stepsift.scoring import progress as progress_module
 from stepsift.scoring.backend import ModelSize
-from stepsift.scoring.progress import Progress, Reporter, ceiling, duration
+from stepsift.scoring.progress import Progress, Reporter, ceiling
 from stepsift.scoring.values import Request
 from stepsift.scoring.windows import Pass
 

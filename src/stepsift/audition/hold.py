@@ -17,11 +17,11 @@ from stepsift.audition.page import page
 from stepsift.audition.plan import Plan, make_plan
 from stepsift.audition.result import answers_of_budget, result
 from stepsift.audition.runs import Found, Run, Setting, known, list_runs, perform
+from stepsift.console import duration
 from stepsift.curate import export, pool, questions
 from stepsift.curate.ranking import TeacherScores, teacher_scores
 from stepsift.errors import AuditionError
 from stepsift.scoring.plan import sample_prompts
-from stepsift.scoring.progress import duration
 from stepsift.tasks import find_tasks
 
 log = logging.getLogger(__name__)

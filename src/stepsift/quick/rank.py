@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from stepsift import params, student
+from stepsift.console import duration
 from stepsift.curate.candidates import find_candidates
 from stepsift.curate.ranking import MIN_COVERAGE, rank_teachers
 from stepsift.errors import SelectionError
@@ -127,8 +128,6 @@ def _what_was_sampled(
 
 def _cost_left(found: work.Read, scored: work.Scored, sample: Sample, settings: params.Params) -> str:
     """What it takes to score the traces that are not in the sample, as params.yaml wants them scored."""
-    from stepsift.scoring.progress import duration  # torch, which is loaded by now
-
     left = found.traces.join(sample.traces, on="trace_id", how="anti")
     if left.is_empty():
         return "all of it was sampled"

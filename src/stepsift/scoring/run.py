@@ -14,13 +14,14 @@ import numpy as np
 import polars as pl
 
 from stepsift import tables
+from stepsift.console import duration
 from stepsift.errors import ScoringError
 from stepsift.render import Messages
 from stepsift.scoring.cache import full_key, local_key, sums_key
 from stepsift.scoring.interrupt import Interrupt
 from stepsift.scoring.plan import Planned
 from stepsift.scoring.pool import Pool, Trace
-from stepsift.scoring.progress import OnProgress, Progress, Reporter, duration
+from stepsift.scoring.progress import OnProgress, Progress, Reporter
 from stepsift.scoring.setup import Scoring
 from stepsift.scoring.sums import Scored, step_rows
 from stepsift.scoring.values import Refused, Scores, TokenValues
