@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from stepsift import __version__, cli, console
 from stepsift.metrics import all_metrics
@@ -179,3 +180,57 @@ def test_ui_opens_what_setup_made_and_ends_as_mlflow_does(repository, monkeypatc
     )
     assert run_cli("ui")[0] == 3
     assert calls == [[sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", "sqlite:////there.db"]]
+
+
+def ways(repository: Path) -> dict[str, tuple[str, ...]]:
+    """Commands that go well in `repository`, by what they are called here."""
+    student = str(yaml.safe_load((repository / "params.yaml").read_text())["student"]["path"])
+    return {
+        "check": ("check",),
+        "metrics": ("metrics",),
+        "score": ("score", "data/sources/a.jsonl", "--student", student, "--out", "o.parquet"),
+        "rank": ("rank", "--prompts", "1"),
+        "cache": ("cache",),
+        "cache verify": ("cache", "verify"),
+        "cache prune": ("cache", "prune"),
+        "setup": ("setup",),
+    }
+
+
+@pytest.mark.parametrize("name", ["check", "metrics", "score", "rank", "cache", "cache verify", "cache prune", "setup"])
+def test_every_command_answers_in_json_or_not_at_all(repository, run_cli, name, monkeypatch):
+    monkeypatch.setenv("STEPSIFT_CACHE", str(repository / "cache"))
+    arguments = ways(repository)[name]
+    code, lines, _ = run_cli(*arguments)
+    assert code == 0
+    assert lines
+    assert not any("\x1b" in line for line in lines)
+    code, out, _ = run_cli(*arguments, "--json")
+    assert code == 0
+    assert json.loads("\n".join(out))
+    assert run_cli(*arguments, "--quiet") == (0, [], [])
+
+
+def test_json_of_what_is_wrong_is_still_json(repository, run_cli):
+    write_params(repository, student="{path: nowhere}")
+    code, out, err = run_cli("check", "--json")
+    assert code == 1
+    problems = json.loads("\n".join(out))["problems"]
+    assert problems[0].startswith("student.path is 'nowhere'")
+    assert err == [f"error: {p}" for p in problems]
+    assert run_cli("check", "--quiet") == (1, [], err)
+
+
+def test_every_command_knows_both_options(run_cli):
+    names = _commands(run_cli)
+    assert {"check", "audition", "why", "ui"} < set(names)
+    for name in names:
+        code, out, _ = run_cli(name, "--help")
+        assert code == 0
+        text = " ".join(out)
+        assert ("--json" in text and "--quiet" in text) == (name != "ui"), name
+
+
+def _commands(run_cli) -> list[str]:
+    out = run_cli("--help")[1]
+    return [line.split()[0] for line in out if line.startswith("    ") and line[4] != " "]

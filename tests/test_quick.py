@@ -242,7 +242,7 @@ def test_rejected_rows_and_what_has_no_full_pass_are_said(place: Path, settings)
     file = write(place / "a.jsonl", [*rows(("anna",)), long, endless])
     with file.open("a") as f:
         f.write("{\n[]\n[1]\n")
-    out = score_file(file, place / "o.parquet", settings(), ["lalp", "galp"], place / "cache")
+    out = score_file(file, place / "o.parquet", settings(), ["lalp", "galp"], place / "cache").lines
     assert out[:6] == [
         "read        9 rows, 6 traces of 5 prompts",
         "rejected    2 as not_an_object, the first is a.jsonl row 8: the row is a list, it must be an object with "

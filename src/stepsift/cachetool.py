@@ -6,7 +6,9 @@ stand side by side, in lines to read.
 
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from stepsift.scoring import upkeep
 from stepsift.sidecache import EntryInfo, SideCache, n_bytes, remove
@@ -28,6 +30,16 @@ def show(root: Path) -> list[str]:
         used = f", last used {_date(max(e.used_s for e in entries))}" if entries else ""
         lines.append(f"{name:12}{_many(len(entries), 'entry')}, {size(sum(e.n_bytes for e in entries))}{used}")
     return [*lines, f"{'all':12}{size(n_bytes(root))} in {root}"]
+
+
+def as_json(root: Path) -> dict[str, Any]:
+    """The same for programs: `scores`, a part a space, and each side cache with its entries and bytes."""
+    caches = {name: _entries(root, name) for name in SIDE_CACHES}
+    return {
+        "root": str(root),
+        "scores": [asdict(space) | {"folder": space.folder.name} for space in upkeep.spaces(root)],
+        **{name: {"entries": len(e), "bytes": sum(one.n_bytes for one in e)} for name, e in caches.items()},
+    }
 
 
 def _space_lines(space: upkeep.SpaceInfo) -> Iterable[str]:

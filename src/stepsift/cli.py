@@ -1,12 +1,14 @@
 """The `stepsift` command."""
 
 import argparse
+import logging
 import subprocess
 import sys
 from pathlib import Path
 from typing import get_args
 
 from stepsift import __version__, console, params
+from stepsift.console import Voice
 from stepsift.errors import CacheError, StepsiftError
 from stepsift.lineage import commands as lineage
 
@@ -38,7 +40,13 @@ def _main() -> None:
     _add_audition(commands.add_parser("audition", help=audition))
     commands.add_parser("setup", help="create the MLflow database that params.yaml names")
     commands.add_parser("ui", help="open MLflow on what params.yaml names")
+    for name, command in commands.choices.items():
+        if name != "ui":
+            _add_voice(command)
     args = parser.parse_args()
+    voice = Voice("json" if vars(args).get("json") else "quiet" if vars(args).get("quiet") else "lines")
+    if voice.form == "quiet":
+        logging.getLogger("stepsift").setLevel(logging.WARNING)
     {
         "check": _check,
         "metrics": _metrics,
@@ -52,33 +60,46 @@ def _main() -> None:
         "audition": _audition,
         "setup": _setup,
         "ui": _ui,
-    }[args.command](args)
+    }[args.command](args, voice)
 
 
-def _check(args: argparse.Namespace) -> None:
+def _add_voice(parser: argparse.ArgumentParser) -> None:
+    """Options that every command has, before or after the name of an action."""
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="answer in JSON, on standard output"
+    )
+    quiet = "say nothing but what is wrong"
+    how.add_argument("--quiet", action="store_true", default=argparse.SUPPRESS, help=quiet)
+
+
+def _check(args: argparse.Namespace, voice: Voice) -> None:
     settings = params.load()
     # After the parameters: what follows takes seconds to import.
     from stepsift.check import check, check_student
 
     report = check(settings, args.sources, args.tasks)
-    for line in report.plan:
-        sys.stdout.write(line + "\n")
-    if problems := params.missing_for_dvc() + report.problems:
+    voice.lines(report.plan)
+    problems = params.missing_for_dvc() + report.problems
+    compared = check_student(settings, report.sample) if args.student and not problems else []
+    voice.lines(compared)
+    voice.data({"plan": report.plan + compared, "problems": problems})
+    if problems:
         raise StepsiftError("\n".join(problems))
-    if args.student:
-        for line in check_student(settings, report.sample):
-            sys.stdout.write(line + "\n")
 
 
-def _metrics(_: argparse.Namespace) -> None:
+def _metrics(_: argparse.Namespace, voice: Voice) -> None:
     from stepsift.metrics import all_metrics
 
     width = max(map(len, all_metrics()))
+    found = []
     for name, metric in all_metrics().items():
         direction = {"high": "higher is better", "low": "lower is better", None: "no direction"}[metric.better]
         doc = sys.modules[f"stepsift.metrics.{name}"].__doc__ or ""
         source = " ".join(doc.rpartition("Source: ")[2].split())
-        sys.stdout.write(f"{name:{width}} {direction:18} {doc.splitlines()[0]} Source: {source}\n")
+        found.append({"name": name, "direction": direction, "about": doc.splitlines()[0], "source": source})
+    voice.lines("{name:{0}} {direction:18} {about} Source: {source}".format(width, **m) for m in found)
+    voice.data(found)
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +135,7 @@ def _count(text: str) -> int:
     return number
 
 
-def _score(args: argparse.Namespace) -> None:
+def _score(args: argparse.Namespace, voice: Voice) -> None:
     given = {
         "student": {"path": args.student, "template": args.template},
         "segment": {"unit": args.unit},
@@ -124,18 +145,21 @@ def _score(args: argparse.Namespace) -> None:
     settings = params.parse(raw, "stepsift score")
     from stepsift import quick, sidecache
 
-    for line in quick.score_file(args.file, args.out, settings, quick.metric_names(args.metrics), sidecache.root()):
-        sys.stdout.write(line + "\n")
+    metrics = quick.metric_names(args.metrics)
+    scored = quick.score_file(args.file, args.out, settings, metrics, sidecache.root())
+    voice.lines(scored.lines)
+    voice.data(scored.as_json())
 
 
-def _rank(args: argparse.Namespace) -> None:
+def _rank(args: argparse.Namespace, voice: Voice) -> None:
     settings = params.load()
     from stepsift import quick, sidecache
 
     metrics = quick.metric_names(args.metrics, ranking=True)
     seed = settings.score.seed if args.seed is None else args.seed
-    for line in quick.rank(args.sources, settings, metrics, args.prompts, seed, sidecache.root()):
-        sys.stdout.write(line + "\n")
+    ranked = quick.rank(args.sources, settings, metrics, args.prompts, seed, sidecache.root())
+    voice.lines(ranked.lines)
+    voice.data(ranked.as_json())
 
 
 def _add_tune(parser: argparse.ArgumentParser) -> None:
@@ -156,6 +180,8 @@ def _add_cache(parser: argparse.ArgumentParser) -> None:
     text = "fill the caches with scores, models and evaluations that DVC holds for another git revision"
     warm = actions.add_parser("warm", help=text, description=text)
     warm.add_argument("--rev", required=True, help="branch, tag or commit whose pipeline was run")
+    for action in actions.choices.values():
+        _add_voice(action)
 
 
 def _positive(text: str) -> float:
@@ -165,7 +191,7 @@ def _positive(text: str) -> float:
     return number
 
 
-def _tune(args: argparse.Namespace) -> None:
+def _tune(args: argparse.Namespace, voice: Voice) -> None:
     settings = params.load()
     from stepsift import segment
     from stepsift.ingest import survey
@@ -175,11 +201,12 @@ def _tune(args: argparse.Namespace) -> None:
         Sampled([dict(m) for m in t.prompt], t.response, segment.split(t.response, settings.segment).ends)
         for t in survey(args.sources, settings.ingest).sample
     ]
-    for line in tune(settings.student, settings.score, sample, args.seconds):
-        sys.stdout.write(line + "\n")
+    lines = tune(settings.student, settings.score, sample, args.seconds)
+    voice.lines(lines)
+    voice.data({"lines": lines})
 
 
-def _cache(args: argparse.Namespace) -> None:
+def _cache(args: argparse.Namespace, voice: Voice) -> None:
     from stepsift import cachetool, sidecache
 
     root = sidecache.root()
@@ -198,8 +225,8 @@ def _cache(args: argparse.Namespace) -> None:
             lines, problems = warmed.lines, warmed.problems
         case _:
             lines = cachetool.show(root)
-    for line in lines:
-        sys.stdout.write(line + "\n")
+    voice.lines(lines)
+    voice.data({"lines": lines, "problems": problems} | (cachetool.as_json(root) if args.action is None else {}))
     if problems:
         raise CacheError("\n".join(problems))
 
@@ -220,7 +247,7 @@ def _share(text: str) -> float:
     return number
 
 
-def _audition(args: argparse.Namespace) -> None:
+def _audition(args: argparse.Namespace, voice: Voice) -> None:
     settings = params.load()
     from stepsift import audition, sidecache
 
@@ -233,20 +260,22 @@ def _audition(args: argparse.Namespace) -> None:
         sidecache.root(),
     )
     held = audition.hold(settings, places, args.workers, args.pilot)
-    for line in [*held.lines, f"{held.folder / 'README.md'} has the tables"]:
-        sys.stdout.write(line + "\n")
+    voice.lines([*held.lines, f"{held.folder / 'README.md'} has the tables"])
+    voice.data({"lines": held.lines, "folder": held.folder, "result": held.result})
 
 
-def _setup(_: argparse.Namespace) -> None:
-    from stepsift import tracking
-
-    sys.stdout.write(f"MLflow keeps its runs in {tracking.setup(params.load().tracking)}\n")
-
-
-def _ui(_: argparse.Namespace) -> None:
+def _setup(_: argparse.Namespace, voice: Voice) -> None:
     from stepsift import tracking
 
     uri = tracking.setup(params.load().tracking)
-    sys.stdout.write(f"MLflow on {uri}; stop it with Ctrl-C\n")
+    voice.lines([f"MLflow keeps its runs in {uri}"])
+    voice.data({"tracking_uri": uri})
+
+
+def _ui(_: argparse.Namespace, voice: Voice) -> None:
+    from stepsift import tracking
+
+    uri = tracking.setup(params.load().tracking)
+    voice.lines([f"MLflow on {uri}; stop it with Ctrl-C"])
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     raise SystemExit(subprocess.run(command, check=False).returncode)

@@ -2,18 +2,39 @@
 
 import contextlib
 import errno
+import json
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from stepsift.errors import StepsiftError, Stopped
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How a command answers on standard output: in lines to read, in JSON, or not at all."""
+
+    form: Literal["lines", "json", "quiet"] = "lines"
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Lines to read, each as soon as it is known."""
+        for line in lines:
+            if self.form == "lines":
+                sys.stdout.write(f"{line}\n")
+                sys.stdout.flush()
+
+    def data(self, value: Any) -> None:
+        """The same for programs; said once."""
+        if self.form == "json":
+            sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
 @dataclass

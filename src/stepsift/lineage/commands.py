@@ -1,12 +1,12 @@
 """The commands `why`, `verify` and `diff`. Nothing heavy is imported before one of them runs."""
 
 import argparse
-import json
-import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from stepsift import params
+from stepsift.console import Voice
 from stepsift.errors import LineageError
 
 LOCK = Path("dvc.lock")
@@ -16,7 +16,6 @@ def add_why(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stepsift why`."""
     what = "a trace or prompt id, at least 6 characters of its beginning, or FILE:LINE of the sources"
     parser.add_argument("id", metavar="ID", help=what)
-    parser.add_argument("--json", action="store_true", help="all that is known, as JSON")
     parser.add_argument("--selector", metavar="NAME", help="one curated set (default: all)")
 
 
@@ -36,28 +35,28 @@ def add_diff(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", action="store_true", help="for a pull request")
 
 
-def run_why(args: argparse.Namespace) -> None:
+def run_why(args: argparse.Namespace, voice: Voice) -> None:
     """Print the story of a trace or a prompt."""
     from stepsift.lineage.tell import tell
     from stepsift.lineage.why import why
 
     answer = why(args.id, LOCK, args.selector)
-    lines = [json.dumps(answer.as_json(), indent=2, ensure_ascii=False)] if args.json else tell(answer)
-    for line in lines:
-        sys.stdout.write(line + "\n")
+    voice.lines(tell(answer))
+    voice.data(answer.as_json())
 
 
-def run_verify(args: argparse.Namespace) -> None:
+def run_verify(args: argparse.Namespace, voice: Voice) -> None:
     """Print a line for each link; raises LineageError where one is broken."""
     settings = params.load()
     from stepsift.lineage.verify import verify
 
     seed = settings.score.seed if args.seed is None else args.seed
-    broken = []
+    links = []
     for link in verify(LOCK, settings, args.sample, seed, args.fast):
-        sys.stdout.write(link.line() + "\n")
-        sys.stdout.flush()
-        broken += [link.name] if link.broken else []
+        links.append(link)
+        voice.lines([link.line()])
+    voice.data([asdict(link) for link in links])
+    broken = [link.name for link in links if link.broken]
     if broken:
         raise LineageError(
             f"{len(broken)} links are broken, the first is '{broken[0]}'; 'dvc checkout' brings outputs back, "
@@ -65,7 +64,7 @@ def run_verify(args: argparse.Namespace) -> None:
         )
 
 
-def run_diff(args: argparse.Namespace) -> None:
+def run_diff(args: argparse.Namespace, voice: Voice) -> None:
     """Print what changed in the curated sets."""
     from stepsift.lineage import render
     from stepsift.lineage.diff import diff
@@ -73,5 +72,5 @@ def run_diff(args: argparse.Namespace) -> None:
 
     after = of_folder(LOCK) if args.after is None else of_revision(args.after)
     found = diff(of_revision(args.before), after, args.selector)
-    for line in render.markdown(found) if args.markdown else render.terminal(found):
-        sys.stdout.write(line + "\n")
+    voice.lines(render.markdown(found) if args.markdown else render.terminal(found))
+    voice.data(found.as_json())

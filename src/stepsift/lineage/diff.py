@@ -45,6 +45,26 @@ class Diff:
     only_before: tuple[str, ...]
     only_after: tuple[str, ...]
 
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        selectors = {
+            name: {
+                "changes": one.changes.to_dicts(),
+                "teachers": one.teachers.to_dicts(),
+                "same": one.n_same,
+                "prompts": one.n_prompts,
+                "settings": one.settings,
+            }
+            for name, one in self.selectors.items()
+        }
+        return {
+            "before": self.before,
+            "after": self.after,
+            "selectors": selectors,
+            "only_before": self.only_before,
+            "only_after": self.only_after,
+        }
+
 
 def diff(before: Snapshot, after: Snapshot, selector: str | None = None) -> Diff:
     """Compare all curated sets that both have, or one of them; raises LineageError where there is no such set."""

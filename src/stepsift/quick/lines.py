@@ -1,5 +1,8 @@
 """Rankings and rejected rows as lines to read, each a label of 12 characters and a sentence."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import polars as pl
 
 from stepsift.curate.ranking import ALL_DOMAINS, ORDERS, TOLD_APART
@@ -8,6 +11,18 @@ from stepsift.metrics import all_metrics
 
 _CERTAIN = 0.995
 """What would be rounded to 1.00."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Lines to read, and the rows of table teachers over all domains that they tell."""
+
+    lines: list[str]
+    teachers: pl.DataFrame
+
+    def as_json(self) -> dict[str, Any]:
+        """Both, for programs."""
+        return {"lines": self.lines, "teachers": self.teachers.to_dicts()}
 
 
 def line(label: str, text: str) -> str:
@@ -34,8 +49,13 @@ def rejected_lines(rejected: pl.DataFrame) -> list[str]:
     ]
 
 
-def rankings(teachers: pl.DataFrame, metrics: list[str]) -> list[str]:
-    """The rankings by `metrics`, and what they rest on; for table teachers."""
+def ranked(before: list[str], teachers: pl.DataFrame, metrics: list[str], after: list[str]) -> Ranked:
+    """The rankings by `metrics` and what they rest on, between other lines; for table teachers."""
+    of_metrics = (pl.col("domain") == ALL_DOMAINS) & pl.col("metric").is_in(metrics)
+    return Ranked([*before, *_rankings(teachers, metrics), *after], teachers.filter(of_metrics))
+
+
+def _rankings(teachers: pl.DataFrame, metrics: list[str]) -> list[str]:
     lines = [text for metric in metrics for text in ranking_lines(teachers, metric)]
     return [*lines, line("measured", "by scores alone; what training on them gives is for 'stepsift audition' to say")]
 

@@ -13,7 +13,7 @@ from stepsift.curate.ranking import MIN_COVERAGE, rank_teachers
 from stepsift.errors import SelectionError
 from stepsift.quick import work
 from stepsift.quick.cost import seconds_left
-from stepsift.quick.lines import counted, line, rankings, read_line, rejected_lines
+from stepsift.quick.lines import Ranked, counted, line, ranked, read_line, rejected_lines
 from stepsift.scoring.plan import sample_prompts
 
 
@@ -33,10 +33,8 @@ class Sample:
     left_out: dict[str, int]
 
 
-def rank(
-    sources: Path, settings: params.Params, metrics: list[str], n_prompts: int, seed: int, cache: Path
-) -> list[str]:
-    """Rank the teachers of the sources by `metrics` on a sample of `n_prompts` prompts; lines to read.
+def rank(sources: Path, settings: params.Params, metrics: list[str], n_prompts: int, seed: int, cache: Path) -> Ranked:
+    """Rank the teachers of the sources by `metrics` on a sample of `n_prompts` prompts.
 
     Candidates are those of `select.correct`, as in the pipeline. The sample is scored in the passes that `metrics`
     need; the cost is that of all other traces in `score.passes`, whatever `score.prompts` says. `cache` is the root
@@ -55,12 +53,8 @@ def rank(
     of_sample = found.traces.join(sample.traces, on=["prompt_id", "teacher"], how="semi")
     pool = work.in_domains(found, of_sample)
     teachers = rank_teachers(in_running, pool, settings.select.bootstrap, settings.select.seed)
-    return [
-        *_what_was_sampled(found, candidates, sample, settings, seed),
-        *rejected_lines(scored.rejected),
-        *rankings(teachers, metrics),
-        line("whole pool", cost),
-    ]
+    about = [*_what_was_sampled(found, candidates, sample, settings, seed), *rejected_lines(scored.rejected)]
+    return ranked(about, teachers, metrics, [line("whole pool", cost)])
 
 
 def choose(candidates: pl.DataFrame, n_prompts: int, seed: int) -> Sample:

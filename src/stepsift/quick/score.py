@@ -11,7 +11,7 @@ from stepsift.curate.candidates import find_candidates
 from stepsift.curate.ranking import rank_teachers
 from stepsift.errors import SourceError
 from stepsift.quick import work
-from stepsift.quick.lines import counted, line, rankings, read_line, rejected_lines
+from stepsift.quick.lines import Ranked, counted, line, ranked, read_line, rejected_lines
 from stepsift.readers.files import SUFFIXES
 from stepsift.scoring.plan import sample_prompts
 
@@ -33,11 +33,11 @@ def steps_path(out: Path) -> Path:
     return out.with_suffix(".steps.parquet")
 
 
-def score_file(file: Path, out: Path, settings: params.Params, metrics: list[str], cache: Path) -> list[str]:
+def score_file(file: Path, out: Path, settings: params.Params, metrics: list[str], cache: Path) -> Ranked:
     """Score the traces of `file`; write table trace_scores with `metrics` to `out` and SCORED_STEPS beside it.
 
     Of `settings`, `score.passes` is replaced by what `metrics` need, and answers are not verified. `cache` is the root
-    of all caches. Returns lines to read. Raises SourceError where the file or `out` cannot be used, before anything
+    of all caches. Raises SourceError where the file or `out` cannot be used, before anything
     heavy is loaded; StudentError and ScoringError as scoring does.
     """
     _check(file, out)
@@ -55,12 +55,11 @@ def score_file(file: Path, out: Path, settings: params.Params, metrics: list[str
     candidates, _ = find_candidates(found.prompts, wanted, scored.trace_scores, "ignore")
     pool = work.in_domains(found, wanted)
     teachers = rank_teachers(candidates, pool, settings.select.bootstrap, settings.select.seed)
-    return [
-        *_what_was_scored(found, scored, settings, len(prompts)),
-        *rankings(teachers, metrics),
+    written = [
         line("written", f"{out} ({counted(scored.trace_scores.height, 'trace')})"),
         line("", f"{steps_path(out)} ({counted(scored.step_scores.height, 'step')})"),
     ]
+    return ranked(_what_was_scored(found, scored, settings, len(prompts)), teachers, metrics, written)
 
 
 def _check(file: Path, out: Path) -> None:
