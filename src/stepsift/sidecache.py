@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from filelock import FileLock, Timeout
 
 from stepsift.errors import CacheError
 
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 ROOT_VARIABLE = "STEPSIFT_CACHE"
 """Environment variable that names the folder of all caches: a matter of the machine, not of the pipeline."""
 _MANIFEST = "entry.json"
-_TEMPORARY, _DAMAGED = ".tmp", ".damaged-"
+_TEMPORARY, _DAMAGED, _PARTIAL, _LOCK = ".tmp", ".damaged-", ".partial-", ".lock"
 
 
 def root() -> Path:
@@ -99,6 +100,36 @@ class SideCache:
         entry = self.folder / key
         return entry.is_dir() and _damage(entry) is None
 
+    @contextlib.contextmanager
+    def partial(self, key: str) -> Iterator[Path | None]:
+        """A folder for what has been made of an entry so far, which outlives a killed run, so that the next goes on.
+
+        It is removed when the block comes to its end. None while another run holds it: two that write there would spoil
+        each other's work.
+        """
+        place = self.folder / f"{_PARTIAL}{key}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(f"{place}{_LOCK}", timeout=0)
+            lock.acquire()
+        except Timeout:
+            log.warning("another run is making %s…, whose partial results are its own; this one keeps none", key[:12])
+            yield None
+            return
+        except OSError as e:
+            raise self._unwritable(e) from e
+        with lock:
+            place.mkdir(exist_ok=True)
+            yield place
+            shutil.rmtree(place, ignore_errors=True)
+            Path(lock.lock_file).unlink(missing_ok=True)
+
+    def _unwritable(self, e: OSError) -> CacheError:
+        return CacheError(
+            f"what is missing in the cache {self.folder} cannot be stored there ({e.strerror or e}); allow "
+            "writing, or name another folder in STEPSIFT_CACHE"
+        )
+
     def _place_for(self, key: str) -> Path:
         """An empty folder beside the entries."""
         temporary = self.folder / f"{_TEMPORARY}-{key}-{os.getpid()}-{socket.gethostname()}"
@@ -110,10 +141,7 @@ class SideCache:
         except OSError as e:
             if e.errno == errno.ENOSPC:  # the command line has a sentence for it
                 raise
-            raise CacheError(
-                f"what is missing in the cache {self.folder} cannot be stored there ({e.strerror or e}); allow "
-                "writing, or name another folder in STEPSIFT_CACHE"
-            ) from e
+            raise self._unwritable(e) from e
         return temporary
 
     def entries(self) -> list[EntryInfo]:
@@ -121,7 +149,7 @@ class SideCache:
         return [
             EntryInfo(p, n_bytes(p), _used_s(p))
             for p in sorted(self.folder.glob("*"))
-            if p.is_dir() and not p.name.startswith(_TEMPORARY) and _DAMAGED not in p.name
+            if p.is_dir() and not p.name.startswith((_TEMPORARY, _PARTIAL)) and _DAMAGED not in p.name
         ]
 
     def verify(self) -> list[str]:
@@ -137,14 +165,22 @@ class SideCache:
         return problems
 
     def disposable(self, unused_days: float | None = None) -> list[Path]:
-        """Folders that may go: entries set aside, what dead runs left, and entries not used for `unused_days`."""
-        old = [] if unused_days is None else self.entries()
+        """Folders that may go: entries set aside, what dead runs left, and entries not used for `unused_days`.
+
+        Checkpoints of a run that was killed go with what was not used for so long: until then it may be taken up again.
+        """
+        old = [] if unused_days is None else [*self.entries(), *self._partial()]
         before = time.time() - (unused_days or 0) * 24 * 3600
         return [
             *sorted(self.folder.glob(f"*{_DAMAGED}*")),
             *sorted(self._leftovers()),
             *(e.folder for e in old if e.used_s < before),
         ]
+
+    def _partial(self) -> list[EntryInfo]:
+        """What runs that were killed, or still go on, have made so far."""
+        places = sorted(p for p in self.folder.glob(f"{_PARTIAL}*") if p.is_dir())
+        return [EntryInfo(p, n_bytes(p), max(f.stat().st_mtime for f in [p, *p.rglob("*")])) for p in places]
 
     def _remove_leftovers(self) -> None:
         for path in self._leftovers():

@@ -20,18 +20,20 @@ from stepsift.params._stages import (
     Student,
     Tracking,
 )
-from stepsift.params._train import Budget, Train
+from stepsift.params._train import Budget, EarlyStop, Lora, Train
 
 __all__ = [
     "TRACKED_BY_DVC",
     "Audition",
     "Budget",
+    "EarlyStop",
     "Evaluate",
     "FieldName",
     "FileRule",
     "Filters",
     "Ingest",
     "Layout",
+    "Lora",
     "Params",
     "Quotas",
     "Report",

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from stepsift.params._section import Section, Seed, some_distinct
+from stepsift.params._section import Section, Seed, Text, some_distinct
 
 
 class Budget(Section):
@@ -22,6 +22,30 @@ class Budget(Section):
         return self
 
 
+class Lora(Section):
+    """Low-rank adapters in place of full fine-tuning (Hu et al. 2021); the saved student has them merged in."""
+
+    rank: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Rank of the matrices that are added."""
+    alpha: Annotated[float, Field(gt=0)] = 32
+    """Their product is scaled by alpha / rank."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of an adapter's inputs that are set to 0 in training."""
+    targets: Literal["all-linear"] | Annotated[tuple[Text, ...], AfterValidator(some_distinct)] = "all-linear"
+    """Modules that get an adapter: all linear ones but the head, or a list of the ends of their names."""
+
+
+class EarlyStop(Section):
+    """Stop when a held-out part of the curated set no longer gets more probable, and keep the best weights."""
+
+    share: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    """Share of the prompts that are held out: the same ones for every selector and seed, as far as sets have them."""
+    every: Annotated[int, Field(ge=1)] = 50
+    """Updates between two looks."""
+    patience: Annotated[int, Field(ge=1)] = 3
+    """Looks without a lower loss after which training stops."""
+
+
 class Train(Section):
     """Curated sets to trained students."""
 
@@ -33,7 +57,15 @@ class Train(Section):
     """What every student is shown, whatever the size of its set: a small set is passed over more often. Null: `epochs`
     passes. Equal examples and equal tokens give different comparisons: long traces are dear in the second."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 8
-    """Examples in one update."""
+    """Examples in one update, on all devices together."""
+    micro_batch: Annotated[int, Field(ge=1)] | None = None
+    """Examples that a device takes at once, which decides memory; gradients of an update are added up. Null: the whole
+    update, or each process's part of it."""
+    packing: bool = False
+    """Lay the examples of a micro batch end to end without padding; positions begin anew and no example sees another.
+    Order and budget stay what they are: nothing is sorted into bins."""
+    gradient_checkpointing: bool = False
+    """Compute activations anew in the backward pass: less memory, about a third more time, the same gradients."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
     """Peak of the schedule."""
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.05
@@ -42,7 +74,16 @@ class Train(Section):
     """How the learning rate falls after the warm-up."""
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
     """AdamW's weight decay."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Precision in which the student is trained and saved."""
+    dtype: Literal["float32", "mixed", "bfloat16"] = "float32"
+    """Precision: of weights and products (float32, bfloat16), or weights in float32 and products in bfloat16 (mixed).
+    The student is saved in the precision of its weights."""
+    lora: Lora | None = None
+    """Train adapters alone; null: all weights."""
+    early_stop: EarlyStop | None = None
+    """Null: train to the end. With a budget, at most the budget is shown."""
+    checkpoint_every: Annotated[int, Field(ge=1)] | None = None
+    """Updates between two checkpoints, from which a killed training goes on; null: none. It moves no weight."""
+    launch: Text | None = None
+    """Configuration of `accelerate launch` (a YAML file), for several processes or GPUs; null: this process alone."""
     max_tokens: Annotated[int, Field(ge=8)] | None = None
     """An example with more tokens is left out and counted, never cut; null: the student's own context."""

@@ -1,21 +1,22 @@
 """The trainer: TRL's SFTTrainer on ids. Importing this module takes seconds; `run.py` does so when it has to train.
 
 TRL would by default cut at 1,024 tokens, append an end token of its own and report to whatever tracker it finds; here
-it gets ids and labels that are final, and saves nothing but model and tokenizer.
+it gets ids and labels that are final, in the order in which they are shown.
 """
 
 import json
 import math
+import os
 import sys
 import tempfile
-from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
 from torch.utils.data import SequentialSampler
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback, set_seed
+from transformers import PrinterCallback, ProgressCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
@@ -24,16 +25,16 @@ from stepsift.errors import TrainingError
 from stepsift.quiet import quiet
 from stepsift.render import Renderer
 from stepsift.student import StudentFiles, load_model
+from stepsift.train import lora
+from stepsift.train.callbacks import CURVE, Checkpoints, Curve, OnLog, Progress, Stopper
 from stepsift.train.examples import Examples
+from stepsift.train.held_out import Ids, split
 from stepsift.train.order import presentation
 
-OnLog = Callable[[int, dict[str, float]], None]
-"""Called after every update (the first is 1) with `loss` (nats a token), `learning_rate` and `grad_norm`."""
-
-CURVE = "curve.jsonl"
 SUMMARY = "training.json"
 IGNORED = -100
 """The label of tokens that are not in the loss."""
+_ARGUMENTS = "training_args.bin"
 
 
 class _Trainer(SFTTrainer):
@@ -44,36 +45,21 @@ class _Trainer(SFTTrainer):
     def _send_telemetry(self) -> None:
         """Nothing about a user's training leaves the machine."""
 
-
-class _Progress(ProgressCallback):
-    def on_log(self, *args: Any, **kwargs: Any) -> None:
-        """Values of every update go to `on_log`, not to the terminal."""
-
-
-class _Curve(TrainerCallback):
-    """Keeps the values of every update, hands them on, and stops at a loss that is no number."""
-
-    def __init__(self, on_log: OnLog | None):
-        self.on_log_values = on_log
-        self.values: list[dict[str, float]] = []
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
-        if not logs or "loss" not in logs:
-            return
-        values = {name: float(logs[name]) for name in ("loss", "learning_rate", "grad_norm")}
-        if not all(math.isfinite(v) for v in values.values()):
-            raise TrainingError(
-                f"loss or gradient is no finite number at update {state.global_step} ({values}); lower "
-                "train.learning_rate, or set train.dtype: float32"
-            )
-        self.values.append(values)
-        if self.on_log_values is not None:
-            self.on_log_values(state.global_step, values)
-
-    def mean_loss(self, updates: int) -> float:
-        """Mean loss over the last so many updates."""
-        last = [v["loss"] for v in self.values[-updates:]]
-        return sum(last) / len(last)
+    @torch.no_grad()
+    def mean_loss(self, ids: Ids, micro_batch: int) -> float:
+        """Mean loss of these examples in nats a token; every process computes all of it."""
+        model = self.model_wrapped
+        model.eval()
+        n_tokens, total = sum(len(completion) for _, completion in ids), 0.0
+        for start in range(0, len(ids), micro_batch):
+            rows = dataset(ids[start : start + micro_batch]).to_list()
+            inputs = self._prepare_inputs(self.data_collator(rows))
+            with self.compute_loss_context_manager():
+                loss = self.compute_loss(model, inputs, num_items_in_batch=torch.tensor(1, device=self.args.device))
+            total += float(loss)
+        model.train()
+        # compute_loss regards that gradients will be averaged over processes.
+        return total / self.accelerator.num_processes / n_tokens
 
 
 def fit(
@@ -84,58 +70,110 @@ def fit(
     seed: int,
     out: Path,
     on_log: OnLog | None = None,
+    checkpoints: Path | None = None,
 ) -> None:
-    """Train and save model, tokenizer, `training.json` and `curve.jsonl` into `out`.
+    """Train and save model, tokenizer, `training.json` and `curve.jsonl` into `out`; with LoRA also `adapter/`.
 
-    Prompt tokens have no label, response tokens and end token have one. Raises TrainingError if loss or gradient become
-    infinite or no number.
+    Prompt tokens have no label, response tokens and end token have one. With `train.checkpoint_every` checkpoints go to
+    the folder `checkpoints`, and training goes on from what is there. Where it is one of several processes, each calls
+    this and the first one writes. Raises TrainingError if settings do not fit each other or the student, or if loss or
+    gradient become infinite or no number.
     """
     set_seed(seed)
-    curve = _Curve(on_log)
-    shown = presentation([len(completion) for _, completion in examples.ids], settings, seed)
+    trained_on, held_out = split(examples, settings.early_stop.share) if settings.early_stop else (examples.ids, [])
+    shown = presentation([len(completion) for _, completion in trained_on], settings, seed)
+    curve = Curve(on_log if _process() == 0 else None)
     # The trainer reports at length which token ids it writes into the configuration.
-    with tempfile.TemporaryDirectory() as scratch, quiet("transformers.trainer", "transformers.trainer_utils"):
-        model = load_model(files, settings.dtype, "cpu")
+    with ExitStack() as stack:
+        stack.enter_context(quiet("transformers.trainer", "transformers.trainer_utils"))
+        folder = checkpoints or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        model = load_model(files, "bfloat16" if settings.dtype == "bfloat16" else "float32", "cpu")
+        if settings.lora is not None:
+            model = lora.add(model, settings.lora)
         trainer = _Trainer(
             model=model,
-            args=_arguments(settings, len(shown), seed, scratch, model.config),
-            train_dataset=dataset(examples).select(shown),
+            args=_arguments(settings, len(shown), seed, folder, model.config),
+            train_dataset=dataset([trained_on[i] for i in shown], _padding(settings, len(shown))),
             processing_class=renderer.tokenizer,
             # Given, because TRL would otherwise write a padding token into tokenizer and configuration.
-            data_collator=DataCollatorForLanguageModeling(pad_token_id=_pad_id(renderer)),
+            data_collator=DataCollatorForLanguageModeling(
+                pad_token_id=_pad_id(renderer), padding_free=settings.packing
+            ),
             callbacks=[curve],
         )
+        if settings.lora is not None and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+            raise TrainingError(
+                "train.lora cannot be merged where weights are sharded; launch without FSDP and DeepSpeed"
+            )
+        if settings.early_stop is not None and trainer.is_deepspeed_enabled:
+            raise TrainingError("train.early_stop cannot keep the best weights under DeepSpeed; set it to null")
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
         if sys.stderr.isatty():
-            trainer.add_callback(_Progress)
-        trainer.train()
-        out.mkdir(parents=True, exist_ok=True)
-        model.save_pretrained(out)
-        renderer.tokenizer.save_pretrained(out)
-    summary = {
-        "examples": len(examples.ids),
-        "prompt_tokens": sum(len(prompt) for prompt, _ in examples.ids),
-        "response_tokens": sum(len(completion) for _, completion in examples.ids),
-        "presented_examples": len(shown),
-        "presented_tokens": sum(len(examples.ids[i][1]) for i in shown),
-        "distinct_examples": len(set(shown)),
-        "updates": len(curve.values),
-        "final_loss": curve.mean_loss(math.ceil(min(len(shown), len(examples.ids)) / settings.batch_size)),
-    }
-    (out / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    lines = [json.dumps({"step": step} | values) + "\n" for step, values in enumerate(curve.values, start=1)]
-    (out / CURVE).write_text("".join(lines), encoding="utf-8")
-
-
-def dataset(examples: Examples) -> Dataset:
-    """Columns `input_ids` and `labels`: final, TRL takes such a dataset as it is."""
-    return Dataset.from_dict(
-        {
-            "input_ids": [prompt + completion for prompt, completion in examples.ids],
-            "labels": [[IGNORED] * len(prompt) + completion for prompt, completion in examples.ids],
+            trainer.add_callback(Progress)
+        stopper = _stopper(trainer, settings, curve, held_out)
+        _train(trainer, curve, stopper, folder if checkpoints is not None else None)
+        _save(trainer, renderer, settings, out)
+    if _process() == 0:
+        kept = stopper.best_update if stopper else len(curve.values)
+        really_shown = shown[: len(curve.values) * settings.batch_size]
+        summary = {
+            "examples": len(trained_on),
+            "held_out_examples": len(held_out),
+            "prompt_tokens": sum(len(prompt) for prompt, _ in trained_on),
+            "response_tokens": sum(len(completion) for _, completion in trained_on),
+            "presented_examples": len(really_shown),
+            "presented_tokens": sum(len(trained_on[i][1]) for i in really_shown),
+            "distinct_examples": len(set(really_shown)),
+            "updates": len(curve.values),
+            "kept_update": kept,
+            "final_loss": curve.mean_loss(math.ceil(min(len(shown), len(trained_on)) / settings.batch_size)),
+            "held_out_loss": curve.held_out.get(kept),
         }
-    )
+        (out / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        curve.write(out / CURVE)
+
+
+def _stopper(trainer: _Trainer, settings: params.Train, curve: Curve, held_out: Ids) -> Stopper | None:
+    if settings.early_stop is None:
+        return None
+    stopper = Stopper(settings.early_stop, curve, lambda: trainer.mean_loss(held_out, micro_batch(settings)))
+    trainer.add_callback(stopper)
+    return stopper
+
+
+def _train(trainer: _Trainer, curve: Curve, stopper: Stopper | None, folder: Path | None) -> None:
+    """Train to the end, from the last checkpoint in `folder` if there is one; the best weights are in the model."""
+    last = None
+    if folder is not None:
+        kept = Checkpoints(folder, curve, stopper)
+        trainer.add_callback(kept)
+        last = kept.resume(_process())
+    if stopper is None or not stopper.satisfied:
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    if stopper is not None:
+        stopper.restore(trainer.model)
+
+
+def _save(trainer: _Trainer, renderer: Renderer, settings: params.Train, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    if settings.lora is None:
+        trainer.save_model(str(out))  # by all processes: it gathers what is sharded
+        if _process() == 0:
+            (out / _ARGUMENTS).unlink()
+    elif _process() == 0:
+        lora.save(trainer.model, out)
+        renderer.tokenizer.save_pretrained(out)
+
+
+def dataset(ids: Ids, n_padding: int = 0) -> Dataset:
+    """Columns `input_ids` and `labels`: final, TRL takes such a dataset as it is.
+
+    `n_padding` examples without a label follow, which move nothing: see `_padding`.
+    """
+    rows = [([*prompt, *completion], [IGNORED] * len(prompt) + completion) for prompt, completion in ids]
+    rows += [(rows[-1][0], [IGNORED] * len(rows[-1][0]))] * n_padding
+    return Dataset.from_dict({"input_ids": [i for i, _ in rows], "labels": [labels for _, labels in rows]})
 
 
 def warmup_updates(settings: params.Train, n_shown: int) -> int:
@@ -146,23 +184,58 @@ def warmup_updates(settings: params.Train, n_shown: int) -> int:
     return math.floor(settings.warmup_ratio * math.ceil(n_shown / settings.batch_size))
 
 
-def _arguments(settings: params.Train, n_shown: int, seed: int, scratch: str, config: Any) -> SFTConfig:
+def micro_batch(settings: params.Train) -> int:
+    """Examples that each process takes at once; raises TrainingError where they do not make up an update."""
+    of_process, rest = divmod(settings.batch_size, _processes())
+    if rest:
+        raise TrainingError(
+            f"train.batch_size is {settings.batch_size}, which {_processes()} processes cannot share evenly; make it a "
+            "multiple"
+        )
+    size = settings.micro_batch or of_process
+    if of_process % size:
+        whose = "train.batch_size" if _processes() == 1 else "each process's part of train.batch_size"
+        raise TrainingError(f"train.micro_batch is {size}, which does not divide {whose}, {of_process}")
+    return size
+
+
+def _padding(settings: params.Train, n_shown: int) -> int:
+    """Examples without a label that fill up the last round of several processes.
+
+    accelerate would fill it up with examples from the start, which would then be shown more often than they should.
+    """
+    return -n_shown % (micro_batch(settings) * _processes()) if _processes() > 1 else 0
+
+
+def _process() -> int:
+    return int(os.environ.get("RANK", "0"))
+
+
+def _processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _arguments(settings: params.Train, n_shown: int, seed: int, folder: Path, config: Any) -> SFTConfig:
     on_cpu = not torch.cuda.is_available()
+    size = micro_batch(settings)
+    every = settings.checkpoint_every
     arguments = SFTConfig(
-        output_dir=scratch,
+        output_dir=str(folder),
         use_cpu=on_cpu,
         seed=seed,
         num_train_epochs=1,
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=size,
+        gradient_accumulation_steps=settings.batch_size // (size * _processes()),
         learning_rate=settings.learning_rate,
         warmup_steps=warmup_updates(settings, n_shown),
         lr_scheduler_type=settings.schedule,
         weight_decay=settings.weight_decay,
         max_length=None,
+        # TRL would reorder: packing is the collator's here.
         packing=False,
-        # `train.dtype` is the precision of the weights themselves; mixed precision is another thing.
-        bf16=False,
-        activation_checkpointing=False,
+        # Weights in bfloat16 are another thing than products in bfloat16.
+        bf16=settings.dtype == "mixed",
+        activation_checkpointing=settings.gradient_checkpointing,
         # The trainer writes this into the configuration that is saved with the student.
         use_cache=getattr(config, "use_cache", True),
         dataloader_pin_memory=not on_cpu,
@@ -170,7 +243,8 @@ def _arguments(settings: params.Train, n_shown: int, seed: int, scratch: str, co
         # By default a loss that is no number is logged as the mean of those before it.
         logging_nan_inf_filter=False,
         report_to="none",
-        save_strategy="no",
+        save_strategy="no" if every is None else "steps",
+        save_steps=every or 500,
         disable_tqdm=True,
     )
     if arguments.n_gpu > 1:

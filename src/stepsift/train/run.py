@@ -2,8 +2,9 @@
 
 import json
 import logging
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +16,11 @@ from stepsift import params, sidecache, tables
 from stepsift.errors import TrainingError
 from stepsift.student import StudentFiles, context_tokens, fingerprint, load_config, load_renderer, pick_device
 from stepsift.train.examples import Examples, load_examples
+from stepsift.train.launch import Job, configuration, launch
 
 log = logging.getLogger(__name__)
 
-TRAIN_VERSION = 3
+TRAIN_VERSION = 4
 """Raised whenever a change could move a trained weight by as much as its last bit."""
 
 KEYS = "keys.json"
@@ -31,29 +33,31 @@ OnLog = Callable[[str, int, int, dict[str, float]], None]
 class TrainResult:
     """A trained student: its folder, the counts behind it, and the rows of its set that were left out.
 
-    `response_tokens` counts the tokens of the set that are in the loss, end tokens included; `presented_examples` and
-    `presented_tokens` count repeats, and `distinct_examples` were shown at least once. `final_loss` is the mean loss in
-    nats a token over the updates of the last pass.
+    `examples` and `held_out_examples` make up the set. `response_tokens` counts the tokens of `examples` that are in
+    the loss, end tokens included; `presented_examples` and `presented_tokens` count repeats, `distinct_examples` were
+    shown at least once. `final_loss` is the mean loss in nats a token over the updates of the last pass. `kept_update`
+    is the update whose weights were kept: the last one, but with `train.early_stop` that of the lowest `held_out_loss`
+    (nats a token, None without).
     """
 
     folder: Path
     examples: int
+    held_out_examples: int
     prompt_tokens: int
     response_tokens: int
     presented_examples: int
     presented_tokens: int
     distinct_examples: int
     updates: int
+    kept_update: int
     final_loss: float
+    held_out_loss: float | None
     rejected: pl.DataFrame
 
     def metrics(self) -> dict[str, float]:
         """The numbers, for a metrics file."""
-        names = (
-            *("examples", "prompt_tokens", "response_tokens", "presented_examples", "presented_tokens"),
-            *("distinct_examples", "updates", "final_loss"),
-        )
-        return {name: getattr(self, name) for name in names} | {"rejected": self.rejected.height}
+        numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("folder", "rejected")}
+        return {n: v for n, v in numbers.items() if v is not None} | {"rejected": self.rejected.height}
 
 
 @dataclass(frozen=True)
@@ -140,9 +144,14 @@ def train_student(
 
     `origin` is the fingerprint of `files` where that is known. Raises TrainingError if a loss becomes no number.
     """
-    make = partial(_make, files, settings, student, data, seed, on_log)
     parts = key_parts(origin or fingerprint(files), data, settings, seed)
-    entry, reused = sidecache.SideCache(cache).get_or_make(sidecache.key(**parts), make)
+    store, key = sidecache.SideCache(cache), sidecache.key(**parts)
+    make = partial(_make, files, settings, student, data, seed, on_log)
+    if settings.checkpoint_every is None or store.has(key):
+        entry, reused = store.get_or_make(key, make)
+    else:
+        with store.partial(key) as checkpoints:
+            entry, reused = store.get_or_make(key, partial(make, checkpoints=checkpoints))
     if reused and on_log:
         _replay(entry, on_log)
     return TrainedStudent(entry, parts, reused)
@@ -156,16 +165,23 @@ def _make(
     seed: int,
     on_log: Callable[[int, dict[str, float]], None] | None,
     target: Path,
+    checkpoints: Path | None = None,
 ) -> None:
+    if settings.launch is not None:
+        job = Job(files, settings, student, data, seed, target, checkpoints, os.getpid())
+        launch(job, settings.launch, on_log)
+        return
     from stepsift.train.fit import fit
 
-    fit(files, settings, load_renderer(files, student), data, seed, target, on_log)
+    fit(files, settings, load_renderer(files, student), data, seed, target, on_log, checkpoints)
 
 
 def key_parts(origin: str, data: Examples, settings: params.Train, seed: int) -> dict[str, Any]:
     """Everything that decides a trained student; `origin` is the fingerprint of the untrained one."""
-    # `max_tokens` decides which examples there are, and their ids are in the key; a budget makes epochs idle.
-    idle = {"seeds", "max_tokens"} | ({"epochs"} if settings.budget else set())
+    # `max_tokens` decides which examples there are, and their ids are in the key; a budget makes epochs idle; a
+    # checkpoint moves no weight; what counts of a launch is what its file says.
+    idle = {"seeds", "max_tokens", "checkpoint_every", "launch"} | ({"epochs"} if settings.budget else set())
+    packages = ["accelerate", "torch", "transformers", "trl"] + (["peft"] if settings.lora else [])
     return {
         "kind": "train",
         "version": TRAIN_VERSION,
@@ -174,7 +190,8 @@ def key_parts(origin: str, data: Examples, settings: params.Train, seed: int) ->
         "settings": settings.model_dump(exclude=idle),
         "seed": seed,
         "device": pick_device("auto"),
-        "versions": {p: version(p) for p in ("accelerate", "torch", "transformers", "trl")},
+        "launch": None if settings.launch is None else configuration(settings.launch),
+        "versions": {p: version(p) for p in packages},
     }
 
 

@@ -1,0 +1,141 @@
+"""One training in several processes: a job file, `accelerate launch` on it, and its curve as it grows."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from stepsift import params, tables
+from stepsift.errors import TrainingError
+from stepsift.student import StudentFiles
+from stepsift.train.examples import Examples
+
+if TYPE_CHECKING:  # it takes seconds to import
+    from stepsift.train.callbacks import OnLog
+
+JOB, IDS, ERROR, LIVE = "job.json", "ids.parquet", "error.txt", "live.jsonl"
+_LOOK_S = 0.5
+_GRACE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the processes of a training need to know; `parent` is the process that waits for them."""
+
+    files: StudentFiles
+    settings: params.Train
+    student: params.Student
+    examples: Examples
+    seed: int
+    out: Path
+    checkpoints: Path | None
+    parent: int
+
+    def write(self, folder: Path) -> None:
+        """Write it into the folder."""
+        about = {
+            "files": asdict(self.files) | {"folder": str(self.files.folder.resolve())},
+            "settings": self.settings.model_dump(mode="json"),
+            "student": self.student.model_dump(mode="json"),
+            "seed": self.seed,
+            "out": str(self.out.resolve()),
+            "checkpoints": None if self.checkpoints is None else str(self.checkpoints.resolve()),
+            "parent": self.parent,
+        }
+        ids = self.examples.ids
+        frame = {"prompt": [p for p, _ in ids], "completion": [c for _, c in ids]}
+        pl.DataFrame(frame, schema=dict.fromkeys(frame, pl.List(pl.Int64))).write_parquet(folder / IDS)
+        (folder / JOB).write_text(json.dumps(about), encoding="utf-8")
+
+    @staticmethod
+    def read(folder: Path) -> "Job":
+        """Read what `write` wrote."""
+        about = json.loads((folder / JOB).read_text(encoding="utf-8"))
+        rows = pl.read_parquet(folder / IDS).rows()
+        kept = about["checkpoints"]
+        return Job(
+            StudentFiles(**about["files"] | {"folder": Path(about["files"]["folder"])}),
+            params.Train.model_validate(about["settings"]),
+            params.Student.model_validate(about["student"]),
+            Examples(rows, pl.DataFrame(schema=tables.REJECTED.schema)),
+            about["seed"],
+            Path(about["out"]),
+            None if kept is None else Path(kept),
+            about["parent"],
+        )
+
+
+def configuration(path: str) -> str:
+    """The text of a configuration of `accelerate launch`; raises TrainingError where it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise TrainingError(
+            f"train.launch is '{path}', which cannot be read ({getattr(e, 'strerror', None) or e}); name a "
+            "configuration of accelerate launch, such as configs/accelerate/ddp.yaml"
+        ) from None
+
+
+def launch(job: Job, config: str, on_log: "OnLog | None") -> None:
+    """Train in the processes that the configuration file asks for, and wait for them; `on_log` as in `fit`.
+
+    Raises TrainingError with the sentence of a process that failed, or with the launcher's last line.
+    """
+    with tempfile.TemporaryDirectory(prefix="stepsift-") as scratch:
+        folder = Path(scratch)
+        job.write(folder)
+        command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", config]
+        command += ["-m", "stepsift.train.launched", str(folder)]
+        with (folder / "output.txt").open("wb") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+            try:
+                n_said = 0
+                while process.poll() is None:
+                    time.sleep(_LOOK_S)
+                    n_said = _say(folder / LIVE, n_said, on_log)
+                _say(folder / LIVE, n_said, on_log)
+            finally:
+                _end(process)
+        if process.returncode:
+            raise TrainingError(_reason(folder, process.returncode))
+
+
+def _say(live: Path, n_said: int, on_log: "OnLog | None") -> int:
+    """Hand on the updates after the first `n_said`; how many there are now. A line that is not whole yet waits."""
+    if not live.is_file():
+        return 0
+    lines = live.read_text(encoding="utf-8").splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]
+    for line in whole[n_said:]:
+        values: dict[str, Any] = json.loads(line)
+        if on_log is not None:
+            on_log(values.pop("step"), values)
+    return len(whole)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End the launcher and all its processes, where they still run."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        os.killpg(process.pid, number)
+        try:
+            process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _reason(folder: Path, code: int) -> str:
+    if (folder / ERROR).is_file():
+        return (folder / ERROR).read_text(encoding="utf-8")
+    lines = (folder / "output.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    last = next((line.strip() for line in reversed(lines) if "Error" in line), lines[-1].strip() if lines else "")
+    return f"accelerate launch ended with exit code {code}: {last or 'it said nothing'}"

@@ -1,0 +1,41 @@
+"""Low-rank adapters (Hu et al. 2021), with peft: put on before training, merged in after it."""
+
+from pathlib import Path
+from typing import Any
+
+from stepsift import params
+from stepsift.errors import TrainingError
+
+ADAPTER = "adapter"
+
+
+def add(model: Any, settings: params.Lora) -> Any:
+    """The model with fresh adapters, which alone are trained. Raises TrainingError where a target is not in it."""
+    from peft import LoraConfig, get_peft_model
+
+    targets = settings.targets if isinstance(settings.targets, str) else list(settings.targets)
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+    )
+    if isinstance(targets, list):
+        ends = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+        if missing := [t for t in targets if t.rpartition(".")[2] not in ends]:
+            linear = sorted(
+                {n.rpartition(".")[2] for n, m in model.named_modules() if type(m).__name__ in ("Linear", "Conv1D")}
+            )
+            raise TrainingError(
+                f"train.lora.targets names '{missing[0]}', which the student has not; it has {', '.join(linear)}"
+            )
+    return get_peft_model(model, config)
+
+
+def save(model: Any, out: Path) -> None:
+    """Save the adapters into `out/adapter`, then merge them and save the student into `out`."""
+    adapter = out / ADAPTER
+    model.save_pretrained(adapter)
+    (adapter / "README.md").unlink(missing_ok=True)  # a template of a card, with nothing in it
+    model.merge_and_unload().save_pretrained(out)
