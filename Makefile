@@ -65,4 +65,4 @@ lock: ## resolve the dependencies of pyproject.toml anew and pin them
 	$(PYTHON) scripts/lock.py
 
 clean:  ## remove the virtual environment, the stages' outputs and the side caches (never sources, tasks, dvc.lock or runs)
-	rm -rf $(VENV) .stepsift data/ingest data/segment data/score data/select data/train data/evaluate report/index.html metrics
+	rm -rf $(VENV) .stepsift data/ingest data/segment data/score data/select data/train data/curves.json data/evaluate report/index.html metrics

@@ -11,11 +11,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("selections", type=Path, help="folder with <selector>/train.jsonl")
     parser.add_argument("out", type=Path, help="folder for <selector>/seed-<seed>/ and rejected.parquet")
+    parser.add_argument("curves", type=Path, help="JSON file for the points of a chart of all curves")
     parser.add_argument("metrics", type=Path, help="JSON file for the counts")
     args = parser.parse_args()
     settings = params.load()
 
-    with tracking.stage("train", settings) as run:
+    n_students = len(settings.select.names) * len(settings.train.seeds)
+    intent = f"trains {n_students} students, {len(settings.train.seeds)} for each of {', '.join(settings.select.names)}"
+    with console.told("train", intent, args.out) as end, tracking.stage("train", settings) as run:
 
         def on_log(selector: str, seed: int, update: int, values: dict[str, float]) -> None:
             for name, value in values.items():
@@ -31,8 +34,10 @@ def main() -> None:
             sidecache.root() / "models",
             on_log,
         )
+        tables.write_json(trained.curves(), args.curves)
         tables.write_json(trained.metrics(), args.metrics)
         run.log_metrics({"trained": trained.trained, "from_cache": trained.reused})
+        end.did = f"{trained.trained} trained, {trained.reused} from the cache"
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def test_every_params_key_exists_in_the_model(name: str):
 @pytest.mark.parametrize("name", STAGES)
 def test_every_path_in_a_command_is_tracked(name: str):
     stage = STAGES[name]
-    tracked = _paths(stage["deps"]) + _paths(stage.get("outs", [])) + _paths(stage.get("metrics", []))
+    tracked = [path for kind in ("deps", "outs", "plots", "metrics") for path in _paths(stage.get(kind, []))]
     interpreter, safe_path, *arguments = shlex.split(stage["cmd"])
     # Without -P the folder of the script is searched first, and select.py would hide the standard library's module.
     assert (interpreter, safe_path) == ("python", "-P")

@@ -120,3 +120,28 @@ def test_a_cache_that_cannot_be_written_is_said_in_a_sentence(tmp_path):
     (tmp_path / "models").write_text("no folder")
     with pytest.raises(CacheError, match=r"models cannot be stored there \(.*\); allow writing, or"):
         SideCache(tmp_path / "models").get_or_make("0" * 64, lambda folder: None)
+
+
+def test_a_partial_result_outlives_a_block_that_breaks_and_goes_with_one_that_ends(tmp_path):
+    cache = SideCache(tmp_path / "cache")
+    with pytest.raises(RuntimeError), cache.partial("k") as place:
+        (place / "half").write_text("done so far")
+        raise RuntimeError
+    assert cache.entries() == []
+    assert cache.verify() == []
+    assert cache.disposable() == []
+    assert [p.name for p in cache.disposable(unused_days=0)] == [".partial-k"]
+    assert cache.disposable(unused_days=1) == []
+    with cache.partial("k") as place:
+        assert (place / "half").read_text() == "done so far"
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_two_runs_do_not_share_a_partial_result(tmp_path, caplog):
+    cache = SideCache(tmp_path / "cache")
+    with cache.partial("k") as first, SideCache(tmp_path / "cache").partial("k") as second:
+        assert first is not None
+        assert second is None
+        assert "another run is making k" in caplog.text
+    with cache.partial("k") as third:
+        assert third == first

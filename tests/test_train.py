@@ -340,6 +340,22 @@ def test_numbers_and_curve_of_a_cached_student_are_those_of_its_training(pool: P
     assert results[0].metrics()["lalp"]["seed-0"]["examples"] == 3
 
 
+def test_the_chart_has_a_mean_for_every_so_many_updates(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = pool.train("lalp")
+    result = trained.results["lalp", 0]
+    losses = [json.loads(line)["loss"] for line in (result.folder / "curve.jsonl").read_text().splitlines()]
+    assert len(losses) == 3
+    points = trained.curves()
+    assert points == [
+        {"student": "lalp, seed 0", "update": i, "loss": pytest.approx(loss, abs=1e-6)}
+        for i, loss in enumerate(losses, 1)
+    ]
+    monkeypatch.setattr(train.run, "CURVE_POINTS", 2)
+    two, last = trained.curves()
+    assert two == {"student": "lalp, seed 0", "update": 2, "loss": pytest.approx(sum(losses[:2]) / 2, abs=1e-6)}
+    assert last == {"student": "lalp, seed 0", "update": 3, "loss": pytest.approx(losses[2], abs=1e-6)}
+
+
 def test_rejected_rows_of_all_sets_are_a_table(pool: Pool) -> None:
     pool.write(lalp=[*ROWS, row("?", "long " * 600, 7)])
     trained = pool.train("lalp", "galp")

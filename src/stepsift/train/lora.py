@@ -1,5 +1,6 @@
 """Low-rank adapters (Hu et al. 2021), with peft: put on before training, merged in after it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ from stepsift import params
 from stepsift.errors import TrainingError
 
 ADAPTER = "adapter"
+_ABOUT = "adapter_config.json"
 
 
 def add(model: Any, settings: params.Lora) -> Any:
@@ -38,4 +40,8 @@ def save(model: Any, out: Path) -> None:
     adapter = out / ADAPTER
     model.save_pretrained(adapter)
     (adapter / "README.md").unlink(missing_ok=True)  # a template of a card, with nothing in it
+    about = json.loads((adapter / _ABOUT).read_text(encoding="utf-8"))
+    # A set, in another order in every process, and a path of this machine.
+    about |= {"target_modules": sorted(about["target_modules"]), "base_model_name_or_path": None}
+    (adapter / _ABOUT).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     model.merge_and_unload().save_pretrained(out)

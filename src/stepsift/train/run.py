@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -24,6 +25,8 @@ TRAIN_VERSION = 4
 """Raised whenever a change could move a trained weight by as much as its last bit."""
 
 KEYS = "keys.json"
+CURVE_POINTS = 100
+CURVE_DIGITS = 6
 
 OnLog = Callable[[str, int, int, dict[str, float]], None]
 """Called with selector, seed, update (from 1) and `loss` (nats a token), `learning_rate`, `grad_norm`."""
@@ -84,6 +87,20 @@ class Trained:
         for (selector, seed), result in self.results.items():
             nested.setdefault(selector, {})[f"seed-{seed}"] = result.metrics()
         return nested
+
+    def curves(self) -> list[dict[str, Any]]:
+        """Points of all curves for a chart: `student`, `update` and `loss`, the mean over the updates since the last
+        point; at most CURVE_POINTS a student."""
+        points = []
+        for (selector, seed), result in self.results.items():
+            lines = (result.folder / "curve.jsonl").read_text(encoding="utf-8").splitlines()
+            losses = [json.loads(line)["loss"] for line in lines]
+            size = math.ceil(len(losses) / CURVE_POINTS)
+            for start in range(0, len(losses), size):
+                part = losses[start : start + size]
+                mean = round(sum(part) / len(part), CURVE_DIGITS)
+                points.append({"student": f"{selector}, seed {seed}", "update": start + len(part), "loss": mean})
+        return points
 
 
 def train_all(
