@@ -148,7 +148,7 @@ def test_standard_error_is_the_harness_s_own(bench: Bench) -> None:
 def test_the_model_sees_the_ids_of_render(
     tokenizer: str, template: str, tmp_path: Path, student_folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stepsift.evaluate.harness import StudentLM
+    from stepsift.evaluate.student_lm import StudentLM
 
     student = STUDENT.model_copy(update={"template": template})
     bench = Bench(tmp_path, student_folder("llama", tokenizer))
@@ -181,15 +181,16 @@ def test_the_model_sees_the_ids_of_render(
 def test_an_answer_stops_at_end_token_and_stop_string_however_often_it_is_batched_anew(
     first: int, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stepsift.evaluate import harness
+    from stepsift.evaluate import student_lm
+    from stepsift.evaluate.sampling import How
 
-    monkeypatch.setattr(harness, "FIRST_TOKENS", first)
+    monkeypatch.setattr(student_lm, "FIRST_TOKENS", first)
     renderer = load_renderer(files_in(bench.student), STUDENT)
-    lm = harness.StudentLM(AutoModelForCausalLM.from_pretrained(bench.student).eval(), renderer, 512, SETTINGS)
+    lm = student_lm.StudentLM(AutoModelForCausalLM.from_pretrained(bench.student).eval(), renderer, 512, SETTINGS)
     prompts = [renderer.prompt([{"role": "user", "content": q}]) for q in QUESTIONS]
 
     def answers(most: int = 8, *until: str) -> list[tuple[str, bool]]:
-        return lm._answer_all(prompts, {"max_gen_toks": most, "until": list(until)}, tqdm(disable=True))
+        return lm._answer_all(prompts, QUESTIONS, How(list(until), most), tqdm(disable=True))
 
     whole = [text for text, _ in answers()]
     assert whole == [says(bench.student, q) for q in QUESTIONS]
@@ -207,7 +208,7 @@ def test_an_answer_stops_at_end_token_and_stop_string_however_often_it_is_batche
 
 
 def test_a_row_stops_at_its_own_stop_string_or_end_of_room(student_folder: Folder) -> None:
-    from stepsift.evaluate.harness import _Stop
+    from stepsift.evaluate.student_lm import _Stop
 
     tokenizer = load_renderer(files_in(student_folder("llama")), STUDENT).tokenizer
     rows = [tokenizer.encode(text) for text in ("x is 4#", "x is 42", "x is 4+")]
@@ -314,7 +315,7 @@ def test_metrics_are_nested_finite_and_mean_over_seeds(bench: Bench) -> None:
     json.dumps(metrics, allow_nan=False)
     toy = metrics["toy"]
     assert toy["untrained"]["accuracy"] == pytest.approx(0.6)
-    assert set(toy["untrained"]) == {"accuracy", "stderr", "n", "ended"}
+    assert set(toy["untrained"]) == {"accuracy", "stderr", "n", "samples", "ended"}
     assert toy["lalp"]["accuracy"] == pytest.approx(0.3)
     assert toy["lalp"]["seeds"] == 2
     assert toy["lalp"]["seeds_std"] == pytest.approx(0.3 * 2**0.5)

@@ -133,7 +133,16 @@ class Project:
         name = task.args[0].name
         said = f"é\n{name} {len(self.made)}"
         answers = [
-            {"task": name, "question": i, "prompt_hash": "h", "generation": said, "ended": end, "correct": 0.5 * i}
+            {
+                "task": name,
+                "question": i,
+                "sample": 1,
+                "verdict": None,
+                "prompt_hash": "h",
+                "generation": said,
+                "ended": end,
+                "correct": 0.5 * i,
+            }
             for i, end in enumerate((True, None, False))
         ]
         evaluate.write_entry(answers[::-1], target)

@@ -225,30 +225,34 @@ CURATED = Table(
 
 ANSWERS = Table(
     "answers",
-    1,
+    2,
     {
         "task": pl.String(),
         "question": pl.Int64(),
+        "sample": pl.Int64(),
         "model": pl.String(),
         "prompt_hash": pl.String(),
         "generation": pl.String(),
         "ended": pl.Boolean(),
+        "verdict": pl.String(),
         "correct": pl.Float64(),
     },
-    key=("task", "question", "model"),
-    nullable=frozenset({"ended"}),
+    key=("task", "question", "sample", "model"),
+    nullable=frozenset({"ended", "verdict"}),
+    allowed={"verdict": VERDICTS},
     checks={"correct is a share": pl.col("correct").is_between(0, 1)},
 )
 
 EVALUATIONS = Table(
     "evaluations",
-    1,
+    2,
     {
         "task": pl.String(),
         "model": pl.String(),
         "selector": pl.String(),
         "seed": pl.Int64(),
         "n": pl.Int64(),
+        "samples": pl.Int64(),
         "accuracy": pl.Float64(),
         "stderr": pl.Float64(),
         "ended": pl.Float64(),

@@ -21,6 +21,20 @@ from stepsift.quiet import quiet
 log = logging.getLogger(__name__)
 
 
+VERIFIERS = ("math", "choice", "exact", "code", "auto")
+"""What `verify` of a task may be; auto: by each gold answer, as in ingest."""
+_OF_VERIFIED = ("task", "verify", "data", "prompt", "answer", "instruction", "generation_kwargs")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How a task's answers are verified: the kind (one of VERIFIERS), and the fields of prompt and gold answer."""
+
+    kind: str
+    prompt: str
+    answer: str
+
+
 @dataclass(frozen=True)
 class TaskSource:
     """A task that was asked for. `file` is its YAML file; None for one of the harness's own tasks, groups or tags.
@@ -90,7 +104,9 @@ def load_task(source: TaskSource, scratch: Path) -> dict[str, Any]:
     try:
         if source.file is None:
             return dict(TaskManager().load([source.name])["tasks"])
-        config = load_yaml(source.file)
+        config = read_yaml(source.file)
+        if verified(config) is None:
+            config = load_yaml(source.file)
         files = data_files(config)
         if files is None:
             return dict(TaskManager(include_defaults=False).load([config])["tasks"])
@@ -153,7 +169,49 @@ def read_yaml(file: Path, including: tuple[Path, ...] = ()) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name in includes:
         merged |= read_yaml(file.parent / name, (*including, file.resolve()))
-    return merged | config
+    merged |= config
+    return _written_out(merged, file) if "verify" in merged and not including else merged
+
+
+def _written_out(short: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The harness's configuration of a task that says `verify` and `data`; raises EvaluationError for a wrong key."""
+
+    def wrong(what: str) -> EvaluationError:
+        return EvaluationError(f"{file} cannot be read: {what}")
+
+    unknown = [key for key in short if key not in _OF_VERIFIED]
+    if unknown:
+        raise wrong(f"'{unknown[0]}' is no key of a task with verify; those are {', '.join(_OF_VERIFIED)}")
+    if short["verify"] not in VERIFIERS:
+        raise wrong(f"verify is {short['verify']!r}, it must be one of {', '.join(VERIFIERS)}")
+    texts = {"prompt": "prompt", "answer": "answer", "instruction": ""} | short
+    for key in ("data", "prompt", "answer", "instruction"):
+        if not isinstance(texts.get(key), str) or not (texts[key] or key == "instruction"):
+            raise wrong(f"{key} must be a text")
+    question = f"{{{{ {texts['prompt']} }}}}"
+    if texts["instruction"]:
+        question += "\n\n{% raw %}" + texts["instruction"] + "{% endraw %}"
+    return {
+        "task": short.get("task"),
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": short["data"]}},
+        "test_split": "test",
+        "output_type": "generate_until",
+        "doc_to_text": question,
+        # The harness compares texts in its way as well; what counts is the verdict.
+        "doc_to_target": "",
+        "generation_kwargs": {"until": []} | (short.get("generation_kwargs") or {}),
+        "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
+        "metadata": {"verify": short["verify"], "prompt": texts["prompt"], "answer": texts["answer"]},
+    }
+
+
+def verified(config: dict[str, Any]) -> Verified | None:
+    """How a task with this configuration is verified; None where the harness grades it."""
+    about = config.get("metadata") or {}
+    if not isinstance(about, dict) or "verify" not in about:
+        return None
+    return Verified(about["verify"], about["prompt"], about["answer"])
 
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,20 @@ import polars as pl
 from stepsift import params, sidecache, tables
 from stepsift.errors import EvaluationError
 from stepsift.quiet import quiet
-from stepsift.student import StudentFiles, context_tokens, fingerprint, load_model, load_renderer, pick_device
+from stepsift.student import (
+    StudentFiles,
+    context_tokens,
+    fingerprint,
+    load_config,
+    load_model,
+    load_renderer,
+    pick_device,
+)
 from stepsift.tasks import TaskSource, find_tasks, load_task
 
 log = logging.getLogger(__name__)
 
-EVALUATE_VERSION = 1
+EVALUATE_VERSION = 2
 """Raised whenever a change could change an answer or its grade."""
 
 UNTRAINED = "untrained"
@@ -58,7 +67,7 @@ class Evaluated:
         """
         nested: dict[str, dict[str, Any]] = {}
         for row in self.evaluations.iter_rows(named=True):
-            numbers = {k: row[k] for k in ("accuracy", "stderr", "n", "ended") if row[k] is not None}
+            numbers = {k: row[k] for k in ("accuracy", "stderr", "n", "samples", "ended") if row[k] is not None}
             task = nested.setdefault(row["task"], {})
             if row["selector"] is None:
                 task[UNTRAINED] = numbers
@@ -123,7 +132,7 @@ def evaluate_all(
 def answers_of(
     files: StudentFiles, sources: list[TaskSource], settings: params.Evaluate, student: params.Student, cache: Path
 ) -> pl.DataFrame:
-    """One student's answers to all tasks: the columns of tables.ANSWERS but `model`, sorted by task and question.
+    """One student's answers to all tasks: the columns of tables.ANSWERS but `model`, sorted by the rest of its key.
 
     Answers that it gave before come from the side cache; it is loaded only where some are missing there. Raises
     EvaluationError as `evaluate_all` does.
@@ -133,7 +142,7 @@ def answers_of(
         load = partial(load_task, scratch=Path(scratch))
         rows = [a for _, _, graded, _ in _examine(files, sources, settings, student, store, load) for a in graded]
     schema = {name: dtype for name, dtype in tables.ANSWERS.schema.items() if name != "model"}
-    return pl.DataFrame(rows, schema=schema).sort("task", "question")
+    return pl.DataFrame(rows, schema=schema).sort("task", "question", "sample")
 
 
 def _examine(
@@ -155,13 +164,16 @@ def _examine(
 
 
 def key_settings(settings: params.Evaluate, student: params.Student) -> dict[str, Any]:
-    """What decides answers besides model and task."""
+    """What decides answers besides model and task; the engine's version only where it is installed."""
+    packages = ["lm-eval", "math-verify", "torch", "transformers"]
+    if settings.engine == "vllm" and find_spec("vllm"):
+        packages.append("vllm")
     return {
         "version": EVALUATE_VERSION,
         "rendering": student.model_dump(exclude={"path"}),
         "settings": settings.model_dump(exclude={"tasks"}),
         "device": pick_device("auto"),
-        "versions": {p: version(p) for p in ("lm-eval", "torch", "transformers")},
+        "versions": {p: version(p) for p in packages},
     }
 
 
@@ -176,10 +188,28 @@ def _trained(models: Path) -> list[Model]:
 
 
 def _load(files: StudentFiles, settings: params.Evaluate, student: params.Student) -> Any:
-    from stepsift.evaluate.harness import StudentLM
+    if settings.engine == "vllm":
+        return _load_vllm(files, settings, student)
+    from stepsift.evaluate.student_lm import StudentLM
 
     model = load_model(files, settings.dtype, pick_device("auto"))
     return StudentLM(model, load_renderer(files, student), context_tokens(model.config, student), settings)
+
+
+def _load_vllm(files: StudentFiles, settings: params.Evaluate, student: params.Student) -> Any:
+    if files.gguf_file is not None:
+        raise EvaluationError(
+            "evaluate.engine is vllm, which is not given a GGUF student here; set engine: hf, or name a folder with "
+            "config.json and weights"
+        )
+    try:
+        from stepsift.evaluate.student_vllm import StudentVLLM
+    except ImportError as e:
+        raise EvaluationError(
+            f"evaluate.engine is vllm, which cannot be loaded ({e}); install it ('pip install vllm') or set engine: hf"
+        ) from e
+    context = context_tokens(load_config(files), student)
+    return StudentVLLM(str(files.folder), load_renderer(files, student), context, settings)
 
 
 def _make(lm: Callable[[], Any], task: Callable[[], Any], settings: params.Evaluate, target: Path) -> None:
@@ -204,17 +234,25 @@ def _key_parts(origin: str, source: TaskSource, settings: params.Evaluate, stude
 
 
 def _evaluations(answers: pl.DataFrame, models: list[Model]) -> pl.DataFrame:
-    """Accuracy and its standard error, sample standard deviation / sqrt(n), for each task and model."""
+    """Accuracy and its standard error for each task and model.
+
+    A question counts with the mean of its samples; the standard error is the sample standard deviation of these means /
+    sqrt(questions), as samples of one question are no independent questions.
+    """
     named = pl.DataFrame(
         [(m.name, m.selector, m.seed) for m in models],
         schema={"model": pl.String, "selector": pl.String, "seed": pl.Int64},
         orient="row",
     )
-    summary = answers.group_by("task", "model").agg(
+    by_question = answers.group_by("task", "model", "question").agg(
+        pl.col("correct").mean(), pl.col("ended").cast(pl.Float64).mean(), samples=pl.len()
+    )
+    summary = by_question.group_by("task", "model").agg(
         n=pl.len().cast(pl.Int64),
+        samples=pl.col("samples").max().cast(pl.Int64),
         accuracy=pl.col("correct").mean(),
         stderr=pl.col("correct").std() / pl.len().sqrt(),
-        ended=pl.col("ended").cast(pl.Float64).mean(),
+        ended=pl.col("ended").mean(),
     )
     joined = summary.join(named, on="model", how="left").select(tables.EVALUATIONS.schema.keys())
     return joined.sort(tables.EVALUATIONS.key)

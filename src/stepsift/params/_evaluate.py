@@ -1,8 +1,8 @@
 """The section `evaluate`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from stepsift.params._section import Section, Seed, Text, some_distinct
 
@@ -20,5 +20,23 @@ class Evaluate(Section):
     """Longest answer, in tokens, where the task sets none."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision in which all students, the untrained one too, answer."""
+    samples: Annotated[int, Field(ge=1, le=1_000)] = 1
+    """Answers to each question whose answer is generated; more than one needs a temperature."""
+    temperature: Annotated[float, Field(gt=0, le=10)] | None = None
+    """Answers are drawn with this temperature; null: as the task says, and greedily where it says nothing."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Draw among the most probable tokens that hold this probability; only with a temperature."""
+    engine: Literal["hf", "vllm"] = "hf"
+    """What runs the students: transformers, or vLLM, which is installed apart and needs a GPU."""
+    verify_timeout_s: Annotated[float, Field(gt=0, le=600)] = 5.0
+    """Seconds a verifier may take for one answer, in local tasks that name one."""
     seed: Seed = 0
     """Seed of few-shot examples and sampling."""
+
+    @model_validator(mode="after")
+    def _drawn(self) -> Self:
+        if self.temperature is None and self.samples > 1:
+            raise ValueError(f"samples is {self.samples}, but greedy answers are all the same; give a temperature")
+        if self.temperature is None and self.top_p < 1:
+            raise ValueError(f"top_p is {self.top_p:g}, which says nothing of greedy answers; give a temperature")
+        return self

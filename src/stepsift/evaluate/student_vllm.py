@@ -1,0 +1,59 @@
+"""A student that vLLM runs, as lm-evaluation-harness sees it. Importing this module needs vLLM and takes seconds."""
+
+import hashlib
+import sys
+from typing import Any
+
+from lm_eval.models.vllm_causallms import VLLM
+from tqdm import tqdm
+from vllm import SamplingParams
+
+from stepsift import params
+from stepsift.evaluate.asking import Asking, Said
+from stepsift.evaluate.sampling import How
+from stepsift.quiet import quiet
+from stepsift.render import Renderer
+
+
+class StudentVLLM(Asking, VLLM):
+    """The student in `folder` behind the harness's interface. vLLM batches by itself, `batch_size` is not asked."""
+
+    def __init__(self, folder: str, renderer: Renderer, context_tokens: int, settings: params.Evaluate):
+        with quiet("lm_eval"):
+            VLLM.__init__(
+                self,
+                pretrained=folder,
+                tokenizer=folder,
+                dtype=settings.dtype,
+                batch_size="auto",
+                max_model_len=context_tokens,
+                seed=settings.seed,
+            )
+        self.tokenizer = renderer.tokenizer
+        self._prepare(renderer, context_tokens, settings)
+
+    def _answer_all(self, prompts: list[list[int]], keys: list[str], asked: How, bar: tqdm) -> list[Said]:
+        """The answer to each prompt, given as ids; each draw has a seed of its own, made of its key."""
+        ends = self._ends(asked.until)
+        each = [
+            SamplingParams(
+                temperature=asked.temperature or 0.0,
+                top_p=asked.top_p,
+                top_k=asked.top_k,
+                seed=int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big"),
+                max_tokens=min(asked.most, self.context_tokens - len(ids)),
+                stop_token_ids=ends,
+                stop=[stop for stop in asked.until if stop],
+                include_stop_str_in_output=True,
+                detokenize=True,
+                **asked.others,
+            )
+            for ids, key in zip(prompts, keys, strict=True)
+        ]
+        outputs = self._model_generate(requests=prompts, generate=True, sampling_params=each)
+        bar.update(len(prompts))
+        return [self._text(list(out.outputs[0].token_ids), asked.until, ends) for out in outputs]
+
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """Log-probability of each (question, continuation), and whether the continuation is the greedy one."""
+        return super().loglikelihood(requests, disable_tqdm=not sys.stderr.isatty())
