@@ -11,6 +11,7 @@ from stepsift import __version__, console, params
 from stepsift.console import Voice
 from stepsift.errors import CacheError, StepsiftError
 from stepsift.lineage import commands as lineage
+from stepsift.sources import commands as sources
 
 
 def main() -> None:
@@ -26,6 +27,8 @@ def _main() -> None:
     check.add_argument("--sources", type=Path, default=Path("data/sources"), help="folder with trace files")
     check.add_argument("--tasks", type=Path, default=Path("data/tasks"), help="folder with local evaluation tasks")
     check.add_argument("--student", action="store_true", help="also score two traces twice, and compare")
+    sources.add_add(commands.add_parser("add", help="check a file of traces, and add it to the sources, under DVC"))
+    sources.add_remove(commands.add_parser("remove", help="take a file that was added out of the sources"))
     commands.add_parser("metrics", help="list the metrics, with direction and source")
     _add_score(commands.add_parser("score", help="score any file of traces, without params.yaml or DVC"))
     _add_rank(commands.add_parser("rank", help="rank the teachers on a sample of prompts, before all are scored"))
@@ -38,7 +41,8 @@ def _main() -> None:
     )
     audition = "train a student by each metric, teacher and control, and say which data made it better"
     _add_audition(commands.add_parser("audition", help=audition))
-    commands.add_parser("setup", help="create the MLflow database that params.yaml names")
+    setup = "create the MLflow database that params.yaml names, and tell git how this clone merges params.yaml"
+    commands.add_parser("setup", help=setup)
     commands.add_parser("ui", help="open MLflow on what params.yaml names")
     for name, command in commands.choices.items():
         if name != "ui":
@@ -49,6 +53,8 @@ def _main() -> None:
         logging.getLogger("stepsift").setLevel(logging.WARNING)
     {
         "check": _check,
+        "add": sources.run_add,
+        "remove": sources.run_remove,
         "metrics": _metrics,
         "score": _score,
         "rank": _rank,
@@ -266,16 +272,22 @@ def _audition(args: argparse.Namespace, voice: Voice) -> None:
 
 def _setup(_: argparse.Namespace, voice: Voice) -> None:
     from stepsift import tracking
+    from stepsift.sources.merge import register
 
     uri = tracking.setup(params.load().tracking)
+    merges = register()
     voice.lines([f"MLflow keeps its runs in {uri}"])
-    voice.data({"tracking_uri": uri})
+    voice.lines(["git merges params.yaml by rules, and leaves what stages write to dvc repro"] if merges else [])
+    voice.data({"tracking_uri": uri, "merge_drivers": merges})
 
 
 def _ui(_: argparse.Namespace, voice: Voice) -> None:
     from stepsift import tracking
 
     uri = tracking.setup(params.load().tracking)
+    if uri.startswith(("http://", "https://")):
+        voice.lines([f"MLflow is a server already: open {uri}"])
+        return
     voice.lines([f"MLflow on {uri}; stop it with Ctrl-C"])
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     raise SystemExit(subprocess.run(command, check=False).returncode)

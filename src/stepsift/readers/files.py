@@ -35,9 +35,10 @@ class SourceFile:
 
 
 def find(sources: Path) -> tuple[list[SourceFile], list[str]]:
-    """(files of a known kind, names of the others), each sorted by name; hidden files and folders are left out.
+    """(files of a known kind, names of the others), each sorted by name.
 
-    Links to files and folders are followed. Raises SourceError where the folder is missing or holds no known file.
+    Hidden files and folders, and the `*.dvc` files of DVC, are left out. Links to files and folders are followed.
+    Raises SourceError where the folder is missing or holds no known file.
     """
     kinds = ", ".join(f"*{s}" for s in SUFFIXES)
     if not sources.is_dir():
@@ -68,7 +69,8 @@ def _walk(folder: Path, seen: set[str]) -> Iterator[Path]:
         return
     seen.add(real)
     for path in folder.iterdir():
-        if path.name.startswith("."):
+        # What DVC keeps beside a file that it tracks is none of the user's.
+        if path.name.startswith(".") or path.suffix == ".dvc":
             continue
         if path.is_dir():
             yield from _walk(path, seen)

@@ -88,6 +88,12 @@ def git_tags(outputs: list[str]) -> dict[str, str]:
         return {}
 
 
+def experiment_tags() -> dict[str, str]:
+    """The name of the DVC experiment that runs this stage; nothing outside of one."""
+    name = os.environ.get("DVC_EXP_NAME")
+    return {"dvc.experiment": name} if name else {}
+
+
 def _at(nested: dict[str, Any], path: str) -> Any:
     for name in path.split("."):
         nested = nested[name]

@@ -15,7 +15,15 @@ from filelock import FileLock
 
 from stepsift import params
 from stepsift.errors import TrackingError
-from stepsift.tracking.provenance import DvcStage, dvc_process, dvc_stage, git_tags, one_line, root
+from stepsift.tracking.provenance import (
+    DvcStage,
+    dvc_process,
+    dvc_stage,
+    experiment_tags,
+    git_tags,
+    one_line,
+    root,
+)
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +131,7 @@ def _start(name: str, settings: params.Params) -> _StageRun:
     """The child run of this stage's execution, with everything that is known before it does anything."""
     client, experiment = _connect(settings.tracking)
     dvc = dvc_stage(name, settings)
-    commit = git_tags(dvc.outputs)
+    commit = git_tags(dvc.outputs) | experiment_tags()
     with _lock():
         parent = _parent(client, experiment, settings, commit)
     tags = commit | {_PARENT: parent, "dvc.stage": name, "mlflow.source.name": dvc.cmd, "mlflow.source.type": "LOCAL"}
@@ -137,11 +145,13 @@ def _connect(settings: params.Tracking) -> tuple[Any, str]:
     # MLflow reads these when it is imported. Telemetry: its documented switch. Requests: its defaults wait for minutes.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     from mlflow import MlflowClient
 
     for library in ("mlflow", "alembic"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # It tells of every retry; that the server is away is said once, by us.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     uri = _uri(settings)
     if uri.startswith("sqlite:///"):
         # MLflow would try a database that cannot be opened ten times, for minutes.
@@ -171,7 +181,8 @@ def _parent(client: Any, experiment: str, settings: params.Params, commit: dict[
     if found and found[0].info.start_time >= since_ms:
         client.update_run(found[0].info.run_id, status="RUNNING")
         return found[0].info.run_id
-    title = f"pipeline {commit['git.commit'][:7]}" if "git.commit" in commit else "pipeline"
+    of = commit.get("dvc.experiment") or commit.get("git.commit", "")[:7]
+    title = f"pipeline {of}".rstrip()
     return client.create_run(experiment, tags=commit | {_PIPELINE: name}, run_name=title).info.run_id
 
 

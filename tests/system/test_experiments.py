@@ -1,0 +1,93 @@
+"""`dvc exp run` in the work tree, in a temporary copy and from a queue: results and MLflow's runs are all there."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+# `repo` is a fixture: a copy of the repository with a small pool.
+from test_pipeline import STAGES, change, repo, run  # noqa: F401
+
+pytestmark = pytest.mark.system
+
+
+def ok(repo: Path, *command: str) -> str:  # noqa: F811
+    """Output of a command that must succeed."""
+    done = run(repo, *command)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    assert "untracked" not in done.stderr
+    return done.stdout
+
+
+def experiments(repo: Path) -> dict[str, dict[str, Any]]:  # noqa: F811
+    """Name of each experiment to the selectors that it was run with and the metrics of its evaluation."""
+    [baseline] = json.loads(ok(repo, "dvc", "exp", "show", "--json", "-n", "1"))[1:]
+    found = {}
+    for experiment in baseline["experiments"] or []:
+        assert experiment.get("error") is None
+        [rev] = [r for r in experiment["revs"] if r["data"]]
+        params = rev["data"]["params"]["params.yaml"]["data"]
+        found[experiment["name"]] = {
+            "selectors": params["select"]["selectors"],
+            "evaluated": set(rev["data"]["metrics"]["metrics/evaluate.json"]["data"]["chain"]),
+        }
+    return found
+
+
+def tracked(repo: Path) -> dict[str | None, list[Any]]:  # noqa: F811
+    """Name of each experiment (None: no experiment) to MLflow's runs of its stages, in order."""
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{repo / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("stepsift").experiment_id
+    found: dict[str | None, list[Any]] = {}
+    for child in client.search_runs([experiment], max_results=500, order_by=["start_time"]):
+        if "dvc.stage" in child.data.tags:
+            found.setdefault(child.data.tags.get("dvc.experiment"), []).append(child)
+    return found
+
+
+def test_experiments_of_every_kind_leave_their_results_and_runs(repo: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
+    # A copy has a cache of its own, which ends with it; named by its place, it is shared.
+    monkeypatch.setenv("STEPSIFT_CACHE", str(repo / ".stepsift/cache"))
+    for setting in (("user.name", "t"), ("user.email", "t@example.org")):
+        ok(repo, "git", "config", *setting)
+    for path in ("chat/thinking.jsonl", "chat/checking.jsonl", "sharegpt.jsonl", "named_fields.jsonl.gz"):
+        ok(repo, "stepsift", "add", f"data/sources/{path}")
+    change(repo, "select", selectors=["lalp"])
+    ok(repo, "stepsift", "setup")
+    ok(repo, "dvc", "repro")
+    ok(repo, "git", "add", "-A")
+    ok(repo, "git", "commit", "-qm", "baseline")
+    before = (repo / "params.yaml").read_bytes()
+
+    ok(repo, "dvc", "exp", "run", "-n", "here", "-S", "select.selectors=[rsr]")
+    assert yaml.safe_load((repo / "params.yaml").read_text())["select"]["selectors"] == ["rsr"]
+    ok(repo, "git", "checkout", "-q", ".")
+    ok(repo, "dvc", "checkout", "-q")
+    ok(repo, "dvc", "exp", "run", "--temp", "-n", "copy", "-S", "select.selectors=[galp]")
+    for name, selector in (("queued-1", "rank"), ("queued-2", "random")):
+        ok(repo, "dvc", "exp", "run", "--queue", "-n", name, "-S", f"select.selectors=[{selector}]")
+    ok(repo, "dvc", "exp", "run", "--run-all", "--jobs", "2")
+
+    selectors = {"here": ["rsr"], "copy": ["galp"], "queued-1": ["rank"], "queued-2": ["random"]}
+    assert experiments(repo) == {
+        name: {"selectors": chosen, "evaluated": {"untrained", *chosen}} for name, chosen in selectors.items()
+    }
+    assert (repo / "params.yaml").read_bytes() == before
+    runs = tracked(repo)
+    assert set(runs) == {None, *selectors}
+    assert [r.info.run_name for r in runs.pop(None)] == STAGES
+    parents = set()
+    for name, chosen in selectors.items():
+        # Nothing before select was run again, and nothing was scored.
+        assert [r.info.run_name for r in runs[name]] == ["select", "train", "evaluate", "report"]
+        assert {r.info.status for r in runs[name]} == {"FINISHED"}
+        assert f"'name': '{chosen[0]}'" in runs[name][0].data.params["select.selectors"]
+        [parent] = {r.data.tags["mlflow.parentRunId"] for r in runs[name]}
+        parents.add(parent)
+    assert len(parents) == len(selectors)
+    assert Counter(p.name for p in repo.rglob("mlflow.db")) == {"mlflow.db": 1}
