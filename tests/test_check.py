@@ -266,6 +266,20 @@ def test_a_misspelt_task_is_a_problem(sources: Path, tmp_path: Path, student_fol
     assert "'chain.jsonl', which is not beside" in problem
 
 
+def test_what_would_stop_training_or_evaluation_is_a_problem_now(
+    sources: Path, tmp_path: Path, student_folder: Student
+):
+    asked = {"train": {"launch": str(tmp_path / "none.yaml")}, "evaluate": {"tasks": ["chain"], "engine": "vllm"}}
+    before = len(problems(settings(student_folder("llama"), evaluate={"tasks": ["chain"]}), sources))
+    found = problems(settings(student_folder("llama"), **asked), sources)[before:]
+    assert [text.split(",")[0] for text in found] == [
+        f"train.launch is '{tmp_path}/none.yaml'",
+        "evaluate.engine is vllm",
+    ]
+    (tmp_path / "none.yaml").write_text("num_processes: 2\n")
+    assert len(problems(settings(student_folder("llama"), **asked), sources)) == before + 1
+
+
 @pytest.mark.parametrize(("family", "tokenizer"), [("llama", "plain"), ("qwen3", "qwen3"), ("gemma2", "gemma")])
 @pytest.mark.parametrize("window", [1, 0.5])
 def test_engine_and_naive_scoring_agree(sources, tmp_path, student_folder, family, tokenizer, window):

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from stepsift import params, train
-from stepsift.errors import TrainingError
+from stepsift.errors import ParamsError, TrainingError
 from stepsift.train.held_out import split
 from test_train import STUDENT, files_in, row, train_one, write
 
@@ -112,9 +112,21 @@ def test_mixed_precision_keeps_float32_weights_and_rounds_products(weights):
     assert {w.dtype for w in weights(dtype="bfloat16").values()} == {torch.bfloat16}
 
 
-def test_a_micro_batch_must_divide_the_batch(weights):
-    with pytest.raises(TrainingError, match=r"train.micro_batch is 3, which does not divide train.batch_size, 4"):
-        weights(micro_batch=3)
+def test_a_micro_batch_must_divide_the_batch(monkeypatch):
+    with pytest.raises(ParamsError, match=r"micro_batch is 3, which does not divide batch_size, 8"):
+        params.parse({"train": {"micro_batch": 3}})
+    # How many processes share an update is known when they have started.
+    from stepsift.train import fit
+
+    launched = params.Train(micro_batch=4, launch="some.yaml")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert fit.micro_batch(launched) == 4
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(TrainingError, match=r"micro_batch is 4, which does not divide each process's part .*, 2"):
+        fit.micro_batch(launched)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(TrainingError, match=r"batch_size is 8, which 3 processes cannot share evenly"):
+        fit.micro_batch(launched)
 
 
 # adapters

@@ -7,16 +7,18 @@ the plan, its tokens estimated from a sample of traces. `check_student` goes fur
 import statistics
 from collections import Counter
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from stepsift import params, segment, student
-from stepsift.errors import ScoringError, SourceError, StudentError
+from stepsift.errors import ScoringError, SourceError, StudentError, TrainingError
 from stepsift.ingest import SampleTrace, Survey, survey
 from stepsift.readers.fill import UNKNOWN
 from stepsift.render import Renderer
 from stepsift.tasks import check_tasks, local_tasks
+from stepsift.train.launch import configuration
 
 SHOWN_PROBLEMS = 10
 """Of the sources, which may be thousands of files."""
@@ -77,9 +79,23 @@ def check(settings: params.Params, sources: Path, tasks: Path) -> Report:
         problems += check_tasks(settings.evaluate.tasks, tasks)
     else:
         problems.append(f"there is no folder {tasks} for evaluation tasks; make it (it may be empty: mkdir -p {tasks})")
+    problems += _missing_tools(settings)
     lines += _program_lines()
     lines += _training_lines(settings, tasks)
     return Report(lines, problems, found.sample if found else [])
+
+
+def _missing_tools(settings: params.Params) -> list[str]:
+    """What training and evaluation would stop at after hours of scoring."""
+    problems = []
+    if settings.train.launch is not None:
+        try:
+            configuration(settings.train.launch)
+        except TrainingError as e:
+            problems.append(str(e))
+    if settings.evaluate.engine == "vllm" and not find_spec("vllm"):
+        problems.append("evaluate.engine is vllm, which is not installed; 'pip install vllm', or set engine: hf")
+    return problems
 
 
 def estimate(sample: list[SampleTrace], renderer: Renderer, settings: params.Params, context: int) -> Estimate:

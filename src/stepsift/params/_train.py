@@ -87,3 +87,10 @@ class Train(Section):
     """Configuration of `accelerate launch` (a YAML file), for several processes or GPUs; null: this process alone."""
     max_tokens: Annotated[int, Field(ge=8)] | None = None
     """An example with more tokens is left out and counted, never cut; null: the student's own context."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        # With a launch the number of processes decides: that is said where training starts.
+        if self.launch is None and self.micro_batch and self.batch_size % self.micro_batch:
+            raise ValueError(f"micro_batch is {self.micro_batch}, which does not divide batch_size, {self.batch_size}")
+        return self
