@@ -16,7 +16,8 @@ def main() -> None:
     args = parser.parse_args()
     settings = params.load()
 
-    with tracking.stage("evaluate", settings) as run:
+    intent = f"has every student answer {', '.join(settings.evaluate.tasks)}"
+    with console.told("evaluate", intent, args.out) as end, tracking.stage("evaluate", settings) as run:
         evaluated = evaluate_all(
             student.locate(settings.student),
             args.models,
@@ -28,6 +29,7 @@ def main() -> None:
         )
         tables.write_json(evaluated.metrics(), args.metrics)
         run.log_metrics(evaluated.metrics())
+        end.did = f"{evaluated.evaluated} examined, {evaluated.reused} from the cache"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def main() -> None:
     args = parser.parse_args()
     settings = params.load()
 
-    with tracking.stage("report", settings):
+    with console.told("report", "writes the page", args.out) as end, tracking.stage("report", settings) as run:
         page = render_page(
             settings.report.title,
             json.loads(args.ingest.read_text(encoding="utf-8")),
@@ -27,6 +27,8 @@ def main() -> None:
             tables.read(tables.EVALUATIONS, args.evaluations),
         )
         tables.write_text(page, args.out)
+        run.log_file(args.out)
+        end.did = f"{len(page):,} characters"
 
 
 if __name__ == "__main__":

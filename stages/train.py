@@ -1,6 +1,7 @@
 """Stage train: one student for each selector and seed; those trained before come from the side cache."""
 
 import argparse
+import json
 from pathlib import Path
 
 from stepsift import console, params, sidecache, student, tables, tracking
@@ -37,7 +38,16 @@ def main() -> None:
         tables.write_json(trained.curves(), args.curves)
         tables.write_json(trained.metrics(), args.metrics)
         run.log_metrics({"trained": trained.trained, "from_cache": trained.reused})
+        if settings.tracking.model is not None:
+            run.register(settings.tracking.model, [_registered(args, *key) for key in trained.results])
         end.did = f"{trained.trained} trained, {trained.reused} from the cache"
+
+
+def _registered(args: argparse.Namespace, selector: str, seed: int) -> tracking.Student:
+    folder = args.out / selector / f"seed-{seed}"
+    manifest = json.loads((args.selections / selector / "manifest.json").read_text(encoding="utf-8"))
+    fingerprint = student.fingerprint(student.StudentFiles(folder))
+    return tracking.Student(selector, seed, folder.as_posix(), fingerprint, manifest["fingerprint"])
 
 
 if __name__ == "__main__":

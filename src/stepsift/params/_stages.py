@@ -180,3 +180,5 @@ class Tracking(Section):
     """A SQLite file (relative to the repository) or the URL of a tracking server."""
     experiment: Text = "stepsift"
     """Name of the MLflow experiment."""
+    model: Text | None = "stepsift-student"
+    """Name in the model registry below which trained students are registered, by path and fingerprint; null: none."""

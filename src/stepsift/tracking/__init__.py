@@ -9,6 +9,7 @@ id are a tag of the parent, and a parent that began after that process did belon
 that was started by hand, or in a container that hides DVC, shares a parent with those of its commit and settings.
 """
 
+from stepsift.tracking.registry import Student
 from stepsift.tracking.runs import Run, setup, stage
 
-__all__ = ["Run", "setup", "stage"]
+__all__ = ["Run", "Student", "setup", "stage"]

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
@@ -24,9 +25,12 @@ from stepsift.tracking.provenance import (
     one_line,
     root,
 )
+from stepsift.tracking.registry import Student, register
 
 log = logging.getLogger(__name__)
 
+_WATCHED = ("score", "train")
+"""Stages whose use of the machine is tracked."""
 _PIPELINE = "stepsift.pipeline"
 _PARENT = "mlflow.parentRunId"
 _MOST_DIGEST_CHARS = 36
@@ -45,6 +49,12 @@ class Run:
     def log_metrics(self, values: dict[str, Any], step: int = 0) -> None:
         """Log all numbers of nested dictionaries, names joined by '/'; what is no number is left out."""
 
+    def log_file(self, path: Path) -> None:
+        """Log a small file as an artifact: a page, a picture; never data or weights."""
+
+    def register(self, model: str, students: list[Student]) -> None:
+        """Register trained students as versions of a model, see `registry.register`."""
+
     def end(self, status: str) -> None:
         """End the run: FINISHED, FAILED or KILLED."""
 
@@ -52,8 +62,10 @@ class Run:
 class _StageRun(Run):
     """A child run. Numbers are written in batches, since a single one costs about 20 ms."""
 
-    def __init__(self, client: Any, run_id: str, parent_id: str):
-        self.client, self.run_id, self.parent_id = client, run_id, parent_id
+    def __init__(self, client: Any, run_id: str, parent_id: str, tags: dict[str, str]):
+        """`tags` say of what commit and inputs the run is."""
+        self.client, self.run_id, self.parent_id, self.tags = client, run_id, parent_id, tags
+        self._monitor: Any = None
         self._pending: list[Any] = []
         self._flushed_at = time.monotonic()
         self._lost = False
@@ -70,7 +82,25 @@ class _StageRun(Run):
             if isinstance(value, int | float):
                 self.log_metric(name, value, step)
 
+    def log_file(self, path: Path) -> None:
+        with _warn_only(f"{path.name} is not tracked"):
+            self.client.log_artifact(self.run_id, str(path))
+
+    def register(self, model: str, students: list[Student]) -> None:
+        with _warn_only("no student is registered"):
+            register(self.client, self.run_id, model, students, self.tags)
+
+    def watch(self, uri: str) -> None:
+        """Log what the machine does (`system/...`) until the run ends, every ten seconds."""
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        self._monitor = SystemMetricsMonitor(self.run_id, tracking_uri=uri)
+        self._monitor.start()
+
     def end(self, status: str) -> None:
+        if self._monitor is not None:
+            with _warn_only("what the machine did is tracked in part"):
+                self._monitor.finish()
         self._flush()
         if not self._lost:
             with _warn_only("the end of this stage is not tracked"):
@@ -135,9 +165,14 @@ def _start(name: str, settings: params.Params) -> _StageRun:
     with _lock():
         parent = _parent(client, experiment, settings, commit)
     tags = commit | {_PARENT: parent, "dvc.stage": name, "mlflow.source.name": dvc.cmd, "mlflow.source.type": "LOCAL"}
-    run = client.create_run(experiment, tags=tags | {"dvc.input_key": dvc.input_key()}, run_name=name)
-    _log_inputs(client, run.info.run_id, name, dvc)
-    return _StageRun(client, run.info.run_id, parent)
+    commit |= {"dvc.input_key": dvc.input_key()}
+    created = client.create_run(experiment, tags=tags | commit, run_name=name)
+    _log_inputs(client, created.info.run_id, name, dvc)
+    run = _StageRun(client, created.info.run_id, parent, commit)
+    if name in _WATCHED:
+        with _warn_only("what the machine does is not tracked"):
+            run.watch(_uri(settings.tracking))
+    return run
 
 
 def _connect(settings: params.Tracking) -> tuple[Any, str]:
