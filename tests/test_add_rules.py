@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepsift.errors import ParamsError
@@ -94,6 +94,7 @@ layouts = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(layouts, names, words, st.none() | words)
 def test_what_is_put_in_is_there_and_taken_out_it_never_was(text: str, name: str, teacher: str, licence: str | None):
     rule = {"match": name, "teacher": teacher} | ({"licence": licence} if licence else {})

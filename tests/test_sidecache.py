@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stepsift.errors import CacheError
-from stepsift.sidecache import SideCache, copy, key
+from stepsift.sidecache import SideCache, copy, key, root
 
 
 def fill(folder: Path) -> None:
@@ -145,3 +145,13 @@ def test_two_runs_do_not_share_a_partial_result(tmp_path, caplog):
         assert "another run is making k" in caplog.text
     with cache.partial("k") as third:
         assert third == first
+
+
+def test_the_caches_lie_where_the_machine_says_else_in_the_repository(monkeypatch):
+    monkeypatch.delenv("STEPSIFT_CACHE", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    assert root() == Path(".stepsift/cache")
+    monkeypatch.setenv("DVC_ROOT", "/repository")
+    assert root() == Path("/repository/.stepsift/cache")
+    monkeypatch.setenv("STEPSIFT_CACHE", "/shared")
+    assert root() == Path("/shared")

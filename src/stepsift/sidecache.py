@@ -35,8 +35,11 @@ _TEMPORARY, _DAMAGED, _PARTIAL, _LOCK = ".tmp", ".damaged-", ".partial-", ".lock
 
 
 def root() -> Path:
-    """Folder of all caches: what STEPSIFT_CACHE names (several people may share one), else below the working folder."""
-    return Path(os.environ.get(ROOT_VARIABLE) or ".stepsift/cache")
+    """Folder of all caches: what STEPSIFT_CACHE names (several people may share one), else below the repository.
+
+    That is the working folder; in a stage what DVC names, which is the real one for the copy of `dvc exp run --temp`.
+    """
+    return Path(os.environ.get(ROOT_VARIABLE) or Path(os.environ.get("DVC_ROOT", "")) / ".stepsift/cache")
 
 
 def key(**parts: object) -> str:

@@ -52,7 +52,7 @@ def tracked(repo: Path) -> dict[str | None, list[Any]]:  # noqa: F811
 
 def test_experiments_of_every_kind_leave_their_results_and_runs(repo: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
     # A copy has a cache of its own, which ends with it; named by its place, it is shared.
-    monkeypatch.setenv("STEPSIFT_CACHE", str(repo / ".stepsift/cache"))
+    monkeypatch.delenv("STEPSIFT_CACHE", raising=False)  # that of the repository, for copies too
     for setting in (("user.name", "t"), ("user.email", "t@example.org")):
         ok(repo, "git", "config", *setting)
     for path in ("chat/thinking.jsonl", "chat/checking.jsonl", "sharegpt.jsonl", "named_fields.jsonl.gz"):
