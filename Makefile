@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo repro check ray test test-system lint ui bench lock clean
+.PHONY: help setup demo repro check ray test test-system lint ui bench lock image clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -64,5 +64,11 @@ bench: $(INSTALLED)  ## speed and memory, measured on this machine
 lock: ## resolve the dependencies of pyproject.toml anew and pin them
 	$(PYTHON) scripts/lock.py
 
+ENGINE ?= docker
+TARGET ?= cpu
+image: $(INSTALLED)  ## the image in which score and train can run: ENGINE=docker|podman TARGET=cpu|cuda [BASE=..] [TORCH_INDEX=..]
+	$(BIN)/python -P -m stepsift.container.image $(ENGINE) $(TARGET) $(if $(BASE),BASE=$(BASE)) \
+	  $(if $(filter-out file,$(origin TORCH_INDEX)),TORCH_INDEX=$(TORCH_INDEX))
+
 clean:  ## remove the virtual environment, the stages' outputs and the side caches (never sources, tasks, dvc.lock or runs)
-	rm -rf $(VENV) .stepsift data/ingest data/segment data/score data/select data/train data/curves.json data/evaluate report/index.html metrics
+	rm -rf $(VENV) .stepsift data/ingest data/segment data/score data/select data/train data/evaluate data/curves.json data/ranking.json data/accuracies.json report/index.html metrics

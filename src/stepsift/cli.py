@@ -83,13 +83,17 @@ def _check(args: argparse.Namespace, voice: Voice) -> None:
     settings = params.load()
     # After the parameters: what follows takes seconds to import.
     from stepsift.check import check, check_student
+    from stepsift.container.image import machine_lines
 
     report = check(settings, args.sources, args.tasks)
-    voice.lines(report.plan)
-    problems = params.missing_for_dvc() + report.problems
+    machine, missing = machine_lines(Path.cwd())
+    # What is to be trained stays the last line.
+    plan = [*report.plan[:-1], *machine, *report.plan[-1:]]
+    voice.lines(plan)
+    problems = params.missing_for_dvc() + report.problems + missing
     compared = check_student(settings, report.sample) if args.student and not problems else []
     voice.lines(compared)
-    voice.data({"plan": report.plan + compared, "problems": problems})
+    voice.data({"plan": plan + compared, "problems": problems})
     if problems:
         raise StepsiftError("\n".join(problems))
 

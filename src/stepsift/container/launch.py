@@ -1,0 +1,78 @@
+"""Start a stage's script where the machine's settings say, in the place of this process.
+
+Nothing stays between DVC and the stage: signals, output and exit code are those of the script, or of the engine, whose
+client hands signals on to the container and ends with the exit code from inside.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from stepsift.container.command import Place, engine_command
+from stepsift.container.image import image_digest, image_name
+from stepsift.container.machine import ContainerError, Machine, load, machine_file
+
+
+def run(script: str) -> None:
+    """Become `script` (relative to the working folder, the repository's root) with this process's arguments.
+
+    Raises ContainerError where the settings are wrong, or engine or image are missing; else it does not return.
+    """
+    words = [script, *sys.argv[1:]]
+    machine = load(machine_file())
+    if machine.engine == "host":
+        os.execv(sys.executable, [sys.executable, "-P", *words])
+    repo = Path.cwd()
+    given = {"STEPSIFT_IMAGE_DIGEST": image_digest(machine, repo), **git_variables(repo)}
+    place = surroundings(machine, repo)
+    inside = ["python", "-P", *(["-m", "stepsift.container.inside"] if machine.gpus else []), *words]
+    command = engine_command(machine, place, image_name(repo, machine.target), os.environ, given)
+    os.execvp(command[0], [*command, *inside])
+
+
+def surroundings(machine: Machine, repo: Path) -> Place:
+    """What a stage reads and writes beyond the repository. Raises ContainerError if a folder of `mounts` is missing.
+
+    Folders that a stage would make are made here: docker would make them as root.
+    """
+    if missing := [m for m in machine.mounts if not Path(m).exists()]:
+        raise ContainerError(
+            f"mounts in {machine_file()} names {', '.join(missing)}, which is not there; make or remove it"
+        )
+    hf_home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface").absolute()
+    made = [hf_home]
+    if cache := os.environ.get("STEPSIFT_CACHE"):
+        made.append(Path(cache).absolute())
+    for folder in made:
+        folder.mkdir(parents=True, exist_ok=True)
+    found = [_said(repo, sys.executable, "-m", "dvc", "cache", "dir"), _git(repo, "rev-parse", "--git-common-dir")]
+    # Set by DVC: under `dvc exp run --temp` it is the real repository, where MLflow's database lies.
+    found += [os.environ.get("DVC_ROOT", "")]
+    there = [folder for text in found if text and (folder := repo / text).is_dir()]
+    # Links of the workspace may lead to where the cache really is.
+    folders = {*made, *there, *(f.resolve() for f in there), *map(Path, machine.mounts)}
+    return Place(repo, tuple(sorted(folders)), hf_home, os.getuid(), os.getgid())
+
+
+def git_variables(repo: Path) -> dict[str, str]:
+    """The commit, and whether tracked files other than dvc.lock differ from it; nothing without git.
+
+    The image has no git: a stage in there learns of the commit from these variables alone.
+    """
+    commit = _git(repo, "rev-parse", "--verify", "HEAD")
+    if not commit:
+        return {}
+    dirty = _git(repo, "status", "--porcelain", "--", ":/", ":(top,exclude)dvc.lock", ":(top,exclude)metrics")
+    return {"STEPSIFT_GIT_COMMIT": commit, "STEPSIFT_GIT_DIRTY": str(bool(dirty)).lower()}
+
+
+def _git(repo: Path, *arguments: str) -> str:
+    return _said(repo, "git", *arguments) if shutil.which("git") else ""
+
+
+def _said(repo: Path, *command: str) -> str:
+    """Standard output of a command, empty where it fails."""
+    done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
