@@ -12,6 +12,7 @@ def main() -> None:
     parser.add_argument("models", type=Path, help="folder with <selector>/seed-<seed>/")
     parser.add_argument("tasks", type=Path, help="folder with local tasks, YAML and JSONL")
     parser.add_argument("out", type=Path, help="folder for evaluations.parquet and answers.parquet")
+    parser.add_argument("chart", type=Path, help="JSON file for the points of a chart of accuracies")
     parser.add_argument("metrics", type=Path, help="JSON file for the accuracies")
     args = parser.parse_args()
     settings = params.load()
@@ -27,6 +28,7 @@ def main() -> None:
             args.out,
             sidecache.root() / "evaluations",
         )
+        tables.write_json(evaluated.chart(), args.chart)
         tables.write_json(evaluated.metrics(), args.metrics)
         run.log_metrics(evaluated.metrics())
         end.did = f"{evaluated.evaluated} examined, {evaluated.reused} from the cache"

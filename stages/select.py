@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from stepsift import console, curate, params, tables, tracking
-from stepsift.curate import pool, questions
+from stepsift.curate import pool, questions, ranking
 
 TABLES = ("prompts.parquet", "traces.parquet", "step_scores.parquet")
 
@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("scored", type=Path, help="folder with step_scores, numerics.json and perturbed scores")
     parser.add_argument("tasks", type=Path, help="folder with local evaluation tasks")
     parser.add_argument("out", type=Path, help="folder for trace scores, teacher ranking and one folder a selector")
+    parser.add_argument("chart", type=Path, help="JSON file for the points of a chart of the ranking")
     parser.add_argument("metrics", type=Path, help="JSON file for the counts")
     args = parser.parse_args()
     settings = params.load()
@@ -37,6 +38,7 @@ def main() -> None:
                 traces, settings.select, asked, [tables.regroup(frames, "trace_id") for frames in perturbed]
             )
             curate.write(selection, traces, settings.select, asked, inputs, out)
+            tables.write_json(ranking.chart(selection.teachers, settings.select.names), args.chart)
             tables.write_json(selection.metrics, args.metrics)
         run.log_metrics(selection.metrics)
         sizes = ", ".join(f"{name} {rows.height:,}" for name, rows in selection.curated.items())

@@ -308,6 +308,15 @@ def test_the_key_of_a_task_does_not_depend_on_where_it_lies(bench: Bench, tmp_pa
     assert counts(bench.run()) == (2, 0)
 
 
+def test_the_chart_has_intervals_over_questions(bench: Bench) -> None:
+    [first, second] = bench.run().chart()
+    # .6 with a standard error of sqrt(.3 / 5) leaves [0, 1] on neither side; 0 has no width.
+    reach = 1.96 * (0.3 / 5) ** 0.5
+    wanted = {"student": "untrained", "of": "toy", "accuracy": 0.6, "low": 0.6 - reach, "high": 1.0}
+    assert first == pytest.approx(wanted | {"high": min(1.0, 0.6 + reach)})
+    assert second == {"student": "lalp/seed-0", "of": "toy", "accuracy": 0.0, "low": 0.0, "high": 0.0}
+
+
 def test_metrics_are_nested_finite_and_mean_over_seeds(bench: Bench) -> None:
     bench.add_trained("lalp", 1, scale=1.0)
     bench.add_trained("galp", 0, scale=1.0)

@@ -16,6 +16,7 @@ import yaml
 
 from stepsift import params, tracking
 from stepsift.errors import TrackingError
+from stepsift.tracking.provenance import git_tags
 
 SRC = Path(tracking.__file__).parents[2]
 DVC = Path(sys.executable).with_name("dvc")
@@ -24,6 +25,7 @@ STAGE = """
 import sys
 from pathlib import Path
 from stepsift import params, tracking
+from stepsift.tracking.provenance import git_tags
 name, out = sys.argv[1:]
 with tracking.stage(name, params.load()) as run:
     Path(out).mkdir(parents=True)
@@ -190,6 +192,16 @@ def test_only_changes_of_the_user_make_a_commit_dirty(repo: Path) -> None:
     assert dirty() == "false"
     (repo / "new.py").touch()
     assert dirty() == "true"
+
+
+def test_a_container_has_the_tags_that_it_was_told(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEPSIFT_GIT_COMMIT", "c0ffee")
+    monkeypatch.setenv("STEPSIFT_GIT_DIRTY", "false")
+    assert git_tags([])["git.commit"] != "c0ffee"
+    monkeypatch.setenv("STEPSIFT_IMAGE_DIGEST", "sha256:1")
+    assert git_tags([]) == {"git.commit": "c0ffee", "git.dirty": "false", "image.digest": "sha256:1"}
+    monkeypatch.delenv("STEPSIFT_GIT_DIRTY")
+    assert git_tags([]) == {"git.commit": "c0ffee", "image.digest": "sha256:1"}
 
 
 def test_stages_by_hand_share_a_parent_while_commit_and_settings_stay(repo: Path) -> None:

@@ -5,8 +5,9 @@ the interval comes from a paired bootstrap: prompts are drawn with replacement, 
 the bootstrap cannot tell apart is said to be so: a rank comes with the lowest and the highest that it could be.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -60,6 +61,19 @@ def rank_teachers(candidates: pl.DataFrame, pool: pl.DataFrame, bootstrap: int, 
     frames = [frame for domain, part in parts for frame in _rank_domain(part, domain, metrics, bootstrap, seed)]
     ranked = pl.concat(frames).join(shares, on=["domain", "teacher"], how="left")
     return ranked.select(tables.TEACHERS.schema.keys()).sort(tables.TEACHERS.key)
+
+
+def chart(teachers: pl.DataFrame, metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """Points of a chart: teacher, `of` (one of `metrics`), mean, and its interval, low to high; for table teachers.
+
+    Only ranked teachers, all domains, the best first; metrics that rank none are left out.
+    """
+    ranked = teachers.filter(pl.col("domain") == ALL_DOMAINS, pl.col("rank").is_not_null())
+    return [
+        {"teacher": r["teacher"], "of": metric, "mean": r["mean"], "low": r["ci_low"], "high": r["ci_high"]}
+        for metric in metrics
+        for r in ranked.filter(pl.col("metric") == metric).sort("rank", "teacher").to_dicts()
+    ]
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ EVALUATE_VERSION = 2
 """Raised whenever a change could change an answer or its grade."""
 
 UNTRAINED = "untrained"
+_Z95 = 1.96
+"""Standard errors to either side of a mean that hold 95 % of a normal distribution."""
 KEYS = "keys.json"
 _ANSWERS = "answers.jsonl"
 
@@ -77,6 +79,17 @@ class Evaluated:
             spread = {} if row["seeds_std"] is None else {"seeds_std": row["seeds_std"]}
             nested[row["task"]][row["selector"]] |= {"accuracy": row["accuracy"], "seeds": row["seeds"]} | spread
         return nested
+
+    def chart(self) -> list[dict[str, Any]]:
+        """Points of a chart: student, `of` (task), accuracy, and its 95 % interval over questions, low to high."""
+        points = []
+        for row in self.evaluations.sort("task", "accuracy", "model", descending=[False, True, False]).to_dicts():
+            reach = _Z95 * (row["stderr"] or 0.0)
+            low, high = max(0.0, row["accuracy"] - reach), min(1.0, row["accuracy"] + reach)
+            points.append(
+                {"student": row["model"], "of": row["task"], "accuracy": row["accuracy"], "low": low, "high": high}
+            )
+        return points
 
     def by_selector(self) -> pl.DataFrame:
         """task, selector, accuracy (mean over seeds), seeds (their number), seeds_std (null for a single seed)."""
