@@ -25,7 +25,6 @@ STAGE = """
 import sys
 from pathlib import Path
 from stepsift import params, tracking
-from stepsift.tracking.provenance import git_tags
 name, out = sys.argv[1:]
 with tracking.stage(name, params.load()) as run:
     Path(out).mkdir(parents=True)
