@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the audition of docs/EVIDENCE.md: for each base student a clone of this repository at its present commit, the pool,
-# its scores, and the audition. What was done is kept: the same command goes on where it was stopped.
+# Runs the audition of docs/EVIDENCE.md: for each base student a clone of this repository, the pool, its scores, and the
+# audition. What was done is kept: the same command goes on where it was stopped, with the commit that it began with.
 #
 #   demo/evidence/run.sh FOLDER [WORKERS]     # WORKERS students are trained at a time (2)
 set -euo pipefail
@@ -9,12 +9,14 @@ repository=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 workers=${2:-2}
+[ -f "$folder/commit" ] || git -C "$repository" rev-parse HEAD > "$folder/commit"
 export PATH=$repository/.venv/bin:$PATH STEPSIFT_CACHE=$folder/cache
 
 for base in demo/student demo/evidence/base-1 demo/evidence/base-2; do
   world=$folder/$(basename "$base")
   [ -d "$world" ] || git clone --quiet "$repository" "$world"
   cd "$world"
+  git checkout --quiet --force "$(cat "$folder/commit")"
   export PYTHONPATH=$world/src
   sed "s#demo/student#$base#" demo/evidence/params.yaml > params.yaml
   [ -n "$(ls -A data/sources 2>/dev/null)" ] ||
