@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo repro check ray test test-system lint ui bench lock image clean
+.PHONY: help setup demo repro check ray remotes moto test test-system lint ui bench lock image clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -48,7 +48,13 @@ test: $(INSTALLED)  ## lint and tests
 ray: $(INSTALLED)  ## the extra `ray`: scoring on a cluster
 	$(BIN)/pip install --quiet --no-deps -r requirements/ray.txt
 
-test-system: ray  ## tests that are slow or need other software, the real `dvc repro` among them
+remotes: $(INSTALLED)  ## the extra `remotes`: DVC over SSH and S3
+	$(BIN)/pip install --quiet --no-deps -r requirements/remotes.txt
+
+moto: remotes ray  ## the extra `moto`: a stand-in for S3, for a test
+	$(BIN)/pip install --quiet --no-deps -r requirements/moto.txt
+
+test-system: moto  ## tests that are slow or need other software, the real `dvc repro` among them
 	$(BIN)/pytest -m system
 
 ui: $(INSTALLED)  ## MLflow in the browser

@@ -12,22 +12,33 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Written by `make lock` from pyproject.toml; torch is in torch.txt. Do not edit.\n"
-RAY_HEADER = "# Written by `make lock`: what the extra `ray` needs beyond lock.txt, for `make ray`. Do not edit.\n"
+EXTRAS = {"remotes": "lock.txt", "ray": "lock.txt and remotes.txt", "moto": "the other files"}
+"""Extras that have a file of their own, each with what is installed before it."""
+EXTRA_HEADER = "# Written by `make lock`: what the extra `{}` needs beyond {}, for `make {}`. Do not edit.\n"
 
 
 def main() -> None:
-    """Write both lock files; pip's own messages say what went wrong where it does."""
+    """Write all lock files; pip's own messages say what went wrong where it does."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         pip = [f"{folder}/bin/python", "-m", "pip"]
         subprocess.run([*pip, "install", "--quiet", "-r", ROOT / "requirements/torch.txt"], check=True)
         pins = resolve(pip, f"{ROOT}[dev]")
-        # In the same environment: what is pinned already stays as it is, if Ray can live with it.
-        with_ray = resolve(pip, f"{ROOT}[dev,ray]")
-    if changed := [p for p in pins if p not in with_ray]:
-        raise SystemExit(f"Ray wants other versions of {', '.join(changed)}")
-    write("lock.txt", HEADER, pins)
-    write("ray.txt", RAY_HEADER, [p for p in with_ray if p not in pins])
+        files = {"lock.txt": HEADER + "\n".join(pins)}
+        so_far = ["dev"]
+        for extra, before in EXTRAS.items():
+            so_far.append(extra)
+            # In the same environment: what is pinned already stays as it is, if the extra can live with it.
+            more = resolve(pip, f"{ROOT}[{','.join(so_far)}]")
+            if changed := [p for p in pins if p not in more]:
+                raise SystemExit(f"the extra {extra} wants other versions of {', '.join(changed)}")
+            files[f"{extra}.txt"] = EXTRA_HEADER.format(extra, before, extra) + "\n".join(
+                p for p in more if p not in pins
+            )
+            pins = more
+    for name, text in files.items():
+        (ROOT / "requirements" / name).write_text(text + "\n", encoding="utf-8")
+        sys.stdout.write(f"{len(text.splitlines()) - 1} packages pinned in requirements/{name}\n")
 
 
 def resolve(pip: list[str], package: str) -> list[str]:
@@ -36,12 +47,6 @@ def resolve(pip: list[str], package: str) -> list[str]:
     subprocess.run([*pip, "check"], check=True)
     frozen = subprocess.run([*pip, "freeze", "--exclude-editable"], check=True, capture_output=True, text=True)
     return [line for line in frozen.stdout.splitlines() if not line.startswith(("torch==", "torch @", "#"))]
-
-
-def write(name: str, header: str, pins: list[str]) -> None:
-    """Write one lock file."""
-    (ROOT / "requirements" / name).write_text(header + "\n".join(pins) + "\n", encoding="utf-8")
-    sys.stdout.write(f"{len(pins)} packages pinned in requirements/{name}\n")
 
 
 if __name__ == "__main__":

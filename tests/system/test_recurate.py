@@ -1,0 +1,227 @@
+"""`scripts/recurate` for real: a bare git remote, a DVC remote, and the pipeline on a small pool.
+
+The tests run in order and build on one another, as pushes to main do.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# `repo` is a fixture: a copy of the repository with a small pool.
+from test_pipeline import change, repo, run  # noqa: F401
+
+from stepsift.readers import files
+
+pytestmark = pytest.mark.system
+
+GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
+GH = """#!/bin/sh
+echo "$@" >> "$GH_LOG"
+case "$1 $2" in "pr list") cat "$GH_OPEN" 2>/dev/null || true;; esac
+"""
+"""Stands in for GitHub's client: it writes down what it is asked and knows a pull request where GH_OPEN names one."""
+
+
+def ok(folder: Path, *command: str) -> str:
+    """Both outputs of a command that must succeed."""
+    done = run(folder, *command)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+class Team:
+    """A bare repository `origin.git` and a DVC remote `remote` in one folder; `text` is that of a pull request."""
+
+    def __init__(self, root: Path):
+        self.root, self.n, self.text = root, 0, root / "text.md"
+
+    def clone(self) -> Path:
+        """A fresh clone of main, without data, that knows where the remote is."""
+        self.n += 1
+        clone = self.root / f"clone-{self.n}"
+        ok(self.root, "git", "clone", "-q", "-b", "main", str(self.root / "origin.git"), str(clone))
+        ok(clone, "dvc", "remote", "modify", "--local", "shared", "url", str(self.root / "remote"))
+        return clone
+
+    def heads(self) -> dict[str, str]:
+        """Branch to commit, as the bare repository has them."""
+        said = ok(self.root / "origin.git", "git", "for-each-ref", "--format=%(refname) %(objectname)", "refs/heads")
+        return {name.removeprefix("refs/heads/"): commit for name, commit in map(str.split, said.splitlines())}
+
+    def publish(self, clone: Path, message: str) -> None:
+        """Commit all, and push to main."""
+        ok(clone, "git", "add", "-A")
+        ok(clone, *GIT, "commit", "-qm", message)
+        ok(clone, "git", "push", "-q", "origin", "HEAD:main")
+
+
+@pytest.fixture(scope="module")
+def team(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Team:  # noqa: F811
+    """A team whose pipeline was run, pushed and committed."""
+    team = Team(tmp_path_factory.mktemp("team"))
+    for file in files.find(repo / "data/sources")[0]:
+        ok(repo, "stepsift", "add", str(file.path.relative_to(repo)), "--quiet")
+    change(repo, "select", selectors=["random"])
+    ok(repo, "dvc", "remote", "add", "-d", "shared", str(team.root / "remote"))
+    ok(repo, "stepsift", "setup")
+    ok(repo, "dvc", "repro")
+    ok(repo, "git", "add", "-A")
+    ok(repo, *GIT, "commit", "-qm", "run")
+    ok(repo, "git", "branch", "-M", "main")
+    ok(repo, sys.executable, "scripts/push_runs.py")
+    ok(team.root, "git", "clone", "-q", "--bare", str(repo), "origin.git")
+    return team
+
+
+def test_nothing_changed_makes_no_branch(team: Team):
+    said = ok(team.clone(), "scripts/recurate")
+    assert "nothing changed" in said
+    assert "Running stage" not in said
+    assert set(team.heads()) == {"main"}
+
+
+@pytest.fixture
+def gh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the log of what `gh` was asked, and with `open`, the number of the open pull request if any."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/gh").write_text(GH)
+    (tmp_path / "bin/gh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("GH_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("GH_OPEN", str(tmp_path / "open"))
+    return tmp_path
+
+
+def test_a_new_teacher_is_scored_alone_and_proposed(team: Team, tmp_path: Path, gh: Path):
+    mate = team.clone()
+    ok(mate, "dvc", "pull")
+    known = json.loads((mate / "metrics/score.json").read_text())["scored"]
+    rows = [json.loads(line) for line in (mate / "data/sources/sharegpt.jsonl").read_text().splitlines()]
+    for row in rows:
+        row.pop("teacher", None)
+        row["conversations"][-1]["value"] += "\nThat is all."
+    (tmp_path / "zoe.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ok(mate, "stepsift", "add", str(tmp_path / "zoe.jsonl"), "--teacher", "zoe", "--licence", "MIT")
+    ok(mate, "dvc", "push")
+    team.publish(mate, "Add teacher zoe, says @somebody")
+
+    ci = team.clone()
+    said = ok(ci, "scripts/recurate", "--text", str(team.text), "--pull-request")
+
+    ingested = json.loads((ci / "metrics/ingest.json").read_text())
+    new = ingested["by_teacher"]["zoe"]["kept"]
+    assert new == len(rows)
+    [(scored, from_cache)] = re.findall(r"scored (\d+) of \d+ traces \((\d+) from the cache\)", said)
+    assert (int(scored), int(from_cache)) == (known + new, known)
+
+    [branch] = set(team.heads()) - {"main"}
+    assert re.fullmatch(r"recurate/[0-9a-f]{10}", branch)
+    ok(ci, "git", "fetch", "-q")
+    changed = ok(ci, "git", "diff", "--name-only", "origin/main", f"origin/{branch}").split()
+    assert "dvc.lock" in changed
+    assert all(name == "dvc.lock" or name.startswith("metrics/") for name in changed)
+    assert ok(ci, "git", "rev-parse", f"origin/{branch}^") == ok(ci, "git", "rev-parse", "origin/main")
+    assert ok(ci, "git", "rev-parse", "HEAD") == ok(ci, "git", "rev-parse", "origin/main")
+
+    text = team.text.read_text()
+    assert "| `data/sources` |" in text
+    assert "Add teacher zoe, says @somebody`" in text
+    assert "`A data/sources/zoe.jsonl.dvc`" in text
+    assert re.search(r"## Curated sets: `[0-9a-f]{7,}` -> this branch", text)
+    assert "by_teacher.zoe.kept" in text
+    assert "**Note**" not in text
+    listed, created = (gh / "log").read_text().splitlines()
+    assert listed.startswith(f"pr list --head {branch} --state open")
+    assert created.startswith(f"pr create --head {branch} --base main --title Re-curate ")
+
+
+def test_the_branch_is_complete_and_a_second_run_makes_it_again(team: Team, gh: Path):
+    [branch] = set(team.heads()) - {"main"}
+    # Who checks it out has it all and runs nothing.
+    reviewer = team.clone()
+    ok(reviewer, "git", "checkout", "-q", branch)
+    ok(reviewer, sys.executable, "scripts/check_lock.py")
+    ok(reviewer, "dvc", "pull")
+    assert "Running stage" not in ok(reviewer, "dvc", "repro")
+    assert run(reviewer, "dvc", "data", "status", "--not-in-remote", "--json").stdout.strip() == "{}"
+
+    # Elsewhere, on the same inputs: the same commit from the run cache, the same pull request.
+    heads = team.heads()
+    (gh / "open").write_text("7\n")
+    again = ok(team.clone(), "scripts/recurate", "--text", str(gh / "again.md"), "--pull-request")
+    assert "Running stage" not in again
+    assert team.heads() == heads
+    assert (gh / "again.md").read_text() == team.text.read_text()
+    assert (gh / "log").read_text().splitlines()[1].startswith("pr edit 7 --title Re-curate ")
+
+
+def test_once_merged_it_calls_for_no_other(team: Team):
+    heads = team.heads()
+    [branch] = set(heads) - {"main"}
+    ok(team.root / "origin.git", "git", "update-ref", "refs/heads/main", heads[branch])
+    assert "nothing changed" in ok(team.clone(), "scripts/recurate")
+    assert set(team.heads()) == set(heads)
+
+
+def test_killed_half_way_and_run_again_it_ends_the_same(team: Team, tmp_path: Path):
+    mate = team.clone()
+    change(mate, "select", selectors=["lalp", "random"])
+    team.publish(mate, "One selector more")
+    undisturbed = Team(tmp_path)
+    shutil.copytree(team.root / "origin.git", tmp_path / "origin.git")
+    shutil.copytree(team.root / "remote", tmp_path / "remote")
+    heads = team.heads()
+
+    ci = team.clone()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = os.environ | {"PATH": path, "PYTHONPATH": str(ci / "src")}
+    with subprocess.Popen(
+        ["scripts/recurate"], cwd=ci, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as killed:
+        assert killed.stdout is not None
+        for line in killed.stdout:
+            if "Running stage 'train'" in line:
+                break
+        os.killpg(killed.pid, signal.SIGKILL)
+    assert team.heads() == heads
+    assert "Re-curate" not in ok(ci, "git", "log", "--format=%s", "--all", "--not", *heads.values())
+    assert "dvc.lock" in ok(ci, "git", "status", "--porcelain")
+
+    ok(ci, "scripts/recurate")
+    ok(undisturbed.clone(), "scripts/recurate")
+    assert len(team.heads()) == len(heads) + 1
+    assert undisturbed.heads() == team.heads()
+
+
+def test_without_the_remote_nothing_is_committed(team: Team, tmp_path: Path):
+    warm = team.clone()
+    ok(warm, "dvc", "pull", "--run-cache")
+    change(warm, "select", seed=1)
+    team.publish(warm, "Another seed")
+    heads = team.heads()
+    away = shutil.move(team.root / "remote", team.root / "away")
+    for clone in (warm, team.clone()):
+        done = run(clone, "scripts/recurate")
+        assert done.returncode == 1
+        assert "nothing was committed" in done.stderr or "no branch was changed" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "Running stage" not in done.stdout
+        assert ok(clone, "git", "status", "--porcelain") == ""
+    assert team.heads() == heads
+    assert not list(team.root.glob("remote/*"))
+    shutil.move(away, team.root / "remote")
+
+
+def test_what_is_not_committed_stops_it(team: Team):
+    clone = team.clone()
+    (clone / "src/stepsift/more.py").write_text("")
+    done = run(clone, "scripts/recurate")
+    assert done.returncode == 1
+    assert "src/stepsift/more.py and 1 in all are not as committed" in done.stderr
