@@ -92,7 +92,7 @@ FILES: Files = {
 }
 """File below the sources folder -> its layout and the teachers in it."""
 HOPELESS = frozenset({"leaping", "terse"})
-"""Teachers that the evidence does without: no student learned from them, and `hasty` and `postfix` are as bad."""
+"""Teachers that the evidence does without: no student learned anything from them."""
 SETS: dict[str, Files] = {
     "demo": FILES,
     "evidence": {

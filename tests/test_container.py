@@ -215,7 +215,7 @@ def test_in_a_container_the_engine_takes_over(repo: Path, config: Path, tmp_path
     assert (tmp_path / "side").is_dir()
 
 
-def test_a_worktree_and_a_cache_elsewhere_are_mounted(repo: Path, tmp_path: Path):
+def test_a_worktree_and_a_cache_elsewhere_are_mounted(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def ok(folder: Path, *words: str) -> None:
         subprocess.run(words, cwd=folder, check=True, capture_output=True)
 
@@ -229,11 +229,12 @@ def test_a_worktree_and_a_cache_elsewhere_are_mounted(repo: Path, tmp_path: Path
     place = launch.surroundings(Machine(), tmp_path / "tree")
     assert repo / ".git" in place.folders
     assert tmp_path / "cache" in place.folders
-    clean = launch.git_variables(tmp_path / "tree")
+    monkeypatch.chdir(tmp_path / "tree")
+    clean = launch.git_variables()
     assert len(clean["STEPSIFT_GIT_COMMIT"]) == 40
     assert clean["STEPSIFT_GIT_DIRTY"] == "false"
     (tmp_path / "tree/Dockerfile").write_text("changed\n")
-    assert launch.git_variables(tmp_path / "tree")["STEPSIFT_GIT_DIRTY"] == "true"
+    assert launch.git_variables()["STEPSIFT_GIT_DIRTY"] == "true"
 
 
 def test_a_missing_gpu_stops_the_stage(monkeypatch: pytest.MonkeyPatch):

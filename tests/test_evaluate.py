@@ -51,6 +51,24 @@ def write_task(folder: Path, rows: list[dict[str, str]], name: str = "toy", **ch
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(TOY | {"task": name} | files | changes))
 
 
+CHOICES = ["42", "yes", "the sum"]
+
+
+def write_choices(folder: Path, questions: list[str], name: str = "pick") -> None:
+    """A task in which the student picks one of three continuations, the first being right."""
+    rows = [{"question": q, "choices": CHOICES, "gold": 0} for q in questions]
+    write_task(
+        folder,
+        rows,  # type: ignore[arg-type]
+        name,
+        output_type="multiple_choice",
+        doc_to_choice="{{choices}}",
+        doc_to_target="{{gold}}",
+        generation_kwargs=None,
+        metric_list=[{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+    )
+
+
 def says(folder: Path, question: str, new_tokens: int = 8) -> str:
     """What the student says, greedy, computed without harness, batch or padding; up to its end token."""
     renderer = load_renderer(files_in(folder), STUDENT)
@@ -247,24 +265,14 @@ def test_a_publisher_s_sampling_advice_does_not_change_greedy_answers(bench: Ben
 
 
 def test_continuations_are_scored_behind_the_rendered_prompt(bench: Bench) -> None:
-    rows = [{"question": q, "choices": ["42", "yes", "the sum"], "gold": 0} for q in QUESTIONS[:3]]
-    write_task(
-        bench.folder / "tasks",
-        rows,  # type: ignore[arg-type]
-        "pick",
-        output_type="multiple_choice",
-        doc_to_choice="{{choices}}",
-        doc_to_target="{{gold}}",
-        generation_kwargs=None,
-        metric_list=[{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
-    )
+    write_choices(bench.folder / "tasks", QUESTIONS[:3])
     evaluated = bench.run(SETTINGS.model_copy(update={"tasks": ("pick",)}))
     renderer = load_renderer(files_in(bench.student), STUDENT)
     model = AutoModelForCausalLM.from_pretrained(bench.student).eval()
     chosen = []
     for q in QUESTIONS[:3]:
         sums = {}
-        for choice in rows[0]["choices"]:
+        for choice in CHOICES:
             rendered = renderer.render([{"role": "user", "content": q}], choice)
             prompt, response = rendered.prompt_ids, rendered.response_ids
             with torch.no_grad():

@@ -15,7 +15,7 @@ from stepsift import params
 from stepsift.errors import ParamsError
 from stepsift.evaluate.run import Model, _evaluations
 from stepsift.evaluate.sampling import Draw, How, how, uniform
-from test_evaluate import QUESTIONS, SETTINGS, Bench, write_task
+from test_evaluate import QUESTIONS, SETTINGS, Bench, write_choices, write_task
 
 DRAWN = SETTINGS.model_copy(update={"samples": 3, "temperature": 1.0})
 
@@ -112,16 +112,7 @@ def test_a_question_counts_once_however_often_it_is_answered():
 
 
 def test_a_choice_is_asked_once(bench: Bench):
-    rows = [{"question": q, "choices": ["42", "yes"], "gold": 0} for q in QUESTIONS]
-    write_task(
-        bench.folder / "tasks",
-        rows,  # type: ignore[arg-type]
-        output_type="multiple_choice",
-        doc_to_choice="{{choices}}",
-        doc_to_target="{{gold}}",
-        generation_kwargs=None,
-        metric_list=[{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
-    )
+    write_choices(bench.folder / "tasks", QUESTIONS, "toy")
     evaluated = bench.run(DRAWN)
     assert evaluated.evaluations["samples"].to_list() == [1, 1]
     assert evaluated.answers.height == 2 * len(QUESTIONS)

@@ -12,7 +12,7 @@ from stepsift import params
 from stepsift.errors import EvaluationError
 from stepsift.evaluate.run import _load_vllm, key_settings
 from stepsift.student import StudentFiles
-from test_evaluate import QUESTIONS, STUDENT, write_task
+from test_evaluate import QUESTIONS, STUDENT, write_choices, write_task
 
 STAND_IN = {
     "vllm/__init__.py": """
@@ -90,17 +90,7 @@ def test_prompts_limits_and_draws_reach_vllm_and_its_answers_are_graded(tmp_path
         (tmp_path / "site" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "site" / name).write_text(text)
     write_task(tmp_path / "tasks", [{"question": q, "answer": "?"} for q in QUESTIONS])
-    rows = [{"question": q, "choices": ["42", "yes", "the sum"], "gold": 0} for q in QUESTIONS]
-    write_task(
-        tmp_path / "tasks",
-        rows,  # type: ignore[arg-type]
-        "pick",
-        output_type="multiple_choice",
-        doc_to_choice="{{choices}}",
-        doc_to_target="{{gold}}",
-        generation_kwargs=None,
-        metric_list=[{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
-    )
+    write_choices(tmp_path / "tasks", QUESTIONS)
     ways = {
         "hf": {},
         "vllm": {"engine": "vllm"},

@@ -13,6 +13,7 @@ from pathlib import Path
 from stepsift.container.command import Place, engine_command
 from stepsift.container.image import image_digest, image_name
 from stepsift.container.machine import ContainerError, Machine, load, machine_file
+from stepsift.tracking.provenance import VARIABLES, git_tags
 
 
 def run(script: str) -> None:
@@ -25,7 +26,7 @@ def run(script: str) -> None:
     if machine.engine == "host":
         os.execv(sys.executable, [sys.executable, "-P", *words])
     repo = Path.cwd()
-    given = {"STEPSIFT_IMAGE_DIGEST": image_digest(machine, repo), **git_variables(repo)}
+    given = {VARIABLES["image.digest"]: image_digest(machine, repo), **git_variables()}
     place = surroundings(machine, repo)
     inside = ["python", "-P", *(["-m", "stepsift.container.inside"] if machine.gpus else []), *words]
     command = engine_command(machine, place, image_name(repo, machine.target), os.environ, given)
@@ -56,16 +57,9 @@ def surroundings(machine: Machine, repo: Path) -> Place:
     return Place(repo, tuple(sorted(folders)), hf_home, os.getuid(), os.getgid())
 
 
-def git_variables(repo: Path) -> dict[str, str]:
-    """The commit, and whether tracked files other than dvc.lock differ from it; nothing without git.
-
-    The image has no git: a stage in there learns of the commit from these variables alone.
-    """
-    commit = _git(repo, "rev-parse", "--verify", "HEAD")
-    if not commit:
-        return {}
-    dirty = _git(repo, "status", "--porcelain", "--", ":/", ":(top,exclude)dvc.lock", ":(top,exclude)metrics")
-    return {"STEPSIFT_GIT_COMMIT": commit, "STEPSIFT_GIT_DIRTY": str(bool(dirty)).lower()}
+def git_variables() -> dict[str, str]:
+    """Commit, and whether anything but what stages write differs from it, for a stage that has no git to ask."""
+    return {VARIABLES[tag]: value for tag, value in git_tags(["metrics"]).items()}
 
 
 def _git(repo: Path, *arguments: str) -> str:

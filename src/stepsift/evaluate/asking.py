@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 from lm_eval.models.utils import postprocess_generated_text
@@ -26,7 +27,7 @@ class Engine(Protocol):
     ended: dict[tuple[str, int], bool]
 
 
-class Asking:
+class Asking(ABC):
     """Mixed into one of the harness's own classes, of which the scoring of given continuations is used.
 
     Generation is not, because there a prompt that leaves too little room is cut at its start. An engine has
@@ -79,8 +80,9 @@ class Asking:
         """What a draw depends on, besides the position in the answer."""
         return f"{self.settings.seed} {self.sample} {request.idx} {request.doc_id} {request.task_name}"
 
+    @abstractmethod
     def _answer_all(self, prompts: list[list[int]], keys: list[str], asked: How, bar: tqdm) -> list[Said]:
-        raise NotImplementedError
+        """The answer to each prompt, given as ids; a draw depends on its key."""
 
     def _ends(self, until: list[str]) -> list[int]:
         """End token, end-of-sequence token, and stop strings that are a token of their own."""

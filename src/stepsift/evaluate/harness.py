@@ -20,7 +20,7 @@ from stepsift.errors import EvaluationError, StepsiftError
 from stepsift.evaluate.asking import Engine
 from stepsift.evaluate.grade import judge
 from stepsift.quiet import quiet
-from stepsift.tasks import verified
+from stepsift.tasks import Verified, verified
 from stepsift.verify import Verifier
 
 log = logging.getLogger(__name__)
@@ -72,25 +72,26 @@ def _ask(lm: Engine, tasks: dict[str, Any], settings: params.Evaluate, verifier:
         raise EvaluationError(
             f"the harness cannot run {', '.join(tasks)}: {type(e).__name__}: {' '.join(str(e).split())}"
         ) from e
-    return [
-        _graded(sample, name, task, lm, verifier)
-        for name, task in tasks.items()
-        for sample in _first_filter(results["samples"][name])
-    ]
+    answers = []
+    for name, task in tasks.items():
+        asked = verified(task.dump_config())
+        answers += [_graded(s, name, task, asked, lm, verifier) for s in _first_filter(results["samples"][name])]
+    return answers
 
 
 def _first_filter(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [sample for sample in samples if sample["filter"] == samples[0]["filter"]]
 
 
-def _graded(sample: dict[str, Any], name: str, task: Any, lm: Engine, verifier: Verifier) -> Answer:
+def _graded(
+    sample: dict[str, Any], name: str, task: Any, asked: Verified | None, lm: Engine, verifier: Verifier
+) -> Answer:
     responses = [response[0] for response in sample["resps"]]
     if isinstance(responses[0], str):
         generation = responses[0]
     else:
         best = max(range(len(responses)), key=lambda i: responses[i][0])
         generation = sample["arguments"][best][1]
-    asked = verified(task.dump_config())
     if asked is None:
         verdict, correct = None, _share(sample, name, next(iter(task.aggregation()), "none"))
     else:

@@ -257,10 +257,12 @@ def _evaluations(answers: pl.DataFrame, models: list[Model]) -> pl.DataFrame:
         schema={"model": pl.String, "selector": pl.String, "seed": pl.Int64},
         orient="row",
     )
-    by_question = answers.group_by("task", "model", "question").agg(
+    # In one order, on which the last bit of a sum depends.
+    ordered = answers.sort(tables.ANSWERS.key)
+    by_question = ordered.group_by("task", "model", "question", maintain_order=True).agg(
         pl.col("correct").mean(), pl.col("ended").cast(pl.Float64).mean(), samples=pl.len()
     )
-    summary = by_question.group_by("task", "model").agg(
+    summary = by_question.group_by("task", "model", maintain_order=True).agg(
         n=pl.len().cast(pl.Int64),
         samples=pl.col("samples").max().cast(pl.Int64),
         accuracy=pl.col("correct").mean(),

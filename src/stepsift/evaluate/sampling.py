@@ -46,7 +46,7 @@ def how(arguments: dict[str, Any], settings: params.Evaluate) -> How:
 def uniform(key: str, position: int) -> float:
     """A number in [0, 1) that depends on nothing but its arguments: 53 bits of their SHA-256."""
     digest = hashlib.sha256(f"{position} {key}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+    return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
 class Draw(LogitsProcessor):
@@ -65,8 +65,11 @@ class Draw(LogitsProcessor):
         step = input_ids.shape[1] - self.width
         drawn = [uniform(key, n + step) for key, n in zip(self.keys, self.said, strict=True)]
         below = probabilities.cumsum(dim=-1)
-        u = torch.tensor(drawn, dtype=torch.float64, device=scores.device)[:, None] * below[:, -1:]
-        token = torch.searchsorted(below, u, right=True).clamp(max=scores.shape[-1] - 1)
+        all_of_it = below[:, -1:]
+        u = torch.tensor(drawn, dtype=torch.float64, device=scores.device)[:, None] * all_of_it
+        # Rounded up to the whole it would be beyond every token.
+        u = u.minimum(all_of_it.nextafter(torch.zeros_like(all_of_it)))
+        token = torch.searchsorted(below, u, right=True)
         return torch.full_like(scores, -torch.inf).scatter_(1, token, 0.0)
 
     def _kept(self, probabilities: torch.Tensor) -> torch.Tensor:

@@ -74,12 +74,12 @@ def dvc_stage(name: str, settings: params.Params) -> DvcStage:
     return DvcStage(stage.cmd, files, written, {n: _at(everything, n) for n in names}, outputs)
 
 
-_OF_CONTAINER = {
+VARIABLES = {
     "git.commit": "STEPSIFT_GIT_COMMIT",
     "git.dirty": "STEPSIFT_GIT_DIRTY",
     "image.digest": "STEPSIFT_IMAGE_DIGEST",
 }
-"""Tags to the variables in which a container is told what it cannot see."""
+"""Tags to the environment variables in which a container is told what it cannot see."""
 
 
 def git_tags(outputs: list[str]) -> dict[str, str]:
@@ -88,7 +88,7 @@ def git_tags(outputs: list[str]) -> dict[str, str]:
     A stage that runs in a container, where there is no git, has what it was told, and the image's digest.
     """
     if "STEPSIFT_IMAGE_DIGEST" in os.environ:
-        return {tag: os.environ[name] for tag, name in _OF_CONTAINER.items() if name in os.environ}
+        return {tag: os.environ[name] for tag, name in VARIABLES.items() if name in os.environ}
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
