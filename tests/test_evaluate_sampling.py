@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -13,6 +14,7 @@ from transformers.generation import TopKLogitsWarper, TopPLogitsWarper
 
 from stepsift import params
 from stepsift.errors import ParamsError
+from stepsift.evaluate import sampling
 from stepsift.evaluate.run import Model, _evaluations
 from stepsift.evaluate.sampling import Draw, How, how, uniform
 from test_evaluate import QUESTIONS, SETTINGS, Bench, write_choices, write_task
@@ -109,6 +111,24 @@ def test_a_question_counts_once_however_often_it_is_answered():
     # Means 1, .5 and 0: mean .5, sample standard deviation .5, over sqrt(3).
     assert (row["n"], row["samples"], row["accuracy"]) == (3, 2, 0.5)
     assert row["stderr"] == pytest.approx(0.5 / 3**0.5)
+
+
+def test_the_order_of_answers_moves_no_bit():
+    rows = [("t", m, q, 1, 0.1 * ((7 * q + k) % 10), True) for k, m in enumerate("ab") for q in range(60)]
+    names = ["task", "model", "question", "sample", "correct", "ended"]
+    answers = pl.DataFrame(rows, schema=names, orient="row")
+    models = [Model(m, None, None, None) for m in "ab"]  # type: ignore[arg-type]
+    expected = _evaluations(answers, models).to_dicts()
+    for seed in range(20):
+        assert _evaluations(answers.sample(fraction=1.0, shuffle=True, seed=seed), models).to_dicts() == expected
+
+
+def test_the_largest_draw_is_still_a_token_that_may_be_drawn(monkeypatch):
+    monkeypatch.setattr(sampling.hashlib, "sha256", lambda _: SimpleNamespace(digest=lambda: b"\xff" * 32))
+    assert uniform("any", 0) < 1
+    monkeypatch.setattr(sampling, "uniform", lambda *_: 1.0)
+    # The last token is beyond top-p: it must not be what is left.
+    assert draw([2.0, 1.0, -3.0], 5, top_p=0.9) == {1: 5}
 
 
 def test_a_choice_is_asked_once(bench: Bench):
