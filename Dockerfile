@@ -13,12 +13,13 @@ COPY requirements/lock.txt /opt/stepsift/lock.txt
 RUN python -m pip install --no-cache-dir --no-deps -r /opt/stepsift/lock.txt
 COPY requirements/torch.txt scripts/check_image.py /opt/stepsift/
 
+# torch's wheels name packages of their own (CUDA's, and those of the lock file): `-c` holds the latter to their pins.
 FROM locked AS cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN python -m pip install --no-cache-dir --retries 1 --timeout 20 --index-url "${TORCH_INDEX}" \
-      -r /opt/stepsift/torch.txt || \
-    python -m pip install --no-cache-dir -r /opt/stepsift/torch.txt
-RUN python /opt/stepsift/check_image.py /opt/stepsift/lock.txt /opt/stepsift/torch.txt
+      -c /opt/stepsift/lock.txt -r /opt/stepsift/torch.txt || \
+    python -m pip install --no-cache-dir -c /opt/stepsift/lock.txt -r /opt/stepsift/torch.txt
+RUN python -m pip check && python /opt/stepsift/check_image.py /opt/stepsift/lock.txt /opt/stepsift/torch.txt
 USER 10001:10001
 
 FROM locked AS cuda
@@ -26,7 +27,7 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cu130
 # NVIDIA's container runtime reads these two.
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 RUN python -m pip install --no-cache-dir --retries 1 --timeout 20 --index-url "${TORCH_INDEX}" \
-      -r /opt/stepsift/torch.txt || \
-    python -m pip install --no-cache-dir -r /opt/stepsift/torch.txt
-RUN python /opt/stepsift/check_image.py --cuda /opt/stepsift/lock.txt /opt/stepsift/torch.txt
+      -c /opt/stepsift/lock.txt -r /opt/stepsift/torch.txt || \
+    python -m pip install --no-cache-dir -c /opt/stepsift/lock.txt -r /opt/stepsift/torch.txt
+RUN python -m pip check && python /opt/stepsift/check_image.py --cuda /opt/stepsift/lock.txt /opt/stepsift/torch.txt
 USER 10001:10001

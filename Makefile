@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo repro check ray remotes moto test test-system lint ui bench lock image clean
+.PHONY: help setup demo repro check ray remotes moto browser test test-system lint ui bench lock image clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,7 @@ demo: $(INSTALLED)  ## fill data/sources with the demo's traces if it is empty, 
 repro: $(INSTALLED)  ## check, then run what changed
 	$(BIN)/stepsift check
 	$(BIN)/dvc repro
+	$(BIN)/stepsift report
 
 test: $(INSTALLED)  ## lint and tests
 	$(BIN)/ruff check .
@@ -54,7 +55,10 @@ remotes: $(INSTALLED)  ## the extra `remotes`: DVC over SSH and S3
 moto: remotes ray  ## the extra `moto`: a stand-in for S3, for a test
 	$(BIN)/pip install --quiet --no-deps -r requirements/moto.txt
 
-test-system: moto  ## tests that are slow or need other software, the real `dvc repro` among them
+browser: $(INSTALLED)  ## the extra `browser`: drives Chromium, for a test of the report
+	$(BIN)/pip install --quiet --no-deps -r requirements/browser.txt
+
+test-system: moto browser  ## tests that are slow or need other software, the real `dvc repro` among them
 	$(BIN)/pytest -m system
 
 ui: $(INSTALLED)  ## MLflow in the browser
@@ -77,4 +81,4 @@ image: $(INSTALLED)  ## the image in which score and train can run: ENGINE=docke
 	  $(if $(filter-out file,$(origin TORCH_INDEX)),TORCH_INDEX=$(TORCH_INDEX))
 
 clean:  ## remove the virtual environment, the stages' outputs and the side caches (never sources, tasks, dvc.lock or runs)
-	rm -rf $(VENV) .stepsift data/ingest data/segment data/score data/select data/train data/evaluate data/curves.json data/ranking.json data/accuracies.json report/index.html metrics
+	rm -rf $(VENV) .stepsift data/ingest data/segment data/score data/select data/train data/evaluate data/curves.json data/ranking.json data/accuracies.json report/index.html report/charts report/since.html metrics

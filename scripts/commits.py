@@ -17,7 +17,7 @@ def output(*command: str, env: dict[str, str] | None = None, given: str | None =
     done = subprocess.run(command, env=env, input=given, capture_output=True, text=True, check=False)
     if done.returncode:
         said = " ".join(done.stderr.split())
-        raise RecurationError(f"'{' '.join(command[:2])}' failed: {said}; no branch was changed")
+        raise RecurationError(f"'{' '.join(command[:2])}' failed: {said}; mend that and run again")
     return done.stdout.strip() if strip else done.stdout
 
 
@@ -78,14 +78,21 @@ def push(commit: str, branch: str, remote: str) -> None:
 
 
 def publish_charts(folder: Path, identifier: str, remote: str) -> list[tuple[str, str]]:
-    """(name, address) of the PNG files below a folder; on GitHub they lie on a branch that holds nothing else."""
+    """Push the PNG files below a folder on a branch that holds nothing else; (name, address) of each.
+
+    Charts are outputs that DVC holds: no branch has them, and a page of a git server can show only what git has. The
+    address is one that GitHub shows to those who may read the repository; elsewhere it is what `git show` takes.
+    """
     files = sorted(folder.rglob("*.png"))
-    server, repository = os.environ.get("GITHUB_SERVER_URL"), os.environ.get("GITHUB_REPOSITORY")
-    if not files or not server or not repository:
-        return [(file.stem, file.as_posix()) for file in files]
+    if not files:
+        return []
+    branch = f"{CHARTS}/{identifier}"
     names = ["-".join(file.relative_to(folder).parts) for file in files]
     blobs = [git("hash-object", "-w", "--", str(file)) for file in files]
     listed = "".join(f"100644 blob {blob}\t{name}\n" for blob, name in zip(blobs, names, strict=True))
     commit = commit_of(output("git", "mktree", given=listed), f"Charts of {identifier}")
-    git("push", "--quiet", "--force", remote, f"{commit}:refs/heads/{CHARTS}/{identifier}")
-    return [(n.removesuffix(".png"), f"{server}/{repository}/blob/{commit}/{n}?raw=true") for n in names]
+    git("push", "--quiet", "--force", remote, f"{commit}:refs/heads/{branch}")
+    server, repository = os.environ.get("GITHUB_SERVER_URL"), os.environ.get("GITHUB_REPOSITORY")
+    if server and repository:
+        return [(n.removesuffix(".png"), f"{server}/{repository}/blob/{commit}/{n}?raw=true") for n in names]
+    return [(n.removesuffix(".png"), f"{remote}/{branch}:{n}") for n in names]

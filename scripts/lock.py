@@ -12,7 +12,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Written by `make lock` from pyproject.toml; torch is in torch.txt. Do not edit.\n"
-EXTRAS = {"remotes": "lock.txt", "ray": "lock.txt and remotes.txt", "moto": "the other files"}
+EXTRAS = {
+    "remotes": "lock.txt",
+    "ray": "lock.txt and remotes.txt",
+    "moto": "lock.txt, remotes.txt and ray.txt",
+    "browser": "the other files",
+}
 """Extras that have a file of their own, each with what is installed before it."""
 EXTRA_HEADER = "# Written by `make lock`: what the extra `{}` needs beyond {}, for `make {}`. Do not edit.\n"
 
@@ -45,7 +50,9 @@ def resolve(pip: list[str], package: str) -> list[str]:
     """Install a package and return all that is installed then, as pins."""
     subprocess.run([*pip, "install", "--quiet", "-e", package], check=True)
     subprocess.run([*pip, "check"], check=True)
-    frozen = subprocess.run([*pip, "freeze", "--exclude-editable"], check=True, capture_output=True, text=True)
+    # All, for setuptools: torch needs it, and pip leaves it out of a freeze on old Pythons.
+    freeze = [*pip, "freeze", "--all", "--exclude-editable", "--exclude", "pip", "--exclude", "wheel"]
+    frozen = subprocess.run(freeze, check=True, capture_output=True, text=True)
     return [line for line in frozen.stdout.splitlines() if not line.startswith(("torch==", "torch @", "#"))]
 
 

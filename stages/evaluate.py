@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from stepsift import console, params, sidecache, student, tables, tracking
+from stepsift import console, disk, params, sidecache, student, tracking
 from stepsift.evaluate import evaluate_all
 
 
@@ -28,8 +28,8 @@ def main() -> None:
             args.out,
             sidecache.root() / "evaluations",
         )
-        tables.write_json(evaluated.chart(), args.chart)
-        tables.write_json(evaluated.metrics(), args.metrics)
+        disk.write_json(evaluated.chart(), args.chart)
+        disk.write_json(evaluated.metrics(), args.metrics)
         run.log_metrics(evaluated.metrics())
         end.did = f"{evaluated.evaluated} examined, {evaluated.reused} from the cache"
 

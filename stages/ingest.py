@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from stepsift import console, params, tables, tracking
+from stepsift import console, disk, params, tracking
 from stepsift.ingest import ingest
 
 
@@ -17,9 +17,9 @@ def main() -> None:
 
     intent = f"reads the trace files below {args.sources} and checks their answers"
     with console.told("ingest", intent, args.out) as end, tracking.stage("ingest", settings) as run:
-        with tables.fresh_folder(args.out) as out:
+        with disk.fresh_folder(args.out) as out:
             counts = ingest(args.sources, out, settings.ingest)
-            tables.write_json(counts.as_dict(), args.metrics)
+            disk.write_json(counts.as_dict(), args.metrics)
         run.log_metrics(counts.as_dict())
         n = counts.total
         end.did = f"{n.kept:,} traces of {counts.prompts:,} prompts kept, {n.rejected:,} of {n.read:,} rows rejected"

@@ -1,34 +1,55 @@
-"""Stage report: one page that says what was curated, from what, and what it gave."""
+"""Stage report: one page that says what was curated, from what, and what it gave; and its charts as pictures."""
 
 import argparse
-import json
 from pathlib import Path
 
-from stepsift import console, params, tables, tracking
-from stepsift.report import render_page
+from stepsift import console, disk, params, report, tracking
+
+SECTIONS = ("student", "ingest", "segment", "score", "select", "train", "evaluate")
+"""Sections of params.yaml that the page shows."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("teachers", type=Path, help="table teachers")
+    parser.add_argument("ingest", type=Path, help="folder of stage ingest")
+    parser.add_argument("steps", type=Path, help="table steps")
+    parser.add_argument("score", type=Path, help="folder of stage score")
+    parser.add_argument("select", type=Path, help="folder of stage select")
+    parser.add_argument("train_rejected", type=Path, help="table rejected of stage train")
+    parser.add_argument("curves", type=Path, help="JSON file with the points of the training curves")
+    parser.add_argument("accuracies", type=Path, help="JSON file with the points of the chart of accuracies")
     parser.add_argument("evaluations", type=Path, help="table evaluations")
-    parser.add_argument("ingest", type=Path, help="JSON file with the counts of ingest")
-    parser.add_argument("select", type=Path, help="JSON file with the counts of select")
+    parser.add_argument("metrics", type=Path, help="folder with the counts of all stages")
     parser.add_argument("out", type=Path, help="HTML file")
+    parser.add_argument("charts", type=Path, help="folder for PNG files")
+    parser.add_argument("summary", type=Path, help="JSON file for the numbers by which runs are compared")
     args = parser.parse_args()
     settings = params.load()
 
     with console.told("report", "writes the page", args.out) as end, tracking.stage("report", settings) as run:
-        page = render_page(
-            settings.report.title,
-            json.loads(args.ingest.read_text(encoding="utf-8")),
-            json.loads(args.select.read_text(encoding="utf-8")),
-            tables.read(tables.TEACHERS, args.teachers),
-            tables.read(tables.EVALUATIONS, args.evaluations),
+        places = report.Places(
+            ingest=args.ingest,
+            counts=args.metrics / "ingest.json",
+            steps=args.steps,
+            score=args.score,
+            select=args.select,
+            train_rejected=args.train_rejected,
+            curves=args.curves,
+            accuracies=args.accuracies,
+            evaluations=args.evaluations,
         )
-        tables.write_text(page, args.out)
-        run.log_file(args.out)
-        end.did = f"{len(page):,} characters"
+        shown = settings.model_dump(mode="json", include=set(SECTIONS))
+        page = report.render(settings.report.title, shown, report.read(places, settings.report.prompts))
+        with disk.fresh_folder(args.charts) as folder:
+            for name, png in page.pngs.items():
+                (folder / f"{name}.png").write_bytes(png)
+        disk.write_text(page.html, args.out)
+        summary = tracking.summary(args.metrics)
+        disk.write_json(summary, args.summary)
+        run.log_summary(summary)
+        for file in (args.out, *sorted(args.charts.iterdir())):
+            run.log_file(file)
+        end.did = f"{len(page.html.encode()) / 2**20:.1f} MB, {len(page.pngs)} charts"
 
 
 if __name__ == "__main__":

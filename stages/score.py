@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from stepsift import console, params, sidecache, tables, tracking
+from stepsift import console, disk, params, sidecache, tables, tracking
 from stepsift.scoring import perturb, setup
 from stepsift.scoring.plan import sample_prompts
 from stepsift.scoring.pool import Pool, Prompts
@@ -25,7 +25,7 @@ def main() -> None:
     passes = " and in its whole context" if "full" in settings.score.passes else ""
     intent = f"scores every step under {settings.student.path}, in a window of {settings.score.window:g}{passes}"
     with console.told("score", intent, args.out) as end, tracking.stage("score", settings) as run:
-        with tables.fresh_folder(args.out) as out:
+        with disk.fresh_folder(args.out) as out:
             ids = [i for f in tables.scan(tables.PROMPTS, args.prompts, ["prompt_id"]) for i in f["prompt_id"]]
             prompts = Prompts(args.prompts, sample_prompts(ids, settings.score.prompts, settings.score.seed))
             with setup.load(settings.student, settings.score, sidecache.root()) as scoring:
@@ -40,8 +40,8 @@ def main() -> None:
                     sidecache.root(),
                     run.log_metrics,
                 )
-            tables.write_json(scoring.identity.as_json(), out / "numerics.json")
-            tables.write_json(scoring.progress.metrics(), args.metrics)
+            disk.write_json(scoring.identity.as_json(), out / "numerics.json")
+            disk.write_json(scoring.progress.metrics(), args.metrics)
         done = scoring.progress
         # At the step of the last trace: MLflow shows the value of the highest step.
         run.log_metrics(done.metrics() | done.speed(), step=done.traces)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from stepsift import console, params, segment, tables, tracking
+from stepsift import console, disk, params, segment, tables, tracking
 
 
 def main() -> None:
@@ -16,14 +16,14 @@ def main() -> None:
 
     intent = f"cuts every trace into steps, a step being a {settings.segment.unit}"
     with console.told("segment", intent, args.out) as end, tracking.stage("segment", settings) as run:
-        with tables.fresh_folder(args.out) as out:
+        with disk.fresh_folder(args.out) as out:
             counts = segment.Counts()
             with tables.Writer(tables.STEPS, out / "steps.parquet") as writer:
                 for traces in tables.scan(tables.TRACES, args.traces):
                     steps = segment.segment_table(traces, settings.segment)
                     counts.add(steps)
                     writer.write(steps)
-            tables.write_json(counts.metrics(), args.metrics)
+            disk.write_json(counts.metrics(), args.metrics)
         run.log_metrics(counts.metrics())
         end.did = f"{counts.steps:,} steps of {counts.traces:,} traces"
 

@@ -1,10 +1,9 @@
 """Stage select: rank the teachers and choose traces, once for each selector."""
 
 import argparse
-import json
 from pathlib import Path
 
-from stepsift import console, curate, params, tables, tracking
+from stepsift import console, curate, disk, params, tables, tracking
 from stepsift.curate import pool, questions, ranking
 
 TABLES = ("prompts.parquet", "traces.parquet", "step_scores.parquet")
@@ -24,11 +23,11 @@ def main() -> None:
     paths = [args.ingested / TABLES[0], args.ingested / TABLES[1], args.scored / TABLES[2]]
     intent = f"ranks the teachers and chooses traces by {', '.join(settings.select.names)}"
     with console.told("select", intent, args.out) as end, tracking.stage("select", settings) as run:
-        with tables.fresh_folder(args.out) as out:
+        with disk.fresh_folder(args.out) as out:
             inputs = curate.Inputs(
-                sources=_json(args.ingested / "sources.json"),
-                tables={path.name: tables.file_md5(path) for path in paths},
-                student={"path": settings.student.path, **_json(args.scored / "numerics.json")},
+                sources=disk.read_json(args.ingested / "sources.json"),
+                tables={path.name: disk.file_md5(path) for path in paths},
+                student={"path": settings.student.path, **disk.read_json(args.scored / "numerics.json")},
             )
             unfiltered = settings.select.filters.decontaminate is None
             asked = questions.load_questions(settings.evaluate.tasks, args.tasks, skip_missing=unfiltered)
@@ -38,15 +37,11 @@ def main() -> None:
                 traces, settings.select, asked, [tables.regroup(frames, "trace_id") for frames in perturbed]
             )
             curate.write(selection, traces, settings.select, asked, inputs, out)
-            tables.write_json(ranking.chart(selection.teachers, settings.select.names), args.chart)
-            tables.write_json(selection.metrics, args.metrics)
+            disk.write_json(ranking.chart(selection.teachers, settings.select.names), args.chart)
+            disk.write_json(selection.metrics, args.metrics)
         run.log_metrics(selection.metrics)
         sizes = ", ".join(f"{name} {rows.height:,}" for name, rows in selection.curated.items())
         end.did = f"chosen of {selection.candidates.height:,} candidates: {sizes}"
-
-
-def _json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

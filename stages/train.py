@@ -1,10 +1,9 @@
 """Stage train: one student for each selector and seed; those trained before come from the side cache."""
 
 import argparse
-import json
 from pathlib import Path
 
-from stepsift import console, params, sidecache, student, tables, tracking
+from stepsift import console, disk, pace, params, sidecache, student, tracking
 from stepsift.train import train_all
 
 
@@ -20,8 +19,10 @@ def main() -> None:
     n_students = len(settings.select.names) * len(settings.train.seeds)
     intent = f"trains {n_students} students, {len(settings.train.seeds)} for each of {', '.join(settings.select.names)}"
     with console.told("train", intent, args.out) as end, tracking.stage("train", settings) as run:
+        pulse = pace.Pulse()
 
         def on_log(selector: str, seed: int, update: int, values: dict[str, float]) -> None:
+            pulse.say(f"train {selector}, seed {seed}: update {update}, loss {values['loss']:.3f}")
             for name, value in values.items():
                 run.log_metric(f"{selector}/seed-{seed}/{name}", value, step=update)
 
@@ -35,8 +36,8 @@ def main() -> None:
             sidecache.root() / "models",
             on_log,
         )
-        tables.write_json(trained.curves(), args.curves)
-        tables.write_json(trained.metrics(), args.metrics)
+        disk.write_json(trained.curves(), args.curves)
+        disk.write_json(trained.metrics(), args.metrics)
         run.log_metrics({"trained": trained.trained, "from_cache": trained.reused})
         if settings.tracking.model is not None:
             run.register(settings.tracking.model, [_registered(args, *key) for key in trained.results])
@@ -45,7 +46,7 @@ def main() -> None:
 
 def _registered(args: argparse.Namespace, selector: str, seed: int) -> tracking.Student:
     folder = args.out / selector / f"seed-{seed}"
-    manifest = json.loads((args.selections / selector / "manifest.json").read_text(encoding="utf-8"))
+    manifest = disk.read_json(args.selections / selector / "manifest.json")
     fingerprint = student.fingerprint(student.StudentFiles(folder))
     return tracking.Student(selector, seed, folder.as_posix(), fingerprint, manifest["fingerprint"])
 

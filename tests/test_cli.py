@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stepsift import __version__, cli, console
+from stepsift import __version__, console, ui
 from stepsift.metrics import all_metrics
 
 HEAVY = ("torch", "transformers", "mlflow", "dvc", "lm_eval", "datasets")
@@ -170,16 +171,83 @@ def test_setup_makes_the_database_that_params_names(repository, monkeypatch, run
     assert asked == ["runs.db"]
 
 
-def test_ui_opens_what_setup_made_and_ends_as_mlflow_does(repository, monkeypatch, run_cli):
+@pytest.fixture
+def servers(monkeypatch) -> list[list[str]]:
+    """Commands of MLflow's servers that `stepsift ui` started, in place of which another takes the port for a while;
+    there is a store, with an experiment 7."""
     from stepsift import tracking
 
-    calls = []
-    monkeypatch.setattr(tracking, "setup", lambda settings: "sqlite:////there.db")
-    monkeypatch.setattr(
-        cli.subprocess, "run", lambda command, check: calls.append(command) or subprocess.CompletedProcess(command, 3)
-    )
-    assert run_cli("ui")[0] == 3
-    assert calls == [[sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", "sqlite:////there.db"]]
+    started: list[list[str]] = []
+    listen = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(1); 1 / 0"
+    real = subprocess.Popen
+
+    def start(command: list[str], **how: object) -> subprocess.Popen:
+        started.append(command)
+        return real([sys.executable, "-c", listen, command[command.index("--port") + 1]], **how)
+
+    monkeypatch.setattr(tracking, "setup", lambda settings: settings.uri)
+    monkeypatch.setattr(tracking, "runs_page", lambda settings: "#/7")
+    monkeypatch.setattr(ui.subprocess, "Popen", start)
+    return started
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_ui_says_where_it_is_when_it_is_there_and_where_what_it_said_lies(repository, run_cli, servers):
+    write_params(repository, tracking="{uri: 'sqlite:////there.db'}")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/#/7"
+    ended = "error: MLflow's server ended by itself, with exit code 1; .stepsift/mlflow-ui.log has its words"
+    assert run_cli("ui", "--port", port) == (1, [f"MLflow is on {url} (stop it with Ctrl-C)"], [ended])
+    assert "ZeroDivisionError" in Path(".stepsift/mlflow-ui.log").read_text()
+    [command] = servers
+    assert command[:6] == [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", "sqlite:////there.db"]
+    assert run_cli("ui", "--port", port, "--quiet") == (1, [], [ended])
+    answer = json.loads("\n".join(run_cli("ui", "--port", port, "--json")[1]))
+    assert answer == {"url": url, "tracking_uri": "sqlite:////there.db"}
+
+
+def test_ui_of_a_server_only_says_where_that_is(repository, run_cli, servers):
+    write_params(repository, tracking="{uri: 'https://mlflow.example.org/'}")
+    assert run_cli("ui") == (0, ["MLflow is a server already: open https://mlflow.example.org/#/7"], [])
+    assert servers == []
+
+
+def test_ui_on_a_port_that_is_taken_is_a_sentence(repository, run_cli, servers):
+    write_params(repository, tracking="{uri: 'sqlite:////there.db'}")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        code, out, err = run_cli("ui", "--port", port)
+    assert (code, out, servers) == (1, [], [])
+    assert err == [
+        f"error: port {port} is taken, perhaps by MLflow's pages that are open already; stop what uses it, or choose "
+        f"another: stepsift ui --port {port + 1}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("rank", "--prompts", "x"), "argument --prompts: is x, must be a whole number, at least 1"),
+        (("rank", "--prompts", "0"), "argument --prompts: is 0, must be a whole number, at least 1"),
+        (("rank", "--prompts", "1.5"), "argument --prompts: is 1.5, must be a whole number, at least 1"),
+        (("tune", "--seconds", "soon"), "argument --seconds: is soon, must be a number above 0"),
+        (("tune", "--seconds", "inf"), "argument --seconds: is inf, must be a number above 0"),
+        (("audition", "--pilot", "1"), "argument --pilot: is 1, must be a number above 0 and below 1"),
+        (("audition", "--pilot", "half"), "argument --pilot: is half, must be a number above 0 and below 1"),
+        (("ui", "--port", "70000"), "argument --port: is 70000, must be a whole number from 1 to 65535"),
+    ],
+)
+def test_a_number_that_is_none_is_said_so(arguments, said, run_cli):
+    code, out, err = run_cli(*arguments)
+    assert (code, out) == (2, [])
+    assert err[-1] == f"stepsift {arguments[0]}: error: {said}"
 
 
 def ways(repository: Path) -> dict[str, tuple[str, ...]]:
@@ -221,16 +289,17 @@ def test_json_of_what_is_wrong_is_still_json(repository, run_cli):
     assert run_cli("check", "--quiet") == (1, [], err)
 
 
-def test_every_command_knows_both_options(run_cli):
-    names = _commands(run_cli)
-    assert {"check", "audition", "why", "ui"} < set(names)
+def test_every_command_and_action_knows_both_options(run_cli):
+    names = [(name,) for name in _listed(run_cli("--help")[1])]
+    assert {("check",), ("audition",), ("why",), ("ui",), ("report",)} < set(names)
+    names += [("cache", action) for action in _listed(run_cli("cache", "--help")[1])]
+    assert ("cache", "prune") in names
     for name in names:
-        code, out, _ = run_cli(name, "--help")
+        code, out, _ = run_cli(*name, "--help")
         assert code == 0
-        text = " ".join(out)
-        assert ("--json" in text and "--quiet" in text) == (name != "ui"), name
+        assert "[--json | --quiet]" in " ".join(" ".join(out).split()), name
 
 
-def _commands(run_cli) -> list[str]:
-    out = run_cli("--help")[1]
+def _listed(out: list[str]) -> list[str]:
+    """Names of commands or actions in a help text."""
     return [line.split()[0] for line in out if line.startswith("    ") and line[4] != " "]

@@ -2,6 +2,9 @@
 
 import errno
 import logging
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +70,45 @@ def test_anything_else_is_a_defect_and_keeps_its_traceback(error: Exception):
     with pytest.raises(type(error)) as caught:
         console.run(main)
     assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EACCES, "data/x may not be read or written by this user; change its owner or permissions"),
+        (errno.EROFS, "data/x lies on a disk that is read-only; make it writable"),
+        (errno.ENOENT, "data/x is not there; look at its name, or let 'dvc repro' write"),
+        (errno.EEXIST, "data/x is a file where a folder is needed; move it away"),
+        (errno.EISDIR, "data/x is a folder where a file is needed; move it away"),
+    ],
+)
+def test_what_the_system_says_of_a_file_is_a_sentence(capsys: pytest.CaptureFixture[str], number: int, said: str):
+    for name in ("data/x", Path("data/x")):
+        code, line = ended(capsys, OSError(number, "the system's words", name))
+        assert (code, line.startswith(f"error: {said}"), line.count("\n")) == (1, True, 1)
+
+
+def test_files_that_cannot_be_made_or_read_are_told_from_real_calls(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    (tmp_path / "file").touch()
+    tries = {
+        (tmp_path / "none" / "x").read_bytes: "is not there",
+        (tmp_path / "file" / "x").read_bytes: "is, or lies below, a file where a folder is needed",
+        (tmp_path / "file").mkdir: "is a file where a folder is needed",
+        tmp_path.read_bytes: "is a folder where a file is needed",
+    }
+    for attempt, said in tries.items():
+        with pytest.raises(SystemExit):
+            console.run(attempt)  # type: ignore[arg-type]
+        assert said in capsys.readouterr().err
+
+
+def test_ctrl_c_during_imports_is_no_traceback(tmp_path: Path):
+    script = "from stepsift import console\nraise KeyboardInterrupt"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "stopped\n")
+    script = "from stepsift import console\nraise ValueError('a defect')"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.startswith("Traceback")
 
 
 def test_a_full_disk_is_said_in_a_sentence(capsys: pytest.CaptureFixture[str]):

@@ -75,6 +75,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("STEPSIFT_CACHE", raising=False)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     path = machine_file()
     path.parent.mkdir(parents=True)
     assert path == tmp_path / "config/stepsift/machine.yaml"
@@ -261,11 +262,52 @@ def test_building_names_the_image_and_notes_its_digest(
     monkeypatch.setattr(sys, "argv", ["image", "docker", "cuda", "BASE=x:1"])
     image.main()
     name = image.image_name(repo, "cuda")
-    assert f"build --target cuda --tag {name} --build-arg BASE=x:1 .\n" in capfd.readouterr().out
+    assert f"build --target cuda --tag {name} --build-arg BASE=x:1 {repo}\n" in capfd.readouterr().out
     assert (repo / ".stepsift/image-cuda.txt").read_text() == f"{name} sha256:12\n"
     fake_engine(tmp_path / "bin", "docker", "exit 3")
     with pytest.raises(ContainerError, match="exit code 3"):
         image.main()
+
+
+def test_a_machines_own_image_is_built_where_it_is_not_there(
+    repo: Path, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(repo)
+    monkeypatch.setattr(sys, "argv", ["image"])
+    built = tmp_path / "built"
+    build = f'[ "$1" = build ] && {{ echo "$@"; touch {built}; exit; }}'
+    inspect = f"[ -f {built} ] && {{ echo sha256:12; exit; }}\necho No such image >&2; exit 1"
+    fake_engine(tmp_path / "bin", "podman", f"{build}\n{inspect}")
+    image.main()
+    assert "no image is needed" in capfd.readouterr().out
+    assert not built.exists()
+    config.write_text("engine: podman\ntarget: cuda\n")
+    image.main()
+    name = image.image_name(repo, "cuda")
+    assert f"build --target cuda --tag {name} {repo}\n" in capfd.readouterr().out
+    built.write_text("it is not built again")
+    image.main()
+    assert capfd.readouterr().out == f"{name} is there: sha256:12\n"
+    # An engine that does not answer is no reason to build.
+    fake_engine(tmp_path / "bin", "podman", "echo cannot connect >&2; exit 125")
+    with pytest.raises(ContainerError, match="podman does not answer"):
+        image.main()
+
+
+def test_caches_of_the_hub_are_mounted_wherever_they_are_named(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    place = launch.surroundings(Machine(), repo)
+    assert place.hf_home == tmp_path / "hf"
+    assert {tmp_path / "hf", tmp_path / "hub"} <= set(place.folders)
+    monkeypatch.delenv("HF_HOME")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert launch.surroundings(Machine(), repo).hf_home == tmp_path / "xdg/huggingface"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert launch.surroundings(Machine(), repo).hf_home == tmp_path / "home/.cache/huggingface"
 
 
 @pytest.mark.parametrize("stage", ["score", "train"])

@@ -14,7 +14,6 @@ import polars as pl
 import pytest
 import torch
 import yaml
-from tqdm import tqdm
 from transformers import AutoModelForCausalLM
 
 from stepsift import evaluate, params, tables
@@ -200,6 +199,7 @@ def test_an_answer_stops_at_end_token_and_stop_string_however_often_it_is_batche
     first: int, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from stepsift.evaluate import student_lm
+    from stepsift.evaluate.asking import Answered
     from stepsift.evaluate.sampling import How
 
     monkeypatch.setattr(student_lm, "FIRST_TOKENS", first)
@@ -208,7 +208,10 @@ def test_an_answer_stops_at_end_token_and_stop_string_however_often_it_is_batche
     prompts = [renderer.prompt([{"role": "user", "content": q}]) for q in QUESTIONS]
 
     def answers(most: int = 8, *until: str) -> list[tuple[str, bool]]:
-        return lm._answer_all(prompts, QUESTIONS, How(list(until), most), tqdm(disable=True))
+        with Answered(len(prompts)) as answered:
+            said = lm._answer_all(prompts, QUESTIONS, How(list(until), most), answered)
+        assert answered.n == len(prompts)
+        return said
 
     whole = [text for text, _ in answers()]
     assert whole == [says(bench.student, q) for q in QUESTIONS]

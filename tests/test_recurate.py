@@ -102,6 +102,19 @@ def test_the_text_has_every_part():
     assert "**Note**: the caches could not be filled" in text
 
 
+def test_charts_are_pictures_or_what_git_shows_and_never_cut_off():
+    rows = "\n".join(f"row {i}" for i in range(100_000))
+    commits = [f"{i} {'long ' * 100}" for i in range(MOST_LINES)]
+    charts = [("accuracy", "https://example.org/a.png"), ("ranking", "https://example.org/b.png")]
+    text = markdown(Proposal("abc", "b", commits=commits, files=commits, sets=rows, metrics=rows, charts=charts))
+    pictures = "## Charts\n\n![accuracy](https://example.org/a.png)\n\n![ranking](https://example.org/b.png)\n\n"
+    assert pictures + "row 0\n" in text
+    listed = markdown(Proposal("abc", "b", charts=[("accuracy", "origin/recurate-charts/0:accuracy.png")]))
+    assert "## Charts\n\nPNG files, for `git show NAME > FILE.png`" in listed
+    assert "\n- `origin/recurate-charts/0:accuracy.png`\n" in listed
+    assert "![" not in listed
+
+
 def test_metrics_are_in_order_whatever_dvc_says():
     rows = ["| b | 1 |", "| a | 2 |", "| c | 0 |"]
     head = ["| Path | Value |", "|------|-------|"]

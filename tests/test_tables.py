@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepsift import tables
+from stepsift import disk, tables
 from stepsift.errors import TableError
 
 STEPS = pl.DataFrame(
@@ -234,12 +234,12 @@ def test_damaged_files_are_refused(damage: str, tmp_path: Path):
 
 def test_text_is_written_whole_or_not_at_all(tmp_path: Path):
     path = tmp_path / "below" / "note.txt"
-    tables.write_text("日本\r\n", path)
+    disk.write_text("日本\r\n", path)
     assert path.read_bytes() == "日本\r\n".encode()
     with pytest.raises(ZeroDivisionError):
-        tables.write_lines((str(1 // i) for i in (1, 0)), path)
+        disk.write_lines((str(1 // i) for i in (1, 0)), path)
     assert path.read_bytes() == "日本\r\n".encode()
-    tables.write_lines(["a\n", "b\n"], path)
+    disk.write_lines(["a\n", "b\n"], path)
     assert path.read_bytes() == b"a\nb\n"
     assert [p.name for p in path.parent.iterdir()] == ["note.txt"]
 

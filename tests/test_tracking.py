@@ -16,7 +16,8 @@ import yaml
 
 from stepsift import params, tracking
 from stepsift.errors import TrackingError
-from stepsift.tracking.provenance import git_tags
+from stepsift.tracking.pipeline import source_tags
+from stepsift.tracking.provenance import DvcStage, git_story, git_tags
 
 SRC = Path(tracking.__file__).parents[2]
 DVC = Path(sys.executable).with_name("dvc")
@@ -33,17 +34,18 @@ with tracking.stage(name, params.load()) as run:
     if "fail" in Path("data/sources/a.jsonl").read_text() and name == "segment":
         raise ValueError("no")
 """
+STAGE_FILE = "stages/stage.py"
 PIPELINE = {
     "stages": {
         "ingest": {
-            "cmd": "python stage.py ingest data/ingest",
-            "deps": ["data/sources", "data/sources/a.jsonl", "stage.py"],
+            "cmd": "python stages/stage.py ingest data/ingest",
+            "deps": ["data/sources", "data/sources/a.jsonl", "stages/stage.py"],
             "params": ["ingest"],
             "outs": ["data/ingest"],
         },
         "segment": {
-            "cmd": "python stage.py segment data/segment",
-            "deps": ["data/ingest", "stage.py"],
+            "cmd": "python stages/stage.py segment data/segment",
+            "deps": ["data/ingest", "stages/stage.py"],
             "params": ["segment.unit"],
             "outs": ["data/segment"],
         },
@@ -69,7 +71,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command(folder, DVC, "init", "-q")
     (folder / "data" / "sources").mkdir(parents=True)
     (folder / "data" / "sources" / "a.jsonl").write_text("{}\n")
-    (folder / "stage.py").write_text(STAGE)
+    (folder / "stages").mkdir()
+    (folder / "stages" / "stage.py").write_text(STAGE)
     (folder / "dvc.yaml").write_text(yaml.safe_dump(PIPELINE))
     (folder / "params.yaml").write_text(yaml.safe_dump(PARAMS))
     (folder / ".gitignore").write_text("mlflow.db*\n.stepsift/\n__pycache__/\n/data/ingest\n/data/segment\n")
@@ -129,7 +132,9 @@ def test_a_stage_is_a_child_run_with_settings_numbers_and_tags(repo: Path) -> No
     tags = child.data.tags
     assert tags["mlflow.parentRunId"] == parent.info.run_id
     assert (tags["dvc.stage"], tags["git.commit"], tags["git.dirty"]) == ("ingest", head, "false")
-    assert parent.info.run_name == f"pipeline {head[:7]}"
+    assert parent.info.run_name == f"{head[:7]}: first"
+    assert (tags["mlflow.source.name"], tags["mlflow.source.git.commit"]) == ("stages/stage.py", head)
+    assert tags["dvc.cmd"] == "python stages/stage.py ingest data/ingest"
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{repo / 'mlflow.db'}")
@@ -154,6 +159,106 @@ def test_data_are_inputs_by_the_md5_of_dvc_and_code_is_none(repo: Path) -> None:
     assert json.loads(inputs["data/sources"].dataset.source) == {"uri": "data/sources"}
 
 
+def test_the_pipeline_s_run_says_what_it_ran_with_and_what_came_of_it(repo: Path) -> None:
+    (repo / "data" / "ingest").mkdir()
+    (repo / "data" / "ingest" / "x").touch()
+    for accuracy in (0.25, 0.5):
+        with tracking.stage("ingest", settings()) as run:
+            run.log_summary({"accuracy": {"chain": {"lalp": accuracy}}, "note": "no number"})
+    parent, *stages = runs(repo)
+    assert parent.data.metrics == {"accuracy/chain/lalp": 0.5}
+    assert [child.data.metrics for child in stages] == [{}, {}]
+    assert (parent.data.params["ingest.thinking"], parent.data.params["segment.unit"]) == ("drop", "line")
+    assert parent.data.params["train.epochs"] == "3.0"
+    sections = {name.partition(".")[0] for name in parent.data.params}
+    assert sections == {"student", "ingest", "segment", "score", "select", "train", "evaluate", "report"}
+    head = command(repo, "git", "rev-parse", "--short=7", "HEAD").strip()
+    branch = command(repo, "git", "branch", "--show-current").strip()
+    note = parent.data.tags["mlflow.note.content"]
+    assert note == f"Commit `{head}` of branch `{branch}`: first\n\n`git checkout {head} && dvc repro` makes it again."
+    assert parent.data.tags["mlflow.source.name"] == "dvc repro"
+    # Not data/ingest, which the pipeline makes.
+    assert {i.dataset.name for i in parent.inputs.dataset_inputs} == {"data/sources", "data/sources/a.jsonl"}
+
+
+def test_parameters_are_as_they_are_written(repo: Path) -> None:
+    short = PARAMS | {"select": {"selectors": ["lalp", "random"]}, "report": None}
+    (repo / "params.yaml").write_text(yaml.safe_dump(short))
+    with tracking.stage("ingest", params.parse({k: v for k, v in short.items() if v})):
+        pass
+    parent, _ = runs(repo)
+    assert parent.data.params["select.selectors"] == "['lalp', 'random']"
+    assert parent.data.params["select.seed"] == "0"
+
+
+def test_a_changed_commit_is_named_so_and_a_long_subject_is_cut(repo: Path) -> None:
+    command(repo, "git", "commit", "-q", "--allow-empty", "-m", "s" * 70)
+    command(repo, "git", "remote", "add", "origin", "https://me:secret@example.org/team/data.git")
+    (repo / "new.py").touch()
+    with tracking.stage("ingest", settings()):
+        pass
+    parent, child = runs(repo)
+    head = command(repo, "git", "rev-parse", "HEAD").strip()
+    assert parent.info.run_name == f"{head[:7]} with changes: {'s' * 59}…"
+    note = parent.data.tags["mlflow.note.content"]
+    assert note.startswith(f"Commit [`{head[:7]}`](https://example.org/team/data/commit/{head}) of branch")
+    assert "changes that are in no commit" in note
+    assert child.data.tags["mlflow.source.git.repoURL"] == "https://example.org/team/data"
+    assert "secret" not in str(parent.data.tags) + str(child.data.tags)
+
+
+@pytest.mark.parametrize(
+    ("remote", "url"),
+    [
+        ("git@example.org:team/data.git", "https://example.org/team/data"),
+        ("ssh://git@example.org:2222/team/data", "https://example.org/team/data"),
+        ("https://example.org/team/sub/data.git/", "https://example.org/team/sub/data"),
+        ("/srv/git/data.git", None),
+        ("../data", None),
+        ("file:///srv/data.git", None),
+    ],
+)
+def test_a_remote_s_web_page(repo: Path, remote: str, url: str | None) -> None:
+    assert "url" not in git_story()
+    command(repo, "git", "remote", "add", "origin", remote)
+    assert git_story().get("url") == url
+
+
+def test_outside_of_git_there_is_no_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert (git_story(), git_tags([])) == ({}, {})
+    tags = source_tags("x.py", {}, {})
+    assert {name for name in tags if "git" in name} == set()
+
+
+def test_an_unknown_user_id_is_no_author(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    assert source_tags("x.py", {}, {})["mlflow.user"]
+    monkeypatch.setattr("getpass.getuser", unknown)
+    assert "mlflow.user" not in source_tags("x.py", {}, {})
+
+
+def test_environment_and_code_are_no_data_sets() -> None:
+    code = ["src/stepsift/x", "stages/train.py", "scripts/run_train.py", "configs/accelerate", "requirements/lock.txt"]
+    dependencies = dict.fromkeys([*code, "Dockerfile", "data/x"], "m")
+    found = DvcStage("python -P scripts/run_train.py data", dependencies, {}, {}, [], {})
+    assert found.data() == {"data/x": "m"}
+    assert found.script() == "scripts/run_train.py"
+    assert DvcStage("make x", {}, {}, {}, [], {}).script() == "make x"
+
+
+def test_the_page_of_the_runs_is_that_of_the_experiment(repo: Path) -> None:
+    from mlflow import MlflowClient
+
+    other = params.Tracking(experiment="other")
+    assert tracking.runs_page(other) == "#/experiments/2/runs?workflowType=machine_learning"
+    made = MlflowClient(f"sqlite:///{repo / 'mlflow.db'}").get_experiment_by_name("other")
+    assert made.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
 def test_the_input_key_changes_with_command_data_code_and_settings_alone(repo: Path) -> None:
     def key() -> str:
         with tracking.stage("ingest", settings()):
@@ -168,10 +273,10 @@ def test_the_input_key_changes_with_command_data_code_and_settings_alone(repo: P
     keys.append(key())
     (repo / "data" / "sources" / "b.jsonl").write_text("{}\n")
     keys.append(key())
-    (repo / "stage.py").write_text(STAGE + "\n")
+    (repo / "stages" / "stage.py").write_text(STAGE + "\n")
     keys.append(key())
     (repo / "dvc.yaml").write_text(
-        (repo / "dvc.yaml").read_text().replace("python stage.py ingest", "python3 stage.py ingest")
+        (repo / "dvc.yaml").read_text().replace("python stages/stage.py ingest", "python3 stages/stage.py ingest")
     )
     keys.append(key())
     assert len(set(keys)) == 5
@@ -328,7 +433,9 @@ def test_two_stages_that_start_at_once_on_an_empty_store_share_experiment_and_pa
     (repo / "mlflow.db").unlink()
     environment = os.environ | {"PYTHONPATH": str(SRC)}
     both = [
-        subprocess.Popen([sys.executable, "stage.py", name, f"data/{name}"], env=environment, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "stages/stage.py", name, f"data/{name}"], env=environment, stderr=subprocess.PIPE
+        )
         for name in ("ingest", "segment")
     ]
     errors = [process.communicate()[1].decode() for process in both]
@@ -349,7 +456,9 @@ def test_stages_of_one_dvc_repro_share_a_parent_and_another_repro_has_its_own(re
     assert {run.data.tags["git.dirty"] for run in first} == {"false"}
     lock = yaml.safe_load((repo / "dvc.lock").read_text())["stages"]
     for run in first:
-        recorded = {dep["path"]: dep["md5"] for dep in lock[run.info.run_name]["deps"] if dep["path"] != "stage.py"}
+        recorded = {
+            dep["path"]: dep["md5"] for dep in lock[run.info.run_name]["deps"] if dep["path"] != "stages/stage.py"
+        }
         assert {i.dataset.name: i.dataset.digest for i in run.inputs.dataset_inputs} == recorded
     command(repo, DVC, "repro", "-f", "segment")
     again = children(repo)[2:]

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from stepsift import params, tables, train
+from stepsift import disk, params, tables, train
 from stepsift.errors import TrainingError
 from stepsift.student import StudentFiles, load_renderer
 from test_student import copy_tokenizer, write_gguf
@@ -37,7 +37,7 @@ ROWS = [row("2 + 3 ?", "Let x be 2.\nThen it is 5.", 0), row("7 * 6 ?", "42 🙂
 
 
 def write(rows: list[dict[str, Any]], path: Path) -> Path:
-    tables.write_lines((json.dumps(r) + "\n" for r in rows), path)
+    disk.write_lines((json.dumps(r) + "\n" for r in rows), path)
     return path
 
 
@@ -347,13 +347,13 @@ def test_the_chart_has_a_mean_for_every_so_many_updates(pool: Pool, monkeypatch:
     assert len(losses) == 3
     points = trained.curves()
     assert points == [
-        {"student": "lalp, seed 0", "update": i, "loss": pytest.approx(loss, abs=1e-6)}
+        {"student": "lalp/seed-0", "update": i, "loss": pytest.approx(loss, abs=1e-6)}
         for i, loss in enumerate(losses, 1)
     ]
     monkeypatch.setattr(train.run, "CURVE_POINTS", 2)
     two, last = trained.curves()
-    assert two == {"student": "lalp, seed 0", "update": 2, "loss": pytest.approx(sum(losses[:2]) / 2, abs=1e-6)}
-    assert last == {"student": "lalp, seed 0", "update": 3, "loss": pytest.approx(losses[2], abs=1e-6)}
+    assert two == {"student": "lalp/seed-0", "update": 2, "loss": pytest.approx(sum(losses[:2]) / 2, abs=1e-6)}
+    assert last == {"student": "lalp/seed-0", "update": 3, "loss": pytest.approx(losses[2], abs=1e-6)}
 
 
 def test_rejected_rows_of_all_sets_are_a_table(pool: Pool) -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from stepsift import params, segment, sidecache, student, tables
+from stepsift import disk, params, segment, sidecache, student, tables
 from stepsift.errors import CacheError
 from stepsift.evaluate import run as evaluate
 from stepsift.ingest import ingest
@@ -88,12 +88,12 @@ class Project:
             for prompt in ("What is the sum?", "Is it more than 42?")
             for t in teachers
         ]
-        tables.write_lines((json.dumps(r) + "\n" for r in rows), Path("data/sources/a.jsonl"))
+        disk.write_lines((json.dumps(r) + "\n" for r in rows), Path("data/sources/a.jsonl"))
 
     def score(self) -> Progress:
         """The stages ingest, segment and score, with the cache of this folder."""
         settings = self.settings()
-        with tables.fresh_folder(Path("data/ingest")) as out:
+        with disk.fresh_folder(Path("data/ingest")) as out:
             ingest(Path("data/sources"), out, settings.ingest)
         steps = segment.segment_table(tables.read(tables.TRACES, Path("data/ingest/traces.parquet")), settings.segment)
         tables.write(tables.STEPS, steps, Path("data/segment/steps.parquet"))
@@ -101,7 +101,7 @@ class Project:
         prompts = Prompts(paths[0], set(tables.read(tables.PROMPTS, paths[0])["prompt_id"]))
         with setup.load(settings.student, settings.score, CACHES) as scoring:
             score_to_tables(scoring, Pool(prompts, *paths[1:]), Path("data/score"))
-        tables.write_json(scoring.identity.as_json(), Path("data/score/numerics.json"))
+        disk.write_json(scoring.identity.as_json(), Path("data/score/numerics.json"))
         return scoring.progress
 
     def train(self) -> train.Trained:
@@ -165,10 +165,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory, student_folder: Callabl
         code.parent.mkdir(parents=True)
         shutil.copyfile(ROOT / code, code)
         for task in ("toy", "more"):
-            tables.write_text(f"{{task: {task}, dataset_path: json}}", Path(f"data/tasks/{task}.yaml"))
+            disk.write_text(f"{{task: {task}, dataset_path: json}}", Path(f"data/tasks/{task}.yaml"))
         for selector, answer in (("lalp", "It is 5."), ("random", "42. Yes!")):
             messages = [{"role": "user", "content": "2 + 3 ?"}, {"role": "assistant", "content": answer}]
-            tables.write_text(json.dumps({"messages": messages}) + "\n", Path(f"data/select/{selector}/train.jsonl"))
+            disk.write_text(json.dumps({"messages": messages}) + "\n", Path(f"data/select/{selector}/train.jsonl"))
         made = Project(monkeypatch)
         made.write_sources("anna", "bob")
         assert made.score().from_cache == 0

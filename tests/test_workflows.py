@@ -82,6 +82,13 @@ def test_a_recuration_waits_for_an_approval_and_for_the_one_before():
     assert "scripts/recurate --pull-request" in str(job["steps"])
 
 
+def test_a_recuration_by_hand_always_runs_and_any_only_with_its_image():
+    job = load("recurate.yml")["jobs"]["recurate"]
+    assert job["if"] == "needs.needed.outputs.stale == 'true' || github.event_name == 'workflow_dispatch'"
+    runs = "\n".join(step.get("run", "") for step in job["steps"])
+    assert runs.index("-m stepsift.container.image") < runs.index("scripts/recurate")
+
+
 def test_a_recuration_starts_for_all_that_decides_and_for_nothing_that_it_writes():
     push = load("recurate.yml")["on"]["push"]
     assert push["branches"] == ["main"]

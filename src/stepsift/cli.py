@@ -2,12 +2,11 @@
 
 import argparse
 import logging
-import subprocess
 import sys
 from pathlib import Path
 from typing import get_args
 
-from stepsift import __version__, console, params
+from stepsift import __version__, arguments, console, params, ui
 from stepsift.console import Voice
 from stepsift.errors import CacheError, StepsiftError
 from stepsift.lineage import commands as lineage
@@ -19,7 +18,8 @@ def main() -> None:
     console.run(_main)
 
 
-def _main() -> None:
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
     parser = argparse.ArgumentParser(prog="stepsift", description="Curate reasoning-distillation data for one student.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -35,19 +35,27 @@ def _main() -> None:
     _add_tune(commands.add_parser("tune", help="measure which batches score fastest here, and propose settings"))
     _add_cache(commands.add_parser("cache", help="show what is kept of scores, models, evaluations and auditions"))
     lineage.add_why(commands.add_parser("why", help="where a trace comes from, and why it was chosen or not"))
-    lineage.add_verify(commands.add_parser("verify", help="check every link from the sources to the exports"), _count)
+    lineage.add_verify(
+        commands.add_parser("verify", help="check every link from the sources to the exports"), arguments.count
+    )
     lineage.add_diff(
         commands.add_parser("diff", help="what changed in the curated sets between two revisions, and why")
+    )
+    lineage.add_report(
+        commands.add_parser("report", help="the report's page once more, with what changed since a commit")
     )
     audition = "train a student by each metric, teacher and control, and say which data made it better"
     _add_audition(commands.add_parser("audition", help=audition))
     setup = "create the MLflow database that params.yaml names, and tell git how this clone merges params.yaml"
     commands.add_parser("setup", help=setup)
-    commands.add_parser("ui", help="open MLflow on what params.yaml names")
-    for name, command in commands.choices.items():
-        if name != "ui":
-            _add_voice(command)
-    args = parser.parse_args()
+    ui.add(commands.add_parser("ui", help="serve MLflow's pages on the runs of this repository"))
+    for command in commands.choices.values():
+        _add_voice(command)
+    return parser
+
+
+def _main() -> None:
+    args = build_parser().parse_args()
     voice = Voice("json" if vars(args).get("json") else "quiet" if vars(args).get("quiet") else "lines")
     if voice.form == "quiet":
         logging.getLogger("stepsift").setLevel(logging.WARNING)
@@ -63,9 +71,10 @@ def _main() -> None:
         "why": lineage.run_why,
         "verify": lineage.run_verify,
         "diff": lineage.run_diff,
+        "report": lineage.run_report,
         "audition": _audition,
         "setup": _setup,
-        "ui": _ui,
+        "ui": ui.run,
     }[args.command](args, voice)
 
 
@@ -128,21 +137,18 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     for name, (section, text) in options.items():
         known = section.model_fields[name]
         parser.add_argument(f"--{name}", choices=get_args(known.annotation), help=f"{text} (default: {known.default})")
-    parser.add_argument("--prompts", type=_count, metavar="N", help="only a seeded sample of N prompts (default: all)")
+    parser.add_argument(
+        "--prompts", type=arguments.count, metavar="N", help="only a seeded sample of N prompts (default: all)"
+    )
 
 
 def _add_rank(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sources", type=Path, default=Path("data/sources"), help="folder with trace files")
-    parser.add_argument("--prompts", type=_count, default=200, metavar="N", help="size of the sample (default: 200)")
+    parser.add_argument(
+        "--prompts", type=arguments.count, default=200, metavar="N", help="size of the sample (default: 200)"
+    )
     parser.add_argument("--seed", type=int, help="seed of the sample (default: score.seed of params.yaml)")
     parser.add_argument("--metrics", default="lalp", help="names with commas between (default: %(default)s)")
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"is {number}, must be at least 1")
-    return number
 
 
 def _score(args: argparse.Namespace, voice: Voice) -> None:
@@ -175,7 +181,7 @@ def _rank(args: argparse.Namespace, voice: Voice) -> None:
 def _add_tune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sources", type=Path, default=Path("data/sources"), help="folder with trace files")
     seconds = "how long to measure, once the sources are read and the student is loaded (default: %(default)s)"
-    parser.add_argument("--seconds", type=_positive, default=60.0, metavar="S", help=seconds)
+    parser.add_argument("--seconds", type=arguments.positive, default=60.0, metavar="S", help=seconds)
 
 
 def _add_cache(parser: argparse.ArgumentParser) -> None:
@@ -185,20 +191,13 @@ def _add_cache(parser: argparse.ArgumentParser) -> None:
     text = "remove what was set aside as damaged, what dead runs left and, if asked for, what was long not used"
     prune = actions.add_parser("prune", help=text, description=text)
     unused = "also remove scores, models, evaluations and auditions that were not used for so long (default: keep all)"
-    prune.add_argument("--unused-days", type=_positive, metavar="N", help=unused)
+    prune.add_argument("--unused-days", type=arguments.positive, metavar="N", help=unused)
     prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     text = "fill the caches with scores, models and evaluations that DVC holds for another git revision"
     warm = actions.add_parser("warm", help=text, description=text)
     warm.add_argument("--rev", required=True, help="branch, tag or commit whose pipeline was run")
     for action in actions.choices.values():
         _add_voice(action)
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"is {text}, must be above 0")
-    return number
 
 
 def _tune(args: argparse.Namespace, voice: Voice) -> None:
@@ -243,18 +242,11 @@ def _cache(args: argparse.Namespace, voice: Voice) -> None:
 
 def _add_audition(parser: argparse.ArgumentParser) -> None:
     workers = "students trained side by side, each on its own GPU or share of the processor (default: %(default)s)"
-    parser.add_argument("--workers", type=_count, default=1, metavar="N", help=workers)
+    parser.add_argument("--workers", type=arguments.count, default=1, metavar="N", help=workers)
     pilot = "try one seed on this share of the prompts, and say what the whole would cost"
-    parser.add_argument("--pilot", type=_share, metavar="SHARE", help=pilot)
+    parser.add_argument("--pilot", type=arguments.share, metavar="SHARE", help=pilot)
     parser.add_argument("--out", type=Path, default=Path("auditions"), help="folder of all auditions")
     parser.add_argument("--tasks", type=Path, default=Path("data/tasks"), help="folder with local evaluation tasks")
-
-
-def _share(text: str) -> float:
-    number = float(text)
-    if not 0 < number < 1:
-        raise argparse.ArgumentTypeError(f"is {text}, must be above 0 and below 1")
-    return number
 
 
 def _audition(args: argparse.Namespace, voice: Voice) -> None:
@@ -283,15 +275,3 @@ def _setup(_: argparse.Namespace, voice: Voice) -> None:
     voice.lines([f"MLflow keeps its runs in {uri}"])
     voice.lines(["git merges params.yaml by rules, and leaves what stages write to dvc repro"] if merges else [])
     voice.data({"tracking_uri": uri, "merge_drivers": merges})
-
-
-def _ui(_: argparse.Namespace, voice: Voice) -> None:
-    from stepsift import tracking
-
-    uri = tracking.setup(params.load().tracking)
-    if uri.startswith(("http://", "https://")):
-        voice.lines([f"MLflow is a server already: open {uri}"])
-        return
-    voice.lines([f"MLflow on {uri}; stop it with Ctrl-C"])
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    raise SystemExit(subprocess.run(command, check=False).returncode)

@@ -11,11 +11,40 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal
 
 from stepsift.errors import StepsiftError, Stopped
+from stepsift.pace import duration
 
 log = logging.getLogger(__name__)
+
+_DISK_FULL = (
+    "the disk is full{place}; free space and run it again: scores, students and evaluations that were finished are in "
+    "the caches and are not made again"
+)
+_OF_FILES = {
+    errno.EACCES: "{path} may not be read or written by this user; change its owner or permissions, or name another",
+    errno.EPERM: "{path} may not be changed by this user; change its owner or permissions, or name another",
+    errno.EROFS: "{path} lies on a disk that is read-only; make it writable, or name another place",
+    errno.ENOENT: "{path} is not there; look at its name, or let 'dvc repro' write what a stage writes",
+    errno.EEXIST: "{path} is a file where a folder is needed; move it away, or name another",
+    errno.ENOTDIR: "{path} is, or lies below, a file where a folder is needed; move it away, or name another",
+    errno.EISDIR: "{path} is a folder where a file is needed; move it away, or name another",
+}
+"""What is wrong with a file or folder, and what to do, by number of the system's error."""
+
+
+def _on_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say of Ctrl-C, and of a Stopped, what `run` says of them."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write(f"{str(error) or 'stopped'}\n")
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+# Modules that a command imports before it calls `run` take seconds, too.
+sys.excepthook = _on_uncaught
 
 
 @dataclass(frozen=True)
@@ -55,16 +84,11 @@ def told(stage: str, intent: str, out: Path) -> Iterator[Told]:
     log.info("%s: %s, in %s; see %s", stage, end.did, duration(time.monotonic() - begin), out)
 
 
-def duration(seconds: float) -> str:
-    """Seconds for people: '40 s', '12 min', '3 h 20 min'."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
 def run(main: Callable[[], None]) -> None:
-    """Run a command: log lines to standard error, a StepsiftError as its text alone with exit code 1."""
+    """Run a command: log lines to standard error, what is wrong as its text alone with exit code 1.
+
+    What is wrong is a StepsiftError, or what the system says of a file.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("stepsift").setLevel(logging.INFO)
     # Where nobody else minds it: what `with` and `finally` are for happens, and the run's end is tracked.
@@ -81,13 +105,10 @@ def run(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except OSError as e:
-        if e.errno not in (errno.ENOSPC, errno.EDQUOT):
+        said = _sentence(e)
+        if said is None:
             raise
-        place = f" ({e.filename})" if e.filename else ""
-        sys.stderr.write(
-            f"error: the disk is full{place}; free space and run it again: scores, students and evaluations that were "
-            "finished are in the caches and are not made again\n"
-        )
+        sys.stderr.write(f"error: {said}\n")
         raise SystemExit(1) from None
     except Stopped as e:
         sys.stderr.write(f"{e}\n")
@@ -99,3 +120,12 @@ def run(main: Callable[[], None]) -> None:
 
 def _end(number: int, _: object) -> None:
     raise Stopped("stopped", 128 + number)
+
+
+def _sentence(e: OSError) -> str | None:
+    """What to say of an error of the system; None for one that a user cannot mend."""
+    if e.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _DISK_FULL.format(place=f" ({e.filename})" if e.filename else "")
+    if e.errno in _OF_FILES and isinstance(e.filename, str | os.PathLike):
+        return _OF_FILES[e.errno].format(path=os.fspath(e.filename))
+    return None

@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import params, tables, verify
+from stepsift import disk, params, tables, verify
 from stepsift.errors import SourceError
 from stepsift.readers.fill import Sample, fill
 from stepsift.readers.pool import Pool, pool_of, require, useless_files
@@ -106,7 +106,7 @@ def ingest(sources: Path, out: Path, settings: params.Ingest) -> IngestCounts:
             raise SourceError("\n".join(problems))
         gold, code = _verify(spool, settings)
         kept, rejected = _write(spool, out)
-        tables.write_json(_sources(spool, pool, sources), out / SOURCES)
+        disk.write_json(_sources(spool, pool, sources), out / SOURCES)
         require((kept, rejected) == (pool.total.kept, pool.total.rejected), "rows of the tables and the counts")
         verdicts: dict[str, Counter[str]] = defaultdict(Counter)
         labels: dict[str, Labels] = {name: Labels() for name in pool.by_file}
@@ -227,7 +227,7 @@ def _sources(spool: Spool, pool: Pool, sources: Path) -> dict[str, dict[str, Any
         licences[source][licence or tables.UNKNOWN_LICENCE] += count
     return {
         name: {
-            "md5": tables.file_md5(sources / name),
+            "md5": disk.file_md5(sources / name),
             "bytes": (sources / name).stat().st_size,
             "rows": tally.read,
             "kept": tally.kept,

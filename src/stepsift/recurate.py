@@ -29,7 +29,8 @@ class Proposal:
 
     `changes` are (input, before, after) as of `input_changes`; `commits` and `files` came since dvc.lock was last
     written; `sets` is what `stepsift diff --markdown` says and `metrics` a table of `dvc metrics diff --md`; `charts`
-    are (name, address); `notes` are sentences on what did not go as usual.
+    are (name, address), an address being a URL or what `git show` takes; `notes` are sentences on what did not go as
+    usual.
     """
 
     base: str
@@ -100,12 +101,11 @@ def markdown(proposal: Proposal) -> str:
         _inputs_table(proposal.changes),
         _list("Commits since `dvc.lock` was last written", proposal.commits),
         _list("Files that they changed below these inputs", proposal.files),
+        _charts(proposal.charts),
         _cut(proposal.sets, _SETS_CHARS, "stepsift diff"),
         "## Metrics",
         _details("`dvc metrics diff`", _cut(_in_order(proposal.metrics), _METRICS_CHARS, "dvc metrics diff")),
     ]
-    if proposal.charts:
-        parts += ["## Charts", *(f"![{_plain(name)}]({address})" for name, address in proposal.charts)]
     text = "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
     return _cut(text, MOST_CHARS, "the branch's files")
 
@@ -124,6 +124,14 @@ def _list(title: str, items: Sequence[str]) -> str:
     lines = [f"- {_code(item)}" for item in items[:MOST_LINES]]
     more = [f"- and {len(items) - MOST_LINES} more"] if len(items) > MOST_LINES else []
     return "\n".join([f"{title}:", "", *lines, *more])
+
+
+def _charts(charts: Sequence[tuple[str, str]]) -> str:
+    """Pictures; a list for `git show` where no server shows them."""
+    shown = [f"![{_plain(name)}]({address})" for name, address in charts if "://" in address]
+    listed = [address for _, address in charts if "://" not in address]
+    parts = [*shown, _list("PNG files, for `git show NAME > FILE.png` after a `git fetch`", listed)]
+    return "\n\n".join(["## Charts", *parts]) if charts else ""
 
 
 def _in_order(table: str) -> str:

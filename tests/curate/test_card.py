@@ -7,7 +7,7 @@ import pytest
 import yaml
 from export_rows import TEXT, chosen_rows
 
-from stepsift import params, tables
+from stepsift import disk, params
 from stepsift.curate import export
 from stepsift.curate.card import card
 from stepsift.curate.croissant import croissant
@@ -102,9 +102,9 @@ def test_datasets_takes_the_folder_for_train_jsonl_alone(tmp_path):
 
     chosen = chosen_rows(3)
     files = export.write(chosen, tuple(export.FORMATS), tmp_path / "set")
-    tables.write_text(card(about(chosen, files), chosen), tmp_path / "set" / "README.md")
-    tables.write_json(about(chosen, files), tmp_path / "set" / "manifest.json")
-    tables.write_json(croissant(about(chosen, files), chosen), tmp_path / "set" / "croissant.json")
+    disk.write_text(card(about(chosen, files), chosen), tmp_path / "set" / "README.md")
+    disk.write_json(about(chosen, files), tmp_path / "set" / "manifest.json")
+    disk.write_json(croissant(about(chosen, files), chosen), tmp_path / "set" / "croissant.json")
     found = datasets.load_dataset(str(tmp_path / "set"), cache_dir=str(tmp_path / "cache"))
     assert {name: rows.num_rows for name, rows in found.items()} == {"train": 3}
     assert found["train"][0]["messages"][-1] == {"role": "assistant", "content": TEXT}
@@ -115,7 +115,7 @@ def test_mlcroissant_reads_every_row(tmp_path, monkeypatch):
 
     chosen = chosen_rows(3).with_columns(licence=pl.Series(["MIT", None, "MIT"]))
     files = export.write(chosen, ("messages",), tmp_path)
-    tables.write_json(croissant(about(chosen, files), chosen), tmp_path / "croissant.json")
+    disk.write_json(croissant(about(chosen, files), chosen), tmp_path / "croissant.json")
     found = mlcroissant.Dataset(jsonld=str(tmp_path / "croissant.json"))
     assert not found.metadata.issues.errors
     # Neither a citation nor a date is known here; nothing else may be amiss.

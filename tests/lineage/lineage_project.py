@@ -13,7 +13,7 @@ import polars as pl
 import yaml
 from dvc.repo import Repo
 
-from stepsift import tables
+from stepsift import disk, tables
 
 LOCK = Path("dvc.lock")
 STAGES = {
@@ -103,7 +103,7 @@ def start() -> None:
     folders = ("made", "data/sources", *(out for stage in STAGES.values() for out in stage["outs"]))
     Path(".gitignore").write_text("".join(f"/{folder}/\n" for folder in folders))
     for name, out in OUT_ARGUMENT.items():
-        tables.write_text(STAGE_CODE.format(name=name, out=out), Path(f"stages/{name}.py"))
+        disk.write_text(STAGE_CODE.format(name=name, out=out), Path(f"stages/{name}.py"))
     run("git", "init", "-q")
     Repo.init().close()
 
@@ -113,9 +113,9 @@ def write(traces: list[dict[str, Any]], selectors: list[dict[str, Any]] | None =
     for name in ("data", "metrics"):
         shutil.rmtree(name, ignore_errors=True)
     lines = [json.dumps({"trace": t["trace_id"]}) + "\n" for t in traces]
-    tables.write_lines(lines, Path("data/sources/a.jsonl"))
+    disk.write_lines(lines, Path("data/sources/a.jsonl"))
     _write_ingest(traces)
-    tables.write_json({}, Path("metrics/ingest.json"))
+    disk.write_json({}, Path("metrics/ingest.json"))
     tables.write(
         tables.STEPS,
         pl.DataFrame(
@@ -137,7 +137,7 @@ def write(traces: list[dict[str, Any]], selectors: list[dict[str, Any]] | None =
         pl.DataFrame(scores, schema=tables.STEP_SCORES.schema),
         Path("data/score/step_scores.parquet"),
     )
-    tables.write_json(
+    disk.write_json(
         {"student": "f1n9e8p7r6i5n4t3", "numerics": {"batching": "trace"}}, Path("data/score/numerics.json")
     )
     _write_rejected([], Path("data/score"))
@@ -202,7 +202,7 @@ def _write_ingest(traces: list[dict[str, Any]]) -> None:
     content = Path("data/sources/a.jsonl").read_bytes()
     about = {"md5": hashlib.md5(content).hexdigest(), "bytes": len(content), "rows": len(traces) + 1}
     about |= {"kept": len(traces), "rejected": 1, "licences": {"unknown": len(traces)}}
-    tables.write_json({"a.jsonl": about}, out / "sources.json")
+    disk.write_json({"a.jsonl": about}, out / "sources.json")
 
 
 def _write_rejected(rows: list[dict[str, Any]], folder: Path) -> None:
@@ -280,7 +280,7 @@ def _write_set(
         }
         for c in chosen
     ]
-    tables.write_lines((json.dumps(r) + "\n" for r in exported), folder / "train.jsonl")
+    disk.write_lines((json.dumps(r) + "\n" for r in exported), folder / "train.jsonl")
     files = ("curated.parquet", "train.jsonl")
     listed = "".join(f"{c}\n" for c in sorted(c["trace_id"] for c in chosen))
     inputs = {
@@ -298,4 +298,4 @@ def _write_set(
         "files": {f: {"md5": md5(folder / f), "rows": len(chosen)} for f in files},
         "fingerprint": hashlib.sha256(listed.encode()).hexdigest(),
     }
-    tables.write_json(manifest, folder / "manifest.json")
+    disk.write_json(manifest, folder / "manifest.json")

@@ -64,3 +64,50 @@ def test_diff(run_cli: Cli):
     code, out, err = run_cli("diff", "nowhere")
     assert (code, out) == (1, [])
     assert err[0].startswith("error: git revision 'nowhere' cannot be read")
+
+
+PAGE = "<html><p>old</p><!-- changes --><p>ask</p><!-- /changes --><p>rest</p></html>"
+
+
+def test_report_says_what_changed_since_the_last_commit(run_cli: Cli):
+    page = Path("report/index.html")
+    page.parent.mkdir(exist_ok=True)
+    page.write_text(PAGE)
+    traces = project.pool()
+    traces[1]["lalp"] = -0.0625
+    project.write(traces)
+    code, out, err = run_cli("report")
+    assert (code, err) == (0, [])
+    assert out == ["report/since.html: the report, with what changed since the last commit"]
+    html = Path("report/since.html").read_text()
+    assert html.startswith("<html><p>old</p><!-- changes --><p>HEAD &rarr; the working folder</p>")
+    assert "changed score: lalp of bbbb0001 is -0.0625, was -0.5" in html
+    assert html.endswith("<!-- /changes --><p>rest</p></html>")
+    assert "<p>ask</p>" not in html
+    assert page.read_text() == PAGE
+
+
+def test_report_without_a_page_a_place_or_a_revision(run_cli: Cli):
+    code, _, err = run_cli("report")
+    assert (code, err) == (1, ["error: there is no page report/index.html; run 'dvc repro'"])
+    Path("report").mkdir(exist_ok=True)
+    Path("report/index.html").write_text("<html></html>")
+    code, _, err = run_cli("report")
+    assert (code, err) == (
+        1,
+        ["error: report/index.html is no page of this version's report stage; run 'dvc repro'"],
+    )
+    Path("report/index.html").write_text(PAGE)
+    code, _, err = run_cli("report", "--since", "nowhere")
+    assert code == 1
+    assert err[0].startswith("error: git revision 'nowhere' cannot be read")
+
+
+def test_a_first_run_has_nothing_to_compare_with(run_cli: Cli):
+    Path("report").mkdir(exist_ok=True)
+    Path("report/index.html").write_text(PAGE)
+    project.run("git", "rm", "--cached", "-q", "dvc.lock")
+    project.run("git", "commit", "-q", "-m", "no run yet")
+    code, _, err = run_cli("report")
+    assert (code, err) == (0, [])
+    assert "Nothing to compare with: " in Path("report/since.html").read_text()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from stepsift import tables
 from stepsift.errors import CacheError, LineageError
 from stepsift.lineage.diff import REASONS, diff
-from stepsift.lineage.render import MOST_ROWS, markdown, terminal
+from stepsift.lineage.render import MOST_ROWS, html, markdown, terminal
 from stepsift.lineage.snapshot import Snapshot, of_folder, of_revision
 
 PARAMETERS = {
@@ -259,7 +259,18 @@ def test_as_markdown():
     ]
 
 
-@pytest.mark.parametrize("form", [terminal, markdown])
+def test_as_html_every_name_is_text():
+    name = "<script>b</script>\u202e"
+    after = snapshot("new & old", [A, (name, *B[1:4], -0.5), OTHER], [name])
+    text = "".join(html(diff(before(), after)))
+    assert text.startswith("<p>old &rarr; new &amp; old</p><h3>lalp</h3><p>2 of 2 prompts changed; ")
+    assert "<tr><td>p</td><td>a anna</td><td>&lt;script&gt;b&lt;/s bob</td>" in text
+    assert "by bob</td></tr>" in text
+    assert "<script" not in text
+    assert "\u202e" not in text
+
+
+@pytest.mark.parametrize("form", [terminal, markdown, html])
 def test_the_first_twenty_are_listed_and_the_rest_is_counted(form: Callable):
     n = MOST_ROWS + 2
     traces = [(f"{t}{i:02}", f"p{i:02}", t, "correct", -1.0) for i in range(n) for t in "ab"]

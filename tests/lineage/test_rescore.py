@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from stepsift import params, segment, sidecache, tables
+from stepsift import disk, params, segment, sidecache, tables
 from stepsift.lineage.rescore import check_scores
 from stepsift.scoring import setup
 from stepsift.scoring.pool import Pool, Prompts
@@ -54,7 +54,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory, student_folder: Callable[..
         )
         with setup.load(SETTINGS.student, SETTINGS.score, Path("cache")) as scoring:
             score_to_tables(scoring, pool, FOLDERS["score"])
-        tables.write_json(scoring.identity.as_json(), FOLDERS["score"] / "numerics.json")
+        disk.write_json(scoring.identity.as_json(), FOLDERS["score"] / "numerics.json")
     return folder
 
 
@@ -80,7 +80,7 @@ def change(trace_id: str, by: float, column: str = "local_logprob") -> None:
 def other_numerics(**numbers: Any) -> None:
     path = FOLDERS["score"] / "numerics.json"
     content = json.loads(path.read_text())
-    tables.write_json(content | {"numerics": content["numerics"] | numbers}, path)
+    disk.write_json(content | {"numerics": content["numerics"] | numbers}, path)
 
 
 def test_the_same_to_the_last_bit():

@@ -10,7 +10,8 @@ import lineage_project as project
 import polars as pl
 import pytest
 
-from stepsift import params, tables
+from stepsift import disk, params, tables
+from stepsift.disk import file_md5
 from stepsift.errors import LineageError
 from stepsift.lineage import rescore, verify
 from stepsift.lineage.exports import check_exports
@@ -18,7 +19,6 @@ from stepsift.lineage.link import Link
 from stepsift.lineage.lock import read
 from stepsift.lineage.rerun import check_stage
 from stepsift.lineage.sources import check_sources
-from stepsift.tables import file_md5
 
 SETTINGS = params.Params()
 
@@ -130,7 +130,7 @@ def rewrite_export(change: Callable[[list[str]], list[str]]) -> None:
     manifest = Path("data/select/lalp/manifest.json")
     content = json.loads(manifest.read_text())
     content["files"]["train.jsonl"]["md5"] = file_md5(path)
-    tables.write_json(content, manifest)
+    disk.write_json(content, manifest)
 
 
 @pytest.mark.parametrize(
@@ -177,15 +177,15 @@ def test_other_layouts_are_compared_too():
         ],
     }
     for name, content in layouts.items():
-        tables.write_lines((json.dumps(r) + "\n" for r in content), folder / name)
+        disk.write_lines((json.dumps(r) + "\n" for r in content), folder / name)
     pl.DataFrame(rows).write_parquet(folder / "train.parquet")
     manifest = json.loads((folder / "manifest.json").read_text())
     for name in (*layouts, "train.parquet"):
         manifest["files"][name] = {"md5": file_md5(folder / name), "rows": 2}
     # It describes another file and has no rows.
-    tables.write_json({"stepsift": {}}, folder / "dataset_info.json")
+    disk.write_json({"stepsift": {}}, folder / "dataset_info.json")
     manifest["files"]["dataset_info.json"] = {"md5": file_md5(folder / "dataset_info.json"), "rows": None}
-    tables.write_json(manifest, folder / "manifest.json")
+    disk.write_json(manifest, folder / "manifest.json")
     assert broken_sets() == {}
     for name in (*layouts, "train.parquet"):
         good = (folder / name).read_bytes()
@@ -283,7 +283,7 @@ def test_a_stage_that_fails():
 
 def change_manifest(**change: object) -> None:
     path = Path("data/select/lalp/manifest.json")
-    tables.write_json(json.loads(path.read_text()) | change, path)
+    disk.write_json(json.loads(path.read_text()) | change, path)
 
 
 def test_a_manifest_of_something_else():

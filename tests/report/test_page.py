@@ -1,178 +1,211 @@
-"""The page: hostile names are text, what does not exist is empty, and nothing is fetched."""
+"""The page: one document that loads nothing, every number where it belongs, hostile names as text."""
 
+import json
+import re
 from html.parser import HTMLParser
-from typing import Any
+from pathlib import Path
 
-import jinja2
-import polars as pl
 import pytest
 
-from stepsift import tables
-from stepsift.report import render_page
+from report_outputs import HOSTILE, World, write
+from stepsift import report, tables
+from stepsift.report import figures
+from stepsift.report.visible import script_hash
 
-HOSTILE = '<script>alert("1")</script>'
-SHOWN = "&lt;script&gt;alert(&#34;1&#34;)&lt;/script&gt;"
-VOID = {"meta"}
-
-INGEST: dict[str, Any] = {
-    "total": {"kept": 4, "read": 6, "reasons": {"broken_json": 2}},
-    "prompts": 3,
-    # "(unknown)" stands for the rows whose teacher could not be read: no teacher.
-    "by_teacher": {"(unknown)": {"kept": 0}, HOSTILE: {"kept": 3}, "late": {"kept": 1}},
-}
-SELECT: dict[str, Any] = {
-    "n_scored": 4,
-    "n_candidates": 3,
-    "selectors": {
-        "lalp": {"n_chosen": 3, "share_correct": 0.666, "mean_tokens": 12.4, "teachers": {HOSTILE: 2, "late": 1}},
-        "galp": {"n_chosen": 0, "share_correct": None, "mean_tokens": None, "teachers": {}},
-    },
-}
-
-
-def teacher(name: str, metric: str = "lalp", domain: str = "all", **values: float | None) -> dict[str, Any]:
-    row = dict.fromkeys(tables.TEACHERS.schema) | {"n_prompts": 3, "n_common": 1, "share_kept": 0.5}
-    return row | {"teacher": name, "metric": metric, "domain": domain} | values
-
-
-def evaluation(model: str, task: str = "quiz", **values: float | None) -> dict[str, Any]:
-    return dict.fromkeys(tables.EVALUATIONS.schema) | {"task": task, "model": model, "n": 8, "accuracy": 0.5} | values
-
-
-TEACHERS = [
-    teacher("late", n_prompts=1),
-    teacher(HOSTILE, rank=2, rank_low=1, rank_high=2, mean=-1.25, ci_low=-1.5, ci_high=-1.0),
-    teacher("first", rank=1, rank_low=1, rank_high=1, mean=-1.125, ci_low=-1.375, ci_high=-0.875, p_above_next=0.75),
-    teacher("first", domain="algebra", rank=1, mean=-9.875),
-    teacher("first", metric="galp", rank=1, mean=-2.5),
-]
-EVALUATIONS = [
-    evaluation("untrained"),
-    evaluation("lalp/seed-0", accuracy=0.625, stderr=0.171, ended=0.875),
-    evaluation("untrained", task=HOSTILE, accuracy=0.0),
-]
-
-
-def page(
-    ingest: dict = INGEST, select: dict = SELECT, teachers: list = TEACHERS, evaluations: list = EVALUATIONS
-) -> str:
-    return render_page(
-        "a & b",
-        ingest,
-        select,
-        pl.DataFrame(teachers, schema=tables.TEACHERS.schema),
-        pl.DataFrame(evaluations, schema=tables.EVALUATIONS.schema),
-    )
+VOID = {"meta", "input"}
+SHOWN = "&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=alert(2)&gt;"
 
 
 class Reader(HTMLParser):
-    """Tables as rows of cells; fails where a tag is not closed in order, or could fetch something."""
+    """Elements and tables as rows of cells; fails where a tag is not closed in order, or could load something."""
 
     def __init__(self, html: str):
         super().__init__(convert_charrefs=True)
         self.open: list[str] = []
         self.seen: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
         self.tables: list[list[list[str]]] = []
+        self.scripts: list[str] = []
         self.feed(html)
         self.close()
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag not in {"script", "link", "img", "iframe", "object", "embed", "base"}
-        names = {name for name, _ in attrs}
-        assert not names & {"src", "href", "srcset", "action", "data"} and not any(n.startswith("on") for n in names)
+        assert tag not in {"link", "img", "iframe", "object", "embed", "base"}
+        values = dict(attrs)
+        assert not {"src", "srcset", "action", "data"} & values.keys()
+        assert not any(n.startswith("on") for n in values)
+        self.links += [values["href"] or ""] if "href" in values else []
+        self.ids += [values["id"] or ""] if "id" in values else []
         self.seen.append(tag)
         if tag not in VOID:
             self.open.append(tag)
-        if tag == "table":
+        if tag == "script":
+            self.scripts.append("")
+        elif tag == "table":
             self.tables.append([])
         elif tag == "tr":
             self.tables[-1].append([])
         elif tag in ("td", "th"):
             self.tables[-1][-1].append("")
 
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in {"path", "rect"}
+
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] in ("td", "th"):
+        if {"td", "th"} & set(self.open):
             self.tables[-1][-1][-1] += data
+        elif self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
 
 
-def test_every_number_is_where_it_belongs():
-    assert Reader(page()).tables == [
-        [
-            ["quiz", "accuracy", "±", "questions", "answers ended"],
-            ["untrained", "0.500", "", "8", ""],
-            ["lalp/seed-0", "0.625", "0.171", "8", "0.88"],
-        ],
-        [[HOSTILE, "accuracy", "±", "questions", "answers ended"], ["untrained", "0.000", "", "8", ""]],
-        [
-            ["teacher", "rank", "mean", "low", "high", "above next", "kept", "prompts", "common"],
-            ["first", "1", "-2.500", "", "", "", "50\xa0%", "3", "1"],
-        ],
-        [
-            # By rank, those without one last; the ranking of a single domain is not shown.
-            ["teacher", "rank", "mean", "low", "high", "above next", "kept", "prompts", "common"],
-            ["first", "1", "-1.125", "-1.375", "-0.875", "0.750", "50\xa0%", "3", "1"],
-            [HOSTILE, "2 (1 to 2)", "-1.250", "-1.500", "-1.000", "", "50\xa0%", "3", "1"],
-            ["late", "", "", "", "", "", "50\xa0%", "1", "1"],
-        ],
-        [
-            ["selector", "prompts", "share correct", "mean tokens", "teachers"],
-            ["lalp", "3", "0.67", "12", f"{HOSTILE} 2, late 1"],
-            ["galp", "0", "", "", ""],
-        ],
-        [["reason", "rows"], ["broken_json", "2"]],
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> report.Places:
+    return write(tmp_path_factory.mktemp("outputs"), World())
+
+
+@pytest.fixture(scope="module")
+def page(places: report.Places) -> report.Page:
+    return render(places)
+
+
+@pytest.fixture(scope="module")
+def read(page: report.Page) -> Reader:
+    return Reader(page.html)
+
+
+def render(places: report.Places) -> report.Page:
+    return report.render("a & b", {"select": {"seed": 0, "selectors": ["lalp"]}}, report.read(places, 60))
+
+
+def table(read: Reader, first: str) -> list[list[str]]:
+    return next(t for t in read.tables if t[0][: len(first.split("|"))] == first.split("|"))
+
+
+def test_it_is_one_document_that_loads_nothing(page: report.Page, read: Reader):
+    assert page.html.startswith("<!doctype html>\n<html")
+    assert [read.seen.count(tag) for tag in ("html", "head", "body", "h1", "style")] == [1] * 5
+    assert page.html.count("<title>a &amp; b</title>\n<style>") == 1
+    assert all(link.startswith("#") for link in read.links)
+    assert {link[1:] for link in read.links} <= set(read.ids)
+    assert len(set(read.ids)) == len(read.ids)
+    style = page.html.split("<style>")[1].split("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_the_policy_allows_these_scripts_and_nothing_else(page: report.Page, read: Reader):
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page.html)
+    assert policy is not None
+    said = dict(part.strip().split(" ", 1) for part in policy[1].replace("&#39;", "'").split(";"))
+    assert said["default-src"] == "'none'"
+    data, library, script = read.scripts
+    assert set(said["script-src"].split()) == {script_hash(library), script_hash(script)}
+    assert json.loads(data)["explorer"]["prompts"]
+
+
+def test_the_numbers_are_where_they_belong(read: Reader):
+    assert table(read, "student|accuracy")[1:] == [
+        ["draw/seed-0", "0.250", "0.100", "8", "1", "1.00"],
+        ["lalp/seed-0", "0.625", "0.100", "8", "1", "1.00"],
+        ["untrained", "0.125", "0.100", "8", "1", "1.00"],
     ]
+    assert table(read, "teacher|rank")[1:] == [
+        ["ann", "1", "-1.000", "-1.250", "-0.750", "0.750", "100 %", "4", "4"],
+        ["bob", "2", "-2.000", "-2.250", "-1.750", "0.750", "100 %", "4", "4"],
+        [HOSTILE, "3", "-3.000", "-3.250", "-2.750", "0.750", "100 %", "4", "4"],
+    ]
+    assert table(read, "selector|metric")[1][:5] == ["lalp", "lalp", "4", "4", "8"]
+    assert table(read, "stage|reason")[1:] == [["ingest", "broken_json", "1"]]
 
 
-def test_the_first_lines_say_what_was_kept():
-    text = " ".join(page().split())
-    assert "4 of 6 rows kept as traces of 3 prompts by 2 teachers; 4 scored, 3 candidates." in text
+def test_the_first_lines_say_what_was_made_of_what(page: report.Page):
+    text = " ".join(re.sub(r"<[^>]+>", "", page.html.split("<header>")[1].split("<nav")[0]).split())
+    assert (
+        "4 traces for 4 prompts, chosen out of 12 by 3 teachers (1 source files) for the student demo/student" in text
+    )
+    assert "trained on lalp's choice the student answers 62.5 % of 8 questions, untrained 12.5 %" in text
+    # 0.625 against 0.25 with standard errors of 0.1: 1.96 * 0.141 is 0.277.
+    assert "is farther off than chance over questions explains" in text
 
 
-def test_each_table_says_whether_it_was_measured_by_training():
-    accuracy, teachers = page().split("<h2>Accuracy</h2>")[1].split("<h2>Teachers</h2>")
-    assert "Measured by training." in accuracy
-    assert "From scores alone, nothing was trained." in teachers.split("<h2>")[0]
+def test_every_figure_says_what_it_rests_on(places: report.Places):
+    claims = {f.name: f.claim for f in figures.figures(report.read(places, 0)).values()}
+    assert claims == {
+        "ranking": "From scores alone",
+        "accuracy": "Measured by training",
+        "distribution": "From scores alone",
+        "agreement": "From scores alone",
+        "trace-lengths": "From scores alone",
+        "step-lengths": "From scores alone",
+        "composition": "",
+        "rejected": "",
+        "curves": "Measured by training",
+    }
 
 
-def test_a_hostile_name_is_text_wherever_it_stands():
-    ingest = INGEST | {"total": INGEST["total"] | {"reasons": {HOSTILE: 2}}}
-    html = page(ingest=ingest, teachers=[teacher(HOSTILE, metric=HOSTILE)], evaluations=[evaluation(HOSTILE, HOSTILE)])
-    assert "<script" not in html
-    # Task and model, metric and teacher, a selector's teacher, a reason.
-    assert html.count(SHOWN) == 6
-    assert "<title>a &amp; b</title>" in html
-    assert "<h1>a &amp; b</h1>" in html
+def test_every_figure_is_a_picture_too(page: report.Page, places: report.Places):
+    assert page.pngs.keys() == figures.figures(report.read(places, 0)).keys()
+    assert all(png.startswith(b"\x89PNG\r\n") for png in page.pngs.values())
 
 
-def test_nothing_that_is_missing_shows_as_a_word():
-    shown = page(teachers=[teacher("t")], evaluations=[evaluation("untrained")])
-    assert not {"None", "nan", "null", "undefined"} & set(shown.replace("<", " ").replace(">", " ").split())
+def test_a_hostile_name_is_text_wherever_it_stands(page: report.Page):
+    outside = re.sub(r"<script.*?</script>", "", page.html, flags=re.S)
+    assert "alert(" in outside
+    assert outside.count("alert(1)") == outside.count(SHOWN)
 
 
-def test_a_page_without_rows_is_whole():
-    html = page(ingest=INGEST | {"total": {"kept": 6, "read": 6, "reasons": {}}}, teachers=[], evaluations=[])
-    assert "<p>None at ingest.</p>" in html
-    assert len(Reader(html).tables) == 1
+def test_nothing_that_is_missing_shows_as_a_word(page: report.Page):
+    shown = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", page.html, flags=re.S)
+    assert not {"None", "nan", "null", "undefined"} & set(shown.split())
 
 
-def test_the_page_is_one_document_that_fetches_nothing():
-    html = page()
-    assert html.startswith("<!doctype html>\n<html")
-    seen = Reader(html).seen
-    assert [seen.count(tag) for tag in ("html", "head", "title", "body", "h1")] == [1] * 5
-    assert "://" not in html
-    assert "url(" not in html
-    assert "@import" not in html
+def test_there_is_one_place_for_what_changed(page: report.Page):
+    assert (page.html.count(report.CHANGES), page.html.count(report.CHANGES_END)) == (1, 1)
+    assert page.html.index(report.CHANGES) < page.html.index(report.CHANGES_END)
 
 
-def test_the_same_numbers_give_the_same_bytes():
-    assert page() == page()
+def test_the_same_outputs_give_the_same_bytes(page: report.Page, places: report.Places):
+    again = render(places)
+    assert again.html == page.html
+    assert again.pngs == page.pngs
 
 
-def test_a_number_that_a_stage_did_not_write_is_an_error_and_no_gap():
-    with pytest.raises(jinja2.UndefinedError, match="n_scored"):
-        page(select={k: v for k, v in SELECT.items() if k != "n_scored"})
+def test_the_page_stays_small_whatever_the_texts(tmp_path: Path):
+    # 120 kB of each prompt could be shown, which is more than there is room for.
+    world = World(n_prompts=60, teachers=("ann", "bob"), text=lambda p, t: ["漢" * 200_000])
+    page = render(write(tmp_path, world))
+    assert len(page.html.encode()) < 10 * 10**6
+    data = json.loads(Reader(page.html).scripts[0])
+    assert data["explorer"]["left_out"] > 0
+
+
+def test_the_page_stays_small_whatever_the_pool(tmp_path: Path):
+    teachers, domains = tuple(f"teacher {i}" for i in range(50)), tuple(f"domain {i}" for i in range(40))
+    page = render(write(tmp_path, World(n_prompts=400, teachers=teachers, domains=domains)))
+    assert len(page.html.encode()) < 10 * 10**6
+    assert len(Reader(page.html).scripts[0].encode()) < 2 * 10**6
+
+
+def test_the_page_stays_small_however_many_teachers_and_sources(tmp_path: Path):
+    places = write(tmp_path, World(n_prompts=2, teachers=tuple(f"teacher {i} {'x' * 50}" for i in range(3_000))))
+    source = json.loads((places.ingest / "sources.json").read_text())["a.jsonl"]
+    (places.ingest / "sources.json").write_text(json.dumps({f"{i} {'y' * 80}.jsonl": source for i in range(50_000)}))
+    page = render(places)
+    assert len(page.html.encode()) < 10 * 10**6
+    assert "49800 more sources" in page.html
+    assert "The 200 best are listed" in page.html
+
+
+def test_a_page_of_one_trace_and_no_evaluation_is_whole(tmp_path: Path):
+    places = write(tmp_path, World(n_prompts=1, teachers=("ann", "bob")))
+    tables.write(tables.EVALUATIONS, tables.read(tables.EVALUATIONS, places.evaluations).clear(), places.evaluations)
+    places.accuracies.write_text("[]")
+    places.curves.write_text("[]")
+    html = render(places).html
+    Reader(html)
+    assert "No student was evaluated" in html

@@ -3,10 +3,7 @@
 import logging
 import time
 
-import pytest
-
-from stepsift.console import duration
-from stepsift.scoring import progress as progress_module
+from stepsift import pace
 from stepsift.scoring.backend import ModelSize
 from stepsift.scoring.progress import Progress, Reporter, ceiling
 from stepsift.scoring.values import Request
@@ -30,17 +27,10 @@ def test_nothing_is_said_of_speed_where_nothing_was_computed():
     assert Progress(total=4, traces=4).seconds_left() == 0
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0.4, "0 s"), (89, "89 s"), (91, "2 min"), (5_340, "89 min"), (12_000, "3 h 20 min")]
-)
-def test_durations_for_people(seconds: float, said: str):
-    assert duration(seconds) == said
-
-
 def test_lines_and_numbers_come_now_and_then(monkeypatch, caplog):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(progress_module, "LOG_EVERY_S", 10.0)
+    monkeypatch.setattr(pace, "EVERY_S", 10.0)
     heard: list[tuple[dict[str, float], int]] = []
     with caplog.at_level(logging.INFO), Reporter(Progress(total=9, started=0), lambda *a: heard.append(a)) as reporter:
         for second in range(25):

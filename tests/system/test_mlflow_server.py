@@ -151,7 +151,10 @@ def test_a_server_holds_what_the_local_default_holds_and_stages_do_without_it(
         made = run(repo, "stepsift", "setup")
         assert (made.returncode, made.stdout.splitlines()[0]) == (0, f"MLflow keeps its runs in {url}")
         shown = run(repo, "stepsift", "ui")
-        assert (shown.returncode, shown.stdout) == (0, f"MLflow is a server already: open {url}\n")
+        assert (shown.returncode, shown.stdout) == (
+            0,
+            f"MLflow is a server already: open {url}/#/experiments/1/runs?workflowType=machine_learning\n",
+        )
         assert "untracked" not in forced(repo).stderr
         assert known(url) == local
     away = forced(repo)

@@ -26,9 +26,9 @@ pytestmark = pytest.mark.system
 GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
 GH = """#!/bin/sh
 echo "$@" >> "$GH_LOG"
-case "$1 $2" in "pr list") cat "$GH_OPEN" 2>/dev/null || true;; esac
+case "$1 $2" in "pr list") cat "$GH_OPEN" 2>/dev/null || true;; "pr create") echo https://git.example.org/pull/7;; esac
 """
-"""Stands in for GitHub's client: it writes down what it is asked and knows a pull request where GH_OPEN names one."""
+"""Stands in for GitHub's client: it writes down what it is asked and knows the pull requests that GH_OPEN lists."""
 
 
 def ok(folder: Path, *command: str) -> str:
@@ -56,6 +56,10 @@ class Team:
         """Branch to commit, as the bare repository has them."""
         said = ok(self.root / "origin.git", "git", "for-each-ref", "--format=%(refname) %(objectname)", "refs/heads")
         return {name.removeprefix("refs/heads/"): commit for name, commit in map(str.split, said.splitlines())}
+
+    def proposals(self) -> list[str]:
+        """Branches with a dvc.lock of the script's."""
+        return [name for name in self.heads() if name.startswith("recurate/")]
 
     def publish(self, clone: Path, message: str) -> None:
         """Commit all, and push to main."""
@@ -91,13 +95,15 @@ def test_nothing_changed_makes_no_branch(team: Team):
 
 @pytest.fixture
 def gh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the log of what `gh` was asked, and with `open`, the number of the open pull request if any."""
+    """As on GitHub: a folder with the log of what `gh` was asked, and with `open`, the open pull requests if any."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/gh").write_text(GH)
     (tmp_path / "bin/gh").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("GH_LOG", str(tmp_path / "log"))
     monkeypatch.setenv("GH_OPEN", str(tmp_path / "open"))
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://git.example.org")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "team/data")
     return tmp_path
 
 
@@ -123,7 +129,7 @@ def test_a_new_teacher_is_scored_alone_and_proposed(team: Team, tmp_path: Path, 
     [(scored, from_cache)] = re.findall(r"scored (\d+) of \d+ traces \((\d+) from the cache\)", said)
     assert (int(scored), int(from_cache)) == (known + new, known)
 
-    [branch] = set(team.heads()) - {"main"}
+    [branch] = team.proposals()
     assert re.fullmatch(r"recurate/[0-9a-f]{10}", branch)
     ok(ci, "git", "fetch", "-q")
     changed = ok(ci, "git", "diff", "--name-only", "origin/main", f"origin/{branch}").split()
@@ -139,13 +145,26 @@ def test_a_new_teacher_is_scored_alone_and_proposed(team: Team, tmp_path: Path, 
     assert re.search(r"## Curated sets: `[0-9a-f]{7,}` -> this branch", text)
     assert "by_teacher.zoe.kept" in text
     assert "**Note**" not in text
+    pictures = re.findall(
+        r"^!\[(.+)\]\(https://git.example.org/team/data/blob/([0-9a-f]{40})/(.+)\?raw=true\)$", text, re.M
+    )
+    drawn = sorted((ci / "report/charts").glob("*.png"))
+    assert drawn
+    assert [name for name, _, _ in pictures] == [file.stem for file in drawn]
+    shown = team.heads()[f"recurate-charts/{branch.removeprefix('recurate/')}"]
+    for (_, commit, name), file in zip(pictures, drawn, strict=True):
+        assert commit == shown
+        blob = ok(ci, "git", "ls-tree", "--format=%(objectname)", f"origin/recurate-charts/{branch[9:]}", name)
+        assert blob == ok(ci, "git", "hash-object", str(file))
+        assert file.read_bytes().startswith(b"\x89PNG")
+
     listed, created = (gh / "log").read_text().splitlines()
-    assert listed.startswith(f"pr list --head {branch} --state open")
+    assert listed.startswith("pr list --base main --state open")
     assert created.startswith(f"pr create --head {branch} --base main --title Re-curate ")
 
 
 def test_the_branch_is_complete_and_a_second_run_makes_it_again(team: Team, gh: Path):
-    [branch] = set(team.heads()) - {"main"}
+    [branch] = team.proposals()
     # Who checks it out has it all and runs nothing.
     reviewer = team.clone()
     ok(reviewer, "git", "checkout", "-q", branch)
@@ -156,17 +175,19 @@ def test_the_branch_is_complete_and_a_second_run_makes_it_again(team: Team, gh: 
 
     # Elsewhere, on the same inputs: the same commit from the run cache, the same pull request.
     heads = team.heads()
-    (gh / "open").write_text("7\n")
+    (gh / "open").write_text(f"7 {branch}\n")
     again = ok(team.clone(), "scripts/recurate", "--text", str(gh / "again.md"), "--pull-request")
     assert "Running stage" not in again
     assert team.heads() == heads
     assert (gh / "again.md").read_text() == team.text.read_text()
-    assert (gh / "log").read_text().splitlines()[1].startswith("pr edit 7 --title Re-curate ")
+    assert (
+        (gh / "log").read_text().splitlines()[1].startswith("api --silent --method PATCH repos/{owner}/{repo}/pulls/7 ")
+    )
 
 
 def test_once_merged_it_calls_for_no_other(team: Team):
     heads = team.heads()
-    [branch] = set(heads) - {"main"}
+    [branch] = team.proposals()
     ok(team.root / "origin.git", "git", "update-ref", "refs/heads/main", heads[branch])
     assert "nothing changed" in ok(team.clone(), "scripts/recurate")
     assert set(team.heads()) == set(heads)
@@ -203,7 +224,8 @@ def test_killed_half_way_and_run_again_it_ends_the_same(team: Team, tmp_path: Pa
 
     ok(ci, "scripts/recurate")
     ok(undisturbed.clone(), "scripts/recurate")
-    assert len(team.heads()) == len(heads) + 1
+    # One branch for the proposal, one for its charts.
+    assert len(team.heads()) == len(heads) + 2
     assert undisturbed.heads() == team.heads()
 
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import curate, evaluate, params, student, tables, train
+from stepsift import curate, disk, evaluate, params, student, train
 from stepsift.audition import cost
 from stepsift.audition.arms import Arm, budgets, make_arms
 from stepsift.audition.page import page
 from stepsift.audition.plan import Plan, make_plan
 from stepsift.audition.result import answers_of_budget, result
 from stepsift.audition.runs import Found, Run, Setting, known, list_runs, perform
-from stepsift.console import duration
 from stepsift.curate import export, pool, questions
 from stepsift.curate.ranking import TeacherScores, teacher_scores
 from stepsift.errors import AuditionError
+from stepsift.pace import duration
 from stepsift.scoring.plan import sample_prompts
 from stepsift.tasks import find_tasks
 
@@ -71,7 +71,7 @@ def hold(settings: params.Params, places: Places, workers: int, pilot: float | N
     there = known(prepared.setting, runs)
     folder = plan.write(places.out)
     if not (folder / STARTED).is_file():
-        tables.write_json({"runs_known_before": sum(len(r.arms) for r in there)}, folder / STARTED)
+        disk.write_json({"runs_known_before": sum(len(r.arms) for r in there)}, folder / STARTED)
     log.info(
         "plan %s: %d students, %d of them known; %s", plan.digest[:12], len(runs), len(there), folder / "plan.json"
     )
@@ -91,8 +91,8 @@ def hold(settings: params.Params, places: Places, workers: int, pilot: float | N
         [answers_of_budget(found, name).with_columns(budget=pl.lit(name)) for name in plan.content["budgets"]]
     )
     answers.write_parquet(folder / "answers.parquet")
-    tables.write_json(results, folder / "result.json")
-    tables.write_text(page(plan, results), folder / "README.md")
+    disk.write_json(results, folder / "result.json")
+    disk.write_text(page(plan, results), folder / "README.md")
     lines = [f"{name}: {text}" for name, b in results["budgets"].items() for text in b["verdict"]]
     if pilot is not None:
         whole = _prepare(settings, places, None)
@@ -107,7 +107,7 @@ def _prepare(settings: params.Params, places: Places, pilot: float | None) -> _P
     for path in paths:
         if not path.is_file():
             raise AuditionError(f"there is no {path}, which an audition starts from; run 'dvc repro score'")
-    inputs = {path.name: tables.file_md5(path) for path in paths}
+    inputs = {path.name: disk.file_md5(path) for path in paths}
     if pilot is not None:
         settings = _small(settings, pilot)
     traces = pool.read(*paths)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stepsift import params, tables
+from stepsift import disk, params
 from stepsift.audition.arms import Arm, NamedBudget, comparisons
 from stepsift.audition.compare import POWER
 from stepsift.train import Examples
@@ -49,7 +49,7 @@ class Plan:
     def write(self, auditions: Path) -> Path:
         """Write the plan into its own folder below `auditions`, and return that folder."""
         folder = auditions / self.digest[:_HASH_CHARS]
-        tables.write_text(self.text(), folder / PLAN)
+        disk.write_text(self.text(), folder / PLAN)
         return folder
 
 

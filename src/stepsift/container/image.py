@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from stepsift import console
@@ -14,6 +15,10 @@ from stepsift.container.machine import ContainerError, Machine, load, machine_fi
 INGREDIENTS = ("Dockerfile", "requirements/lock.txt", "requirements/torch.txt", "scripts/check_image.py")
 """All that an image is made of, below the repository's root."""
 _ABSENT = re.compile("no such (image|object)|not known|failed to find|unable to find", re.IGNORECASE)
+
+
+class MissingImageError(ContainerError):
+    """The engine does not have the image of these ingredients."""
 
 
 def image_name(repo: Path, target: str) -> str:
@@ -36,7 +41,7 @@ def image_name(repo: Path, target: str) -> str:
 def image_digest(machine: Machine, repo: Path) -> str:
     """The digest that the engine gives the image; it differs from build to build.
 
-    Raises ContainerError where there is no engine, no image, or the engine does not answer.
+    Raises MissingImageError where it has none, and ContainerError where there is no engine or it does not answer.
     """
     engine, name = machine.engine, image_name(repo, machine.target)
     if shutil.which(engine) is None:
@@ -49,7 +54,7 @@ def image_digest(machine: Machine, repo: Path) -> str:
     if asked.returncode == 0:
         return asked.stdout.strip()
     if _ABSENT.search(asked.stderr):
-        raise ContainerError(
+        raise MissingImageError(
             f"{engine} has no image {name}, the one of this Dockerfile and lock file; "
             f"build it: make image ENGINE={engine} TARGET={machine.target}"
         )
@@ -72,21 +77,39 @@ def machine_lines(repo: Path) -> tuple[list[str], list[str]]:
 
 
 def main() -> None:
-    """Build the image and note its digest in `.stepsift/image-<target>.txt`, for information."""
+    """Build the image, and note its digest in `.stepsift/image-<target>.txt`, for information.
+
+    Without arguments: the image that this machine's settings ask for, unless there is none or it is there.
+    """
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("engine", choices=["docker", "podman"])
-    parser.add_argument("target", choices=["cpu", "cuda"])
+    parser.add_argument("engine", nargs="?", choices=["docker", "podman"])
+    parser.add_argument("target", nargs="?", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="build arguments")
     args = parser.parse_args()
-    machine, repo = Machine(engine=args.engine, target=args.target), Path.cwd()
-    if shutil.which(args.engine) is None:
-        raise ContainerError(f"no {args.engine} is in PATH; install it, or name the other: make image ENGINE=podman")
-    name = image_name(repo, args.target)
-    words = [args.engine, "build", "--target", args.target, "--tag", name]
-    words += [w for argument in args.arguments for w in ("--build-arg", argument)]
-    if code := subprocess.run([*words, "."], check=False).returncode:
-        raise ContainerError(f"{args.engine} could not build {name} (exit code {code}); its last lines say why")
-    note = repo / ".stepsift" / f"image-{args.target}.txt"
+    repo = Path.cwd()
+    if args.engine:
+        build(Machine(engine=args.engine, target=args.target), repo, args.arguments)
+        return
+    machine = load(machine_file())
+    if machine.engine == "host":
+        sys.stdout.write("score and train run on this machine itself: no image is needed\n")
+        return
+    try:
+        sys.stdout.write(f"{image_name(repo, machine.target)} is there: {image_digest(machine, repo)}\n")
+    except MissingImageError:
+        build(machine, repo, [])
+
+
+def build(machine: Machine, repo: Path, arguments: Sequence[str]) -> None:
+    """Build the image of `machine` with build arguments NAME=VALUE. Raises ContainerError where that fails."""
+    engine, name = machine.engine, image_name(repo, machine.target)
+    if shutil.which(engine) is None:
+        raise ContainerError(f"no {engine} is in PATH; install it, or name the other: make image ENGINE=podman")
+    words = [engine, "build", "--target", machine.target, "--tag", name]
+    words += [w for argument in arguments for w in ("--build-arg", argument)]
+    if code := subprocess.run([*words, str(repo)], check=False).returncode:
+        raise ContainerError(f"{engine} could not build {name} (exit code {code}); its last lines say why")
+    note = repo / ".stepsift" / f"image-{machine.target}.txt"
     note.parent.mkdir(exist_ok=True)
     digest = image_digest(machine, repo)
     note.write_text(f"{name} {digest}\n", encoding="utf-8")

@@ -42,10 +42,11 @@ def surroundings(machine: Machine, repo: Path) -> Place:
         raise ContainerError(
             f"mounts in {machine_file()} names {', '.join(missing)}, which is not there; make or remove it"
         )
-    hf_home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface").absolute()
-    made = [hf_home]
-    if cache := os.environ.get("STEPSIFT_CACHE"):
-        made.append(Path(cache).absolute())
+    # Where huggingface_hub itself looks; a hub cache may be named apart from it.
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    hf_home = Path(os.environ.get("HF_HOME") or caches / "huggingface").absolute()
+    named = [os.environ.get(name) for name in ("HF_HUB_CACHE", "STEPSIFT_CACHE")]
+    made = [hf_home, *(Path(folder).absolute() for folder in named if folder)]
     for folder in made:
         folder.mkdir(parents=True, exist_ok=True)
     found = [_said(repo, sys.executable, "-m", "dvc", "cache", "dir"), _git(repo, "rev-parse", "--git-common-dir")]

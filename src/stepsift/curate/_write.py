@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from stepsift import params, tables
+from stepsift import disk, params, tables
 from stepsift.curate import export
 from stepsift.curate._select import Selection
 from stepsift.curate.card import card
@@ -38,7 +38,7 @@ def write(
         folder = out / selector.name
         tables.write(tables.CURATED, curated, folder / TABLE)
         table = {
-            "md5": tables.file_md5(folder / TABLE),
+            "md5": disk.file_md5(folder / TABLE),
             "bytes": (folder / TABLE).stat().st_size,
             "rows": curated.height,
         }
@@ -46,11 +46,11 @@ def write(
         files = {TABLE: table} | export.write(chosen, formats, folder)
         dropped, fits = _dropped(selection.rejected, selector), selection.fits.coefficients
         about = manifest(selector, settings, inputs, selection.metrics, dropped, fits, curated, files)
-        tables.write_json(about, folder / "manifest.json")
-        tables.write_text(card(about, chosen), folder / "README.md")
-        tables.write_json(croissant(about, chosen), folder / "croissant.json")
+        disk.write_json(about, folder / "manifest.json")
+        disk.write_text(card(about, chosen), folder / "README.md")
+        disk.write_json(croissant(about, chosen), folder / "croissant.json")
         fingerprints[selector.name] = about["fingerprint"]
-    tables.write_json({"inputs": {"tables": inputs.tables}, "selections": fingerprints}, out / "manifest.json")
+    disk.write_json({"inputs": {"tables": inputs.tables}, "selections": fingerprints}, out / "manifest.json")
 
 
 def _dropped(rejected: pl.DataFrame, selector: params.Selector) -> dict[str, int]:

@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 
 import stepsift
-from stepsift import params
+from stepsift import disk, params
 
-CODE = ("curate", "metrics", "params", "errors.py", "tables.py")
+CODE = ("curate", "metrics", "params", "disk.py", "errors.py", "tables.py")
 """What select runs of this package."""
 
 
@@ -68,8 +68,18 @@ def manifest(
     }
 
 
-NOT_FILTERS = frozenset({"not_scored", "not_correct", "no_score", "low_margin", "low_stability"})
+OF_ONE_SELECTOR = frozenset({"no_score", "low_margin", "low_stability"})
+"""Reasons of select's rejected rows that hold for one selector; to another the trace is a candidate."""
+NOT_FILTERS = OF_ONE_SELECTOR | {"not_scored", "not_correct"}
 """Reasons of select's rejected rows that no filter gave."""
+
+
+def manifests(select: Path) -> dict[str, dict[str, Any]]:
+    """Selector to its manifest, in the order of the parameters, from the folder of stage select; raises TableError
+    where one is no valid JSON."""
+    found = {p.parent.name: disk.read_json(p) for p in sorted(select.glob("*/manifest.json"))}
+    order = [s["name"] for s in next(iter(found.values()))["parameters"]["selectors"]] if found else []
+    return {name: found[name] for name in order if name in found}
 
 
 def fingerprint(trace_ids: Iterable[str]) -> str:

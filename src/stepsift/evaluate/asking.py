@@ -12,12 +12,34 @@ from tqdm import tqdm
 from stepsift import params
 from stepsift.errors import EvaluationError
 from stepsift.evaluate.sampling import How, how
+from stepsift.pace import Pulse
 from stepsift.render import Messages, Renderer
 
 log = logging.getLogger(__name__)
 
 Said = tuple[str, bool]
 """Text of an answer, up to where it stops, and whether the student stopped it itself."""
+
+
+class Answered:
+    """Says how many questions are answered: on a bar where there is a terminal, else in a line once in a while."""
+
+    def __init__(self, total: int):
+        self.total, self.n = total, 0
+        self._pulse = Pulse()
+
+    def __enter__(self) -> "Answered":
+        self._bar = tqdm(total=self.total, desc="answering", leave=False, disable=not sys.stderr.isatty())
+        return self
+
+    def add(self, n: int) -> None:
+        """So many more are."""
+        self.n += n
+        self._bar.update(n)
+        self._pulse.say(f"answering: {self.n} of {self.total} questions")
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
 
 
 class Engine(Protocol):
@@ -66,12 +88,12 @@ class Asking(ABC):
                 self.ended[request.task_name, request.doc_id] = False
         if n_no_room:
             log.warning("%d questions fill the student's context (%d tokens): wrong", n_no_room, self.context_tokens)
-        with tqdm(total=len(requests), desc="answering", disable=not sys.stderr.isatty()) as bar:
+        with Answered(len(requests)) as answered:
             for arguments, rows in jobs.items():
                 keys = [self._key(requests[i]) for _, i in rows]
                 asked = how(json.loads(arguments), self.settings)
-                answered = self._answer_all([ids for ids, _ in rows], keys, asked, bar)
-                for (_, i), (text, ended) in zip(rows, answered, strict=True):
+                said = self._answer_all([ids for ids, _ in rows], keys, asked, answered)
+                for (_, i), (text, ended) in zip(rows, said, strict=True):
                     answers[i] = text
                     self.ended[requests[i].task_name, requests[i].doc_id] &= ended
         return answers
@@ -81,8 +103,8 @@ class Asking(ABC):
         return f"{self.settings.seed} {self.sample} {request.idx} {request.doc_id} {request.task_name}"
 
     @abstractmethod
-    def _answer_all(self, prompts: list[list[int]], keys: list[str], asked: How, bar: tqdm) -> list[Said]:
-        """The answer to each prompt, given as ids; a draw depends on its key."""
+    def _answer_all(self, prompts: list[list[int]], keys: list[str], asked: How, answered: "Answered") -> list[Said]:
+        """The answer to each prompt, given as ids; a draw depends on its key. `answered` is told of each."""
 
     def _ends(self, until: list[str]) -> list[int]:
         """End token, end-of-sequence token, and stop strings that are a token of their own."""

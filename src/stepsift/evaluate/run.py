@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import params, sidecache, tables
+from stepsift import disk, params, sidecache, tables
 from stepsift.errors import EvaluationError
 from stepsift.quiet import quiet
 from stepsift.student import (
@@ -135,10 +135,10 @@ def evaluate_all(
                 log.info("evaluate %s on %s: %.3f%s", model.name, source.name, accuracy, " (from the cache)" * reused)
     answers = pl.DataFrame(rows, schema=tables.ANSWERS.schema).sort(tables.ANSWERS.key)
     evaluations = _evaluations(answers, candidates)
-    with tables.fresh_folder(out) as folder:
+    with disk.fresh_folder(out) as folder:
         tables.write(tables.ANSWERS, answers, folder / "answers.parquet")
         tables.write(tables.EVALUATIONS, evaluations, folder / "evaluations.parquet")
-        tables.write_json([sidecache.plain(k) for k in keys], folder / KEYS)
+        disk.write_json([sidecache.plain(k) for k in keys], folder / KEYS)
     return Evaluated(evaluations, answers, len(candidates) * len(sources) - n_reused, n_reused)
 
 
@@ -233,7 +233,7 @@ def _make(lm: Callable[[], Any], task: Callable[[], Any], settings: params.Evalu
 
 def write_entry(answers: Iterable[dict[str, Any]], target: Path) -> None:
     """Fill a side cache's entry, the folder `target`, with answers: the columns of tables.ANSWERS without `model`."""
-    tables.write_lines((json.dumps(a, ensure_ascii=False, sort_keys=True) + "\n" for a in answers), target / _ANSWERS)
+    disk.write_lines((json.dumps(a, ensure_ascii=False, sort_keys=True) + "\n" for a in answers), target / _ANSWERS)
 
 
 def _read(entry: Path) -> list[dict[str, Any]]:

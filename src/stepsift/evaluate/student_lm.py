@@ -5,11 +5,10 @@ from typing import Any
 
 import torch
 from lm_eval.models.huggingface import HFLM
-from tqdm import tqdm
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from stepsift import params
-from stepsift.evaluate.asking import Asking, Said
+from stepsift.evaluate.asking import Answered, Asking, Said
 from stepsift.evaluate.sampling import Draw, How
 from stepsift.quiet import quiet
 from stepsift.render import Renderer
@@ -38,7 +37,7 @@ class StudentLM(Asking, HFLM):
         model.generation_config = GenerationConfig()
         self._prepare(renderer, context_tokens, settings)
 
-    def _answer_all(self, prompts: list[list[int]], keys: list[str], asked: How, bar: tqdm) -> list[Said]:
+    def _answer_all(self, prompts: list[list[int]], keys: list[str], asked: How, answered: Answered) -> list[Said]:
         """The answer to each prompt, given as ids.
 
         A batch is as slow as its longest answer. So it goes on for 128 tokens, then until answers have doubled, and so
@@ -62,9 +61,9 @@ class StudentLM(Asking, HFLM):
                 for i, tokens in zip(batch, self._generate(rows, rooms, asked, ends, draw), strict=True):
                     said[i] += tokens
                     answers[i] = self._text(said[i], asked.until, ends)
-            still = [i for i in going if not answers[i][1] and len(said[i]) < limits[i]]
-            bar.update(len(going) - len(still))
-            going, so_far = still, 2 * so_far
+                answered.add(sum(answers[i][1] or len(said[i]) >= limits[i] for i in batch))
+            going = [i for i in going if not answers[i][1] and len(said[i]) < limits[i]]
+            so_far *= 2
         return answers
 
     @torch.inference_mode()

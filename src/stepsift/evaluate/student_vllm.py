@@ -5,11 +5,10 @@ import sys
 from typing import Any
 
 from lm_eval.models.vllm_causallms import VLLM
-from tqdm import tqdm
 from vllm import SamplingParams
 
 from stepsift import params
-from stepsift.evaluate.asking import Asking, Said
+from stepsift.evaluate.asking import Answered, Asking, Said
 from stepsift.evaluate.sampling import How
 from stepsift.quiet import quiet
 from stepsift.render import Renderer
@@ -32,7 +31,7 @@ class StudentVLLM(Asking, VLLM):
         self.tokenizer = renderer.tokenizer
         self._prepare(renderer, context_tokens, settings)
 
-    def _answer_all(self, prompts: list[list[int]], keys: list[str], asked: How, bar: tqdm) -> list[Said]:
+    def _answer_all(self, prompts: list[list[int]], keys: list[str], asked: How, answered: Answered) -> list[Said]:
         """The answer to each prompt, given as ids; each draw has a seed of its own, made of its key."""
         ends = self._ends(asked.until)
         each = [
@@ -51,7 +50,7 @@ class StudentVLLM(Asking, VLLM):
             for ids, key in zip(prompts, keys, strict=True)
         ]
         outputs = self._model_generate(requests=prompts, generate=True, sampling_params=each)
-        bar.update(len(prompts))
+        answered.add(len(prompts))
         return [self._text(list(out.outputs[0].token_ids), asked.until, ends) for out in outputs]
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:

@@ -1,11 +1,11 @@
-"""The commands `why`, `verify` and `diff`. Nothing heavy is imported before one of them runs."""
+"""The commands `why`, `verify`, `diff` and `report`. Nothing heavy is imported before one of them runs."""
 
 import argparse
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from stepsift import params
+from stepsift import disk, params
 from stepsift.console import Voice
 from stepsift.errors import LineageError
 
@@ -33,6 +33,18 @@ def add_diff(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("after", metavar="REV2", nargs="?", help="another one (default: the working folder)")
     parser.add_argument("--selector", metavar="NAME", help="one curated set (default: all)")
     parser.add_argument("--markdown", action="store_true", help="for a pull request")
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stepsift report`."""
+    parser.add_argument(
+        "--since", metavar="REV", help="branch, tag or commit to compare with (default: the last commit)"
+    )
+    page = "the page that stage report wrote (default: %(default)s)"
+    parser.add_argument("--page", type=Path, default=Path("report/index.html"), metavar="FILE", help=page)
+    parser.add_argument(
+        "--out", type=Path, default=Path("report/since.html"), metavar="FILE", help="default: %(default)s"
+    )
 
 
 def run_why(args: argparse.Namespace, voice: Voice) -> None:
@@ -74,3 +86,12 @@ def run_diff(args: argparse.Namespace, voice: Voice) -> None:
     found = diff(of_revision(args.before), after, args.selector)
     voice.lines(render.markdown(found) if args.markdown else render.terminal(found))
     voice.data(found.as_json())
+
+
+def run_report(args: argparse.Namespace, voice: Voice) -> None:
+    """Write the report's page once more, with what changed since a revision in its place."""
+    from stepsift.lineage.since import since
+
+    disk.write_text(since(args.page, args.since, LOCK), args.out)
+    voice.lines([f"{args.out}: the report, with what changed since {args.since or 'the last commit'}"])
+    voice.data({"page": str(args.out)})

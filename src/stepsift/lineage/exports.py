@@ -9,11 +9,11 @@ import polars as pl
 
 from stepsift import tables
 from stepsift.curate.manifest import fingerprint
+from stepsift.disk import file_md5
 from stepsift.errors import TableError
 from stepsift.lineage import frames
 from stepsift.lineage.history import CURATED
 from stepsift.lineage.link import Link
-from stepsift.tables import file_md5
 
 MANIFEST = "manifest.json"
 ABOUT = frozenset({MANIFEST, "README.md", "croissant.json"})

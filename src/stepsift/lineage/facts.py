@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from stepsift import tables
+from stepsift.curate.manifest import manifests as curated_manifests
 from stepsift.errors import LineageError
 from stepsift.lineage import frames
 from stepsift.lineage.history import CURATED
@@ -107,11 +108,10 @@ class Selected:
 
 def manifests(select: Path) -> dict[str, dict[str, Any]]:
     """Selector to its manifest, in the order of the parameters; raises LineageError where there is none."""
-    found = {p.parent.name: json.loads(p.read_bytes()) for p in sorted(select.glob("*/manifest.json"))}
+    found = curated_manifests(select)
     if not found:
         raise LineageError(f"{select} holds no curated set with a manifest; run 'dvc repro select'")
-    order = [s["name"] for s in next(iter(found.values()))["parameters"]["selectors"]]
-    return {name: found[name] for name in order if name in found}
+    return found
 
 
 def of_prompt(prompt_id: str, folders: Mapping[str, Path], selectors: Mapping[str, dict[str, Any]]) -> Prompt:

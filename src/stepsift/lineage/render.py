@@ -1,8 +1,10 @@
-"""A diff as lines for a terminal, and as Markdown for a pull request."""
+"""A diff as lines for a terminal, as Markdown for a pull request, and as HTML for the report."""
 
 from collections.abc import Iterator, Sequence
+from html import escape
 
 from stepsift.lineage.diff import REASONS, Diff, SelectorDiff
+from stepsift.report.visible import visible
 
 MOST_ROWS = 20
 """Changed prompts that are listed for a selector; the rest is counted."""
@@ -39,6 +41,30 @@ def markdown(found: Diff) -> Iterator[str]:
         if (more := change.changes.height - MOST_ROWS) > 0:
             yield ""
             yield f"and {more} more."
+
+
+def html(found: Diff) -> Iterator[str]:
+    """Headings and tables, every text escaped."""
+    yield f"<p>{_text(found.before)} &rarr; {_text(found.after)}</p>"
+    yield from (f"<p>{_text(line)}</p>" for line in _only(found, "{}"))
+    for name, change in found.selectors.items():
+        yield f"<h3>{_text(name)}</h3><p>{_text(_summary(change))}.</p>"
+        for title, rows in _tables(change):
+            yield '<div class="scroll"><table><thead>'
+            yield _html_row(title, "th")
+            yield "</thead><tbody>"
+            yield from (_html_row(row, "td") for row in rows)
+            yield "</tbody></table></div>"
+        if (more := change.changes.height - MOST_ROWS) > 0:
+            yield f"<p>and {more} more.</p>"
+
+
+def _html_row(cells: Sequence[str], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{_text(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _text(text: str) -> str:
+    return escape(visible(text))
 
 
 def _only(found: Diff, form: str) -> Iterator[str]:

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
+from stepsift.disk import file_md5
 from stepsift.errors import SourceError
 from stepsift.lineage.link import Link
 from stepsift.readers import files
-from stepsift.tables import file_md5
 
 
 def check_sources(sources: Path, written: Path) -> Link:

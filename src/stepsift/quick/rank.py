@@ -7,10 +7,10 @@ from pathlib import Path
 import polars as pl
 
 from stepsift import params, student
-from stepsift.console import duration
 from stepsift.curate.candidates import find_candidates
 from stepsift.curate.ranking import MIN_COVERAGE, rank_teachers
 from stepsift.errors import SelectionError
+from stepsift.pace import duration
 from stepsift.quick import work
 from stepsift.quick.cost import seconds_left
 from stepsift.quick.lines import Ranked, counted, line, ranked, read_line, rejected_lines

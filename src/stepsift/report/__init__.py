@@ -1,5 +1,6 @@
-"""The report: one HTML page, self-contained, from metrics and the teacher ranking."""
+"""The report: one HTML page, self-contained, and its charts as pictures, from what the stages wrote."""
 
-from stepsift.report.page import render_page
+from stepsift.report.outputs import Places, read
+from stepsift.report.page import CHANGES, CHANGES_END, Page, render
 
-__all__ = ["render_page"]
+__all__ = ["CHANGES", "CHANGES_END", "Page", "Places", "read", "render"]

@@ -11,12 +11,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from stepsift.console import duration
+from stepsift.pace import Pulse, duration
 from stepsift.scoring.numerics import onednn_linear
 
 log = logging.getLogger(__name__)
-
-LOG_EVERY_S = 15.0
 
 OnProgress = Callable[[dict[str, float], int], None]
 """Called with numbers of the moment, and the traces done so far."""
@@ -95,7 +93,7 @@ class Reporter:
 
     def __init__(self, progress: Progress, on_progress: OnProgress | None = None):
         self.progress, self._on_progress = progress, on_progress
-        self._said = time.monotonic()
+        self._pulse = Pulse()
         self._bar: Any = None
 
     def __enter__(self) -> "Reporter":
@@ -106,13 +104,11 @@ class Reporter:
 
     def tick(self) -> None:
         """Say so if it is time."""
-        now = time.monotonic()
         if self._bar is not None:
             self._bar.n = self.progress.traces
             self._bar.set_description_str(self.progress.line(), refresh=False)
             self._bar.update(0)
-        if now - self._said >= LOG_EVERY_S:
-            self._said = now
+        if self._pulse.due():
             if self._bar is None:
                 log.info("%s", self.progress.line())
             if self._on_progress is not None:

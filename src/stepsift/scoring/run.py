@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 
 from stepsift import tables
-from stepsift.console import duration
 from stepsift.errors import ScoringError
+from stepsift.pace import duration
 from stepsift.render import Messages
 from stepsift.scoring.cache import full_key, local_key, sums_key
 from stepsift.scoring.interrupt import Interrupt

@@ -26,8 +26,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stepsift.disk import replace_durably
 from stepsift.errors import ScoringError
-from stepsift.tables import replace_durably
 
 log = logging.getLogger(__name__)
 

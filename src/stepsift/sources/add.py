@@ -9,12 +9,12 @@ from pathlib import Path
 import yaml
 
 from stepsift import params
+from stepsift.disk import file_md5
 from stepsift.errors import SourceError
 from stepsift.readers import files
 from stepsift.sources.look import Alone, Look, read_alone, read_in_pool
 from stepsift.sources.place import all_or_nothing, dvc_file_of, next_commands, rewrite
 from stepsift.sources.rules import Rule, as_rule, one_line, with_rule, without_rule
-from stepsift.tables import file_md5
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ that was started by hand, or in a container that hides DVC, shares a parent with
 """
 
 from stepsift.tracking.registry import Student
-from stepsift.tracking.runs import Run, setup, stage
+from stepsift.tracking.runs import Run, runs_page, setup, stage
+from stepsift.tracking.summary import summary
 
-__all__ = ["Run", "Student", "setup", "stage"]
+__all__ = ["Run", "Student", "runs_page", "setup", "stage", "summary"]

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ import psutil
 from stepsift import params
 
 log = logging.getLogger(__name__)
+
+_NO_DATA = {"src", "stages", "scripts", "configs", "requirements", "Dockerfile"}
+_REMOTE = re.compile(r"(?:(?:https?|ssh)://(?:[^@/]*@)?|[^@/:]+@)([^/:]+)(?::\d+(?=/))?[/:]/?(.+?)(?:\.git)?/?")
 
 
 def root() -> Path:
@@ -36,13 +40,15 @@ def dvc_process() -> psutil.Process | None:
 @dataclass(frozen=True)
 class DvcStage:
     """What DVC knows of a stage: its command, the MD5 of each dependency (`.dir` behind a folder's), its settings as
-    they are in params.yaml, the same with all defaults, and the outputs of the whole pipeline."""
+    they are in params.yaml, the same with all defaults; of the whole pipeline the outputs, and path and MD5 of the data
+    that it starts from."""
 
     cmd: str
     dependencies: dict[str, str]
     written: dict[str, Any]
     settings: dict[str, Any]
     outputs: list[str]
+    sources: dict[str, str]
 
     def input_key(self) -> str:
         """SHA-256 of all that decides the stage's outputs, as DVC sees it."""
@@ -50,8 +56,12 @@ class DvcStage:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def data(self) -> dict[str, str]:
-        """The dependencies that are data and no code."""
-        return {p: md5 for p, md5 in self.dependencies.items() if not (p.endswith(".py") or p.startswith("src/"))}
+        """The dependencies that are data: no code, and nothing of the environment that it runs in."""
+        return {path: md5 for path, md5 in self.dependencies.items() if _is_data(path)}
+
+    def script(self) -> str:
+        """The script that the command runs; the whole command where there is none."""
+        return next((word for word in self.cmd.split() if word.endswith(".py")), self.cmd)
 
 
 def dvc_stage(name: str, settings: params.Params) -> DvcStage:
@@ -61,17 +71,23 @@ def dvc_stage(name: str, settings: params.Params) -> DvcStage:
         from dvc.dependency.param import ParamsDependency
         from dvc.repo import Repo
 
+        # It would show a bar for every file that it looks at; what is wrong it raises.
+        logging.getLogger("dvc").setLevel(logging.CRITICAL)
         with Repo() as repo:
             stage = repo.stage.load_one(name=name)
             sections = [d for d in stage.deps if isinstance(d, ParamsDependency)]
             files = {d.def_path: str(d.get_hash().value) for d in stage.deps if not isinstance(d, ParamsDependency)}
-            names = [n for d in sections for n in d.params]
+            sections_named = [n for d in sections for n in d.params]
             written = {k: v for d in sections for k, v in d.read_params().items()}
             outputs = [out.def_path for out in repo.index.outs]
+            given = {d.def_path: d for d in repo.index.deps if not isinstance(d, ParamsDependency) and d.exists}
+            made = [Path(path) for path in outputs]
+            names = [p for p in given if _is_data(p) and not any(Path(p).is_relative_to(m) for m in made)]
+            sources = {path: str(given[path].get_hash().value) for path in sorted(names)}
     except Exception as e:  # DVC raises errors of many libraries, and none of them is worth a stage
         log.warning("MLflow: DVC cannot say what stage '%s' reads (%s); its run has no inputs", name, one_line(e))
-        return DvcStage(name, {}, {}, {name: everything.get(name)}, [])
-    return DvcStage(stage.cmd, files, written, {n: _at(everything, n) for n in names}, outputs)
+        return DvcStage(name, {}, {}, {name: everything.get(name)}, [], {})
+    return DvcStage(stage.cmd, files, written, {n: _at(everything, n) for n in sections_named}, outputs, sources)
 
 
 VARIABLES = {
@@ -90,21 +106,41 @@ def git_tags(outputs: list[str]) -> dict[str, str]:
     if "STEPSIFT_IMAGE_DIGEST" in os.environ:
         return {tag: os.environ[name] for tag, name in VARIABLES.items() if name in os.environ}
 
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    others = [f":(top,exclude){path}" for path in ("dvc.lock", *outputs)]
+    head, changes = _git("rev-parse", "--verify", "HEAD"), _git("status", "--porcelain", "--", ":/", *others)
+    return {} if head is None or changes is None else {"git.commit": head, "git.dirty": str(bool(changes)).lower()}
 
-    try:
-        others = [f":(top,exclude){path}" for path in ("dvc.lock", *outputs)]
-        dirty = bool(git("status", "--porcelain", "--", ":/", *others))
-        return {"git.commit": git("rev-parse", "--verify", "HEAD"), "git.dirty": str(dirty).lower()}
-    except (OSError, subprocess.CalledProcessError):
-        return {}
+
+def git_story() -> dict[str, str]:
+    """What people know a commit by: `subject`, `branch`, and `url`, the web page of the remote 'origin'.
+
+    Of these, what there is; a remote's address may hold a password, and only host and path of it are used.
+    """
+    remote = _REMOTE.fullmatch(_git("remote", "get-url", "origin") or "")
+    found = {
+        "subject": _git("log", "-1", "--format=%s"),
+        "branch": _git("branch", "--show-current"),
+        "url": f"https://{remote[1]}/{remote[2]}" if remote else None,
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 def experiment_tags() -> dict[str, str]:
     """The name of the DVC experiment that runs this stage; nothing outside of one."""
     name = os.environ.get("DVC_EXP_NAME")
     return {"dvc.experiment": name} if name else {}
+
+
+def _git(*arguments: str) -> str | None:
+    """Standard output of git, None where it fails or there is none."""
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _is_data(path: str) -> bool:
+    return Path(path).parts[0] not in _NO_DATA
 
 
 def _at(nested: dict[str, Any], path: str) -> Any:

@@ -1,10 +1,7 @@
 """Runs of MLflow: a child for a stage's execution, below the parent of its pipeline."""
 
-import hashlib
 import logging
 import os
-import re
-import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -16,27 +13,21 @@ from filelock import FileLock
 
 from stepsift import params
 from stepsift.errors import TrackingError
-from stepsift.tracking.provenance import (
-    DvcStage,
-    dvc_process,
-    dvc_stage,
-    experiment_tags,
-    git_tags,
-    one_line,
-    root,
-)
+from stepsift.tracking.pipeline import parent, source_tags
+from stepsift.tracking.provenance import dvc_stage, experiment_tags, git_story, git_tags, one_line, root
 from stepsift.tracking.registry import Student, register
+from stepsift.tracking.values import log_inputs, log_params, metric_name, numbers
 
 log = logging.getLogger(__name__)
 
 _WATCHED = ("score", "train")
 """Stages whose use of the machine is tracked."""
-_PIPELINE = "stepsift.pipeline"
 _PARENT = "mlflow.parentRunId"
-_MOST_DIGEST_CHARS = 36
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""MLflow's pages would else take an experiment for one of chats and agents."""
+_RUNS_PAGE = "#/experiments/{}/runs?workflowType=machine_learning"
 _MOST_METRICS = 1_000
 _FLUSH_S = 5.0
-_CLOCK_SLACK_S = 5.0
 _OPEN_TIMEOUT_S = 5.0
 
 
@@ -48,6 +39,9 @@ class Run:
 
     def log_metrics(self, values: dict[str, Any], step: int = 0) -> None:
         """Log all numbers of nested dictionaries, names joined by '/'; what is no number is left out."""
+
+    def log_summary(self, values: dict[str, Any]) -> None:
+        """Log the numbers by which pipelines are compared, see `summary`, to the run of the whole pipeline."""
 
     def log_file(self, path: Path) -> None:
         """Log a small file as an artifact: a page, a picture; never data or weights."""
@@ -73,14 +67,21 @@ class _StageRun(Run):
     def log_metric(self, name: str, value: float, step: int = 0) -> None:
         from mlflow.entities import Metric
 
-        self._pending.append(Metric(_metric_name(name), float(value), int(time.time() * 1000), step))
+        self._pending.append(Metric(metric_name(name), float(value), int(time.time() * 1000), step))
         if len(self._pending) >= _MOST_METRICS or time.monotonic() - self._flushed_at > _FLUSH_S:
             self._flush()
 
     def log_metrics(self, values: dict[str, Any], step: int = 0) -> None:
-        for name, value in _flatten(values, "/"):
-            if isinstance(value, int | float):
-                self.log_metric(name, value, step)
+        for name, value in numbers(values):
+            self.log_metric(name, value, step)
+
+    def log_summary(self, values: dict[str, Any]) -> None:
+        from mlflow.entities import Metric
+
+        with _warn_only("the pipeline's summary is not tracked"):
+            now_ms = int(time.time() * 1000)
+            batch = [Metric(name, value, now_ms, 0) for name, value in numbers(values)]
+            self.client.log_batch(self.parent_id, metrics=batch)
 
     def log_file(self, path: Path) -> None:
         with _warn_only(f"{path.name} is not tracked"):
@@ -140,11 +141,24 @@ def setup(settings: params.Tracking) -> str:
 
     Safe when several processes do so at once. Raises TrackingError if the store cannot be reached.
     """
+    _reach(settings)
+    return _uri(settings)
+
+
+def runs_page(settings: params.Tracking) -> str:
+    """Where the runs are on MLflow's pages, to be put behind a server's address and a slash.
+
+    Raises TrackingError if the store cannot be reached.
+    """
+    return _RUNS_PAGE.format(_reach(settings))
+
+
+def _reach(settings: params.Tracking) -> str:
+    """The id of the experiment."""
     try:
-        _connect(settings)
+        return _connect(settings)[1]
     except Exception as e:  # see _warn_only
         raise TrackingError(f"tracking.uri is '{settings.uri}', which cannot be used: {one_line(e)}") from e
-    return _uri(settings)
 
 
 @contextmanager
@@ -163,12 +177,14 @@ def _start(name: str, settings: params.Params) -> _StageRun:
     dvc = dvc_stage(name, settings)
     commit = git_tags(dvc.outputs) | experiment_tags()
     with _lock():
-        parent = _parent(client, experiment, settings, commit)
-    tags = commit | {_PARENT: parent, "dvc.stage": name, "mlflow.source.name": dvc.cmd, "mlflow.source.type": "LOCAL"}
+        pipeline = parent(client, experiment, settings, commit, dvc.sources)
+    tags = {_PARENT: pipeline, "dvc.stage": name, "dvc.cmd": dvc.cmd}
+    tags |= source_tags(dvc.script(), commit, git_story())
     commit |= {"dvc.input_key": dvc.input_key()}
     created = client.create_run(experiment, tags=tags | commit, run_name=name)
-    _log_inputs(client, created.info.run_id, name, dvc)
-    run = _StageRun(client, created.info.run_id, parent, commit)
+    log_params(client, created.info.run_id, dvc.settings, dvc.written)
+    log_inputs(client, created.info.run_id, name, dvc.data())
+    run = _StageRun(client, created.info.run_id, pipeline, commit)
     if name in _WATCHED:
         with _warn_only("what the machine does is not tracked"):
             run.watch(_uri(settings.tracking))
@@ -198,45 +214,7 @@ def _connect(settings: params.Tracking) -> tuple[Any, str]:
         if experiment is not None:
             return client, experiment.experiment_id
         artifacts = str(root() / "mlruns") if uri.startswith("sqlite:///") else None
-        return client, client.create_experiment(settings.experiment, artifact_location=artifacts)
-
-
-def _parent(client: Any, experiment: str, settings: params.Params, commit: dict[str, str]) -> str:
-    """The id of the pipeline's run, made by the first stage that asks and running again while a stage does."""
-    process = dvc_process()
-    if process is None:
-        key = f"{commit.get('git.commit')} {settings.model_dump_json()}"
-        name, since_ms = f"by hand: {hashlib.sha256(key.encode()).hexdigest()[:16]}", 0.0
-    else:
-        name = f"{socket.gethostname()}: dvc process {process.pid}"
-        since_ms = (process.create_time() - _CLOCK_SLACK_S) * 1000
-    found = client.search_runs(
-        [experiment], f"tags.`{_PIPELINE}` = '{name}'", order_by=["start_time DESC"], max_results=1
-    )
-    if found and found[0].info.start_time >= since_ms:
-        client.update_run(found[0].info.run_id, status="RUNNING")
-        return found[0].info.run_id
-    of = commit.get("dvc.experiment") or commit.get("git.commit", "")[:7]
-    title = f"pipeline {of}".rstrip()
-    return client.create_run(experiment, tags=commit | {_PIPELINE: name}, run_name=title).info.run_id
-
-
-def _log_inputs(client: Any, run_id: str, name: str, dvc: DvcStage) -> None:
-    """Settings as parameters, data as inputs: name and path of each and its MD5, never its content."""
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.data.sources import LocalArtifactDatasetSource
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
-
-    flat = [Param(key, str(value)) for key, value in _flatten(dvc.settings, ".")]
-    for start in range(0, len(flat), 100):
-        client.log_batch(run_id, params=flat[start : start + 100])
-    inputs = []
-    for path, md5 in dvc.data().items():
-        dataset = MetaDataset(LocalArtifactDatasetSource(path), name=path, digest=md5[:_MOST_DIGEST_CHARS])
-        tags = [InputTag("mlflow.data.context", name), InputTag("dvc.md5", md5), InputTag("dvc.path", path)]
-        inputs.append(DatasetInput(Dataset(**dataset.to_dict()), tags))
-    if inputs:
-        client.log_inputs(run_id, inputs)
+        return client, client.create_experiment(settings.experiment, artifacts, tags=_KIND)
 
 
 def _uri(settings: params.Tracking) -> str:
@@ -249,16 +227,3 @@ def _lock() -> FileLock:
     folder = root() / ".stepsift"
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / "mlflow.lock", timeout=120)
-
-
-def _flatten(values: dict[str, Any], separator: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, separator, f"{prefix}{name}{separator}")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _metric_name(name: str) -> str:
-    """MLflow allows letters, digits and few signs; names of teachers hold anything."""
-    return re.sub(r"[^\w\-. :/]", "_", name)[:250]

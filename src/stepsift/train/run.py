@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import params, sidecache, tables
+from stepsift import disk, params, sidecache, tables
 from stepsift.errors import TrainingError
 from stepsift.student import StudentFiles, context_tokens, fingerprint, load_config, load_renderer, pick_device
 from stepsift.train.examples import Examples, load_examples
@@ -99,7 +99,7 @@ class Trained:
             for start in range(0, len(losses), size):
                 part = losses[start : start + size]
                 mean = round(sum(part) / len(part), CURVE_DIGITS)
-                points.append({"student": f"{selector}, seed {seed}", "update": start + len(part), "loss": mean})
+                points.append({"student": f"{selector}/seed-{seed}", "update": start + len(part), "loss": mean})
         return points
 
 
@@ -131,7 +131,7 @@ def train_all(
     origin = fingerprint(files)
     n_reused = 0
     keys: dict[str, dict[str, Any]] = {}
-    with tables.fresh_folder(out) as folder:
+    with disk.fresh_folder(out) as folder:
         for selector, data in sets.items():
             for seed in settings.seeds:
                 report = partial(on_log, selector, seed) if on_log else None
@@ -141,7 +141,7 @@ def train_all(
                 n_reused += one.reused
                 log.info("train %s, seed %d: %s", selector, seed, "from the cache" if one.reused else "done")
                 sidecache.copy(one.folder, folder / name)
-        tables.write_json(sidecache.plain(keys), folder / KEYS)
+        disk.write_json(sidecache.plain(keys), folder / KEYS)
         tables.write(tables.REJECTED, rejected, folder / "rejected.parquet")
     results = {(s, seed): _result(out / s / f"seed-{seed}", sets[s]) for s in sets for seed in settings.seeds}
     return Trained(results, rejected, len(results) - n_reused, n_reused)

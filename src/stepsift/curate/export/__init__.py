@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import tables
+from stepsift import disk
 from stepsift.curate.export import llamafactory, messages, parquet, prompt_completion, sharegpt
 
 FORMATS = {
@@ -31,5 +31,5 @@ def write(chosen: pl.DataFrame, formats: tuple[str, ...], folder: Path) -> dict[
     for name in formats:
         path = FORMATS[name](chosen, folder)
         rows = None if path.name == llamafactory.FILE else chosen.height
-        files[path.name] = {"md5": tables.file_md5(path), "bytes": path.stat().st_size, "rows": rows}
+        files[path.name] = {"md5": disk.file_md5(path), "bytes": path.stat().st_size, "rows": rows}
     return files

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import tables
+from stepsift import disk, tables
 
 ABOUT = ("prompt_id", "trace_id", "teacher", "licence", "source", "source_line")
 """What every row says of itself."""
@@ -25,7 +25,7 @@ def write_lines(chosen: pl.DataFrame, path: Path, content: Callable[[Row], Row])
     encoder = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
     rows = chosen.with_columns(LICENCE).select(*ABOUT, "prompt", "response").iter_rows(named=True)
     lines = (encoder.encode({k: row[k] for k in ABOUT} | content(row)).translate(_SEPARATORS) + "\n" for row in rows)
-    tables.write_lines(lines, path)
+    disk.write_lines(lines, path)
     return path
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from stepsift import tables
+from stepsift import disk
 from stepsift.curate.export import messages
 
 FILE = "dataset_info.json"
@@ -29,5 +29,5 @@ def write(chosen: pl.DataFrame, folder: Path) -> Path:
         "columns": {"messages": "messages"},
         "tags": _TAGS,
     }
-    tables.write_json({NAME: about}, folder / FILE)
+    disk.write_json({NAME: about}, folder / FILE)
     return folder / FILE

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from stepsift import tables
+from stepsift import disk
 from stepsift.curate.export._lines import ABOUT, LICENCE
 
 FILE = "train.parquet"
@@ -19,5 +19,5 @@ def write(chosen: pl.DataFrame, folder: Path) -> Path:
     temporary = folder / f".{FILE}.tmp"
     folder.mkdir(parents=True, exist_ok=True)
     frame.write_parquet(temporary, compression="zstd")
-    tables.replace_durably(temporary, folder / FILE)
+    disk.replace_durably(temporary, folder / FILE)
     return folder / FILE

@@ -1,0 +1,181 @@
+"""What the page says in words and tables: the headline, the limits, hashes and versions."""
+
+from typing import Any
+
+import polars as pl
+
+from stepsift import __version__
+from stepsift.curate.ranking import ALL_DOMAINS
+from stepsift.metrics import all_metrics
+from stepsift.report import numbers
+from stepsift.report.figures import selectors_first
+from stepsift.report.flow import flow
+from stepsift.report.outputs import Outputs
+
+MOST_ROWS = 200
+"""Rows of a table with a row a teacher, a student or a source; the page says how many more there are."""
+
+
+def facts(outputs: Outputs) -> dict[str, Any]:
+    """Everything that the template shows beside the figures."""
+    counts: dict[str, Any] = next((m["counts"] for m in outputs.manifests.values()), {})
+    overall = outputs.teachers.filter(pl.col("domain") == ALL_DOMAINS).sort("rank", "mean", "teacher", nulls_last=True)
+    teachers = {m: part.head(MOST_ROWS).to_dicts() for (m,), part in overall.group_by("metric", maintain_order=True)}
+    ingest = outputs.ingest
+    return {
+        "version": __version__,
+        "student": next((m["student"] for m in outputs.manifests.values()), {}),
+        "n": {
+            "files": len(outputs.sources),
+            "read": ingest["total"]["read"],
+            "kept": ingest["total"]["kept"],
+            "prompts": ingest["prompts"],
+            "teachers": sum(1 for t in ingest["by_teacher"].values() if t["kept"]),
+            "candidates": counts.get("candidates", 0),
+            "steps": outputs.step_lengths.n,
+        },
+        "sets": _sets(outputs),
+        "teachers": {m: teachers[m] for m in selectors_first(outputs, teachers)},
+        "directions": {m: all_metrics()[m].better for m in teachers},
+        "tasks": {
+            t: p.head(MOST_ROWS).to_dicts() for (t,), p in outputs.evaluations.group_by("task", maintain_order=True)
+        },
+        "most_rows": MOST_ROWS,
+        "n_students": outputs.evaluations["model"].n_unique(),
+        "best": headline(outputs.evaluations, outputs.curated),
+        "correlations": _correlations(outputs),
+        "rejected": outputs.rejected.to_dicts(),
+        "verdicts": outputs.verdicts,
+        "flow": _flow(outputs, counts),
+        "hashes": _hashes(outputs),
+        "numerics": outputs.numerics,
+        "limits": _limits(outputs),
+    }
+
+
+def _sets(outputs: Outputs) -> dict[str, dict[str, Any]]:
+    """Selector to what it chose: metric, counts, mean tokens, margin and stability, and traces by teacher."""
+    tokens = outputs.scores.select("trace_id", "n_tokens")
+    found = {}
+    for name, manifest in outputs.manifests.items():
+        chosen = outputs.curated[name].join(tokens, on="trace_id", how="left")
+        teachers = chosen["teacher"].value_counts(name="n").sort(["n", "teacher"], descending=[True, False])
+        found[name] = {
+            "by": manifest["selector"]["by"],
+            "chosen": chosen.height,
+            "prompts": chosen["prompt_id"].n_unique(),
+            "tokens": chosen["n_tokens"].mean(),
+            "margin": chosen["margin"].mean(),
+            "stability": chosen["stability"].mean(),
+            "teachers": list(teachers.iter_rows()),
+        }
+    return found
+
+
+def headline(evaluations: pl.DataFrame, curated: dict[str, pl.DataFrame]) -> list[dict[str, Any]]:
+    """For each task the best selector and the next (`best`, `second`), and the untrained student; None where missing.
+
+    A selector's accuracy is the mean over its seeds, its standard error the mean of theirs: seeds answer the same
+    questions, so more of them make it no smaller. `apart`: whether the two differ by more than 1.96 standard errors of
+    the difference, taken as if the questions were other ones, which is on the safe side. `same`: the share of traces
+    that both curated sets hold. Both are None where there is no second, or no standard error.
+    """
+    found = []
+    for (task,), part in evaluations.group_by("task", maintain_order=True):
+        means = part.group_by("selector").agg(
+            pl.col("accuracy").mean(), pl.col("stderr").mean(), pl.col("n").max(), pl.len().alias("seeds")
+        )
+        trained = means.filter(pl.col("selector").is_not_null()).sort(
+            ["accuracy", "selector"], descending=[True, False]
+        )
+        if trained.is_empty():
+            continue
+        best, second = (trained.row(i, named=True) if trained.height > i else None for i in (0, 1))
+        untrained = means.filter(pl.col("selector").is_null())
+        entry = {"task": task, "best": best, "second": second, "apart": None, "same": None}
+        entry["untrained"] = untrained.row(0, named=True) if untrained.height else None
+        if best is not None and second is not None:
+            if best["stderr"] is not None and second["stderr"] is not None:
+                spread = 1.96 * (best["stderr"] ** 2 + second["stderr"] ** 2) ** 0.5
+                entry["apart"] = best["accuracy"] - second["accuracy"] > spread
+            one, other = (set(curated[s["selector"]]["trace_id"]) for s in (best, second))
+            entry["same"] = len(one & other) / max(1, len(one), len(other))
+        found.append(entry)
+    return found
+
+
+def _correlations(outputs: Outputs) -> list[dict[str, Any]]:
+    scores = outputs.scores
+    names = [m for m in all_metrics() if m in scores.columns and all_metrics()[m].draw is None]
+    some = [m for m in names if scores[m].null_count() < scores.height]
+    return numbers.correlations(scores, selectors_first(outputs, some)).to_dicts()
+
+
+def _flow(outputs: Outputs, counts: dict[str, Any]) -> Any:
+    if not counts:
+        return None
+    shown = {
+        "prompts": outputs.ingest["prompts"],
+        "traces": counts["traces"],
+        "not scored": counts["traces"] - counts["scored"],
+        "scored": counts["scored"],
+        "dropped": counts["scored"] - counts["candidates"],
+        "candidates": counts["candidates"],
+    }
+    sets = {
+        name: {
+            "chosen": m["counts"]["chosen"],
+            "files": {f: e["rows"] for f, e in m["files"].items() if f != "curated.parquet" and "rows" in e},
+        }
+        for name, m in outputs.manifests.items()
+    }
+    return flow(outputs.sources, shown, sets)
+
+
+def _hashes(outputs: Outputs) -> list[tuple[str, str]]:
+    """What the page rests on, and its hash."""
+    first = next(iter(outputs.manifests.values()), None)
+    rows = [(f"source {name} (md5)", s["md5"]) for name, s in list(outputs.sources.items())[:MOST_ROWS]]
+    if (more := len(outputs.sources) - MOST_ROWS) > 0:
+        rows.append((f"{more} more sources", "in sources.json of stage ingest"))
+    if first is not None:
+        rows += [(f"table {name} (md5)", md5) for name, md5 in first["inputs"]["tables"].items()]
+        rows.append(("student (fingerprint)", outputs.numerics["student"]))
+        rows.append(("code of select (SHA-256)", first["code"]))
+    for name, m in outputs.manifests.items():
+        rows.append((f"curated set {name} (fingerprint)", m["fingerprint"]))
+        rows += [(f"{name}/{file} (md5)", e["md5"]) for file, e in m["files"].items()]
+    return rows
+
+
+def _limits(outputs: Outputs) -> list[str]:
+    """Sentences about this run: what its numbers cannot say."""
+    said = [
+        "A score says how natural a trace is to this student, not whether it is right or good to learn from.",
+    ]
+    total = sum(outputs.verdicts.values())
+    unchecked = total - outputs.verdicts.get("correct", 0) - outputs.verdicts.get("wrong", 0)
+    if total and unchecked:
+        said.append(f"{unchecked:,} of {total:,} traces ({unchecked / total:.0%}) have no verdict on their answer.")
+    seeds = outputs.evaluations.filter(pl.col("seed").is_not_null())["seed"].n_unique()
+    if outputs.evaluations.is_empty():
+        said.append("No student was evaluated: nothing here is measured by training.")
+    elif seeds == 1:
+        said.append("Each student was trained with one seed: what another seed would change is not in any interval.")
+    for (task,), part in outputs.evaluations.group_by("task", maintain_order=True):
+        n, worst = max(part["n"]), max((e for e in part["stderr"] if e is not None), default=None)
+        if worst is not None:
+            said.append(
+                f"On {task}, {n} questions: two students that differ by less than about {100 * 2.8 * worst:.0f} points "
+                "may differ by chance."
+            )
+    overall = outputs.teachers.filter(pl.col("domain") == ALL_DOMAINS)
+    first = overall.filter(pl.col("metric") == next(iter(outputs.by.values()), ""))
+    common, most = first["n_common"].max(), outputs.ingest["prompts"]
+    if isinstance(common, int) and common < most:
+        said.append(f"Teachers are compared on the {common:,} of {most:,} prompts that all of them answered.")
+    unranked = first.filter(pl.col("rank").is_null())["teacher"].to_list()
+    if unranked:
+        said.append(f"Not ranked, for too few prompts: {', '.join(unranked[:8])}{' ...' if unranked[8:] else ''}.")
+    said.append("Two metrics that choose the same traces cannot be compared by training on them.")
+    return said

@@ -1,0 +1,134 @@
+"""What the stages left, read once and reduced; the one module of the report that opens files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from stepsift import disk, tables
+from stepsift.curate.manifest import OF_ONE_SELECTOR, manifests
+from stepsift.metrics import all_metrics
+from stepsift.report import choice
+from stepsift.report.explorer import Pool
+from stepsift.report.numbers import StepLengths, rejections
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the outputs lie: folders of ingest, score and select; single tables and charts of the others."""
+
+    ingest: Path
+    steps: Path
+    score: Path
+    select: Path
+    train_rejected: Path
+    """What training could not use, a table rejected."""
+    curves: Path
+    accuracies: Path
+    evaluations: Path
+    counts: Path
+    """The metrics file of ingest."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The stages' outputs as the page needs them: tables with a row a trace at most, never all steps or texts."""
+
+    ingest: dict[str, Any]
+    sources: dict[str, Any]
+    numerics: dict[str, Any]
+    manifests: dict[str, dict[str, Any]]
+    teachers: pl.DataFrame
+    scores: pl.DataFrame
+    dropped: pl.DataFrame
+    """Rows of select's table rejected: traces that no selector could choose."""
+    domains: pl.DataFrame
+    curated: dict[str, pl.DataFrame]
+    rejected: pl.DataFrame
+    verdicts: dict[str, int]
+    evaluations: pl.DataFrame
+    accuracies: list[dict[str, Any]]
+    curves: list[dict[str, Any]]
+    step_lengths: StepLengths
+    chosen: dict[str, list[str]]
+    pool: Pool
+
+    @property
+    def by(self) -> dict[str, str]:
+        """Selector to its metric, in the order of the parameters."""
+        return {name: str(m["selector"]["by"]) for name, m in self.manifests.items()}
+
+
+def read(places: Places, prompts: int) -> Outputs:
+    """Read everything; texts and steps only of at most `prompts` prompts.
+
+    Raises TableError where a table is missing or a file broken, OSError where another file is missing.
+    """
+    sets = manifests(places.select)
+    by = {name: str(m["selector"]["by"]) for name, m in sets.items()}
+    curated = {name: tables.read(tables.CURATED, places.select / name / "curated.parquet") for name in sets}
+    scores = tables.read(tables.TRACE_SCORES, places.select / "trace_scores.parquet")
+    rejected = tables.read(tables.REJECTED, places.select / "rejected.parquet")
+    dropped = rejected.filter(~pl.col("reason").is_in(list(OF_ONE_SELECTOR)))
+    drawn = [name for name, metric in by.items() if all_metrics()[metric].draw is not None]
+    chosen = choice.choose(curated, drawn, prompts)
+    own = pl.col("prompt_id").is_in(list(chosen))
+    texts, domains = _split(tables.PROMPTS, places.ingest / "prompts.parquet", own, ["prompt_id", "domain"])
+    traces, verdicts = _split(tables.TRACES, places.ingest / "traces.parquet", own, ["verdict"])
+    ids = pl.col("trace_id").is_in(traces["trace_id"].to_list())
+    lengths = StepLengths()
+    step_scores = []
+    for part in tables.scan(tables.STEP_SCORES, places.score / "step_scores.parquet", _STEP_COLUMNS):
+        lengths.add(part)
+        step_scores.append(part.filter(ids))
+    steps = [part.filter(ids) for part in tables.scan(tables.STEPS, places.steps)]
+    return Outputs(
+        ingest=disk.read_json(places.counts),
+        sources=disk.read_json(places.ingest / "sources.json"),
+        numerics=disk.read_json(places.score / "numerics.json"),
+        manifests=sets,
+        teachers=tables.read(tables.TEACHERS, places.select / "teachers.parquet"),
+        scores=scores,
+        dropped=dropped,
+        domains=domains,
+        curated=curated,
+        rejected=rejections(
+            {
+                "ingest": tables.scan(tables.REJECTED, places.ingest / "rejected.parquet"),
+                "score": tables.scan(tables.REJECTED, places.score / "rejected.parquet"),
+                "select": [rejected],
+                "train": tables.scan(tables.REJECTED, places.train_rejected),
+            }
+        ),
+        verdicts=dict(sorted(verdicts["verdict"].value_counts().iter_rows())),
+        evaluations=tables.read(tables.EVALUATIONS, places.evaluations),
+        accuracies=disk.read_json(places.accuracies),
+        curves=disk.read_json(places.curves),
+        step_lengths=lengths,
+        chosen=chosen,
+        pool=Pool(
+            prompts=texts,
+            traces=traces,
+            steps=pl.concat([pl.DataFrame(schema=tables.STEPS.schema), *steps]),
+            step_scores=pl.concat([pl.DataFrame(schema=_STEP_SCHEMA), *step_scores]),
+            scores=scores.filter(own),
+            curated={name: f.filter(own) for name, f in curated.items()},
+            by=by,
+            dropped={r["trace_id"]: r["reason"] for r in dropped.filter(ids).iter_rows(named=True)},
+        ),
+    )
+
+
+_STEP_COLUMNS = ["trace_id", "step", "n_tokens", "local_logprob", "full_logprob"]
+_STEP_SCHEMA = {c: tables.STEP_SCORES.schema[c] for c in _STEP_COLUMNS}
+
+
+def _split(table: tables.Table, path: Path, own: pl.Expr, columns: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows that `own` holds for, whole, and some columns of all rows; nothing else is kept in memory."""
+    rows = [pl.DataFrame(schema=table.schema)]
+    narrow = [rows[0].select(columns)]
+    for part in tables.scan(table, path):
+        rows.append(part.filter(own))
+        narrow.append(part.select(columns))
+    return pl.concat(rows), pl.concat(narrow)

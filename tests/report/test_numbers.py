@@ -1,0 +1,128 @@
+"""What the charts show, worked out by hand."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stepsift import tables
+from stepsift.metrics import all_metrics
+from stepsift.report import numbers
+
+
+def scores(rows: list[tuple[str, str, str, int, int, float | None, float | None]]) -> pl.DataFrame:
+    """Rows of trace_scores: trace, prompt, teacher, steps, tokens, lalp, entropy."""
+    names = ["trace_id", "prompt_id", "teacher", "n_steps", "n_tokens", "lalp", "entropy"]
+    schema = tables.TRACE_SCORES.schema | {"lalp": pl.Float64(), "entropy": pl.Float64()}
+    return pl.DataFrame([dict(zip(names, row, strict=True)) for row in rows], schema=schema)
+
+
+POOL = scores(
+    [
+        ("a1", "p1", "ann", 2, 8, -1.0, 3.0),
+        ("b1", "p1", "bob", 2, 16, -2.0, 1.0),
+        ("a2", "p2", "ann", 4, 32, -3.0, 2.0),
+        ("b2", "p2", "bob", 1, 64, -4.0, 4.0),
+        ("b3", "p3", "bob", 1, 5, None, None),
+    ]
+)
+METRICS = [all_metrics()["lalp"], all_metrics()["entropy"], all_metrics()["random"]]
+
+
+def test_quantiles_by_teacher_and_domain():
+    domains = pl.DataFrame({"prompt_id": ["p1", "p2", "p3"], "domain": ["x", None, "x"]})
+    found = numbers.distributions(POOL, domains, ["lalp"])["lalp"]
+    assert found.select("teacher", "domain", "n", "p50").rows() == [
+        # bob's median is -3, ann's -2: the lowest first.
+        ("bob", "(none)", 1, -4.0),
+        ("bob", "x", 1, -2.0),
+        ("ann", "(none)", 1, -3.0),
+        ("ann", "x", 1, -1.0),
+    ]
+
+
+def test_the_rarest_are_shown_together():
+    names = pl.Series("teacher", ["a", "b", "b", "c", "c", "c"])
+    assert numbers.few(names, 2) == ["c", "b"]
+    shown = names.to_frame().select(numbers.grouped("teacher", ["c", "b"]))["teacher"].to_list()
+    assert shown == ["(others)", "b", "b", "c", "c", "c"]
+
+
+def test_agreement_counts_prompts_with_the_same_best_candidate():
+    pairs = numbers.agreement(POOL.with_columns(random=pl.lit(0.5)), METRICS)
+    # By lalp ann wins both, by entropy (lower is better) bob the first and ann the second; a draw has no direction.
+    assert set(pairs["one"]) == {"lalp", "entropy"}
+    row = pairs.filter((pl.col("one") == "lalp") & (pl.col("other") == "entropy")).row(0, named=True)
+    assert (row["share"], row["changed"], row["n"]) == (0.5, 1, 2)
+    assert pairs.filter(pl.col("one") == pl.col("other"))["share"].to_list() == [1.0, 1.0]
+
+
+def test_correlation_with_length():
+    found = numbers.correlations(POOL, ["lalp", "entropy"]).rows()
+    # Tokens 8, 16, 32, 64 go up while lalp goes down; a step has 4, 8, 8 and 64. Entropy 3, 1, 2, 4 has ranks 3 1 2 4.
+    assert found[0][:2] == ("lalp", pytest.approx(-1.0))
+    assert found[1][:2] == ("entropy", pytest.approx(0.4))
+    assert found[0][2] == pytest.approx(np.corrcoef([1, 2.5, 2.5, 4], [4, 3, 2, 1])[0, 1])
+
+
+def test_a_correlation_of_one_value_alone_is_not_defined():
+    assert numbers.correlations(POOL.head(1), ["lalp"]).rows() == [("lalp", None, None)]
+
+
+def test_lengths_are_in_half_octaves_and_shares_of_one_length_sum_to_one():
+    found = numbers.trace_lengths(POOL, "lalp")
+    assert found["length"].to_list() == [8.0, 16.0, 32.0, 64.0]
+    assert found["length_end"].to_list() == pytest.approx([8 * 2**0.5, 16 * 2**0.5, 32 * 2**0.5, 64 * 2**0.5])
+    assert found["share"].to_list() == [1.0] * 4
+    assert (found["low"] < found["high"]).all()
+
+
+def steps(tokens: list[int], sums: list[float | None]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"n_tokens": tokens, "local_logprob": sums}, schema={"n_tokens": pl.Int32, "local_logprob": pl.Float64}
+    )
+
+
+def test_steps_are_counted_part_by_part():
+    lengths = numbers.StepLengths()
+    lengths.add(steps([4, 4, 0, 4], [-4.0, -8.0, None, None]))
+    lengths.add(steps([16], [-48.0]))
+    assert lengths.n == 3
+    shares = lengths.shares()
+    assert shares.select("length", "n").rows() == [(4.0, 1), (4.0, 1), (16.0, 1)]
+    assert shares["share"].to_list() == [0.5, 0.5, 1.0]
+    # Means -1, -2 and -3 at 2, 2 and 4 octaves.
+    assert lengths.correlation == pytest.approx(np.corrcoef([2, 2, 4], [-1, -2, -3])[0, 1])
+
+
+def test_no_step_has_no_correlation_and_no_shares():
+    lengths = numbers.StepLengths()
+    lengths.add(steps([], []))
+    assert lengths.correlation is None
+    assert lengths.shares().is_empty()
+
+
+@given(st.lists(st.tuples(st.integers(1, 4096), st.floats(-30, 0)), min_size=1, max_size=40), st.integers(0, 40))
+def test_parts_do_not_matter(rows: list[tuple[int, float]], cut: int):
+    tokens, means = [t for t, _ in rows], [t * m for t, m in rows]
+    one, two = numbers.StepLengths(), numbers.StepLengths()
+    one.add(steps(tokens, means))
+    two.add(steps(tokens[:cut], means[:cut]))
+    two.add(steps(tokens[cut:], means[cut:]))
+    assert one.shares().equals(two.shares())
+    assert one.shares()["n"].sum() == len(rows)
+
+
+def test_composition_keeps_every_trace():
+    curated = {"s": pl.DataFrame({"prompt_id": ["p1", "p2"], "teacher": ["ann", "bob"]})}
+    domains = pl.DataFrame({"prompt_id": ["p1", "p2"], "domain": ["x", None]})
+    assert numbers.composition(curated, domains).rows() == [("s", "ann", "x", 1), ("s", "bob", "(none)", 1)]
+
+
+def test_rejections_are_by_stage_and_the_most_frequent_first():
+    def rows(*reasons: str) -> pl.DataFrame:
+        return pl.DataFrame({"reason": list(reasons)})
+
+    found = numbers.rejections({"ingest": iter([rows("a", "b"), rows("b")]), "select": [rows("a")], "score": []})
+    assert found.rows() == [("ingest", "b", 2), ("ingest", "a", 1), ("select", "a", 1)]
