@@ -100,5 +100,42 @@ def test_scoring_and_deciding_stay_apart():
         assert not loaded, path
 
 
+LIBRARY = ("segment", "scoring", "metrics", "curate", "verify", "report")
+"""Packages that compute, and know neither the terminal nor what keeps track of runs."""
+OF_THE_PIPELINE = {"dvc", "mlflow", "stepsift.tracking", "stepsift.revision", "stepsift.lineage", "stepsift.recurate"}
+
+
+def _imported(path: Path) -> set[str]:
+    """Dotted names that a file imports, and what these names lie in."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{a.name}" for a in node.names}
+    return {".".join(parts[:n]) for parts in (name.split(".") for name in names) for n in range(1, len(parts) + 1)}
+
+
+@pytest.mark.parametrize("package", LIBRARY)
+def test_what_computes_knows_no_pipeline(package: str):
+    files = list((ROOT / "src/stepsift" / package).rglob("*.py"))
+    assert files
+    for path in files:
+        assert not _imported(path) & OF_THE_PIPELINE, path
+
+
+def test_only_commands_and_stages_know_the_terminal():
+    source = ROOT / "src/stepsift"
+    knowing = {str(p.relative_to(source)) for p in source.rglob("*.py") if "stepsift.console" in _imported(p)}
+    assert knowing == {
+        "cli.py",
+        "ui.py",
+        "sources/commands.py",
+        "lineage/commands.py",
+        "container/image.py",
+        "container/inside.py",
+    }
+
+
 def test_params_file_of_the_repository_is_valid():
     params.load(ROOT / "params.yaml")
