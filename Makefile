@@ -44,7 +44,7 @@ test: $(INSTALLED)  ## lint and tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
 ray: $(INSTALLED)  ## the extra `ray`: scoring on a cluster
 	$(BIN)/pip install --quiet --no-deps -r requirements/ray.txt

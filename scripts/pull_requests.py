@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from commits import BRANCHES, output
+from commits import BRANCHES, fetch, output
 
 _OURS = '.[] | select(.isCrossRepository | not) | "\\(.number) \\(.headRefName)"'
 """Those of forks are left out: anybody may name a branch of a fork as a proposal is named."""
@@ -12,9 +12,11 @@ _OURS = '.[] | select(.isCrossRepository | not) | "\\(.number) \\(.headRefName)"
 def propose(branch: str, base: str, title: str, text: Path, remote: str) -> list[str]:
     """Open a pull request or renew the one that is open, and close what it replaces; a line on each that was touched.
 
-    Replaced are proposals for the same base that rest on a commit before this one, unless somebody worked on them:
+    Replaced are proposals for the same base that rest on this commit or one before it, unless somebody worked on them:
     their dvc.lock describes a state that is no more. Raises RecurationError where `gh` fails.
     """
+    # Somebody may have worked on a proposal while this one was made.
+    fetch(remote)
     known = ("--json", "number,headRefName,isCrossRepository", "--jq", _OURS)
     listed = output("gh", "pr", "list", "--base", base, "--state", "open", "--limit", "100", *known)
     numbers = {head: number for number, head in map(str.split, listed.splitlines())}
@@ -28,7 +30,14 @@ def propose(branch: str, base: str, title: str, text: Path, remote: str) -> list
         said = [f"opened {output('gh', 'pr', 'create', '--head', branch, '--base', base, *what)}"]
     for head, number in numbers.items():
         if head.startswith(f"{BRANCHES}/") and head != branch and _rests_before(f"refs/remotes/{remote}/{head}"):
-            output("gh", "pr", "close", number, "--comment", f"`{branch}` replaces it: it has later inputs.")
+            output(
+                "gh",
+                "pr",
+                "close",
+                number,
+                "--comment",
+                f"`{branch}` replaces it: it rests on the same commit or a later one.",
+            )
             said.append(f"closed pull request {number}, which it replaces")
     return said
 

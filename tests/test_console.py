@@ -77,7 +77,7 @@ def test_anything_else_is_a_defect_and_keeps_its_traceback(error: Exception):
     [
         (errno.EACCES, "data/x may not be read or written by this user; change its owner or permissions"),
         (errno.EROFS, "data/x lies on a disk that is read-only; make it writable"),
-        (errno.ENOENT, "data/x is not there; look at its name, or let 'dvc repro' write"),
+        (errno.ENOENT, "data/x is not there; look at its name, let 'dvc repro' write"),
         (errno.EEXIST, "data/x is a file where a folder is needed; move it away"),
         (errno.EISDIR, "data/x is a folder where a file is needed; move it away"),
     ],

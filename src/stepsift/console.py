@@ -27,7 +27,8 @@ _OF_FILES = {
     errno.EACCES: "{path} may not be read or written by this user; change its owner or permissions, or name another",
     errno.EPERM: "{path} may not be changed by this user; change its owner or permissions, or name another",
     errno.EROFS: "{path} lies on a disk that is read-only; make it writable, or name another place",
-    errno.ENOENT: "{path} is not there; look at its name, or let 'dvc repro' write what a stage writes",
+    errno.ENOENT: "{path} is not there; look at its name, let 'dvc repro' write what a stage writes, or install it if "
+    "it is a program",
     errno.EEXIST: "{path} is a file where a folder is needed; move it away, or name another",
     errno.ENOTDIR: "{path} is, or lies below, a file where a folder is needed; move it away, or name another",
     errno.EISDIR: "{path} is a folder where a file is needed; move it away, or name another",

@@ -1,7 +1,8 @@
 """Every error that stepsift raises on purpose.
 
 The text of an error says what was wrong, the value seen, what is allowed and what to do next. The command line
-prints that text without a traceback and exits with 1; anything that is not a `StepsiftError` is a defect of ours.
+prints that text without a traceback and exits with 1. What else a user can mend (a full disk, a file that may not be
+read) is the system's error, which `console` puts into a sentence; anything else is a defect of ours.
 """
 
 

@@ -67,7 +67,9 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
 
 
 def _start(uri: str, number: int) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(number)]
+    # Named, for MLflow would take another from its environment and open the runs to the network.
+    where = ["--host", "127.0.0.1", "--port", str(number)]
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, *where]
     LOG.parent.mkdir(exist_ok=True)
     with LOG.open("wb") as log:
         return subprocess.Popen(

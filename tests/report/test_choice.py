@@ -26,6 +26,9 @@ def test_all_prompts_where_there_is_room_and_each_once():
     found = choose({"lalp": LALP, "galp": GALP}, [], 60)
     assert sorted(found) == ["p1", "p2", "p3", "p4", "p5"]
     assert all(LOT in kinds for kinds in found.values())
+    # Margins .1 and .5 are the closer half, .7 and 2 the other; p5 has none.
+    assert {p for p, kinds in found.items() if CLOSE in kinds} == {"p1", "p2"}
+    assert {p for p, kinds in found.items() if CLEAR in kinds} == {"p3", "p4"}
 
 
 def test_lots_alone_choose_by_lot_alone():

@@ -58,6 +58,20 @@ def test_agreement_counts_prompts_with_the_same_best_candidate():
     assert pairs.filter(pl.col("one") == pl.col("other"))["share"].to_list() == [1.0, 1.0]
 
 
+def test_quantiles_are_those_of_their_names():
+    rows = [(f"a{i}", f"p{i}", "ann", 1, 4, float(i), None) for i in range(21)]
+    domains = pl.DataFrame({"prompt_id": [f"p{i}" for i in range(21)], "domain": ["x"] * 21})
+    found = numbers.distributions(scores(rows), domains, ["lalp"])["lalp"]
+    assert found.select("p05", "p25", "p50", "p75", "p95").rows() == [(1.0, 5.0, 10.0, 15.0, 19.0)]
+
+
+def test_of_equal_scores_the_first_trace_counts():
+    rows = [("b", "p1", "bob", 1, 4, -1.0, 2.0), ("a", "p1", "ann", 1, 4, -1.0, 1.0)]
+    row = numbers.agreement(scores(rows), METRICS[:2]).filter(pl.col("one") != pl.col("other")).row(0, named=True)
+    # Both metrics like a: lalp because it comes first, entropy because its score is lower.
+    assert (row["share"], row["changed"]) == (1.0, 0)
+
+
 def test_correlation_with_length():
     found = numbers.correlations(POOL, ["lalp", "entropy"]).rows()
     # Tokens 8, 16, 32, 64 go up while lalp goes down; a step has 4, 8, 8 and 64. Entropy 3, 1, 2, 4 has ranks 3 1 2 4.
@@ -68,6 +82,8 @@ def test_correlation_with_length():
 
 def test_a_correlation_of_one_value_alone_is_not_defined():
     assert numbers.correlations(POOL.head(1), ["lalp"]).rows() == [("lalp", None, None)]
+    alike = POOL.head(4).with_columns(lalp=pl.lit(-1.0))
+    assert numbers.correlations(alike, ["lalp"]).rows() == [("lalp", None, None)]
 
 
 def test_lengths_are_in_half_octaves_and_shares_of_one_length_sum_to_one():
@@ -75,7 +91,14 @@ def test_lengths_are_in_half_octaves_and_shares_of_one_length_sum_to_one():
     assert found["length"].to_list() == [8.0, 16.0, 32.0, 64.0]
     assert found["length_end"].to_list() == pytest.approx([8 * 2**0.5, 16 * 2**0.5, 32 * 2**0.5, 64 * 2**0.5])
     assert found["share"].to_list() == [1.0] * 4
-    assert (found["low"] < found["high"]).all()
+    # From -4 to -1 in 40 parts of .075; the highest score is in the last of them.
+    assert found["low"].to_list() == pytest.approx([-1.075, -2.05, -3.025, -4.0])
+    assert (found["high"] - found["low"]).to_list() == pytest.approx([0.075] * 4)
+
+
+def test_lengths_of_traces_with_one_score_for_all():
+    found = numbers.trace_lengths(POOL.head(2).with_columns(lalp=pl.lit(-1.0)), "lalp")
+    assert found.select("length", "low", "high", "n").rows() == [(8.0, -1.0, 0.0, 1), (16.0, -1.0, 0.0, 1)]
 
 
 def steps(tokens: list[int], sums: list[float | None]) -> pl.DataFrame:
@@ -94,6 +117,27 @@ def test_steps_are_counted_part_by_part():
     assert shares["share"].to_list() == [0.5, 0.5, 1.0]
     # Means -1, -2 and -3 at 2, 2 and 4 octaves.
     assert lengths.correlation == pytest.approx(np.corrcoef([2, 2, 4], [-1, -2, -3])[0, 1])
+
+
+def test_steps_below_the_scale_are_in_its_lowest_cell():
+    lengths = numbers.StepLengths()
+    lengths.add(steps([1, 2, 4], [-30.0, 0.0, -4 * 6.0]))
+    shares = lengths.shares()
+    assert shares["low"].to_list() == pytest.approx([-12.0, -0.3, -6.0])
+    assert shares["high"].to_list() == pytest.approx([-11.7, 0.0, -5.7])
+
+
+@pytest.mark.parametrize("mean", [-1.0, -0.1, -1e-7, 0.0])
+def test_means_that_are_alike_have_no_correlation(mean: float):
+    lengths = numbers.StepLengths()
+    lengths.add(steps([1, 2, 3, 4, 5, 6, 7], [mean * n for n in range(1, 8)]))
+    assert lengths.correlation is None
+
+
+def test_small_means_have_one():
+    lengths = numbers.StepLengths()
+    lengths.add(steps([4, 8, 16], [-4e-7, -16e-7, -48e-7]))
+    assert lengths.correlation == pytest.approx(-1.0)
 
 
 def test_no_step_has_no_correlation_and_no_shares():
@@ -118,6 +162,14 @@ def test_composition_keeps_every_trace():
     curated = {"s": pl.DataFrame({"prompt_id": ["p1", "p2"], "teacher": ["ann", "bob"]})}
     domains = pl.DataFrame({"prompt_id": ["p1", "p2"], "domain": ["x", None]})
     assert numbers.composition(curated, domains).rows() == [("s", "ann", "x", 1), ("s", "bob", "(none)", 1)]
+
+
+def test_the_rarest_teachers_of_a_set_are_shown_together():
+    names = [f"t{i:02}" for i in range(11)] + [f"t{i:02}" for i in range(8)]
+    curated = {"s": pl.DataFrame({"prompt_id": ["p"] * 19, "teacher": names})}
+    found = numbers.composition(curated, pl.DataFrame({"prompt_id": ["p"], "domain": ["x"]}))
+    assert found.height == 10
+    assert found.filter(pl.col("teacher") == numbers.OTHERS)["n"].to_list() == [2]
 
 
 def test_rejections_are_by_stage_and_the_most_frequent_first():

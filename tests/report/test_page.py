@@ -126,7 +126,8 @@ def test_the_numbers_are_where_they_belong(read: Reader):
 def test_the_first_lines_say_what_was_made_of_what(page: report.Page):
     text = " ".join(re.sub(r"<[^>]+>", "", page.html.split("<header>")[1].split("<nav")[0]).split())
     assert (
-        "4 traces for 4 prompts, chosen out of 12 by 3 teachers (1 source files) for the student demo/student" in text
+        "4 traces for 4 of 4 prompts, chosen out of 12 by 3 teachers (1 source files) for the student demo/student"
+        in text
     )
     assert "trained on lalp's choice the student answers 62.5 % of 8 questions, untrained 12.5 %" in text
     # 0.625 against 0.25 with standard errors of 0.1: 1.96 * 0.141 is 0.277.

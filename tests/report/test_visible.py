@@ -20,6 +20,9 @@ from stepsift.report.visible import script_hash, script_json, visible
         ("zero\u200bwidth", "zero⟨U+200B⟩width"),
         ("\ufeffbom", "⟨U+FEFF⟩bom"),
         ("line\u2028end", "line⟨U+2028⟩end"),
+        ("tag\U000e0041", "tag⟨U+E0041⟩"),
+        ("filler\u3164", "filler⟨U+3164⟩"),
+        ("joined\u034fby", "joined⟨U+034F⟩by"),
         ("nul\x00", "nul⟨U+0000⟩"),
         # A family of three is one sign, made with two joiners.
         ("\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f468\u200d\U0001f469\u200d\U0001f467"),

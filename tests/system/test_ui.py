@@ -29,7 +29,8 @@ def test_the_pages_are_there_until_it_is_stopped(tmp_path: Path, number: signal.
     )
     command = [sys.executable, "-c", start, "ui", "--port", str(port)]
     pipe = subprocess.PIPE
-    environment = os.environ | {"PYTHONPATH": str(SRC)}
+    # Which MLflow would obey, and nobody could open the pages.
+    environment = os.environ | {"PYTHONPATH": str(SRC), "MLFLOW_HOST": "127.0.0.9"}
     with subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
         assert process.stdout is not None
         line = process.stdout.readline()

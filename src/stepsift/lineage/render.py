@@ -45,10 +45,10 @@ def markdown(found: Diff) -> Iterator[str]:
 
 def html(found: Diff) -> Iterator[str]:
     """Headings and tables, every text escaped."""
-    yield f"<p>{_text(found.before)} &rarr; {_text(found.after)}</p>"
-    yield from (f"<p>{_text(line)}</p>" for line in _only(found, "{}"))
+    yield f"<p>{text(found.before)} &rarr; {text(found.after)}</p>"
+    yield from (f"<p>{text(line)}</p>" for line in _only(found, "{}"))
     for name, change in found.selectors.items():
-        yield f"<h3>{_text(name)}</h3><p>{_text(_summary(change))}.</p>"
+        yield f"<h3>{text(name)}</h3><p>{text(_summary(change))}.</p>"
         for title, rows in _tables(change):
             yield '<div class="scroll"><table><thead>'
             yield _html_row(title, "th")
@@ -60,11 +60,12 @@ def html(found: Diff) -> Iterator[str]:
 
 
 def _html_row(cells: Sequence[str], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{_text(cell)}</{tag}>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f"<{tag}>{text(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
-def _text(text: str) -> str:
-    return escape(visible(text))
+def text(shown: str) -> str:
+    """For a page: escaped, and nothing in it hidden."""
+    return escape(visible(shown))
 
 
 def _only(found: Diff, form: str) -> Iterator[str]:

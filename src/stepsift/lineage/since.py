@@ -1,6 +1,5 @@
 """The report's page once more, with what changed since a revision in the place that the page keeps for it."""
 
-import html
 from pathlib import Path
 
 from stepsift import report
@@ -28,5 +27,5 @@ def since(page: Path, revision: str | None, lock_file: Path) -> str:
     except (CacheError, LineageError) as e:
         if revision is not None:
             raise
-        lines = [f'<p class="note">Nothing to compare with: {html.escape(str(e))}</p>']
+        lines = [f'<p class="note">Nothing to compare with: {render.text(str(e))}</p>']
     return "".join([before, between, *lines, end, rest])

@@ -11,6 +11,7 @@ import altair as alt
 import polars as pl
 
 from stepsift.report.numbers import OTHERS
+from stepsift.report.visible import visible
 
 Spec = dict[str, Any]
 PALETTE = ["#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#b07aa1", "#edc948", "#ff9da7", "#9c755f", "#8d99ae"]
@@ -37,7 +38,7 @@ def config(ink: str, background: str | None) -> Spec:
 
 
 def ranking(teachers: pl.DataFrame, metric: str, better: str) -> Spec:
-    """Teachers' means with intervals, the best on top; `teachers` are rows of table teachers of one metric."""
+    """Teachers' means with intervals, the best on top; rows of table teachers of one metric and domain."""
     columns = ["teacher", "mean", "ci_low", "ci_high", "rank_low", "rank_high", "n_common"]
     ranked = teachers.filter(pl.col("mean").is_not_null()).sort("rank", "mean", "teacher", nulls_last=True)
     base = _base(ranked.select(columns).with_columns(_ranks())).encode(
@@ -81,7 +82,7 @@ def accuracy(points: list[dict[str, Any]]) -> Spec:
 
 def distribution(frame: pl.DataFrame, metric: str) -> Spec:
     """Quantiles of a metric by teacher and domain: 5 to 95 % as a line, 25 to 75 % as a bar, the median as a tick."""
-    domains = frame["domain"].unique().sort().to_list()
+    domains = [_name(d) for d in frame["domain"].unique().sort()]
     extra: Spec = {}
     if len(domains) > 1:
         extra = {"yOffset": alt.YOffset("domain:N", sort=domains), "color": _colour("domain", domains)}
@@ -98,7 +99,7 @@ def distribution(frame: pl.DataFrame, metric: str) -> Spec:
     layers = (
         base.mark_rule(opacity=0.6, strokeWidth=1.5, **plain).encode(x=_value("p05", metric), x2="p95:Q"),
         base.mark_bar(opacity=0.75, **plain).encode(x=_value("p25", metric), x2="p75:Q"),
-        base.mark_tick(thickness=2, color=INK).encode(x=_value("p50", metric), color=alt.value(INK)),
+        base.mark_tick(thickness=2).encode(x=_value("p50", metric), color=alt.value(INK)),
     )
     row = 9 * len(domains) + 6 if extra else _ROW
     return _spec(alt.layer(*layers), row * frame["teacher"].n_unique())
@@ -191,10 +192,15 @@ def curves(points: list[dict[str, Any]]) -> Spec:
 def _base(data: pl.DataFrame | list[dict[str, Any]]) -> Any:
     rows = data.to_dicts() if isinstance(data, pl.DataFrame) else data
     values = [
-        {k: float(f"{v:.6g}") if isinstance(v, float) and math.isfinite(v) else v for k, v in row.items()}
+        {k: float(f"{v:.6g}") if isinstance(v, float) and math.isfinite(v) else _name(v) for k, v in row.items()}
         for row in rows
     ]
     return alt.Chart(alt.InlineData(values=values))
+
+
+def _name(value: Any) -> Any:
+    """What is hidden in a name is spelt out, as everywhere on the page."""
+    return visible(value) if isinstance(value, str) else value
 
 
 def _value(field: str, title: str) -> Any:
@@ -215,7 +221,7 @@ def _shade(title: str | None, domain: list[float] | None) -> Any:
 def _colour(field: str, names: Sequence[str]) -> Any:
     return alt.Color(
         f"{field}:N",
-        scale=alt.Scale(domain=list(names), range=[PALETTE[i % len(PALETTE)] for i in range(len(names))]),
+        scale=alt.Scale(domain=[_name(n) for n in names], range=[PALETTE[i % len(PALETTE)] for i in range(len(names))]),
         legend=alt.Legend(
             title=None, orient="top", columns=4, symbolType="square", symbolOpacity=1, symbolStrokeWidth=0
         ),

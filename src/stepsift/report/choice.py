@@ -11,7 +11,8 @@ KINDS = (CLOSE, CLEAR, CONTESTED, LOT)
 
 
 def choose(curated: dict[str, pl.DataFrame], drawn: Sequence[str], most: int) -> dict[str, list[str]]:
-    """At most `most` prompt ids, each with the KINDS that it is shown for; a quarter of them for each kind.
+    """At most `most` prompt ids, each with the KINDS that it is shown for; a quarter of them for each kind, if it has
+    as many: the closer half of the margins can be close, the other half clear.
 
     `curated` maps a selector to its table. Margins are those of the first selector that has some; `drawn` are the
     selectors that draw by lot, whose choice says nothing about agreement. The lot depends on the prompt ids alone, so
@@ -25,9 +26,9 @@ def choose(curated: dict[str, pl.DataFrame], drawn: Sequence[str], most: int) ->
     if margins is None:
         lists += [[], []]
     else:
-        for descending in (False, True):
-            by_margin = margins.sort(["margin", "prompt_id"], descending=[descending, False])
-            lists.append(by_margin["prompt_id"].unique(maintain_order=True).to_list())
+        ids = margins.sort("margin", "prompt_id")["prompt_id"].unique(maintain_order=True).to_list()
+        half = (len(ids) + 1) // 2
+        lists += [ids[:half], ids[half:][::-1]]
     lists.append(_contested({k: v for k, v in curated.items() if k not in drawn}))
     everything = pl.concat([f.select("prompt_id") for f in curated.values()])["prompt_id"].unique().to_list()
     lists.append(sorted(everything, key=lambda p: hashlib.sha256(p.encode()).digest()))

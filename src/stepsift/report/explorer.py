@@ -40,12 +40,11 @@ class Pool:
 
 
 def explore(chosen: dict[str, list[str]], pool: Pool) -> dict[str, Any]:
-    """What the page's script reads, ready for JSON: `selectors` with their metrics, `prompts`, and `left_out`.
+    """What the page's script reads, ready for JSON: names of `selectors`, `prompts`, and `left_out`.
 
     `chosen` maps prompt ids to why they are shown. Texts are visible ones; scores are in nats a token, to _DIGITS
     digits.
     """
-    selectors = {name: {"metric": by, "better": _better(by)} for name, by in pool.by.items()}
     prompts: list[dict[str, Any]] = []
     size = left_out = 0
     text_of = {r["prompt_id"]: r for r in pool.prompts.to_dicts()}
@@ -73,7 +72,7 @@ def explore(chosen: dict[str, list[str]], pool: Pool) -> dict[str, Any]:
             left_out = len(chosen) - len(prompts)
             break
         prompts.append(entry)
-    return {"selectors": selectors, "prompts": prompts, "left_out": left_out}
+    return {"selectors": list(pool.by), "prompts": prompts, "left_out": left_out}
 
 
 def _better(by: str) -> str:

@@ -170,10 +170,12 @@ def _limits(outputs: Outputs) -> list[str]:
                 "may differ by chance."
             )
     overall = outputs.teachers.filter(pl.col("domain") == ALL_DOMAINS)
-    first = overall.filter(pl.col("metric") == next(iter(outputs.by.values()), ""))
+    first = overall.filter(pl.col("metric") == next(iter(selectors_first(outputs, overall["metric"].unique())), ""))
     common, most = first["n_common"].max(), outputs.ingest["prompts"]
     if isinstance(common, int) and common < most:
-        said.append(f"Teachers are compared on the {common:,} of {most:,} prompts that all of them answered.")
+        said.append(
+            f"Teachers are compared on {common:,} of {most:,} prompts: those for which each ranked one has a candidate."
+        )
     unranked = first.filter(pl.col("rank").is_null())["teacher"].to_list()
     if unranked:
         said.append(f"Not ranked, for too few prompts: {', '.join(unranked[:8])}{' ...' if unranked[8:] else ''}.")

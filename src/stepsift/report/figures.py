@@ -134,7 +134,7 @@ def _step_lengths(outputs: Outputs) -> Figure:
     said = "not defined" if r is None else f"{r:+.2f}"
     note = (
         f"Mean log-probability of a step in its window, {outputs.step_lengths.n:,} steps. Correlation with the "
-        f"logarithm of the step's tokens (Pearson): {said}."
+        f"logarithm of the step's tokens (Pearson): {said}. The lowest row holds all that is lower."
     )
     spec = charts.lengths(shares, "step", "nats a token, in the window")
     return Figure("step-lengths", "Score against length of the step", note, SCORES, {"": spec} if shares.height else {})

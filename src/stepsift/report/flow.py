@@ -83,9 +83,7 @@ def flow(sources: dict[str, Any], counts: dict[str, int], sets: dict[str, dict[s
 def _files(sources: dict[str, Any]) -> list[_Item]:
     """The largest files, and all others in one box."""
     items = [
-        _Item(
-            (name, f"{s['kept']:,} traces"), f"{name}: {s['kept']} of {s['rows']} rows kept", "source", int(s["kept"])
-        )
+        _file(name, int(s["kept"]), int(s["rows"]))
         for name, s in sorted(sources.items(), key=lambda item: (-item[1]["kept"], item[0]))
     ]
     if len(items) <= _MOST_FILES:

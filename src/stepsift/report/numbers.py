@@ -96,9 +96,10 @@ def trace_lengths(scores: pl.DataFrame, metric: str) -> pl.DataFrame:
     """How a metric's scores spread among the traces of one length.
 
     Rows with length and length_end (tokens, half an octave), low and high (scores, one of 40 equal parts of what lies
-    between the lowest and the highest), n traces and their share among those of the length. A length is at least 1.
+    between the lowest and the highest), n traces and their share among those of the length. Traces without a score are
+    left out.
     """
-    values = scores.filter(pl.col(metric).is_not_null() & pl.col("n_tokens").gt(0)).select("n_tokens", value=metric)
+    values = scores.filter(pl.col(metric).is_not_null()).select("n_tokens", value=metric)
     seen = values["value"].to_numpy()
     lowest, highest = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 0.0)
     width = (highest - lowest) / _VALUE_BINS or 1.0
@@ -139,7 +140,7 @@ class StepLengths:
         x, y, xx, yy, xy = self._sums / self.n
         spread = (xx - x * x) * (yy - y * y)
         # Sums of squares leave some rounding where all values are alike.
-        return float((xy - x * y) / spread**0.5) if spread > _ROUNDING * max(xx * yy, 1.0) else None
+        return float((xy - x * y) / spread**0.5) if spread > _ROUNDING * xx * yy else None
 
 
 def _cells(values: pl.DataFrame, lowest: float, width: float) -> pl.DataFrame:

@@ -51,7 +51,7 @@
 
   const sorted = (values) => [...new Set(values)].sort((a, b) => a.localeCompare(b));
   const winner = (prompt, selector) => prompt.traces.find((t) => t.chosen.some((c) => c.selector === selector));
-  fill(filters.selector, Object.keys(selectors));
+  fill(filters.selector, selectors);
   fill(filters.teacher, sorted(prompts.flatMap((p) => p.traces.filter((t) => t.chosen.length).map((t) => t.teacher))), "any");
   fill(filters.domain, sorted(prompts.map((p) => p.domain).filter((d) => d !== null)), "any");
   fill(filters.kind, [...new Set(prompts.flatMap((p) => p.kinds))], "any reason");

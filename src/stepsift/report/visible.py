@@ -6,10 +6,11 @@ import re
 from base64 import b64encode
 
 _HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
 """Control and format characters that change how what follows is shown, or show nothing: bidirectional marks, zero
-width, line separators, soft hyphens. Tab and line feed are what they look like."""
+width, fillers, line separators, soft hyphens, tags. Tab and line feed are what they look like."""
 _ZERO_WIDTH_JOINER = "\u200d"
 
 

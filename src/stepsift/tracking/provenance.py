@@ -17,7 +17,10 @@ from stepsift import params
 log = logging.getLogger(__name__)
 
 _NO_DATA = {"src", "stages", "scripts", "configs", "requirements", "Dockerfile"}
-_REMOTE = re.compile(r"(?:(?:https?|ssh)://(?:[^@/]*@)?|[^@/:]+@)([^/:]+)(?::\d+(?=/))?[/:]/?(.+?)(?:\.git)?/?")
+_REMOTE = re.compile(
+    r"(?:(?P<web>https?://)(?:[^/]*@)?(?P<host>[^/@]+)/|(?:ssh://(?:[^/]*@)?|[^@/:]+@)(?P<ssh_host>[^/:@]+)(?::\d+(?=/))?[/:]/?)"
+    r"(?P<path>[^?#]+?)(?:\.git)?/?(?:[?#].*)?"
+)
 
 
 def root() -> Path:
@@ -79,7 +82,8 @@ def dvc_stage(name: str, settings: params.Params) -> DvcStage:
             files = {d.def_path: str(d.get_hash().value) for d in stage.deps if not isinstance(d, ParamsDependency)}
             sections_named = [n for d in sections for n in d.params]
             written = {k: v for d in sections for k, v in d.read_params().items()}
-            outputs = [out.def_path for out in repo.index.outs]
+            # Those of stages: a file that DVC merely tracks is where the pipeline starts.
+            outputs = [out.def_path for out in repo.index.outs if not out.stage.is_data_source]
             given = {d.def_path: d for d in repo.index.deps if not isinstance(d, ParamsDependency) and d.exists}
             made = [Path(path) for path in outputs]
             names = [p for p in given if _is_data(p) and not any(Path(p).is_relative_to(m) for m in made)]
@@ -114,13 +118,15 @@ def git_tags(outputs: list[str]) -> dict[str, str]:
 def git_story() -> dict[str, str]:
     """What people know a commit by: `subject`, `branch`, and `url`, the web page of the remote 'origin'.
 
-    Of these, what there is; a remote's address may hold a password, and only host and path of it are used.
+    Of these, what there is; a remote's address may hold a password or a token, and only host and path of it are used.
     """
     remote = _REMOTE.fullmatch(_git("remote", "get-url", "origin") or "")
     found = {
         "subject": _git("log", "-1", "--format=%s"),
         "branch": _git("branch", "--show-current"),
-        "url": f"https://{remote[1]}/{remote[2]}" if remote else None,
+        "url": f"{remote['web'] or 'https://'}{remote['host'] or remote['ssh_host']}/{remote['path']}"
+        if remote
+        else None,
     }
     return {name: text for name, text in found.items() if text}
 
