@@ -27,6 +27,7 @@ NOTES = f"""\
 - **MB** (10^6 bytes): the peak of a process of its own less what it holds after loading and a forward pass of eight
   tokens. What a method makes of the model (packed weights) counts as its own.
 - A method that has taken {CELL_S} s on a set is not called on it again.
+- Of very long traces this engine alone is measured: no baseline is called on them.
 """
 
 
