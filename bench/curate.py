@@ -19,7 +19,8 @@ import numpy as np
 import polars as pl
 
 from ingest import peak_mb
-from stepsift import params, tables
+from stepsift import params
+from stepsift.core import tables
 
 TEACHERS = 10
 CHUNK = 2_000
@@ -95,8 +96,8 @@ def _steps(ids: list[str], n_steps: int, rng: np.random.Generator) -> pl.DataFra
 
 def run(folder: Path, selectors: list[str]) -> dict[str, float]:
     """Select and write the tables; seconds and peak memory."""
-    from stepsift import curate
-    from stepsift.curate import pool, questions
+    from stepsift import select as curate
+    from stepsift.select import pool, questions
 
     settings = params.Select(selectors=selectors, filters=SWITCHED_OFF)
     base, begin = peak_mb(), time.perf_counter()

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stepsift import params
-from stepsift.ingest import ingest, survey
+from stepsift.ingest.run import ingest, survey
 
 TEACHERS = 4
 WORDS = ("Then", "we", "add", "12", "to", "both", "sides,", "so", "that", "\\frac{3x}{4}", "=", "15", "and", "x.\n")

@@ -29,8 +29,8 @@ from score_tables import Cell, Cells
 from score_traces import LENGTHS, Trace, end_to_end, made_up, real
 from score_worker import Worker
 from stepsift import params, student
-from stepsift.errors import ScoringError, StepsiftError
-from stepsift.scoring.numerics import batch_tokens
+from stepsift.core.errors import ScoringError, StepsiftError
+from stepsift.score.forward.numerics import batch_tokens
 
 DEMO = "demo/student"
 DTYPES = ("float32", "bfloat16")

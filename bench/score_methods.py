@@ -18,11 +18,11 @@ import torch
 
 from score_traces import WINDOW, Trace, Window, windows
 from stepsift import params, student
-from stepsift.scoring.engine import Engine
-from stepsift.scoring.numerics import prepare
-from stepsift.scoring.packed import PackedEngine
-from stepsift.scoring.values import Request
-from stepsift.scoring.windows import local_passes
+from stepsift.score.forward.engine import Engine
+from stepsift.score.forward.numerics import prepare
+from stepsift.score.forward.packed import PackedEngine
+from stepsift.score.forward.request import Request
+from stepsift.score.forward.windows import local_passes
 
 OURS, STEP, PADDED, HFLM = "this engine", "one forward a step", "padded batches of 8", "HFLM"
 OURS_PACKED = "this engine, packed"

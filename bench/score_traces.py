@@ -16,9 +16,9 @@ import numpy as np
 
 from segment import ordinary
 from stepsift import params
-from stepsift.errors import SourceError
+from stepsift.core.errors import SourceError
 from stepsift.render import Renderer
-from stepsift.scoring.windows import local_passes, token_bounds
+from stepsift.score.forward.windows import local_passes, token_bounds
 from stepsift.segment import split
 
 WINDOW = 4

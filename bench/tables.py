@@ -19,16 +19,17 @@ from pathlib import Path
 import numpy as np
 
 from ingest import peak_mb, write
-from stepsift import params, segment, student, tables
-from stepsift.ingest import ingest
-from stepsift.scoring.backend import ModelSize
-from stepsift.scoring.cache import ScoreCache
-from stepsift.scoring.plan import Planner
-from stepsift.scoring.pool import Pool, Prompts
-from stepsift.scoring.progress import Progress
-from stepsift.scoring.run import score_to_tables
-from stepsift.scoring.setup import Identity, Scoring
-from stepsift.scoring.values import DTYPES, Request, Scores, TokenValues
+from stepsift import params, segment, student
+from stepsift.core import tables
+from stepsift.ingest.run import ingest
+from stepsift.score.backends.local import ModelSize
+from stepsift.score.cache.scores import ScoreCache
+from stepsift.score.forward.request import DTYPES, Request, Scores, TokenValues
+from stepsift.score.plan import Planner
+from stepsift.score.pool import Pool, Prompts
+from stepsift.score.progress import Progress
+from stepsift.score.run import score_to_tables
+from stepsift.score.setup import Identity, Scoring
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("ingest", "segment", "plan")

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from stepsift import console, disk, params, sidecache, student, tracking
+from stepsift import params, sidecache, student, tracking
+from stepsift.core import console, disk
 from stepsift.evaluate import evaluate_all
 
 

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from stepsift import console, disk, params, tracking
-from stepsift.ingest import ingest
+from stepsift import params, tracking
+from stepsift.core import console, disk
+from stepsift.ingest.run import ingest
 
 
 def main() -> None:

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from stepsift import console, disk, params, report, tracking
+from stepsift import params, report, tracking
+from stepsift.core import console, disk
 
 SECTIONS = ("student", "ingest", "segment", "score", "select", "train", "evaluate")
 """Sections of params.yaml that the page shows."""

@@ -3,11 +3,12 @@
 import argparse
 from pathlib import Path
 
-from stepsift import console, disk, params, sidecache, tables, tracking
-from stepsift.scoring import perturb, setup
-from stepsift.scoring.plan import sample_prompts
-from stepsift.scoring.pool import Pool, Prompts
-from stepsift.scoring.run import score_to_tables
+from stepsift import params, sidecache, tracking
+from stepsift.core import console, disk, tables
+from stepsift.score import perturb, setup
+from stepsift.score.plan import sample_prompts
+from stepsift.score.pool import Pool, Prompts
+from stepsift.score.run import score_to_tables
 
 
 def main() -> None:

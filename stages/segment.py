@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from stepsift import console, disk, params, segment, tables, tracking
+from stepsift import params, segment, tracking
+from stepsift.core import console, disk, tables
 
 
 def main() -> None:

@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
-from stepsift import console, curate, disk, params, tables, tracking
-from stepsift.curate import pool, questions, ranking
+from stepsift import params, tracking
+from stepsift import select as curate
+from stepsift.core import console, disk, tables
+from stepsift.select import pool, questions, ranking
 
 TABLES = ("prompts.parquet", "traces.parquet", "step_scores.parquet")
 

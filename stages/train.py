@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from stepsift import console, disk, pace, params, sidecache, student, tracking
+from stepsift import params, sidecache, student, tracking
+from stepsift.core import console, disk, pace
 from stepsift.train import train_all
 
 

@@ -5,6 +5,7 @@
 downloaded. Chat templates are our own wording of the families' formats.
 """
 
+import functools
 import json
 import logging
 import sys
@@ -15,6 +16,11 @@ import pytest
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedTokenizerFast
+
+from helpers import reference
+from helpers.score_cases import Loaded, make_case
+from stepsift import params
+from stepsift.student import load_model, load_renderer, locate
 
 torch.set_num_threads(1)
 
@@ -230,7 +236,7 @@ def run_cli(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[object, list[str], list[str]]]:
     """`run_cli("score", ..)` in this process: exit code, lines of standard output, lines of standard error."""
-    from stepsift import cli
+    from stepsift.commands import main as cli
 
     def call(*arguments: object) -> tuple[object, list[str], list[str]]:
         monkeypatch.setattr(sys, "argv", ["stepsift", *map(str, arguments)])
@@ -244,3 +250,17 @@ def run_cli(
         return code, out.splitlines(), err.splitlines()
 
     return call
+
+
+@pytest.fixture(scope="session")
+def load_student(student_folder: Callable[..., Path]) -> Callable[..., Loaded]:
+    """`load_student(family, tokenizer, dtype="float32")`, loaded once."""
+
+    @functools.cache
+    def load(family: str, tokenizer: str = "plain", dtype: str = "float32") -> Loaded:
+        settings = params.Student(path=str(student_folder(family, tokenizer)))
+        files = locate(settings)
+        renderer = load_renderer(files, settings)
+        return Loaded(load_model(files, dtype, "cpu"), reference.load(files.folder), renderer, make_case(renderer))
+
+    return load

@@ -14,7 +14,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import AutoTokenizer
 
 from stepsift import params
-from stepsift.errors import StudentError
+from stepsift.core.errors import StudentError
 from stepsift.render import Renderer
 
 TEMPLATED = ["llama3", "qwen2", "qwen3", "gemma"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stepsift.errors import CacheError
+from stepsift.core.errors import CacheError
 from stepsift.sidecache import SideCache, copy, key, root
 
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from stepsift import params
-from stepsift.errors import StudentError
+from stepsift.core.errors import StudentError
 from stepsift.student import (
     context_tokens,
     fingerprint,

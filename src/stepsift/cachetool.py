@@ -1,7 +1,7 @@
 """What `stepsift cache` prints and does: all caches below one folder, shown, verified and pruned.
 
-The score cache knows its spaces and shards (`scoring/cache.py`), a side cache its entries (`sidecache.py`); here they
-stand side by side, in lines to read.
+The score cache knows its spaces and shards (`score/cache/scores.py`), a side cache its entries (`sidecache.py`); here
+they stand side by side, in lines to read.
 """
 
 import time
@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stepsift.scoring import upkeep
+from stepsift.commands import cache as upkeep
 from stepsift.sidecache import EntryInfo, SideCache, n_bytes, remove
 
 SIDE_CACHES = ("models", "evaluations", "auditions")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from stepsift import params
-from stepsift.errors import StudentError
+from stepsift.core.errors import StudentError
 from stepsift.thinking import OPEN
 
 Messages = list[dict[str, str]]

@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from stepsift.errors import CacheError
+from stepsift.core.errors import CacheError
 
 log = logging.getLogger(__name__)
 

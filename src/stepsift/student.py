@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from stepsift import params
-from stepsift.errors import StudentError
-from stepsift.quiet import quiet
+from stepsift.core.errors import StudentError
+from stepsift.core.quiet import quiet
 from stepsift.render import Renderer
 
 HUB_SUFFIX = ".hub.yaml"

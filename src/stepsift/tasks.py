@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from stepsift.errors import EvaluationError
-from stepsift.quiet import quiet
+from stepsift.core.errors import EvaluationError
+from stepsift.core.quiet import quiet
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import pytest
 from stepsift import params
 from stepsift.audition.arms import budgets, comparisons, make_arms, two_digits
 from stepsift.audition.plan import Plan, make_plan
-from stepsift.errors import AuditionError, ParamsError
+from stepsift.core.errors import AuditionError, ParamsError
 from stepsift.train import Examples
 
 ASKED = params.Audition(selectors=("galp", "lalp", "rsr"), seeds=(0, 1))

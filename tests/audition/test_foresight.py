@@ -8,8 +8,8 @@ from scipy import stats
 
 from stepsift.audition.grades import Grades
 from stepsift.audition.teachers import foresights, resampled_accuracies, shares_best, spearman
-from stepsift.curate.ranking import TeacherScores
 from stepsift.metrics import all_metrics
+from stepsift.select.ranking import TeacherScores
 
 TEACHERS = ["a", "b", "c", "d", "e"]
 

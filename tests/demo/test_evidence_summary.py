@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import DEMO
+from helpers.places import DEMO
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from test_world import read_story
 
 import make_sources
+from helpers.places import DEMO
 from teachers import TEACHERS, respond
 from world import distinct_problems
-
-from .conftest import DEMO
-from .test_world import read_story
 
 PROMPTS = 12
 

@@ -6,9 +6,8 @@ import sys
 
 import pytest
 
+from helpers.places import DEMO
 from world import HIGHEST, LONG, LOWEST, distinct_problems, make_problem
-
-from .conftest import DEMO
 
 CHANGES = {
     "doubles them": lambda n: n * 2,

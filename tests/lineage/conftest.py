@@ -3,8 +3,9 @@
 import shutil
 from pathlib import Path
 
-import lineage_project as project
 import pytest
+
+from helpers import lineage_project as project
 
 
 @pytest.fixture(scope="session")

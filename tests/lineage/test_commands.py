@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import lineage_project as project
 import pytest
 
+from helpers import lineage_project as project
 from stepsift.lineage import verify
 from stepsift.lineage.link import Link
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import lineage_project as project
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepsift import tables
-from stepsift.errors import CacheError, LineageError
+from helpers import lineage_project as project
+from stepsift.core import tables
+from stepsift.core.errors import CacheError, LineageError
 from stepsift.lineage.diff import REASONS, diff
 from stepsift.lineage.render import MOST_ROWS, html, markdown, terminal
 from stepsift.lineage.snapshot import Snapshot, of_folder, of_revision

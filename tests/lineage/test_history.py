@@ -3,11 +3,11 @@
 import shutil
 from pathlib import Path
 
-import lineage_project as project
 import pytest
 import yaml
 
-from stepsift.errors import CacheError, LineageError
+from helpers import lineage_project as project
+from stepsift.core.errors import CacheError, LineageError
 from stepsift.lineage.history import HERE, history
 from stepsift.lineage.tell import tell
 from stepsift.lineage.why import why

@@ -9,11 +9,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from stepsift import disk, params, segment, sidecache, tables
+from stepsift import params, segment, sidecache
+from stepsift.core import disk, tables
 from stepsift.lineage.rescore import check_scores
-from stepsift.scoring import setup
-from stepsift.scoring.pool import Pool, Prompts
-from stepsift.scoring.run import score_to_tables
+from stepsift.score import setup
+from stepsift.score.pool import Pool, Prompts
+from stepsift.score.run import score_to_tables
 
 RESPONSES = [
     "Let x be 4. Then 3x + 2 = 14, as it must. Wait. The answer is 4.",

@@ -6,13 +6,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import lineage_project as project
 import polars as pl
 import pytest
 
-from stepsift import disk, params, tables
-from stepsift.disk import file_md5
-from stepsift.errors import LineageError
+from helpers import lineage_project as project
+from stepsift import params
+from stepsift.core import disk, tables
+from stepsift.core.disk import file_md5
+from stepsift.core.errors import LineageError
 from stepsift.lineage import rescore, verify
 from stepsift.lineage.exports import check_exports
 from stepsift.lineage.link import Link

@@ -4,12 +4,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import lineage_project as project
 import polars as pl
 import pytest
 
-from stepsift import tables
-from stepsift.errors import LineageError
+from helpers import lineage_project as project
+from stepsift.core import tables
+from stepsift.core.errors import LineageError
 from stepsift.lineage import facts
 from stepsift.lineage.lock import read
 from stepsift.lineage.tell import _line, tell

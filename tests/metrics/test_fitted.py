@@ -2,9 +2,9 @@
 
 import polars as pl
 import pytest
-from metric_rows import score, steps_of, traces_of
 
-from stepsift.errors import SelectionError
+from helpers.metric_rows import score, steps_of, traces_of
+from stepsift.core.errors import SelectionError
 from stepsift.metrics import Fit, _casl, all_metrics, fit_all, trace_scores, trace_sums, with_fits
 
 SCOPES = pytest.mark.parametrize(("scope", "suffix"), [("full", ""), ("local", "_local")])

@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metric_rows import score, steps_of, traces_of
 from polars.testing import assert_frame_equal
 
 import stepsift.metrics
-from stepsift import tables
-from stepsift.errors import TableError
+from helpers.metric_rows import score, steps_of, traces_of
+from stepsift.core import tables
+from stepsift.core.errors import TableError
 from stepsift.metrics import Metric, all_metrics, selectable, to_table, trace_scores, trace_sums
 
 # Trace a: steps of 4 and 1 tokens, 2 and 1 of which are first tokens.
@@ -251,5 +251,5 @@ def test_a_metric_must_be_named_like_its_file(one_more_file):
 
 
 def test_importing_metrics_and_curation_loads_no_model_library():
-    code = "import sys, stepsift.metrics as m, stepsift.curate; m.selectable(); print('torch' in sys.modules)"
+    code = "import sys, stepsift.metrics as m, stepsift.select; m.selectable(); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

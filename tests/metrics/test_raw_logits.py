@@ -8,11 +8,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from stepsift import params, segment, tables
+from stepsift import params, segment
+from stepsift.core import tables
 from stepsift.metrics import trace_scores, trace_sums
-from stepsift.scoring import setup
-from stepsift.scoring.pool import Pool, Prompts
-from stepsift.scoring.run import score_to_tables
+from stepsift.score import setup
+from stepsift.score.pool import Pool, Prompts
+from stepsift.score.run import score_to_tables
 
 WINDOW = 2
 ROWS = [

@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metric_rows import steps_of
 from polars.testing import assert_frame_equal
 
-from stepsift import tables
+from helpers.metric_rows import steps_of
+from stepsift.core import tables
 from stepsift.metrics import over_frames, trace_sums
 from stepsift.metrics._sums import COLUMNS, block_sums
 

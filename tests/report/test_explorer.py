@@ -6,8 +6,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from report_outputs import HOSTILE, World, write
-from stepsift import report, tables
+from helpers.report_outputs import HOSTILE, World, write
+from stepsift import report
+from stepsift.core import tables
 from stepsift.report import explorer
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepsift import tables
+from stepsift.core import tables
 from stepsift.metrics import all_metrics
 from stepsift.report import numbers
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from report_outputs import HOSTILE, World, write
-from stepsift import report, tables
+from helpers.report_outputs import HOSTILE, World, write
+from stepsift import report
+from stepsift.core import tables
 from stepsift.report import figures
 from stepsift.report.visible import script_hash
 

@@ -5,7 +5,8 @@ import json
 import polars as pl
 import pytest
 
-from stepsift import params, tables
+from stepsift import params
+from stepsift.core import tables
 from stepsift.segment import KINDS, Counts, segment_table
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stepsift import params, tables
-from stepsift.errors import TableError
+from stepsift import params
+from stepsift.core import tables
+from stepsift.core.errors import TableError
 from stepsift.segment import check_cover, segment_table
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"

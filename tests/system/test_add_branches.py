@@ -9,7 +9,7 @@ import yaml
 # `repo` is a fixture: a copy of the repository with a small pool.
 from test_pipeline import repo, run  # noqa: F401
 
-from stepsift.readers import files
+from stepsift.ingest.files import find as files
 
 pytestmark = pytest.mark.system
 

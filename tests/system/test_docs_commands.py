@@ -11,7 +11,7 @@ import pytest
 # `repo` is a fixture: a copy of the repository with a small pool.
 from test_pipeline import repo, repro  # noqa: F401
 
-from doc_pages import PAGES, ROOT, blocks
+from helpers.doc_pages import PAGES, ROOT, blocks
 
 pytestmark = pytest.mark.system
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stepsift import evaluate, params, tables
+from stepsift import evaluate, params
+from stepsift.core import tables
 from stepsift.student import StudentFiles
 from stepsift.tasks import find_tasks
 

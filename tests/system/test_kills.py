@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stepsift import tables
-from stepsift.scoring.upkeep import spaces, verify
+from stepsift.commands.cache import spaces, verify
+from stepsift.core import tables
 
 pytestmark = pytest.mark.system
 

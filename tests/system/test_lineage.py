@@ -10,7 +10,7 @@ import pytest
 # `repo` is a fixture: a copy of the repository with a small pool.
 from test_pipeline import change, repo, run  # noqa: F401
 
-from stepsift import tables
+from stepsift.core import tables
 
 pytestmark = pytest.mark.system
 

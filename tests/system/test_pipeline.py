@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 import yaml
 
-from stepsift import tables
+from stepsift.core import tables
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = ["ingest", "segment", "score", "select", "train", "evaluate", "report"]

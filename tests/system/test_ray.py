@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from stepsift import params
-from stepsift.errors import ScoringError, StudentError
-from stepsift.scoring.cluster import RayBackend, _compare, _Student
-from stepsift.scoring.setup import identity
+from stepsift.core.errors import ScoringError, StudentError
+from stepsift.score.backends.ray import RayBackend, _compare, _Student
+from stepsift.score.setup import identity
 
 pytestmark = pytest.mark.system
 

@@ -21,7 +21,7 @@ import pytest
 # `repo` is a fixture: a copy of the repository with a small pool.
 from test_pipeline import STAGES, change, repo, run  # noqa: F401
 
-from stepsift.readers import files
+from stepsift.ingest.files import find as files
 
 pytestmark = pytest.mark.system
 
@@ -145,12 +145,12 @@ def test_a_fresh_clone_pulls_and_runs_nothing(
         modify(shared)
         ok(shared, "git", "add", "-A")
         ok(shared, *GIT, "commit", "-qm", f"remote {url}")
-        ok(shared, sys.executable, "scripts/push_runs.py")
+        ok(shared, sys.executable, "src/stepsift/recurate/push_runs.py")
 
         mate = tmp_path / "mate"
         ok(shared, "git", "clone", "-q", str(shared), str(mate))
         modify(mate)
-        ok(mate, sys.executable, "scripts/check_lock.py")
+        ok(mate, sys.executable, "src/stepsift/recurate/check_lock.py")
         ok(mate, "dvc", "pull", "--run-cache")
         assert "Running stage" not in ok(mate, "dvc", "repro")
         assert ok(mate, "git", "status", "--porcelain") == ""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from report_outputs import HOSTILE, World, write
+from helpers.report_outputs import HOSTILE, World, write
 from stepsift import report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is not installed: make browser")

@@ -15,7 +15,7 @@ import yaml
 from safetensors.torch import load_file
 
 from stepsift import params, train
-from stepsift.errors import TrainingError
+from stepsift.core.errors import TrainingError
 from stepsift.student import StudentFiles
 
 pytestmark = pytest.mark.system

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from stepsift import cli
+from stepsift.commands import main as cli
 
-SRC = Path(cli.__file__).parents[1]
+SRC = Path(cli.__file__).parents[2]
 
 
 @pytest.mark.system
@@ -25,7 +25,8 @@ def test_the_pages_are_there_until_it_is_stopped(tmp_path: Path, number: signal.
         port = probe.getsockname()[1]
     # A shell that starts tests in the background has them ignore Ctrl-C, and all that they start.
     start = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from stepsift.cli import main; main()"
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from stepsift.commands.main import main; main()"
     )
     command = [sys.executable, "-c", start, "ui", "--port", str(port)]
     pipe = subprocess.PIPE

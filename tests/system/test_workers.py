@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 from stepsift import params
-from stepsift.errors import StudentError
-from stepsift.scoring.backend import Backend, LocalBackend, Result
-from stepsift.scoring.values import Refused, Request, Scores
-from stepsift.scoring.windows import Pass
-from stepsift.scoring.workers import ProcessBackend, in_order, shards
+from stepsift.core.errors import StudentError
+from stepsift.score.backends.local import Backend, LocalBackend, Result
+from stepsift.score.backends.processes import ProcessBackend, in_order, shards
+from stepsift.score.forward.request import Refused, Request, Scores
+from stepsift.score.forward.windows import Pass
 
 pytestmark = pytest.mark.system
 
@@ -68,7 +68,7 @@ DEADLY = 66
 """Prompt id at which the student of a test kills its own process."""
 KILLS_ITSELF = """
 import os, signal
-from stepsift.scoring import backend
+from stepsift.score.backends import local as backend
 
 score = backend._score
 def deadly(engine, requests):
@@ -108,7 +108,7 @@ def test_a_trace_that_kills_its_process_is_refused(student_folder, deadly):
 
 def test_a_trace_that_kills_its_actor_is_refused(student_folder, deadly):
     pytest.importorskip("ray", reason="Ray is not installed; `make ray` does it")
-    from stepsift.scoring.cluster import RayBackend
+    from stepsift.score.backends.ray import RayBackend
 
     folder = str(student_folder("llama"))
     assert_one_is_refused(RayBackend(params.Student(path=folder), SETTINGS, "cpu", 2, "trace"), folder)
@@ -122,7 +122,7 @@ def test_what_a_worker_cannot_load_is_said(tmp_path: Path):
 ORPHANS = """
 import os, sys
 from stepsift import params
-from stepsift.scoring.workers import ProcessBackend
+from stepsift.score.backends.processes import ProcessBackend
 if __name__ == "__main__":
     backend = ProcessBackend(params.Student(path=sys.argv[1]), params.Score(device="cpu"), "cpu", 2, "trace")
     print("ready", flush=True)
@@ -146,7 +146,7 @@ def test_workers_do_not_outlive_a_parent_that_is_killed(student_folder, tmp_path
 
 def test_a_ray_cluster_of_two_one_of_them_killed(student_folder):
     ray = pytest.importorskip("ray", reason="Ray is not installed; `make ray` does it")
-    from stepsift.scoring.cluster import RayBackend
+    from stepsift.score.backends.ray import RayBackend
 
     student = params.Student(path=str(student_folder("llama")))
     work = requests(240)

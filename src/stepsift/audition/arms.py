@@ -8,7 +8,7 @@ from typing import Literal
 import polars as pl
 
 from stepsift import params
-from stepsift.errors import AuditionError
+from stepsift.core.errors import AuditionError
 
 Kind = Literal["selector", "control", "teacher"]
 

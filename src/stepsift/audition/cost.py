@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from stepsift.audition.runs import Found, Run, Setting
-from stepsift.pace import duration
+from stepsift.core.pace import duration
 from stepsift.train import Examples
 from stepsift.train.order import presentation
 

@@ -10,18 +10,20 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import curate, disk, evaluate, params, student, train
+from stepsift import evaluate, params, student, train
+from stepsift import select as curate
 from stepsift.audition import cost
 from stepsift.audition.arms import Arm, budgets, make_arms
 from stepsift.audition.page import page
 from stepsift.audition.plan import Plan, make_plan
 from stepsift.audition.result import answers_of_budget, result
 from stepsift.audition.runs import Found, Run, Setting, known, list_runs, perform
-from stepsift.curate import export, pool, questions
-from stepsift.curate.ranking import TeacherScores, teacher_scores
-from stepsift.errors import AuditionError
-from stepsift.pace import duration
-from stepsift.scoring.plan import sample_prompts
+from stepsift.core import disk
+from stepsift.core.errors import AuditionError
+from stepsift.core.pace import duration
+from stepsift.score.plan import sample_prompts
+from stepsift.select import export, pool, questions
+from stepsift.select.ranking import TeacherScores, teacher_scores
 from stepsift.tasks import find_tasks
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stepsift import disk, params
+from stepsift import params
 from stepsift.audition.arms import Arm, NamedBudget, comparisons
 from stepsift.audition.compare import POWER
+from stepsift.core import disk
 from stepsift.train import Examples
 
 VERSION = 1

@@ -12,7 +12,7 @@ from stepsift.audition.plan import Plan
 from stepsift.audition.runs import Found, Run
 from stepsift.audition.teachers import foresights, shares_best
 from stepsift.audition.verdict import verdict
-from stepsift.curate.ranking import TeacherScores
+from stepsift.select.ranking import TeacherScores
 
 DIGITS = 6
 """Decimals of every number: what lies below depends on the linear algebra library."""

@@ -20,9 +20,10 @@ from typing import Any
 import polars as pl
 from tqdm import tqdm
 
-from stepsift import evaluate, params, processes, sidecache, train
+from stepsift import evaluate, params, sidecache, train
 from stepsift.audition.arms import NamedBudget
-from stepsift.errors import AuditionError, StepsiftError
+from stepsift.core import processes
+from stepsift.core.errors import AuditionError, StepsiftError
 from stepsift.student import StudentFiles, take_share
 from stepsift.tasks import TaskSource
 

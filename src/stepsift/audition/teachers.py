@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 
 from stepsift.audition.grades import Array, Grades
 from stepsift.audition.variance import run_variances
-from stepsift.curate.ranking import TeacherScores
+from stepsift.select.ranking import TeacherScores
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stepsift import console
 from stepsift.container.machine import ContainerError, Machine, load, machine_file
+from stepsift.core import console
 
 INGREDIENTS = ("Dockerfile", "requirements/lock.txt", "requirements/torch.txt", "scripts/check_image.py")
 """All that an image is made of, below the repository's root."""

@@ -6,8 +6,8 @@ podman 4.3 ignores `--gpus` in silence and a driver may be missing; a stage woul
 import os
 import sys
 
-from stepsift import console
 from stepsift.container.machine import ContainerError
+from stepsift.core import console
 
 
 def main() -> None:

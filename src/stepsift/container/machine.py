@@ -7,7 +7,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from stepsift.errors import StepsiftError
+from stepsift.core.errors import StepsiftError
 
 Target = Literal["cpu", "cuda"]
 

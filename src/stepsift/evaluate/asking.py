@@ -10,9 +10,9 @@ from lm_eval.models.utils import postprocess_generated_text
 from tqdm import tqdm
 
 from stepsift import params
-from stepsift.errors import EvaluationError
+from stepsift.core.errors import EvaluationError
+from stepsift.core.pace import Pulse
 from stepsift.evaluate.sampling import How, how
-from stepsift.pace import Pulse
 from stepsift.render import Messages, Renderer
 
 log = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from stepsift.errors import EvaluationError
+from stepsift.core.errors import EvaluationError
 from stepsift.tasks import Verified
 from stepsift.verify import Verifier, kind_of
 

@@ -16,10 +16,10 @@ import torch
 from lm_eval.evaluator import evaluate
 
 from stepsift import params
-from stepsift.errors import EvaluationError, StepsiftError
+from stepsift.core.errors import EvaluationError, StepsiftError
+from stepsift.core.quiet import quiet
 from stepsift.evaluate.asking import Engine
 from stepsift.evaluate.grade import judge
-from stepsift.quiet import quiet
 from stepsift.tasks import Verified, verified
 from stepsift.verify import Verifier
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import disk, params, sidecache, tables
-from stepsift.errors import EvaluationError
-from stepsift.quiet import quiet
+from stepsift import params, sidecache
+from stepsift.core import disk, tables
+from stepsift.core.errors import EvaluationError
+from stepsift.core.quiet import quiet
 from stepsift.student import (
     StudentFiles,
     context_tokens,

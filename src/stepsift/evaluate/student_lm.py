@@ -8,9 +8,9 @@ from lm_eval.models.huggingface import HFLM
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from stepsift import params
+from stepsift.core.quiet import quiet
 from stepsift.evaluate.asking import Answered, Asking, Said
 from stepsift.evaluate.sampling import Draw, How
-from stepsift.quiet import quiet
 from stepsift.render import Renderer
 
 FIRST_TOKENS = 128

@@ -8,9 +8,9 @@ from lm_eval.models.vllm_causallms import VLLM
 from vllm import SamplingParams
 
 from stepsift import params
+from stepsift.core.quiet import quiet
 from stepsift.evaluate.asking import Answered, Asking, Said
 from stepsift.evaluate.sampling import How
-from stepsift.quiet import quiet
 from stepsift.render import Renderer
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from stepsift import disk, params
-from stepsift.console import Voice
-from stepsift.errors import LineageError
+from stepsift import params
+from stepsift.core import disk
+from stepsift.core.console import Voice
+from stepsift.core.errors import LineageError
 
 LOCK = Path("dvc.lock")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift.errors import LineageError
+from stepsift.core.errors import LineageError
 from stepsift.lineage.snapshot import Snapshot
 from stepsift.metrics import all_metrics
 

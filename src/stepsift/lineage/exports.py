@@ -7,13 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import tables
-from stepsift.curate.manifest import fingerprint
-from stepsift.disk import file_md5
-from stepsift.errors import TableError
+from stepsift.core import tables
+from stepsift.core.disk import file_md5
+from stepsift.core.errors import TableError
 from stepsift.lineage import frames
 from stepsift.lineage.history import CURATED
 from stepsift.lineage.link import Link
+from stepsift.select.manifest import fingerprint
 
 MANIFEST = "manifest.json"
 ABOUT = frozenset({MANIFEST, "README.md", "croissant.json"})

@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import tables
-from stepsift.curate.manifest import manifests as curated_manifests
-from stepsift.errors import LineageError
+from stepsift.core import tables
+from stepsift.core.errors import LineageError
 from stepsift.lineage import frames
 from stepsift.lineage.history import CURATED
 from stepsift.metrics import all_metrics
+from stepsift.select.manifest import manifests as curated_manifests
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Literal
 
 import polars as pl
 
-from stepsift import tables
-from stepsift.errors import LineageError
+from stepsift.core import tables
+from stepsift.core.errors import LineageError
 from stepsift.lineage import frames
 
 FEWEST_CHARS = 6

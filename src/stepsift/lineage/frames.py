@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from stepsift import tables
+from stepsift.core import tables
 
 TRACE_COLUMNS = [c for c in tables.TRACES.schema if c != "response"]
 

@@ -12,11 +12,11 @@ from typing import Literal
 
 import polars as pl
 
-from stepsift import tables
-from stepsift.errors import TableError
+from stepsift.core import tables
+from stepsift.core.errors import TableError
 from stepsift.lineage import lock as locks
 from stepsift.lineage.lock import Lock
-from stepsift.revision import LocalCache
+from stepsift.lineage.revision import LocalCache
 
 STAGE = "select"
 CURATED = "curated.parquet"

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from stepsift.errors import LineageError
+from stepsift.core.errors import LineageError
 
 _FOLDER = ".dir"
 """What stands behind the MD5 of a folder."""

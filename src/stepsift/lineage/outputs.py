@@ -7,7 +7,7 @@ import sys
 import tempfile
 from typing import Any
 
-from stepsift.errors import LineageError
+from stepsift.core.errors import LineageError
 from stepsift.lineage.link import Link
 from stepsift.lineage.lock import Lock
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import params, tables
-from stepsift.errors import StepsiftError
+from stepsift import params
+from stepsift.core import tables
+from stepsift.core.errors import StepsiftError
 from stepsift.lineage import frames
 from stepsift.lineage.link import Link
 
@@ -24,10 +25,10 @@ def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: i
     Equal to the last bit where student and numerics are those of the table and a batch holds one trace; else within
     TOLERANCE_NATS. `folders` maps a stage to its output.
     """
-    from stepsift.scoring import setup
-    from stepsift.scoring.plan import sample_prompts
-    from stepsift.scoring.pool import Pool, Prompts
-    from stepsift.scoring.run import score_to_tables
+    from stepsift.score import setup
+    from stepsift.score.plan import sample_prompts
+    from stepsift.score.pool import Pool, Prompts
+    from stepsift.score.run import score_to_tables
 
     path = folders["score"] / "step_scores.parquet"
     scored = frames.read(tables.STEP_SCORES, path, ["trace_id"])["trace_id"].unique()

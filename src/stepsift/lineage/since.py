@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stepsift import report
-from stepsift.errors import CacheError, LineageError
+from stepsift.core.errors import CacheError, LineageError
 from stepsift.lineage import render
 from stepsift.lineage.diff import diff
 from stepsift.lineage.snapshot import of_folder, of_revision

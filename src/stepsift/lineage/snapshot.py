@@ -8,13 +8,13 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import tables
-from stepsift.errors import LineageError, TableError
+from stepsift.core import tables
+from stepsift.core.errors import LineageError, TableError
 from stepsift.lineage import facts, frames
 from stepsift.lineage import lock as locks
 from stepsift.lineage.history import CURATED
 from stepsift.lineage.lock import Lock
-from stepsift.revision import Revision
+from stepsift.lineage.revision import Revision
 
 HERE = "the working folder"
 _REJECTED = "rejected.parquet"

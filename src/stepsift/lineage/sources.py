@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from stepsift.disk import file_md5
-from stepsift.errors import SourceError
+from stepsift.core.disk import file_md5
+from stepsift.core.errors import SourceError
+from stepsift.ingest.files import find as files
 from stepsift.lineage.link import Link
-from stepsift.readers import files
 
 
 def check_sources(sources: Path, written: Path) -> Link:

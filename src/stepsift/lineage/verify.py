@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stepsift import params
-from stepsift.errors import LineageError
+from stepsift.core.errors import LineageError
 from stepsift.lineage import lock as locks
 from stepsift.lineage.exports import check_exports
 from stepsift.lineage.link import Link

@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import tables
-from stepsift.errors import LineageError
+from stepsift.core import tables
+from stepsift.core.errors import LineageError
 from stepsift.lineage import facts, frames
 from stepsift.lineage import lock as locks
 from stepsift.lineage.find import Found, find

@@ -2,7 +2,7 @@
 
 A module of this package whose name has no leading underscore holds one `METRIC`, named like its file; it is found by
 itself, so that adding a metric touches no other file. A metric turns the sums over a trace's steps into one number;
-which traces are compared by it is decided in `stepsift.curate`.
+which traces are compared by it is decided in `stepsift.select`.
 """
 
 from stepsift.metrics._metric import Fit, Metric

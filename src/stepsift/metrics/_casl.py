@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from stepsift.errors import SelectionError
+from stepsift.core.errors import SelectionError
 from stepsift.metrics._forms import Scope, T, mean_of_tokens, of
 from stepsift.metrics._metric import Fit
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from stepsift import tables
+from stepsift.core import tables
 
 COUNTS = ("n_steps", "n_filled", "n_tokens", "n_first_two")
 OF_PASS = (*tables.SUMS, "step_logprob")

@@ -5,8 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import tables
-from stepsift.errors import SelectionError, TableError
+from stepsift.core import tables
+from stepsift.core.errors import SelectionError, TableError
 from stepsift.metrics._metric import Metric
 from stepsift.metrics._registry import all_metrics
 

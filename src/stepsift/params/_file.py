@@ -6,7 +6,7 @@ from typing import Any, Self
 import yaml
 from pydantic import ValidationError, model_validator
 
-from stepsift.errors import ParamsError
+from stepsift.core.errors import ParamsError
 from stepsift.params._audition import Audition
 from stepsift.params._evaluate import Evaluate
 from stepsift.params._section import Section

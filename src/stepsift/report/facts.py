@@ -5,12 +5,12 @@ from typing import Any
 import polars as pl
 
 from stepsift import __version__
-from stepsift.curate.ranking import ALL_DOMAINS
 from stepsift.metrics import all_metrics
 from stepsift.report import numbers
 from stepsift.report.figures import selectors_first
 from stepsift.report.flow import flow
 from stepsift.report.outputs import Outputs
+from stepsift.select.ranking import ALL_DOMAINS
 
 MOST_ROWS = 200
 """Rows of a table with a row a teacher, a student or a source; the page says how many more there are."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from stepsift.curate.ranking import ALL_DOMAINS
 from stepsift.metrics import all_metrics
 from stepsift.report import charts, numbers
 from stepsift.report.outputs import Outputs
+from stepsift.select.ranking import ALL_DOMAINS
 
 _MOST_TEACHERS = 40
 """Teachers that the chart of a ranking shows, the best ones."""

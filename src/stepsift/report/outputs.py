@@ -6,12 +6,12 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import disk, tables
-from stepsift.curate.manifest import OF_ONE_SELECTOR, manifests
+from stepsift.core import disk, tables
 from stepsift.metrics import all_metrics
 from stepsift.report import choice
 from stepsift.report.explorer import Pool
 from stepsift.report.numbers import StepLengths, rejections
+from stepsift.select.manifest import OF_ONE_SELECTOR, manifests
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 import polars as pl
 
-from stepsift import params, tables
-from stepsift.errors import TableError
+from stepsift import params
+from stepsift.core import tables
+from stepsift.core.errors import TableError
 from stepsift.segment.splitter import split
 
 _COLUMNS = ("start", "end", "kind", "capped")

@@ -9,9 +9,9 @@ from pathlib import Path
 import yaml
 
 from stepsift import params
-from stepsift.disk import file_md5
-from stepsift.errors import SourceError
-from stepsift.readers import files
+from stepsift.core.disk import file_md5
+from stepsift.core.errors import SourceError
+from stepsift.ingest.files import find as files
 from stepsift.sources.look import Alone, Look, read_alone, read_in_pool
 from stepsift.sources.place import all_or_nothing, dvc_file_of, next_commands, rewrite
 from stepsift.sources.rules import Rule, as_rule, one_line, with_rule, without_rule

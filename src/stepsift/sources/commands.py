@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from stepsift import params
-from stepsift.console import Voice
+from stepsift.core.console import Voice
 
 PARAMS = Path("params.yaml")
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stepsift import params, tables, verify
-from stepsift.errors import SourceError
-from stepsift.readers import files
-from stepsift.readers.fill import Sample, fill
-from stepsift.readers.pool import Candidates, Pool, Tally, pool_of, useless_files
-from stepsift.readers.spool import Spool
+from stepsift import params, verify
+from stepsift.core import tables
+from stepsift.core.errors import SourceError
+from stepsift.ingest.counts import Candidates, Pool, Tally, pool_of, useless_files
+from stepsift.ingest.database import Spool
+from stepsift.ingest.files import find as files
+from stepsift.ingest.fill import Sample, fill
 
 SAMPLE_TRACES = 64
 """Traces whose answers are verified: enough to see a wrong layout or answer field, and a matter of seconds."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from stepsift.errors import StepsiftError
+from stepsift.core.errors import StepsiftError
 from stepsift.sources.rules import rules, with_rule, without_rule
 
 DRIVERS = {

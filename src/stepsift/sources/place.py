@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from stepsift.disk import write_text
+from stepsift.core.disk import write_text
 
 
 @contextlib.contextmanager

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
-from stepsift.disk import file_md5
-from stepsift.errors import SourceError
-from stepsift.readers import files
+from stepsift.core.disk import file_md5
+from stepsift.core.errors import SourceError
+from stepsift.ingest.files import find as files
 from stepsift.sources.place import all_or_nothing, dvc_file_of, next_commands, rewrite
 from stepsift.sources.rules import Rule, one_line, rules, without_rule
 

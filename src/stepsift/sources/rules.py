@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from stepsift import params
-from stepsift.errors import ParamsError
-from stepsift.readers import files
+from stepsift.core.errors import ParamsError
+from stepsift.ingest.files import find as files
 
 Rule = dict[str, Any]
 """A rule as params.yaml has it, `match` among its keys."""

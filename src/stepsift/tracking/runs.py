@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock
 
 from stepsift import params
-from stepsift.errors import TrackingError
+from stepsift.core.errors import TrackingError
 from stepsift.tracking.pipeline import parent, source_tags
 from stepsift.tracking.provenance import dvc_stage, experiment_tags, git_story, git_tags, one_line, root
 from stepsift.tracking.registry import Student, register

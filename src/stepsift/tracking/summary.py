@@ -4,7 +4,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from stepsift import disk
+from stepsift.core import disk
 
 _STAGES = ("ingest", "segment", "score", "select", "train", "evaluate")
 _DIGITS = 4

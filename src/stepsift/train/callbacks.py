@@ -11,7 +11,7 @@ import torch
 from transformers import ProgressCallback, TrainerCallback
 
 from stepsift import params
-from stepsift.errors import TrainingError
+from stepsift.core.errors import TrainingError
 
 OnLog = Callable[[int, dict[str, float]], None]
 """Called after every update (the first is 1) with `loss` (nats a token), `learning_rate`, `grad_norm` and, where there

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stepsift import tables
-from stepsift.errors import StudentError, TrainingError
+from stepsift.core import tables
+from stepsift.core.errors import StudentError, TrainingError
 from stepsift.render import Renderer
 
 

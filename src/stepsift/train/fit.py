@@ -21,8 +21,8 @@ from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from stepsift import params
-from stepsift.errors import TrainingError
-from stepsift.quiet import quiet
+from stepsift.core.errors import TrainingError
+from stepsift.core.quiet import quiet
 from stepsift.render import Renderer
 from stepsift.student import StudentFiles, load_model
 from stepsift.train import lora

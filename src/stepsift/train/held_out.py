@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from stepsift.errors import TrainingError
+from stepsift.core.errors import TrainingError
 from stepsift.train.examples import Examples
 
 Ids = list[tuple[list[int], list[int]]]

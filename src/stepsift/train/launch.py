@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from stepsift import params, tables
-from stepsift.errors import TrainingError
+from stepsift import params
+from stepsift.core import tables
+from stepsift.core.errors import TrainingError
 from stepsift.student import StudentFiles
 from stepsift.train.examples import Examples
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from stepsift.errors import StepsiftError
+from stepsift.core.errors import StepsiftError
 from stepsift.student import load_renderer
 from stepsift.train.launch import ERROR, LIVE, Job
 

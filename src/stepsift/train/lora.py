@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stepsift import params
-from stepsift.errors import TrainingError
+from stepsift.core.errors import TrainingError
 
 ADAPTER = "adapter"
 _ABOUT = "adapter_config.json"

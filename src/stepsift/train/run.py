@@ -13,8 +13,9 @@ from typing import Any
 
 import polars as pl
 
-from stepsift import disk, params, sidecache, tables
-from stepsift.errors import TrainingError
+from stepsift import params, sidecache
+from stepsift.core import disk, tables
+from stepsift.core.errors import TrainingError
 from stepsift.student import StudentFiles, context_tokens, fingerprint, load_config, load_renderer, pick_device
 from stepsift.train.examples import Examples, load_examples
 from stepsift.train.launch import Job, configuration, launch

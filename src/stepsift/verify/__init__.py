@@ -4,7 +4,7 @@ import re
 from collections import OrderedDict
 
 from stepsift.verify import choice, exact
-from stepsift.verify.code import CodeRunner, Outcome, python_block
+from stepsift.verify.code.judge import CodeRunner, Outcome, python_block
 from stepsift.verify.extract import boxed, conclusion, final_answer
 from stepsift.verify.kinds import kind_of
 from stepsift.verify.math import MathWorker

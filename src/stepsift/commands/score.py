@@ -1,0 +1,115 @@
+"""`stepsift score`: one file of traces to scores of traces and steps, and a ranking of its teachers."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import polars as pl
+
+from stepsift import params, student
+from stepsift.commands import scratch_run as work
+from stepsift.commands.ranking_lines import Ranked, counted, line, ranked, read_line, rejected_lines
+from stepsift.core import tables
+from stepsift.core.errors import SourceError
+from stepsift.ingest.files.find import SUFFIXES
+from stepsift.score.plan import sample_prompts
+from stepsift.select.candidates import find_candidates
+from stepsift.select.ranking import rank_teachers
+
+SCORED_STEPS = tables.Table(
+    "scored_steps",
+    1,
+    {c: tables.TRACES.schema[c] for c in ("trace_id", "prompt_id", "teacher")}
+    | {c: tables.STEPS.schema[c] for c in ("step", "start", "end")}
+    | {c: t for c, t in tables.STEP_SCORES.schema.items() if c not in tables.STEP_SCORES.key},
+    key=tables.STEP_SCORES.key,
+    nullable=tables.STEP_SCORES.nullable,
+    checks=tables.STEP_SCORES.checks,
+)
+"""Table step_scores with prompt, teacher, and the step's character offsets into the response as ingest has it."""
+
+
+def steps_path(out: Path) -> Path:
+    """Where scores of steps go, beside those of traces: x.steps.parquet for x.parquet."""
+    return out.with_suffix(".steps.parquet")
+
+
+def score_file(file: Path, out: Path, settings: params.Params, metrics: list[str], cache: Path) -> Ranked:
+    """Score the traces of `file`; write table trace_scores with `metrics` to `out` and SCORED_STEPS beside it.
+
+    Of `settings`, `score.passes` is replaced by what `metrics` need, and answers are not verified. `cache` is the root
+    of all caches. Raises SourceError where the file or `out` cannot be used, before anything
+    heavy is loaded; StudentError and ScoringError as scoring does.
+    """
+    _check(file, out)
+    student.locate(settings.student)
+    with tempfile.TemporaryDirectory(prefix="stepsift-") as folder:
+        sources = Path(folder) / "sources"
+        sources.mkdir()
+        (sources / _visible(file)).symlink_to(file.resolve())
+        unverified = settings.ingest.model_copy(update={"answer_kind": "none"})
+        found = work.read(sources, Path(folder) / "work", unverified)
+        prompts = sample_prompts(found.prompts["prompt_id"], settings.score.prompts, settings.score.seed)
+        wanted = found.traces.filter(pl.col("prompt_id").is_in(list(prompts)))
+        scored = work.score(found, wanted, settings, metrics, cache)
+    _write(scored, metrics, out)
+    candidates, _ = find_candidates(found.prompts, wanted, scored.trace_scores, "ignore")
+    pool = work.in_domains(found, wanted)
+    teachers = rank_teachers(candidates, pool, settings.select.bootstrap, settings.select.seed)
+    written = [
+        line("written", f"{out} ({counted(scored.trace_scores.height, 'trace')})"),
+        line("", f"{steps_path(out)} ({counted(scored.step_scores.height, 'step')})"),
+    ]
+    return ranked(_what_was_scored(found, scored, settings, len(prompts)), teachers, metrics, written)
+
+
+def _check(file: Path, out: Path) -> None:
+    """Raise SourceError where the file cannot be read or the outputs have no place."""
+    kinds = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
+    if not file.exists():
+        raise SourceError(f"there is no file {file}; name a file of traces ({kinds})")
+    if not file.is_file():
+        raise SourceError(f"{file} is no file; name a file of traces ({kinds}), one at a time")
+    if not _visible(file).lower().endswith(SUFFIXES):
+        raise SourceError(f"{file} is of a kind that is not read; rename or convert it to one of {kinds}")
+    if out.suffix != ".parquet":
+        raise SourceError(f"--out is '{out}', whose name does not end in .parquet; name a Parquet file")
+    if not out.parent.is_dir():
+        raise SourceError(f"--out is '{out}', and there is no folder {out.parent}; make it (mkdir -p {out.parent})")
+    if not os.access(out.parent, os.W_OK):
+        raise SourceError(f"--out is '{out}', and nothing can be written into {out.parent}; choose another folder")
+    for target in (out, steps_path(out)):
+        if target.is_dir():
+            raise SourceError(f"--out is '{out}', but {target} is a folder; choose another name")
+        if target.resolve() == file.resolve():
+            raise SourceError(f"--out is '{out}', which would overwrite {file}; choose another name")
+
+
+def _visible(file: Path) -> str:
+    """The file's name as ingest takes it, which leaves hidden files out; it may name the teacher."""
+    return file.name.lstrip(".")
+
+
+def _write(scored: work.Scored, metrics: list[str], out: Path) -> None:
+    traces = scored.trace_scores.select(*tables.TRACE_SCORES.schema, *metrics)
+    of_trace = traces.select("trace_id", "prompt_id", "teacher")
+    offsets = scored.steps.select("trace_id", "step", "start", "end")
+    steps = scored.step_scores.join(offsets, on=["trace_id", "step"], how="left").join(of_trace, on="trace_id")
+    tables.write(SCORED_STEPS, steps, steps_path(out))
+    tables.write(tables.TRACE_SCORES, traces, out)
+
+
+def _what_was_scored(found: work.Read, scored: work.Scored, settings: params.Params, n_prompts: int) -> list[str]:
+    rejected = pl.concat([found.rejected, scored.rejected])
+    lines = [read_line("read", found.counts), *rejected_lines(rejected)]
+    if n_prompts < found.counts.prompts:
+        pool = counted(found.counts.prompts, "prompt")
+        lines.append(line("sampled", f"{n_prompts} of {pool} (seed {settings.score.seed})"))
+    traces = counted(scored.trace_scores.height, "trace")
+    teachers = counted(scored.trace_scores["teacher"].n_unique(), "teacher")
+    cached = f", {scored.from_cache} of them from the cache" if scored.from_cache else ""
+    lines.append(line("scored", f"{traces} by {teachers}{cached}"))
+    if scored.full_not_possible:
+        n = counted(scored.full_not_possible, "trace")
+        lines.append(line("", f"no full pass for {n}: longer than the student's context"))
+    return lines

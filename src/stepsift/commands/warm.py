@@ -1,0 +1,193 @@
+"""Fill the caches of scores, models and evaluations from what DVC holds for another git revision.
+
+A fresh machine of CI, or a teammate's, then computes only what is new. Data come from DVC's cache here or from a
+remote; the work tree is not touched and no model is loaded. Every file is compared with its checksum on the way.
+
+What is filled in stands under the key that the run would have used which made it:
+
+- scores: step sums. Traces are rendered and planned anew, with the settings that `dvc.lock` says they were scored with,
+  and only those are taken that come out with as many tokens in each step and the same passes. They go to the space of
+  the student and the numerics that the scores name, so values of two numerics do not mix here either.
+- trained students and evaluations: the parts of their keys stand beside them, in `keys.json`.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from stepsift import params, render, sidecache, student
+from stepsift.core import tables
+from stepsift.core.errors import StepsiftError, TableError
+from stepsift.evaluate import run as evaluate
+from stepsift.lineage.revision import Revision
+from stepsift.score.cache.scores import Numerics, ScoreCache, sums_key
+from stepsift.score.plan import Planned, Planner
+from stepsift.score.pool import Pool, Prompts, Trace
+from stepsift.sidecache import SideCache
+from stepsift.train import run as train
+
+ANY_TOKEN = 2**31
+"""Vocabulary of a plan for traces that have scores: their tokens were known to the model."""
+
+
+@dataclass
+class Warmed:
+    """What was filled in, in lines to read, and one sentence for each part that could not be."""
+
+    lines: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def warm(rev: str, now: params.Params, caches: Path) -> Warmed:
+    """Fill the caches below `caches` from git revision `rev` of the repository in the working folder.
+
+    `now` are the present parameters: they say which student is here and how this machine would score. A part that
+    cannot be filled does not keep the others from it. Raises CacheError if there is no such revision, or it was never
+    run.
+    """
+    revision = Revision(rev)
+    warmed = Warmed()
+    with revision:
+        for stage, part in (("score", _scores), ("train", _models), ("evaluate", _evaluations)):
+            if stage not in revision.stages:
+                warmed.lines.append(f"{stage:12}was not run in revision '{rev}'")
+                continue
+            try:
+                warmed.lines += part(revision, now, caches)
+            except StepsiftError as e:
+                warmed.problems.append(str(e))
+    return warmed
+
+
+def _scores(revision: Revision, now: params.Params, caches: Path) -> list[str]:
+    """Step sums of every scored trace that is not there yet."""
+    from stepsift.score.setup import identity
+
+    prompts, traces, steps, out = revision.paths("score", 4)
+    theirs = revision.json(f"{out}/numerics.json")
+    if theirs is None:
+        return [f"scores      do not say how they were made (no {out}/numerics.json): none is filled in"]
+    ours = identity(now.student, now.score)
+    if theirs["student"] != ours.student:
+        return [
+            f"scores      are those of another student ({theirs['student'][:12]}, student.path is that of "
+            f"{ours.student[:12]}): none is filled in"
+        ]
+    here = hashlib.md5(Path(render.__file__).read_bytes(), usedforsecurity=False).hexdigest()
+    if revision.md5_of_code("score", "src/stepsift/render.py") not in (None, here):
+        return [
+            "scores      were made by another src/stepsift/render.py, which may give other tokens: none is filled in"
+        ]
+    planner = _planner(revision, now)
+    with tempfile.TemporaryDirectory() as scratch:
+        files = [revision.get(p, Path(scratch)) for p in (prompts, traces, steps, f"{out}/step_scores.parquet")]
+        filled, there, other = _fill(ScoreCache(caches, ours.student, theirs["numerics"]), planner, *files)
+    lines = [f"scores      {filled} traces filled in, {there} were there"]
+    if other:
+        lines[0] += f", {other} come out with other tokens or passes now and are left out"
+    if differing := _differing(theirs["numerics"], ours.numerics):
+        lines.append(f"            {differing}; they will not be used")
+    return lines
+
+
+def _planner(revision: Revision, now: params.Params) -> Planner:
+    """Plans as the revision made them: the student is here, how it was used stands in dvc.lock."""
+    settings = revision.section("score", "student", params.Student)
+    files = student.locate(now.student)
+    context = student.context_tokens(student.load_config(files), settings)
+    renderer = student.load_renderer(files, settings)
+    return Planner(renderer, revision.section("score", "score", params.Score), context, ANY_TOKEN)
+
+
+def _fill(
+    cache: ScoreCache, planner: Planner, prompts: Path, traces: Path, steps: Path, scores: Path
+) -> tuple[int, int, int]:
+    """How many traces were filled in, were there, and come out otherwise than their scores."""
+    ids = {i for f in tables.scan(tables.PROMPTS, prompts, ["prompt_id"]) for i in f["prompt_id"]}
+    pool = Pool(Prompts(prompts, ids), traces, steps)
+    rows = tables.groups(tables.scan(tables.STEP_SCORES, scores), "trace_id")
+    filled = there = other = 0
+    trace_id, sums = next(rows, (None, pl.DataFrame()))
+    for chunk in pool.chunks():
+        found: list[tuple[bytes, pl.DataFrame]] = []
+        for trace in chunk:
+            # Traces without scores were refused, or are not in the sample of prompts.
+            if trace.trace_id == trace_id:
+                key = _key_of(trace, pool, planner, sums)
+                if key is None:
+                    other += 1
+                else:
+                    found.append((key, sums))
+                trace_id, sums = next(rows, (None, pl.DataFrame()))
+        known = cache.get_sums(key for key, _ in found)
+        for key, frame in found:
+            if key in known:
+                there += 1
+            else:
+                cache.put_sums(key, frame)
+                filled += 1
+    if trace_id is not None:
+        raise TableError(f"there are scores of trace {trace_id}, and no such trace is left in the revision's pool")
+    # Not closed: that would leave this in place of the last run's hit rate.
+    cache.flush()
+    return filled, there, other
+
+
+def _key_of(trace: Trace, pool: Pool, planner: Planner, sums: pl.DataFrame) -> bytes | None:
+    """Key of a trace's step sums; None if they are not sums over these tokens and passes."""
+    planned = planner.plan(pool.prompts[trace.prompt_id], trace.response, trace.ends)
+    if not isinstance(planned, Planned):
+        return None
+    n_tokens = sums["n_tokens"].to_list()
+    made = sums.filter(pl.col("n_tokens") > 0)
+    if n_tokens != [b - a for a, b in zip(planned.bounds[:-1], planned.bounds[1:], strict=True)]:
+        return None
+    for name, wanted in (("local", bool(planned.local)), ("full", planned.full)):
+        if made[f"{name}_logprob"].null_count() != (0 if wanted else made.height):
+            return None
+    ids = planned.rendered.prompt_ids, planned.rendered.response_ids
+    return sums_key(*ids, planned.bounds, planned.local, bool(planned.local), planned.full)
+
+
+def _differing(theirs: Numerics, ours: Numerics) -> str:
+    """The numbers in which the two differ, or nothing."""
+    names = [n for n in sorted({*theirs, *ours}) if theirs.get(n) != ours.get(n)]
+    if not names:
+        return ""
+    them, us = (", ".join(f"{n} {numbers.get(n, '-')}" for n in names) for numbers in (theirs, ours))
+    return f"they were scored with {them}; this machine scores with {us}"
+
+
+def _models(revision: Revision, _: params.Params, caches: Path) -> list[str]:
+    """Trained students, each under the key that stands beside it."""
+    out = revision.paths("train", 2)[1]
+    keys = revision.json(f"{out}/{train.KEYS}")
+    if keys is None:
+        return [f"models      do not say their keys (no {out}/{train.KEYS}): none is filled in"]
+    makes = {sidecache.key(**parts): partial(revision.get_below, f"{out}/{name}") for name, parts in keys.items()}
+    return [f"models      {_store(SideCache(caches / 'models'), makes)}"]
+
+
+def _evaluations(revision: Revision, _: params.Params, caches: Path) -> list[str]:
+    """Answers of each model to each task, under the key that stands beside them."""
+    out = revision.paths("evaluate", 3)[2]
+    keys = revision.json(f"{out}/{evaluate.KEYS}")
+    if keys is None:
+        return [f"evaluations do not say their keys (no {out}/{evaluate.KEYS}): none is filled in"]
+    with tempfile.TemporaryDirectory() as scratch:
+        answers = tables.read(tables.ANSWERS, revision.get(f"{out}/answers.parquet", Path(scratch)))
+    makes = {}
+    for entry in keys:
+        own = answers.filter(pl.col("model") == entry["model"], pl.col("task").is_in(entry["tasks"])).drop("model")
+        makes[sidecache.key(**entry["key"])] = partial(evaluate.write_entry, own.to_dicts())
+    return [f"evaluations {_store(SideCache(caches / 'evaluations'), makes)}"]
+
+
+def _store(cache: SideCache, makes: Mapping[str, Callable[[Path], None]]) -> str:
+    there = sum(cache.get_or_make(key, make)[1] for key, make in makes.items())
+    return f"{len(makes) - there} filled in, {there} were there"

@@ -1,0 +1,132 @@
+"""How a command talks: what it prints, where, and how it ends when something is wrong."""
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from stepsift.core.errors import StepsiftError, Stopped
+from stepsift.core.pace import duration
+
+log = logging.getLogger(__name__)
+
+_DISK_FULL = (
+    "the disk is full{place}; free space and run it again: scores, students and evaluations that were finished are in "
+    "the caches and are not made again"
+)
+_OF_FILES = {
+    errno.EACCES: "{path} may not be read or written by this user; change its owner or permissions, or name another",
+    errno.EPERM: "{path} may not be changed by this user; change its owner or permissions, or name another",
+    errno.EROFS: "{path} lies on a disk that is read-only; make it writable, or name another place",
+    errno.ENOENT: "{path} is not there; look at its name, let 'dvc repro' write what a stage writes, or install it if "
+    "it is a program",
+    errno.EEXIST: "{path} is a file where a folder is needed; move it away, or name another",
+    errno.ENOTDIR: "{path} is, or lies below, a file where a folder is needed; move it away, or name another",
+    errno.EISDIR: "{path} is a folder where a file is needed; move it away, or name another",
+}
+"""What is wrong with a file or folder, and what to do, by number of the system's error."""
+
+
+def _on_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say of Ctrl-C, and of a Stopped, what `run` says of them."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write(f"{str(error) or 'stopped'}\n")
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+# Modules that a command imports before it calls `run` take seconds, too.
+sys.excepthook = _on_uncaught
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How a command answers on standard output: in lines to read, in JSON, or not at all."""
+
+    form: Literal["lines", "json", "quiet"] = "lines"
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Lines to read, each as soon as it is known."""
+        for line in lines:
+            if self.form == "lines":
+                sys.stdout.write(f"{line}\n")
+                sys.stdout.flush()
+
+    def data(self, value: Any) -> None:
+        """The same for programs; said once."""
+        if self.form == "json":
+            sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+@dataclass
+class Told:
+    """What a stage has to say at its end: `did` is what it did, with its counts."""
+
+    did: str = "done"
+
+
+@contextlib.contextmanager
+def told(stage: str, intent: str, out: Path) -> Iterator[Told]:
+    """A line of what a stage will do, and, where it comes to its end, one of what it did, how long it took and where
+    that lies."""
+    log.info("%s: %s", stage, intent)
+    begin = time.monotonic()
+    end = Told()
+    yield end
+    log.info("%s: %s, in %s; see %s", stage, end.did, duration(time.monotonic() - begin), out)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a command: log lines to standard error, what is wrong as its text alone with exit code 1.
+
+    What is wrong is a StepsiftError, or what the system says of a file.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("stepsift").setLevel(logging.INFO)
+    # Where nobody else minds it: what `with` and `finally` are for happens, and the run's end is tracked.
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, _end)
+    try:
+        main()
+    except StepsiftError as e:
+        for sentence in str(e).splitlines():
+            sys.stderr.write(f"error: {sentence}\n")
+        raise SystemExit(1) from None
+    except BrokenPipeError:
+        # Who read it has enough. Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except OSError as e:
+        said = _sentence(e)
+        if said is None:
+            raise
+        sys.stderr.write(f"error: {said}\n")
+        raise SystemExit(1) from None
+    except Stopped as e:
+        sys.stderr.write(f"{e}\n")
+        raise SystemExit(e.exit_code) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        raise SystemExit(130) from None
+
+
+def _end(number: int, _: object) -> None:
+    raise Stopped("stopped", 128 + number)
+
+
+def _sentence(e: OSError) -> str | None:
+    """What to say of an error of the system; None for one that a user cannot mend."""
+    if e.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _DISK_FULL.format(place=f" ({e.filename})" if e.filename else "")
+    if e.errno in _OF_FILES and isinstance(e.filename, str | os.PathLike):
+        return _OF_FILES[e.errno].format(path=os.fspath(e.filename))
+    return None

@@ -1,0 +1,242 @@
+"""All candidates of a run in one temporary SQLite database: what needs to see every row, without holding every row.
+
+The spool finds prompts whose rows contradict each other and exact duplicates, and gives everything back in the order
+of the tables. Its file has no name any more once it is open, so nothing of it stays behind, however a run ends.
+
+Texts that many rows share (prompts, answers, tests) are stored once, under a key that begins with their length: the
+smallest key is the shortest text, which is the one a prompt gets where its rows differ in what identity ignores. That
+is the text with the least that a teacher's harness put around the problem, and depends on no order. So it is with gold
+answers that differ in spelling only (ingest/gold.py).
+"""
+
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from stepsift.ingest.candidate import Candidate
+from stepsift.ingest.gold import normal_form
+from stepsift.ingest.identity import digest, trace_hash
+from stepsift.ingest.rows import RowError
+
+_SHORT = 32
+"""Characters of a digest: a shorter text cannot have the key of a hashed one."""
+
+_SCHEMA = """
+CREATE TABLE text (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE body (id INTEGER PRIMARY KEY, response TEXT NOT NULL);
+CREATE TABLE trace (
+    id INTEGER PRIMARY KEY, source TEXT NOT NULL, line INTEGER NOT NULL, part INTEGER NOT NULL,
+    teacher TEXT NOT NULL, prompt_id TEXT NOT NULL, prompt_hash TEXT NOT NULL, prompt TEXT NOT NULL,
+    trace_id TEXT NOT NULL, content_hash TEXT NOT NULL, n_chars INTEGER NOT NULL,
+    answer TEXT, answer_form TEXT, answer_kind TEXT, domain TEXT, tests TEXT, label INTEGER, licence TEXT,
+    reason TEXT, detail TEXT);
+CREATE TABLE rejected (source TEXT, line INTEGER, trace_id TEXT, teacher TEXT, reason TEXT, detail TEXT);
+CREATE TABLE kind (prompt_id TEXT PRIMARY KEY, answer_kind TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE verdict (id INTEGER PRIMARY KEY, verdict TEXT NOT NULL);
+BEGIN;
+"""
+
+_CONFLICTS = """
+CREATE INDEX trace_prompt ON trace (prompt_id, prompt_hash);
+CREATE TABLE loser AS
+    SELECT prompt_id, prompt_hash FROM (
+        SELECT prompt_id, prompt_hash,
+               row_number() OVER (PARTITION BY prompt_id ORDER BY count(*) DESC, prompt_hash) AS place
+        FROM trace WHERE prompt_id <> prompt_hash GROUP BY prompt_id, prompt_hash)
+    WHERE place > 1;
+CREATE UNIQUE INDEX loser_key ON loser (prompt_id, prompt_hash);
+UPDATE trace SET reason = 'prompt_conflict',
+    detail = 'prompt_id has another text in at least as many rows; see ingest.strip_suffixes, or map no prompt_id'
+    WHERE (prompt_id, prompt_hash) IN (SELECT prompt_id, prompt_hash FROM loser);
+UPDATE trace SET reason = 'answer_conflict', detail = 'rows of this prompt give different gold answers'
+    WHERE reason IS NULL AND prompt_id IN (
+        SELECT prompt_id FROM trace WHERE reason IS NULL
+        GROUP BY prompt_id HAVING min(answer_form) <> max(answer_form));
+CREATE INDEX trace_same ON trace (trace_id, source, line, part);
+CREATE TABLE copy AS
+    SELECT * FROM (
+        SELECT id, row_number() OVER same AS number,
+               first_value(source) OVER same AS source, first_value(line) OVER same AS line
+        FROM trace WHERE reason IS NULL WINDOW same AS (PARTITION BY trace_id ORDER BY source, line, part))
+    WHERE number > 1;
+"""
+
+_DROP_COPIES = """
+UPDATE trace SET reason = 'duplicate_trace',
+    detail = substr('same prompt, teacher and text as row ' || copy.line || ' of ' || copy.source, 1, 200)
+    FROM copy WHERE trace.id = copy.id;
+"""
+
+_KEEP_COPIES = """
+UPDATE trace SET trace_id = trace_hash(prompt_id, teacher, content_hash, copy.number)
+    FROM copy WHERE trace.id = copy.id;
+"""
+
+_PROMPTS = """
+CREATE TABLE prompt AS
+    SELECT prompt_id, min(prompt) AS prompt, min(domain) AS domain, min(answer) AS answer,
+           min(answer_kind) AS answer_kind, min(tests) AS tests, count(*) AS candidates
+    FROM trace WHERE reason IS NULL GROUP BY prompt_id ORDER BY prompt_id;
+CREATE UNIQUE INDEX prompt_key ON prompt (prompt_id);
+"""
+
+
+class Spool:
+    """The database; use as a context manager. `add` and `reject` first, then `resolve` once, then the rest."""
+
+    def __init__(self, folder: Path, bodies: bool = True):
+        """`folder` is where the file is made; without `bodies` responses are not stored, only counted."""
+        self.bodies = bodies
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".spool-", dir=folder) as home:
+            self._db = sqlite3.connect(Path(home) / "spool.sqlite", isolation_level=None)
+            for pragma in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE", "cache_size=-32000"):
+                self._db.execute(f"PRAGMA {pragma}")
+            self._db.executescript(_SCHEMA)
+        self._db.create_function("trace_hash", 4, trace_hash, deterministic=True)
+        self._next_id = 0
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._db.close()
+
+    def add(self, c: Candidate, source: str, line: int, part: int) -> None:
+        """Store the candidate that response `part` of row `line` gave."""
+        self._next_id += 1
+        self._db.execute(
+            "INSERT INTO trace VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,NULL)",
+            (
+                *(self._next_id, source, line, part),
+                *(c.teacher, c.prompt_id, c.prompt_hash, self._key(c.prompt)),
+                *(c.trace_id, c.content_hash, len(c.response)),
+                *(self._key(c.answer), digest("answer", normal_form(c.answer)) if c.answer else None),
+                *(None if c.answer_kind == "auto" else c.answer_kind, c.domain, self._key(c.tests), c.label, c.licence),
+            ),
+        )
+        if self.bodies:
+            self._db.execute("INSERT INTO body VALUES (?,?)", (self._next_id, c.response))
+
+    def reject(self, error: RowError, source: str, line: int, teacher: str | None) -> None:
+        """Store a row, or a response of one, that gave no candidate."""
+        row = (source, line, teacher, error.reason, error.detail)
+        self._db.execute("INSERT INTO rejected VALUES (?,?,NULL,?,?,?)", row)
+
+    def _key(self, text: str | None) -> str | None:
+        """Store a shared text; return its key."""
+        if text is None:
+            return None
+        # A short text is its own key: of "B" and "b" the capital stands first, which kind_of knows for a choice.
+        key = f"{len(text):012d}{text if len(text) < _SHORT else digest('text', text)}"
+        self._db.execute("INSERT OR IGNORE INTO text VALUES (?,?)", (key, text))
+        return key
+
+    def resolve(self, duplicates: Literal["drop", "keep"]) -> None:
+        """Reject what contradicts or repeats other rows; a kept duplicate gets an id of its own.
+
+        - Of rows with one own prompt_id and different prompts, those stay that agree with most (ties: smallest hash).
+        - A prompt with different gold answers loses all its traces; a missing answer or another spelling contradicts
+          nothing.
+        - Of exact duplicates the first by source and row stays, or has number 1.
+        """
+        self._db.execute("COMMIT")
+        self._db.executescript(_CONFLICTS)
+        self._db.executescript(_DROP_COPIES if duplicates == "drop" else _KEEP_COPIES)
+        self._db.executescript(_PROMPTS)
+        self._db.execute(
+            "INSERT INTO rejected SELECT source, line, trace_id, teacher, reason, detail FROM trace"
+            " WHERE reason IS NOT NULL"
+        )
+
+    def write_kinds(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Store (prompt_id, answer kind) for every prompt."""
+        self._db.executemany("INSERT INTO kind VALUES (?,?)", rows)
+
+    def write_verdicts(self, rows: Iterable[tuple[int, str]]) -> None:
+        """Store (candidate number, verdict) for every kept trace."""
+        self._db.executemany("INSERT INTO verdict VALUES (?,?)", rows)
+
+    def golds(self) -> Iterator[tuple[str, str | None, str | None, str | None, str]]:
+        """(prompt_id, gold answer, answer kind where given, tests, messages as JSON) of every prompt, by id."""
+        return self._db.execute(
+            "SELECT p.prompt_id, a.value, p.answer_kind, t.value, m.value FROM prompt AS p"
+            " JOIN text AS m ON m.key = p.prompt LEFT JOIN text AS a ON a.key = p.answer"
+            " LEFT JOIN text AS t ON t.key = p.tests ORDER BY p.prompt_id"
+        )
+
+    def answered(self) -> Iterator[tuple[int, str, str | None, str, str | None, str]]:
+        """(candidate number, response, gold answer, answer kind, tests, messages as JSON) of kept traces, as read."""
+        return self._db.execute(
+            "SELECT t.id, b.response, a.value, k.answer_kind, s.value, m.value"
+            " FROM trace AS t JOIN body AS b ON b.id = t.id JOIN prompt AS p ON p.prompt_id = t.prompt_id"
+            " JOIN kind AS k ON k.prompt_id = t.prompt_id JOIN text AS m ON m.key = p.prompt"
+            " LEFT JOIN text AS a ON a.key = p.answer LEFT JOIN text AS s ON s.key = p.tests"
+            " WHERE t.reason IS NULL ORDER BY t.id"
+        )
+
+    def prompts(self) -> Iterator[tuple[Any, ...]]:
+        """Rows of the prompts table, by id; messages as JSON."""
+        return self._db.execute(
+            "SELECT p.prompt_id, m.value, p.domain, a.value, k.answer_kind, t.value FROM prompt AS p"
+            " JOIN kind AS k ON k.prompt_id = p.prompt_id JOIN text AS m ON m.key = p.prompt"
+            " LEFT JOIN text AS a ON a.key = p.answer LEFT JOIN text AS t ON t.key = p.tests ORDER BY p.prompt_id"
+        )
+
+    def traces(self) -> Iterator[tuple[Any, ...]]:
+        """Rows of the traces table, by id."""
+        return self._db.execute(
+            "SELECT t.trace_id, t.content_hash, t.prompt_id, t.teacher, b.response, v.verdict, t.label, t.licence,"
+            " t.source, t.line FROM trace AS t JOIN body AS b ON b.id = t.id JOIN verdict AS v ON v.id = t.id"
+            " WHERE t.reason IS NULL ORDER BY t.trace_id"
+        )
+
+    def rejected(self) -> Iterator[tuple[Any, ...]]:
+        """Rows of the rejected table, by its key."""
+        return self._db.execute(
+            "SELECT source, line, trace_id, teacher, reason, detail FROM rejected"
+            " ORDER BY source, line, trace_id, reason, detail, teacher"
+        )
+
+    def tally(self) -> Iterator[tuple[str, str | None, str | None, int, int]]:
+        """(source, teacher or None, reason or None where kept, rows, characters of responses)."""
+        return self._db.execute(
+            "SELECT source, teacher, NULL, count(*), sum(n_chars) FROM trace WHERE reason IS NULL"
+            " GROUP BY source, teacher"
+            " UNION ALL SELECT source, teacher, reason, count(*), 0 FROM rejected GROUP BY source, teacher, reason"
+        )
+
+    def licences(self) -> Iterator[tuple[str, str | None, int]]:
+        """(source, licence or None, kept traces), sorted."""
+        return self._db.execute(
+            "SELECT source, licence, count(*) FROM trace WHERE reason IS NULL GROUP BY source, licence"
+            " ORDER BY source, licence"
+        )
+
+    def judged(self) -> Iterator[tuple[str, str, str, int | None, int]]:
+        """(source, teacher, verdict, label, traces)."""
+        return self._db.execute(
+            "SELECT source, teacher, verdict, label, count(*) FROM trace JOIN verdict USING (id)"
+            " GROUP BY source, teacher, verdict, label"
+        )
+
+    def candidates(self) -> Iterator[tuple[int, int]]:
+        """(number of candidates, prompts that have so many), ascending."""
+        return self._db.execute("SELECT candidates, count(*) FROM prompt GROUP BY candidates ORDER BY candidates")
+
+    def first_rejected(self, source: str, reason: str) -> tuple[int, str]:
+        """(row, detail) of the first row of a file that was rejected for a reason."""
+        return self._db.execute(
+            "SELECT line, detail FROM rejected WHERE source = ? AND reason = ? ORDER BY line, detail LIMIT 1",
+            (source, reason),
+        ).fetchone()
+
+    def kept_ids(self, trace_ids: list[str]) -> set[str]:
+        """Those of some trace ids that were kept."""
+        marks = ",".join("?" * len(trace_ids))
+        found = self._db.execute(
+            f"SELECT trace_id FROM trace WHERE reason IS NULL AND trace_id IN ({marks})", trace_ids
+        )
+        return {row[0] for row in found}

@@ -1,0 +1,18 @@
+"""Chat messages: `messages: [{role, content}]`, sometimes `reasoning_content` beside `content` (TRL, axolotl).
+
+`fields.prompt` names the conversation where it is not called `messages` or `conversation`.
+"""
+
+from stepsift.ingest.layouts import messages
+from stepsift.ingest.record import Record, about, label
+from stepsift.ingest.rows import Row, RowError
+
+NAMES = ("messages", "conversation", "conversations")
+
+
+def read(row: Row) -> list[Record | RowError]:
+    """One record: the last assistant turn."""
+    where, turns = row.require("prompt", NAMES)
+    prompt, response, reasoning = messages.split(turns, where, "role", "content")
+    prompt = messages.with_system(row.text("system"), prompt)
+    return [Record(prompt, response, reasoning, label=label(row), **about(row))]

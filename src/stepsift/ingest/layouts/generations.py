@@ -1,0 +1,42 @@
+"""Many generations a row: `problem, generations: [..], correctness_math_verify: [..], answer` (OpenR1-Math).
+
+Every generation is a trace of its own. A field that holds one value for each generation (labels; teachers too) must
+be as long as the list of generations.
+"""
+
+from typing import Any
+
+from stepsift.ingest.layouts import messages
+from stepsift.ingest.record import Record, about, as_label
+from stepsift.ingest.rows import GUESSES, Row, RowError, kind_of, require_text
+
+NAMES = ("generations",)
+LABELS = ("correctness_math_verify", *GUESSES["label"])
+
+
+def read(row: Row) -> list[Record | RowError]:
+    """A record, or what was wrong with it, for each generation, in the row's order."""
+    where, texts = row.require("response", NAMES)
+    if not isinstance(texts, list):
+        raise RowError("wrong_type", f"{where} is {kind_of(texts)}, it must be a list of texts")
+    if not texts:
+        raise RowError("empty_field", f"{where} holds no generation")
+    return [_generation(row, where, texts, i) for i in range(len(texts))]
+
+
+def _generation(row: Row, where: str, texts: list[Any], i: int) -> Record | RowError:
+    def pick(value: object, field: str) -> object:
+        if not isinstance(value, list):
+            return value
+        if len(value) != len(texts):
+            raise RowError("wrong_value", f"{field} holds {len(value)} values for {len(texts)} generations")
+        return value[i]
+
+    try:
+        prompt_field, prompt = row.require("prompt", ("problem", *GUESSES["prompt"]))
+        turns = messages.with_system(row.text("system"), messages.prompt_from(prompt, prompt_field))
+        label_field, labels = row.find("label", LABELS)
+        label = as_label(pick(labels, label_field), f"{label_field}[{i}]")
+        return Record(turns, require_text(texts[i], f"{where}[{i}]"), label=label, **about(row, pick))
+    except RowError as e:
+        return e

@@ -1,0 +1,259 @@
+"""Raw trace files to the tables prompts, traces and rejected, and to exact counts.
+
+`ingest` is the stage; `survey` answers `stepsift check` from the same rows without verifying answers or writing tables.
+Both read through a spool on disk (ingest/database.py): memory does not grow with the sources. Nothing depends on the
+order of files or lines but the source and line that a trace is said to come from.
+
+What was read = what was kept + what was rejected, in all, by file and by teacher; that is checked at every run.
+"""
+
+import json
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from stepsift import params, verify
+from stepsift.core import disk, tables
+from stepsift.core.errors import SourceError
+from stepsift.ingest.counts import Pool, pool_of, require, useless_files
+from stepsift.ingest.database import Spool
+from stepsift.ingest.fill import Sample, fill
+from stepsift.ingest.record import Message
+
+SAMPLE_TRACES = 64
+SOURCES = "sources.json"
+_BATCH_ROWS = 2_000
+_BATCH_CHARS = 8_000_000
+
+
+@dataclass
+class Labels:
+    """Our verdicts against the sources' own labels; an answer that was not found or read counts as not correct."""
+
+    agree: int = 0
+    disagree: int = 0
+    correct_but_labelled_false: int = 0
+    wrong_but_labelled_true: int = 0
+    undecided: int = 0
+    """Labelled, but our verdict is timeout or unchecked."""
+
+
+@dataclass
+class Gold:
+    """The gold answers of a kind, judged as if they were responses."""
+
+    prompts: int = 0
+    accepted: int = 0
+    share: float | None = None
+
+
+@dataclass
+class IngestCounts(Pool):
+    """The metrics of the stage."""
+
+    verdicts: dict[str, dict[str, int]]
+    """Teacher to verdict to kept traces."""
+    labels: Labels
+    labels_by_file: dict[str, Labels]
+    gold: dict[str, Gold]
+    """Answer kind to how its verifier takes the gold answers."""
+    code: dict[str, int]
+    """Why traces with programs got their verdicts (verify.code.REASONS) to kept traces."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts as what JSON can hold."""
+        return asdict(self)
+
+
+@dataclass
+class SampleTrace:
+    """A trace with its prompt, to estimate tokens by."""
+
+    trace_id: str
+    prompt: list[Message]
+    response: str
+
+
+@dataclass
+class Survey(Pool):
+    """What `stepsift check` prints of the sources."""
+
+    problems: list[str]
+    """One sentence for each thing that `ingest` would stop at, or that makes its outcome useless."""
+    sample: list[SampleTrace]
+    """At most SAMPLE_TRACES kept traces, those with the smallest ids."""
+
+
+def ingest(sources: Path, out: Path, settings: params.Ingest) -> IngestCounts:
+    """Read all files below `sources`; write prompts, traces and rejected as Parquet into the folder `out`.
+
+    Beside them `sources.json` says of each source file, by its path below `sources`, its `md5` and `bytes`, the `rows`
+    (responses) that were read, how many were `kept` and `rejected`, and `licences`: name, or "unknown", to kept traces.
+
+    Raises SourceError where there is no file to read, or one of which every row was rejected.
+    """
+    # The spool stands beside `out` and not in it, where DVC would take it for an output.
+    with Spool(out.resolve().parent) as spool:
+        read = fill(spool, sources, settings)
+        spool.resolve(settings.duplicates)
+        pool = pool_of(spool, read)
+        problems = useless_files(spool, pool)
+        if problems:
+            raise SourceError("\n".join(problems))
+        gold, code = _verify(spool, settings)
+        kept, rejected = _write(spool, out)
+        disk.write_json(_sources(spool, pool, sources), out / SOURCES)
+        require((kept, rejected) == (pool.total.kept, pool.total.rejected), "rows of the tables and the counts")
+        verdicts: dict[str, Counter[str]] = defaultdict(Counter)
+        labels: dict[str, Labels] = {name: Labels() for name in pool.by_file}
+        total = Labels()
+        for source, teacher, verdict, label, count in spool.judged():
+            verdicts[teacher][verdict] += count
+            if label is not None:
+                _compare(labels[source], verdict, bool(label), count)
+                _compare(total, verdict, bool(label), count)
+        return IngestCounts(
+            **vars(pool),
+            verdicts={t: {v: verdicts[t][v] for v in tables.VERDICTS} for t in sorted(verdicts)},
+            labels=total,
+            labels_by_file=labels,
+            gold=gold,
+            code=code,
+        )
+
+
+def survey(sources: Path, settings: params.Ingest) -> Survey:
+    """Read all files below `sources`, verify nothing and write nothing.
+
+    Raises SourceError where there is no file to read; every other trouble is one of the problems.
+    """
+    sample = Sample(SAMPLE_TRACES)
+    with Spool(Path(tempfile.gettempdir()), bodies=False) as spool:
+        read = fill(spool, sources, settings, sample)
+        spool.resolve(settings.duplicates)
+        pool = pool_of(spool, read)
+        kept = spool.kept_ids([c.trace_id for c in sample.candidates()])
+        problems = useless_files(spool, pool)
+    problems += [f"no file is read by the rule '{match}' of ingest.files" for match in pool.unused_rules]
+    if pool.prompts and pool.candidates.median <= 1:
+        problems.append(
+            f"the median prompt has one candidate ({pool.total.kept} traces of {pool.prompts} prompts), so there is "
+            "nothing to choose from: map ingest.fields.prompt_id, or list the texts in which prompts differ by teacher "
+            "in ingest.strip_suffixes"
+        )
+    traces = [SampleTrace(c.trace_id, json.loads(c.prompt), c.response) for c in sample.candidates()]
+    return Survey(**vars(pool), problems=problems, sample=[t for t in traces if t.trace_id in kept])
+
+
+def _verify(spool: Spool, settings: params.Ingest) -> tuple[dict[str, Gold], dict[str, int]]:
+    """Store a kind for every prompt and a verdict for every kept trace.
+
+    Returns how gold answers fare by kind, and the reasons of the verdicts on programs.
+    """
+    gold: dict[str, Gold] = defaultdict(Gold)
+    reasons: Counter[str] = Counter()
+    with verify.Verifier(settings.verify_timeout_s) as verifier:
+        kinds = []
+        for prompt_id, answer, given, tests, prompt in spool.golds():
+            kind = "none" if answer is None and given != "code" else given or verify.kind_of(answer or "")
+            kinds.append((prompt_id, kind))
+            if len(kinds) >= _BATCH_ROWS:
+                spool.write_kinds(kinds)
+                kinds = []
+            if answer is not None and kind in verify.KINDS and tests is None:
+                gold[kind].prompts += 1
+                gold[kind].accepted += verifier.accepts(kind, answer)
+            elif answer is not None and kind == "code" and tests is not None:
+                found = verifier.passes(answer, tests, _last_turn(prompt))
+                # Where nothing can be run, nothing is known of the tests.
+                if found.reason != "isolation":
+                    gold[kind].prompts += 1
+                    gold[kind].accepted += found.verdict == "correct"
+        spool.write_kinds(kinds)
+        verdicts = []
+        for number, response, answer, kind, tests, prompt in spool.answered():
+            if kind == "code":
+                ended = verifier.run_tests(response, tests, _last_turn(prompt))
+                reasons[ended.reason] += 1
+                verdict = ended.verdict
+            else:
+                # A reference solution beside tests is one of many: comparing texts would call the others wrong.
+                verdict = "unchecked" if tests is not None else verifier.verdict(kind, response, answer)
+            verdicts.append((number, verdict))
+            if len(verdicts) >= _BATCH_ROWS:
+                spool.write_verdicts(verdicts)
+                verdicts = []
+        spool.write_verdicts(verdicts)
+    for counts in gold.values():
+        counts.share = round(counts.accepted / counts.prompts, 4)
+    return dict(sorted(gold.items())), dict(sorted(reasons.items()))
+
+
+def _last_turn(messages: str) -> str:
+    """The text of the last message of a prompt, of which JSON is given."""
+    return json.loads(messages)[-1]["content"]
+
+
+def _compare(labels: Labels, verdict: str, label: bool, count: int) -> None:
+    if verdict in ("timeout", "unchecked"):
+        labels.undecided += count
+    elif (verdict == "correct") == label:
+        labels.agree += count
+    else:
+        labels.disagree += count
+        if label:
+            labels.wrong_but_labelled_true += count
+        else:
+            labels.correct_but_labelled_false += count
+
+
+def _write(spool: Spool, out: Path) -> tuple[int, int]:
+    """Write the three tables; return how many traces and rejected rows they hold."""
+    prompts = ((i, json.loads(messages), *rest) for i, messages, *rest in spool.prompts())
+    traces = ((*row[:6], None if row[6] is None else bool(row[6]), *row[7:]) for row in spool.traces())
+    _write_table(tables.PROMPTS, prompts, out)
+    return _write_table(tables.TRACES, traces, out), _write_table(tables.REJECTED, spool.rejected(), out)
+
+
+def _sources(spool: Spool, pool: Pool, sources: Path) -> dict[str, dict[str, Any]]:
+    """What the data set is made of, file by file."""
+    licences: dict[str, Counter[str]] = defaultdict(Counter)
+    for source, licence, count in spool.licences():
+        # Sources say "unknown" themselves, too.
+        licences[source][licence or tables.UNKNOWN_LICENCE] += count
+    return {
+        name: {
+            "md5": disk.file_md5(sources / name),
+            "bytes": (sources / name).stat().st_size,
+            "rows": tally.read,
+            "kept": tally.kept,
+            "rejected": tally.rejected,
+            "licences": licences[name],
+        }
+        for name, tally in pool.by_file.items()
+    }
+
+
+def _write_table(table: tables.Table, rows: Iterable[tuple[Any, ...]], out: Path) -> int:
+    with tables.Writer(table, out / f"{table.name}.parquet") as writer:
+        for batch in _batches(rows):
+            writer.write(pl.DataFrame(batch, schema=table.schema, orient="row"))
+        return writer.rows
+
+
+def _batches(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Rows in lists that are small in number and in text."""
+    batch, chars = [], 0
+    for row in rows:
+        batch.append(row)
+        chars += sum(len(value) for value in row if isinstance(value, str))
+        if len(batch) >= _BATCH_ROWS or chars >= _BATCH_CHARS:
+            yield batch
+            batch, chars = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,141 @@
+"""How far a run is: a bar on a terminal, plain lines in a log, numbers for MLflow."""
+
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from stepsift.core.pace import Pulse, duration
+from stepsift.score.forward.numerics import onednn_linear
+
+log = logging.getLogger(__name__)
+
+OnProgress = Callable[[dict[str, float], int], None]
+"""Called with numbers of the moment, and the traces done so far."""
+
+
+@dataclass
+class Progress:
+    """What a run has done so far. `total` is how many traces it will see, `ceiling` flops a second of a product.
+
+    `tokens` are those of responses, `computed` those of responses that went through the student in this run, `flops`
+    what that took (see backend.ModelSize.flops); `from_cache` are traces for which nothing was computed.
+    """
+
+    total: int = 0
+    ceiling: float = 0.0
+    traces: int = 0
+    scored: int = 0
+    tokens: int = 0
+    computed: int = 0
+    flops: float = 0.0
+    from_cache: int = 0
+    steps_without_tokens: int = 0
+    full_not_possible: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    started: float = field(default_factory=time.monotonic)
+
+    def metrics(self) -> dict[str, Any]:
+        """Counts that depend on the input alone, never on the machine, the cache or the time."""
+        return {
+            "traces": self.traces,
+            "scored": self.scored,
+            "response_tokens": self.tokens,
+            "steps_without_tokens": self.steps_without_tokens,
+            "full_pass_not_possible": self.full_not_possible,
+            "rejected": dict(sorted(self.rejected.items())),
+        }
+
+    def speed(self) -> dict[str, float]:
+        """Seconds so far and what was done in them: true of one machine and one run.
+
+        `share_of_ceiling` is of the flops a second that one large matrix product reaches on this machine.
+        """
+        seconds = max(time.monotonic() - self.started, 1e-9)
+        numbers = {
+            "seconds": seconds,
+            "response_tokens_per_s": self.computed / seconds,
+            "traces_from_cache": float(self.from_cache),
+        }
+        if self.ceiling:
+            numbers["share_of_ceiling"] = self.flops / seconds / self.ceiling
+        return numbers
+
+    def seconds_left(self) -> float | None:
+        """At the speed so far, counted in traces that were not in the cache; None while nothing can be said."""
+        computed = self.traces - self.from_cache
+        left = self.total - self.traces
+        if left == 0 or not computed:
+            return 0.0 if left == 0 else None
+        return left * (time.monotonic() - self.started) / computed
+
+    def line(self) -> str:
+        """All of it in one line."""
+        speed = self.speed()
+        parts = [f"{self.traces} of {self.total} traces", f"{self.from_cache} from the cache"]
+        if self.computed:
+            share = f" ({speed['share_of_ceiling']:.0%} of ceiling)" if self.ceiling else ""
+            parts.append(f"{speed['response_tokens_per_s']:.0f} tokens/s{share}")
+        left = self.seconds_left()
+        if left:
+            parts.append(f"{duration(left)} left")
+        return ", ".join(parts)
+
+
+class Reporter:
+    """Says how far a run is; use as a context manager and call `tick` after each trace."""
+
+    def __init__(self, progress: Progress, on_progress: OnProgress | None = None):
+        self.progress, self._on_progress = progress, on_progress
+        self._pulse = Pulse()
+        self._bar: Any = None
+
+    def __enter__(self) -> "Reporter":
+        if sys.stderr.isatty():
+            layout = "{percentage:3.0f} % {bar:16} {desc}"
+            self._bar = tqdm(total=self.progress.total, bar_format=layout, leave=False, file=sys.stderr)
+        return self
+
+    def tick(self) -> None:
+        """Say so if it is time."""
+        if self._bar is not None:
+            self._bar.n = self.progress.traces
+            self._bar.set_description_str(self.progress.line(), refresh=False)
+            self._bar.update(0)
+        if self._pulse.due():
+            if self._bar is None:
+                log.info("%s", self.progress.line())
+            if self._on_progress is not None:
+                self._on_progress(self.progress.speed(), self.progress.traces)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def ceiling(device: str, dtype: str) -> float:
+    """Flops a second of one large matrix product on this device, the best of a few, whoever multiplies."""
+    n = 1_024 if device == "cpu" else 8_192
+    a = torch.ones((n, n), dtype=getattr(torch, dtype), device=device)
+    ways: list[Callable[..., torch.Tensor]] = [torch.mm]
+    if device == "cpu" and dtype == "float32" and torch.backends.mkldnn.is_available():
+        ways.append(onednn_linear)
+    best = float("inf")
+    for multiply in ways * 5:
+        _wait(device)
+        start = time.perf_counter()
+        multiply(a, a)
+        _wait(device)
+        best = min(best, time.perf_counter() - start)
+    return 2.0 * n**3 / best
+
+
+def _wait(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize(device)

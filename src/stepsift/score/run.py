@@ -1,0 +1,241 @@
+"""Score a pool: traces and their steps in, step scores and rejected rows out, a chunk of traces at a time.
+
+What was scored before comes from the cache, and what is scored goes there at once: a run that ends early, whatever
+ends it, has kept all but its last seconds. Knows tables and the student, but neither files' places nor DVC, and never
+which teacher wrote a trace.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from stepsift.core import tables
+from stepsift.core.errors import ScoringError
+from stepsift.core.interrupt import Interrupt
+from stepsift.core.pace import duration
+from stepsift.render import Messages
+from stepsift.score.cache.scores import full_key, local_key, sums_key
+from stepsift.score.forward.request import Refused, Scores, TokenValues
+from stepsift.score.plan import Planned
+from stepsift.score.pool import Pool, Trace
+from stepsift.score.progress import OnProgress, Progress, Reporter
+from stepsift.score.setup import Scoring
+from stepsift.score.step_sums import Scored, step_rows
+
+log = logging.getLogger(__name__)
+
+_TABLE = "step_scores.parquet"
+
+
+@dataclass(eq=False)
+class _Job:
+    """A trace on its way: its plan, its keys (None for a pass that is not wanted), and what is known so far."""
+
+    trace: Trace
+    planned: Planned
+    local_key: bytes | None
+    full_key: bytes | None
+    sums: pl.DataFrame | None = None
+    local: TokenValues | None = None
+    full: TokenValues | None = None
+    refused: Refused | None = None
+
+    def lacks_local(self) -> bool:
+        return self.local_key is not None and self.local is None
+
+    def lacks_full(self) -> bool:
+        return self.full_key is not None and self.full is None
+
+    def sums_key(self) -> bytes:
+        rendered, local, full = self.planned.rendered, self.local_key is not None, self.full_key is not None
+        return sums_key(
+            rendered.prompt_ids, rendered.response_ids, self.planned.bounds, self.planned.local, local, full
+        )
+
+
+class _PoolScorer:
+    """Scores traces by the chunk: plans them, takes what the cache has, has the rest computed, and keeps it."""
+
+    def __init__(self, scoring: Scoring, progress: Progress, interrupt: Interrupt):
+        self.planner, self.backend, self.cache = scoring.planner, scoring.backend, scoring.cache
+        self.progress, self.interrupt = progress, interrupt
+        self.refused: dict[str, Refused] = {}
+        """By trace: what the backend refused, which is not tried again."""
+
+    def score(
+        self, chunk: list[Trace], prompts: Mapping[str, Messages], reporter: Reporter
+    ) -> tuple[pl.DataFrame, list[tuple[Trace, Refused]]]:
+        """Rows of step_scores of a chunk, in its order, and the traces that were refused."""
+        refused: list[tuple[Trace, Refused]] = []
+        jobs: list[_Job] = []
+        self.stop_if_asked()
+        for trace in chunk:
+            if (known := self.refused.get(trace.trace_id)) is not None:
+                refused.append((trace, known))
+                self._count_refused(known)
+                continue
+            planned = self.planner.plan(prompts[trace.prompt_id], trace.response, trace.ends)
+            if isinstance(planned, Refused):
+                refused.append((trace, planned))
+                self._count_refused(planned)
+            else:
+                jobs.append(_job(trace, planned))
+        self._recall(jobs)
+        missing = []
+        for job in jobs:
+            if job.sums is None and (job.lacks_local() or job.lacks_full()):
+                missing.append(job)
+            else:
+                self.progress.from_cache += 1
+                self._count(job)
+        self._compute(missing, reporter)
+        refused += [(j.trace, j.refused) for j in missing if j.refused is not None]
+        reporter.tick()
+        return _rows([j for j in jobs if j.refused is None]), refused
+
+    def _recall(self, jobs: list[_Job]) -> None:
+        """Take from the cache what is there: values of tokens, and where they are not, sums over steps."""
+        values = self.cache.get_many(k for j in jobs for k in (j.local_key, j.full_key) if k is not None)
+        for job in jobs:
+            job.local = values.get(job.local_key) if job.local_key else None
+            job.full = values.get(job.full_key) if job.full_key else None
+        keys = {id(j): j.sums_key() for j in jobs if j.lacks_local() or j.lacks_full()}
+        sums = self.cache.get_sums(keys.values()) if keys else {}
+        for job in jobs:
+            job.sums = sums.get(keys[id(job)]) if id(job) in keys else None
+
+    def _compute(self, jobs: list[_Job], reporter: Reporter) -> None:
+        """Have what is missing computed, and keep it; raises Stopped where the run is asked to end."""
+        alike: dict[tuple[bytes | None, bytes | None], list[_Job]] = {}
+        for job in jobs:
+            alike.setdefault((job.local_key, job.full_key), []).append(job)
+        groups = list(alike.values())
+        requests = [g[0].planned.request(g[0].lacks_local(), g[0].lacks_full()) for g in groups]
+        for done in self.backend.score(requests):
+            for i, result in done:
+                self.progress.flops += self.backend.size.flops(requests[i])
+                self.progress.computed += len(requests[i].response)
+                self.progress.from_cache += len(groups[i]) - 1
+                self._keep(groups[i], result)
+            reporter.tick()
+            self.stop_if_asked()
+
+    def stop_if_asked(self) -> None:
+        """Raise Stopped where the run is asked to end, with all that is done stored."""
+        if self.interrupt.asked:
+            self.cache.flush()
+            raise self.interrupt.stopped(
+                f"{self.progress.traces} of {self.progress.total} traces are done and kept in the cache; "
+                "run it again to go on from there"
+            )
+
+    def _keep(self, jobs: list[_Job], result: Scores | Refused) -> None:
+        """Give a result to all traces with the same tokens and passes, and to the cache."""
+        for job in jobs:
+            if isinstance(result, Refused):
+                job.refused = self.refused[job.trace.trace_id] = result
+                self._count_refused(result)
+            else:
+                job.local = job.local if result.local is None else result.local
+                job.full = job.full if result.full is None else result.full
+                self._count(job)
+        if isinstance(result, Refused) or not result.usual:
+            return
+        for key, values in ((jobs[0].local_key, result.local), (jobs[0].full_key, result.full)):
+            if key is not None and values is not None:
+                self.cache.put(key, values)
+
+    def _count(self, job: _Job) -> None:
+        progress, planned = self.progress, job.planned
+        progress.traces += 1
+        progress.scored += 1
+        progress.tokens += len(planned.rendered.response_ids)
+        progress.steps_without_tokens += int((np.diff(planned.bounds) == 0).sum())
+        progress.full_not_possible += "full" in self.planner.settings.passes and not planned.full
+
+    def _count_refused(self, refused: Refused) -> None:
+        self.progress.traces += 1
+        self.progress.rejected[refused.reason] += 1
+
+
+def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProgress | None = None) -> None:
+    """Score the pool and write step_scores.parquet and rejected.parquet into the folder `out`.
+
+    Where batches want all candidates of a prompt together, what the cache lacks is computed in that order first; the
+    tables are then written from the cache. Raises ScoringError if not one trace could be scored, Stopped when the
+    run is asked to end: what was computed until then is in the cache.
+    """
+    progress = scoring.progress
+    progress.total = pool.count()
+    log.info("scoring %d traces of %d prompts on %s", progress.total, len(pool.prompts), scoring.backend.device)
+    rejected: list[dict] = []
+    with Interrupt() as interrupt:
+        scorer = _PoolScorer(scoring, progress, interrupt)
+        first = _fill(scoring, pool, scorer, on_progress) if scoring.by_prompt else progress
+        asked = scoring.cache.counts()
+        with Reporter(progress, on_progress) as reporter, tables.Writer(tables.STEP_SCORES, out / _TABLE) as writer:
+            for chunk in pool.chunks():
+                rows, refused = scorer.score(chunk, pool.prompts, reporter)
+                writer.write(rows)
+                rejected += [
+                    t.origin | {"trace_id": t.trace_id, "reason": r.reason, "detail": r.detail} for t, r in refused
+                ]
+            if not progress.scored:
+                reasons = ", ".join(f"{n} {reason}" for reason, n in progress.rejected.most_common())
+                raise ScoringError(
+                    f"not one of {progress.total} traces could be scored ({reasons}); check "
+                    "student.max_context_tokens, score.window and segment.max_step_chars"
+                )
+    tables.write(tables.REJECTED, pl.DataFrame(rejected, schema=tables.REJECTED.schema), out / "rejected.parquet")
+    if scoring.by_prompt:
+        # What was computed a moment ago is no hit.
+        scoring.cache.set_counts(asked)
+    progress.computed, progress.flops, progress.from_cache = first.computed, first.flops, first.from_cache
+    speed = progress.speed()
+    log.info(
+        "scored %d of %d traces (%d from the cache), %d response tokens in %s (%.0f computed a second), rejected %d",
+        progress.scored,
+        progress.total,
+        progress.from_cache,
+        progress.tokens,
+        duration(speed["seconds"]),
+        speed["response_tokens_per_s"],
+        len(rejected),
+    )
+
+
+def _fill(scoring: Scoring, pool: Pool, writing: _PoolScorer, on_progress: OnProgress | None) -> Progress:
+    """Compute what the cache lacks, prompt by prompt, and tell `writing` what was refused; what that took."""
+    progress = Progress(scoring.progress.total, scoring.progress.ceiling, started=scoring.progress.started)
+    filler = _PoolScorer(scoring, progress, writing.interrupt)
+    with Reporter(progress, on_progress) as reporter:
+        for chunk in pool.chunks_by_prompt():
+            filler.score(chunk, pool.prompts, reporter)
+    scoring.cache.flush()
+    writing.refused = filler.refused
+    return progress
+
+
+def _job(trace: Trace, planned: Planned) -> _Job:
+    ids = planned.rendered.prompt_ids, planned.rendered.response_ids
+    local = local_key(*ids, planned.local) if planned.local else None
+    return _Job(trace, planned, local, full_key(*ids) if planned.full else None)
+
+
+def _scored(job: _Job) -> Scored:
+    return Scored(job.trace.trace_id, job.planned.bounds, job.planned.rendered.inked, Scores(job.local, job.full))
+
+
+def _rows(jobs: list[_Job]) -> pl.DataFrame:
+    """Rows of step_scores in the order of `jobs`, from values of tokens or from sums that were kept."""
+    frames = [step_rows([_scored(j) for j in jobs if j.sums is None])]
+    for job in jobs:
+        if job.sums is not None:
+            steps = pl.int_range(1, job.sums.height + 1, dtype=pl.Int32, eager=True).alias("step")
+            frames.append(job.sums.with_columns(steps, trace_id=pl.lit(job.trace.trace_id)))
+    columns = list(tables.STEP_SCORES.schema)
+    return pl.concat(f.select(columns) for f in frames).sort("trace_id", "step")

@@ -1,0 +1,95 @@
+"""From parameters to everything that a run of scoring needs: plans, a backend, and the cache."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import torch
+
+from stepsift import params, student
+from stepsift.render import Renderer
+from stepsift.score.backends.local import Backend, LocalBackend
+from stepsift.score.backends.processes import ProcessBackend
+from stepsift.score.cache.scores import KEPT_BYTES, Numerics, ScoreCache
+from stepsift.score.forward.numerics import batching, numerics
+from stepsift.score.plan import Planner
+from stepsift.score.progress import Progress, ceiling
+
+PACKED_KEPT_BYTES = 2**30
+"""Values of tokens that a run with packed batches holds at most while it writes the tables: 64 million tokens."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose scores they are: the student's fingerprint and `numerics`. Scores of two are never in one table."""
+
+    student: str
+    numerics: Numerics
+
+    def as_json(self) -> dict[str, object]:
+        """For a file beside the scores."""
+        return {"student": self.student, "numerics": self.numerics}
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What a run scores with; a context manager that stores what the cache has in flight and lets the student go.
+
+    `identity` says what its values may depend on besides tokens, `by_prompt` whether its batches want all candidates of
+    a prompt together, `progress` starts with this machine's ceiling.
+    """
+
+    planner: Planner
+    backend: Backend
+    cache: ScoreCache
+    identity: Identity
+    by_prompt: bool
+    progress: Progress
+
+    def __enter__(self) -> "Scoring":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            self.cache.__exit__(kind, error, at)
+        finally:
+            self.backend.close()
+
+
+def identity(student_settings: params.Student, settings: params.Score) -> Identity:
+    """Whose scores these settings give on this machine; raises StudentError if there is no student or no device."""
+    files = student.locate(student_settings)
+    return Identity(student.fingerprint(files), numerics(settings, student.pick_device(settings.device)))
+
+
+def load(student_settings: params.Student, settings: params.Score, cache: Path) -> Scoring:
+    """Load the student and open the cache below the folder `cache`.
+
+    Raises StudentError or ScoringError where the student cannot be loaded or not be scored with.
+    """
+    own = identity(student_settings, settings)
+    device = student.pick_device(settings.device)
+    renderer: Renderer = student.load_renderer(student.locate(student_settings), student_settings)
+    backend = _backend(student_settings, settings, device)
+    by_prompt = batching(settings, device) == "packed"
+    return Scoring(
+        planner=Planner(renderer, settings, backend.size.context, backend.size.vocabulary),
+        backend=backend,
+        # Packed batches store values prompt by prompt, and the tables want them in another order.
+        cache=ScoreCache(cache, own.student, own.numerics, kept_bytes=PACKED_KEPT_BYTES if by_prompt else KEPT_BYTES),
+        identity=own,
+        by_prompt=by_prompt,
+        progress=Progress(ceiling=ceiling(device, settings.dtype)),
+    )
+
+
+def _backend(student_settings: params.Student, settings: params.Score, device: str) -> Backend:
+    """Who does the work: an engine for many machines, several processes, or this one."""
+    if settings.engine == "ray":
+        from stepsift.score.backends.ray import RayBackend
+
+        return RayBackend(student_settings, settings, device, settings.workers, batching(settings, device))
+    workers = settings.workers or (1 if device == "cpu" else torch.cuda.device_count())
+    if workers == 1:
+        return LocalBackend(student_settings, settings, device)
+    return ProcessBackend(student_settings, settings, device, workers, batching(settings, device))

@@ -1,0 +1,14 @@
+"""Curation: a pool to a teacher ranking and one curated set for each selector.
+
+`filters` drops traces whatever their score, `candidates` says which are left in the running, `ranking` compares
+teachers, `selection` takes the best of each prompt and `assign` what fills numbers, `stability` says how sure a choice
+is, `export`, `card`, `croissant` and `manifest` write what others read. `select` does all of it, `write` puts it on
+disk.
+"""
+
+from stepsift.select.manifest import Inputs
+from stepsift.select.pool import Pool
+from stepsift.select.run import Selection, select
+from stepsift.select.write import examples, write
+
+__all__ = ["Inputs", "Pool", "Selection", "examples", "select", "write"]

@@ -1,0 +1,138 @@
+"""The data set card: README.md of a curated set, with what is known of it and what is not."""
+
+import re
+from typing import Any
+
+import polars as pl
+import yaml
+
+from stepsift.core.tables import UNKNOWN_LICENCE
+from stepsift.select.export import messages
+
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9.+-]*")
+"""What an SPDX identifier looks like; `unknown` is one of the hub's own."""
+_OTHER = "other"
+"""What hubs call a licence that has a name and no identifier."""
+
+
+def card(manifest: dict[str, Any], chosen: pl.DataFrame) -> str:
+    """Markdown with the front matter that hubs read, of which `datasets.load_dataset` takes `train.jsonl` alone.
+
+    `manifest` is that of the curated set, `chosen` its rows with teacher, domain, licence, source, verdict and
+    response.
+    """
+    selector, student = manifest["selector"], manifest["student"]
+    licences = chosen["licence"].fill_null(UNKNOWN_LICENCE)
+    by = f"`{student['path']}`, fingerprint `{student.get('student', 'unknown')}`"
+    sections = [
+        _front_matter(licences, chosen.height),
+        f"# Reasoning traces selected by {selector['name']}",
+        f"{chosen.height:,} responses to {chosen['prompt_id'].n_unique():,} prompts by "
+        f"{chosen['teacher'].n_unique()} teachers, selected by stepsift for one student ({by}).",
+        "## How it was chosen",
+        _how(manifest),
+        "## From the pool to this set",
+        _tree(manifest["counts"]),
+        "## Teachers and domains",
+        _shares(chosen, "teacher"),
+        _shares(chosen.with_columns(pl.col("domain").fill_null("none")), "domain"),
+        "## Sources and licences",
+        _sources(chosen, licences),
+        "## What to know before using it",
+        _limits(chosen, licences),
+        "## How to make it again",
+        _AGAIN,
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+_AGAIN = """`manifest.json` has the md5 of every source and table, all parameters, the student's fingerprint, a hash of
+the code, fitted coefficients and the fingerprint of this selection. With these, `dvc repro select` makes it again in
+the repository where it was made. `stepsift why ID` tells of any row where it comes from and why it is here."""
+
+
+def _front_matter(licences: pl.Series, rows: int) -> str:
+    names = sorted(set(licences))
+    others = [name for name in names if not _IDENTIFIER.fullmatch(name)]
+    shown = sorted({_OTHER if name in others else name.lower() for name in names})
+    about = {
+        "license": shown[0] if len(shown) == 1 else shown,
+        **({"license_name": ", ".join(others)} if others else {}),
+        "task_categories": ["text-generation"],
+        "size_categories": [next((name for most, name in _SIZES if rows < most), "n>1M")],
+        # Without it, a hub would take every file of the folder for data.
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": messages.FILE}]}],
+    }
+    return f"---\n{yaml.safe_dump(about, sort_keys=False, allow_unicode=True)}---"
+
+
+def _how(manifest: dict[str, Any]) -> str:
+    selector, numerics = manifest["selector"], manifest["student"].get("numerics", {})
+    default = {"per_prompt": 1, "quotas": {"teacher": {}, "domain": {}}}
+    rules = [f"{k}: {v}" for k, v in selector.items() if k not in ("name", "by") and v not in (None, default.get(k))]
+    lines = [f"- by `{selector['by']}`" + (f", {'; '.join(rules)}" if rules else ", the best trace of each prompt")]
+    lines.append(f"- verdicts: `select.correct: {manifest['parameters']['correct']}`")
+    if numerics:
+        lines.append(f"- scores: {', '.join(f'{k} {v}' for k, v in sorted(numerics.items()))}")
+    return "\n".join(lines)
+
+
+def _tree(counts: dict[str, Any]) -> str:
+    lines = [
+        f"- {counts['traces']:,} traces in the pool",
+        f"  - {counts['scored']:,} scored",
+        *(f"    - {n:,} dropped by the filter `{reason}`" for reason, n in counts["filtered"].items()),
+        f"    - {counts['not_correct']:,} dropped for their verdict",
+        f"    - {counts['candidates']:,} candidates",
+        *(f"      - {n:,} left out by this selector: `{reason}`" for reason, n in counts["dropped"].items()),
+        f"      - {counts['chosen']:,} chosen, of {counts['prompts']:,} prompts",
+    ]
+    return "\n".join(lines)
+
+
+def _shares(chosen: pl.DataFrame, column: str) -> str:
+    groups = chosen.group_by(column).agg(
+        pl.len(), (pl.col("verdict") == "correct").mean().alias("correct"), pl.col("response").str.len_chars().mean()
+    )
+    rows = groups.sort(pl.col("len"), column, descending=[True, False]).rows()
+    lines = [f"| {column} | traces | share | verdict correct | mean characters |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {_cell(name)} | {n:,} | {n / chosen.height:.1%} | {correct:.1%} | {chars:,.0f} |"
+        for name, n, correct, chars in rows
+    ]
+    return "\n".join(lines)
+
+
+def _sources(chosen: pl.DataFrame, licences: pl.Series) -> str:
+    counts = chosen.select("source", licences.alias("licence")).group_by("source", "licence").len()
+    lines = ["| file | licence | rows |", "|---|---|---|"]
+    lines += [f"| {_cell(s)} | {_cell(name)} | {n:,} |" for s, name, n in counts.sort("source", "licence").rows()]
+    return "\n".join(lines)
+
+
+def _limits(chosen: pl.DataFrame, licences: pl.Series) -> str:
+    unchecked, wrong, unknown = (
+        flags.sum() / max(1, len(flags))
+        for flags in (
+            ~chosen["verdict"].is_in(["correct", "wrong"]),
+            chosen["verdict"] == "wrong",
+            licences == UNKNOWN_LICENCE,
+        )
+    )
+    return (
+        f"- {_SCORES}\n"
+        f"- A verdict compares the final answer alone. {wrong:.1%} of the rows are wrong, {unchecked:.1%} could not be "
+        "judged (no gold answer, no answer found, or no time).\n"
+        f"- The licence of {unknown:.1%} of the rows is not known. A licence is what the sources say of themselves; "
+        "terms of the models that wrote the traces may hold besides."
+    )
+
+
+_SCORES = """A score is a likelihood under one student. It says how natural a trace is to that student, not whether it
+  is right, and not whether another student learns from it. That this choice of traces trains a better student than
+  another is not measured by scores: `stepsift audition` measures it."""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

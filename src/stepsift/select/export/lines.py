@@ -1,0 +1,34 @@
+"""Rows as lines of JSON."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from stepsift.core import disk, tables
+
+ABOUT = ("prompt_id", "trace_id", "teacher", "licence", "source", "source_line")
+"""What every row says of itself."""
+LICENCE = pl.col("licence").fill_null(tables.UNKNOWN_LICENCE)
+"""Never null: `datasets` takes a column for one of nulls where the first 10 MB of a file have no value, and then fails
+at the first one that has."""
+Row = dict[str, Any]
+
+# Line separators that JSON leaves as they are, but at which str.splitlines and some readers break a line.
+_SEPARATORS = str.maketrans({c: f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"})
+
+
+def write_lines(chosen: pl.DataFrame, path: Path, content: Callable[[Row], Row]) -> Path:
+    """One JSON object a row, with sorted keys: ABOUT and what `content` makes of prompt and response; atomic."""
+    encoder = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
+    rows = chosen.with_columns(LICENCE).select(*ABOUT, "prompt", "response").iter_rows(named=True)
+    lines = (encoder.encode({k: row[k] for k in ABOUT} | content(row)).translate(_SEPARATORS) + "\n" for row in rows)
+    disk.write_lines(lines, path)
+    return path
+
+
+def assistant(row: Row) -> dict[str, str]:
+    """The response as the assistant's message, byte for byte."""
+    return {"role": "assistant", "content": row["response"]}

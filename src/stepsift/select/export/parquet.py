@@ -1,0 +1,23 @@
+"""`train.parquet`: the rows of `train.jsonl` as a table."""
+
+from pathlib import Path
+
+import polars as pl
+
+from stepsift.core import disk
+from stepsift.select.export.lines import ABOUT, LICENCE
+
+FILE = "train.parquet"
+
+
+def write(chosen: pl.DataFrame, folder: Path) -> Path:
+    """Write `messages`, a list of role and content, and what every row says of itself."""
+    answer = pl.struct(pl.lit("assistant").alias("role"), pl.col("response").alias("content"))
+    frame = chosen.with_columns(LICENCE).select(
+        *ABOUT, messages=pl.concat_list("prompt", answer.reshape((-1, 1)).arr.to_list())
+    )
+    temporary = folder / f".{FILE}.tmp"
+    folder.mkdir(parents=True, exist_ok=True)
+    frame.write_parquet(temporary, compression="zstd")
+    disk.replace_durably(temporary, folder / FILE)
+    return folder / FILE

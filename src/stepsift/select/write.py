@@ -1,0 +1,76 @@
+"""A selection on disk: its tables, and a folder for each curated set that stands by itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from stepsift import params
+from stepsift.core import disk, tables
+from stepsift.select import export
+from stepsift.select.card import card
+from stepsift.select.croissant import croissant
+from stepsift.select.filters import check_clean
+from stepsift.select.manifest import Inputs, manifest
+from stepsift.select.pool import Pool
+from stepsift.select.questions import Questions
+from stepsift.select.run import Selection
+
+TABLE = "curated.parquet"
+
+
+def write(
+    selection: Selection, pool: Pool, settings: params.Select, questions: Questions, inputs: Inputs, out: Path
+) -> None:
+    """Write the tables trace_scores, teachers and rejected into `out`, and a folder for each selector.
+
+    `out/<selector>/` holds `curated.parquet`, the exports, `manifest.json`, a card (`README.md`) and `croissant.json`.
+    `out/manifest.json` has the manifests' fingerprints. Metrics are left to the stage. Raises SelectionError where an
+    evaluation question is among the prompts that were chosen.
+    """
+    tables.write(tables.TRACE_SCORES, selection.trace_scores, out / "trace_scores.parquet")
+    tables.write(tables.TEACHERS, selection.teachers, out / "teachers.parquet")
+    tables.write(tables.REJECTED, selection.rejected, out / "rejected.parquet")
+    fingerprints = {}
+    for selector in settings.selectors:
+        curated = selection.curated[selector.name]
+        chosen = examples(curated, pool)
+        check_clean(_frames(chosen), questions)
+        folder = out / selector.name
+        tables.write(tables.CURATED, curated, folder / TABLE)
+        table = {
+            "md5": disk.file_md5(folder / TABLE),
+            "bytes": (folder / TABLE).stat().st_size,
+            "rows": curated.height,
+        }
+        formats = ("messages", *(f for f in settings.exports if f != "messages"))
+        files = {TABLE: table} | export.write(chosen, formats, folder)
+        dropped, fits = _dropped(selection.rejected, selector), selection.fits.coefficients
+        about = manifest(selector, settings, inputs, selection.metrics, dropped, fits, curated, files)
+        disk.write_json(about, folder / "manifest.json")
+        disk.write_text(card(about, chosen), folder / "README.md")
+        disk.write_json(croissant(about, chosen), folder / "croissant.json")
+        fingerprints[selector.name] = about["fingerprint"]
+    disk.write_json({"inputs": {"tables": inputs.tables}, "selections": fingerprints}, out / "manifest.json")
+
+
+def _dropped(rejected: pl.DataFrame, selector: params.Selector) -> dict[str, int]:
+    """Reasons of this selector alone to rows."""
+    own = rejected.filter(pl.col("detail").str.starts_with(f"selector {selector.name}: "))
+    return dict(own.group_by("reason").len().sort("reason").rows())
+
+
+def examples(curated: pl.DataFrame, pool: Pool) -> pl.DataFrame:
+    """The chosen traces with all that an export holds, sorted by (prompt_id, trace_id)."""
+    about = pool.traces.select("trace_id", "licence", "source", "source_line", "verdict")
+    return (
+        curated.select("prompt_id", "trace_id", "teacher", "selector", "score")
+        .sort("prompt_id", "trace_id")
+        .join(about, on="trace_id", how="left", maintain_order="left")
+        .join(pool.prompts.select("prompt_id", "prompt", "domain"), on="prompt_id", how="left", maintain_order="left")
+        .join(pool.chosen_responses(curated["trace_id"]), on="trace_id", how="left", maintain_order="left")
+    )
+
+
+def _frames(chosen: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    yield from chosen.select("prompt_id", "prompt", "trace_id").iter_slices(50_000)

@@ -1,0 +1,178 @@
+"""Programs: an answer is right when it passes the tests of its prompt, in a sandbox that it cannot leave.
+
+The answer is the last Python block of the conclusion. Where the prompt itself holds code that defines what the tests
+call (HumanEval), that code stands before the answer, which may then be a mere continuation. Expected outputs are
+compared out here; tests that are asserts run beside the answer, and sandbox_runner.py says what a hostile one forges.
+"""
+
+import hashlib
+import json
+import logging
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from stepsift.verify.code import sandbox
+from stepsift.verify.code.code_tests import Tests, compiles, defined, parse, read_tests, same_output, same_value
+from stepsift.verify.extract import conclusion
+
+log = logging.getLogger(__name__)
+
+REASONS = {
+    "passed": "correct",
+    "wrong_answer": "wrong",
+    "error": "wrong",
+    "exited": "wrong",
+    "memory": "wrong",
+    "processes": "wrong",
+    "files": "wrong",
+    "outside": "wrong",
+    "network": "wrong",
+    "output": "wrong",
+    "crash": "wrong",
+    "time": "timeout",
+    "no_code": "unparsed",
+    "no_tests": "unchecked",
+    "bad_tests": "unchecked",
+    "missing_module": "unchecked",
+    "isolation": "unchecked",
+    "sandbox": "unchecked",
+}
+"""Reason to verdict. error: an exception without a word of its own; exited: it ended before its tests did; files: disk
+space, size or number of files; outside: a file that is not there or closed to it; crash: a signal ended it; no_code:
+the conclusion has no Python block; no_tests, bad_tests: there are none that would be run, or they are no Python;
+missing_module: a module that is not installed; isolation: no sandbox on this machine; sandbox: it did not start."""
+
+RUN_REASONS = frozenset(REASONS) - {"passed", "no_code", "no_tests", "isolation", "sandbox"}
+"""Those that a run can end with."""
+
+MEMO_ANSWERS = 16_384
+"""Distinct answers whose outcomes are remembered."""
+_PYTHON = ("python", "python3", "py")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an answer."""
+
+    verdict: str
+    """One of tables.VERDICTS."""
+    reason: str
+    """One of REASONS."""
+
+
+def outcome(reason: str) -> Outcome:
+    """The outcome for a reason."""
+    return Outcome(REASONS[reason], reason)
+
+
+class CodeRunner:
+    """Judges programs; looks for a sandbox when the first one comes."""
+
+    def __init__(self, timeout_s: float, backends: tuple[str, ...] = sandbox.BACKENDS):
+        """`timeout_s`: seconds for an answer on all of its tests; `backends`: names that sandbox.find knows."""
+        self.timeout_s = timeout_s
+        self.limits = sandbox.Limits(cpu_s=math.ceil(timeout_s) + 1)
+        self._backends = backends
+        self._sandbox: sandbox.Sandbox | None = None
+        self._memo: OrderedDict[bytes, Outcome] = OrderedDict()
+
+    @property
+    def sandbox(self) -> sandbox.Sandbox:
+        """The sandbox, or one without a command; that there is none is said in the log, once."""
+        if self._sandbox is None:
+            self._sandbox = sandbox.find(self._backends)
+            if not self._sandbox.command:
+                log.warning(
+                    "programs are not run and stay unchecked, since nothing isolates them on this machine (%s); "
+                    "install bubblewrap or allow user namespaces",
+                    self._sandbox.reason,
+                )
+        return self._sandbox
+
+    def judge(self, response: str, tests: str | None, prompt: str) -> Outcome:
+        """The outcome of a response; `prompt` is the text of the prompt's last message."""
+        text = conclusion(response)
+        source = None if text is None else python_block(text)
+        return outcome("no_code") if source is None else self.judge_source(source, tests, prompt)
+
+    def judge_source(self, source: str, tests: str | None, prompt: str) -> Outcome:
+        """The outcome of a Python source."""
+        wanted = None if tests is None else read_tests(tests)
+        if wanted is None:
+            return outcome("no_tests")
+        if not self.sandbox.command:
+            return outcome("isolation")
+        program = with_prompt(source, prompt, wanted)
+        key = hashlib.blake2b(json.dumps([program, tests]).encode()).digest()
+        if key not in self._memo:
+            self._memo[key] = self._run(program, wanted)
+            if len(self._memo) > MEMO_ANSWERS:
+                self._memo.popitem(last=False)
+        return self._memo[key]
+
+    def _run(self, program: str, tests: Tests) -> Outcome:
+        token = sandbox.token()
+        job = {"mode": tests.mode, "code": program, "inputs": tests.inputs, "name": tests.name, "token": token}
+        results = self.sandbox.run(job, self.timeout_s, self.limits)
+        if isinstance(results, str):
+            if results != "time":
+                log.warning("the sandbox did not start for one answer: %s", results)
+            return outcome("time" if results == "time" else "sandbox")
+        for result, expected in zip(results, tests.outputs or (token,), strict=False):
+            if result["reason"] is not None:
+                # The answer can write this word: it must not be able to pass with it.
+                return outcome(result["reason"] if result["reason"] in RUN_REASONS else "error")
+            reason = _compared(tests.mode, result, expected)
+            if reason != "passed":
+                return outcome(reason)
+        return outcome("passed" if len(results) == len(tests.inputs) else "exited")
+
+
+def _compared(mode: str, result: dict[str, str | None], expected: object) -> str:
+    """The reason for a run that ended well."""
+    if mode == "stdin":
+        return "passed" if same_output(result["output"] or "", str(expected)) else "wrong_answer"
+    if result["value"] is None:
+        return "exited"
+    if mode == "asserts":
+        return "passed" if result["value"] == expected else "wrong_answer"
+    try:
+        return "passed" if same_value(json.loads(result["value"]), expected) else "wrong_answer"
+    except (ValueError, TypeError, RecursionError):
+        return "wrong_answer"
+
+
+def python_block(text: str) -> str | None:
+    """The last closed Markdown block marked as Python, else the last one without a language; None if there is none."""
+    marked: list[str] = []
+    plain: list[str] = []
+    lines: list[str] = []
+    fence, into, indent = "", plain, 0
+    for line in text.split("\n"):
+        bare = line.strip()
+        if not fence and bare.startswith("```"):
+            fence = bare[: len(bare) - len(bare.lstrip("`"))]
+            language = bare[len(fence) :].strip().partition(" ")[0].lower()
+            into = marked if language in _PYTHON else plain if not language else []
+            lines, indent = [], len(line) - len(line.lstrip())
+        elif fence and bare == fence:
+            into.append("\n".join(lines) + "\n")
+            fence = ""
+        elif fence:
+            # A block within a list is indented as a whole.
+            lines.append(line[indent:] if not line[:indent].strip() else line)
+    found = marked or plain
+    return found[-1] if found else None
+
+
+def with_prompt(source: str, prompt: str, tests: Tests) -> str:
+    """The program to run: the answer, behind the prompt's code where that defines a name that the tests need."""
+    given = python_block(prompt) or prompt
+    tree = parse(given)
+    if tree is None or not defined(tree) & tests.needs:
+        return source
+    # A continuation may have lost the indentation of its first line.
+    indented = f"{given}\n    {source}"
+    whole = f"{given}\n{source}"
+    return indented if not compiles(whole) and compiles(indented) else whole

@@ -1,0 +1,338 @@
+"""`stepsift check`: the plan's numbers, the problems, and that it compares for real."""
+
+import copy
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from stepsift import params
+from stepsift import tasks as evaluate_tasks
+from stepsift.commands import selfcheck as naive
+from stepsift.commands.check import SHOWN_PROBLEMS, check, check_student
+from stepsift.core.errors import ScoringError, StudentError
+from stepsift.score.forward.engine import Engine
+from stepsift.score.forward.request import Scores
+from stepsift.verify.code import sandbox
+
+ANSWERS = ("It is four. So 4.", "Two and two make four, I think.")
+"""Of two steps and of one."""
+
+Student = Callable[..., Path]
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """Two prompts, two teachers, one broken line; beside it an empty folder for tasks."""
+    (tmp_path / "tasks").mkdir()
+    rows = [
+        {"prompt": f"What is {n} and {n}?", "completion": text, "teacher": teacher, "answer": "4"}
+        for n in (1, 2)
+        for teacher, text in zip(("anna", "bob"), ANSWERS, strict=True)
+    ]
+    return write(tmp_path / "sources", **{"a.jsonl": [*rows, b'{"prompt": ']})
+
+
+def write(folder: Path, **files: list[dict | bytes]) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, rows in files.items():
+        lines = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
+        (folder / name).write_bytes(b"\n".join(lines) + b"\n")
+    return folder
+
+
+def pair(prompt: str, *responses: str) -> list[dict | bytes]:
+    """A prompt with a candidate of each of as many teachers."""
+    return [{"prompt": prompt, "completion": r, "teacher": f"t{i}"} for i, r in enumerate(responses)]
+
+
+def settings(student: Path, **sections: dict) -> params.Params:
+    return params.parse({"student": {"path": str(student)}, **sections})
+
+
+def planned(chosen: params.Params, sources: Path) -> list[str]:
+    """The plan of sources without problems."""
+    report = check(chosen, sources, sources.parent / "tasks")
+    assert report.problems == []
+    return report.plan
+
+
+def problems(chosen: params.Params, sources: Path) -> list[str]:
+    found = check(chosen, sources, sources.parent / "tasks").problems
+    assert all("\n" not in p and len(p) < 600 for p in found), found
+    return found
+
+
+def test_the_plan_by_hand(sources: Path, student_folder: Student, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sandbox, "find", lambda: sandbox.Sandbox("bubblewrap", ("bwrap",)))
+    (sources / "notes.txt").write_text("nothing to read")
+    folder = student_folder("llama")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    n_tokens = 2 * sum(len(tokenizer(text, add_special_tokens=False).input_ids) for text in ANSWERS)
+    # The tokenizer has no beginning token; without a template the prompt ends with a newline.
+    prompt_tokens = len(tokenizer("What is 1 and 1?\n", add_special_tokens=False).input_ids)
+    chosen = settings(folder, select={"selectors": ["lalp", "random"]}, train={"seeds": [3, 5, 7]})
+    assert planned(chosen, sources) == [
+        "sources     1 file, 5 rows read, 4 kept, 1 rejected (broken_json 1)",
+        "prompts     2",
+        "candidates  2 to 2 a prompt, median 2 (2 for 2 prompts)",
+        "teachers    2: anna 2, bob 2",
+        # 17 and 31 characters, each for both prompts.
+        "traces      4, 96 characters",
+        "ignored     notes.txt",
+        f"student     {folder}, prompts as plain text, no chat template",
+        f"tokens      about {n_tokens} in responses, {prompt_tokens} a prompt (from 4 encoded traces)",
+        # With at most two steps, all windows of a trace start at its first step: one pass.
+        "passes      about 4 windows (window 4) and 4 full passes",
+        "programs    answers of the kind code are run on their tests, isolated by bubblewrap",
+        "students    6 to train (lalp, random; seeds 3, 5, 7), and the untrained one, on chain (of "
+        "lm-evaluation-harness)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("score", "said"),
+    [
+        # Six steps. Window 1: steps 1 and 2 share a start, each other has its own: 5. Window 4: 1 to 5 share it: 2.
+        # A half of the steps before: 0, 1, 2, 3, 4, 5 give 1, 1, 1, 2, 2, 3, so starts 1, 1, 2, 2, 3, 3: 3 passes.
+        ({"window": 1}, "10 windows (window 1) and 2 full passes"),
+        ({"window": 4}, "4 windows (window 4) and 2 full passes"),
+        ({"window": 0.5}, "6 windows (window 0.5) and 2 full passes"),
+        ({"passes": ["local"]}, "4 windows (window 4) and 0 full passes"),
+        ({"passes": ["full"]}, "0 windows (window 4) and 2 full passes"),
+    ],
+)
+def test_passes_by_hand(tmp_path: Path, student_folder: Student, score: dict, said: str):
+    (tmp_path / "tasks").mkdir()
+    steps = "We add one. We add two. We add three. We add four. We add five. We add six."
+    sources = write(tmp_path / "sources", **{"a.jsonl": pair("Add.", steps, steps.replace("We", "I"))})
+    chosen = settings(student_folder("llama"), score=score, select={"selectors": ["random"]})
+    assert f"passes      about {said}" in planned(chosen, sources)
+
+
+def test_a_teacher_of_whom_nothing_is_kept_is_named_and_not_counted(sources: Path, student_folder: Student):
+    write(sources, **{"b.jsonl": [*pair("p", "A b.", "C d."), {"prompt": "p", "completion": "", "teacher": "eve"}]})
+    (line,) = (x for x in planned(settings(student_folder("llama")), sources) if x.startswith("teachers"))
+    assert line == "teachers    4: anna 2, bob 2, t0 1, t1 1; nothing kept of eve"
+
+
+def test_a_sample_of_prompts_costs_its_share(sources: Path, student_folder: Student):
+    def tokens(**score: int) -> int:
+        text = "\n".join(planned(settings(student_folder("llama"), score=score), sources))
+        assert ("about 2 windows" in text) == (score == {"prompts": 1})
+        return int(re.search(r"tokens      about (\d+)", text)[1])  # type: ignore[index]
+
+    assert tokens() == tokens(prompts=5) == 2 * tokens(prompts=1)
+
+
+def test_a_template_is_named_in_the_plan(sources: Path, student_folder: Student):
+    folder = student_folder("llama", "qwen2")
+    assert f"student     {folder}, prompts through its chat template" in planned(settings(folder), sources)
+
+
+def test_all_problems_at_once_and_none_is_raised(tmp_path: Path):
+    assert problems(settings(tmp_path / "none"), tmp_path / "nowhere") == [
+        f"there is no folder {tmp_path}/nowhere; put trace files (*.jsonl.gz, *.jsonl, *.json.gz, *.json, *.parquet) "
+        "below it",
+        f"student.path is '{tmp_path}/none', where there is nothing; name a folder with config.json and weights, a "
+        ".gguf file, or a .hub.yaml file with keys repo and revision",
+        f"there is no folder {tmp_path}/tasks for evaluation tasks; make it (it may be empty: mkdir -p "
+        f"{tmp_path}/tasks)",
+    ]
+
+
+def test_a_wrong_student_leaves_the_plan_of_the_sources(sources: Path, tmp_path: Path):
+    report = check(settings(tmp_path / "none"), sources, tmp_path / "tasks")
+    assert len(report.problems) == 1
+    assert [line.split()[0] for line in report.plan] == [
+        *("sources", "prompts", "candidates", "teachers", "traces", "programs", "students")
+    ]
+
+
+def test_an_empty_folder_is_a_problem_and_so_is_a_pool_without_choice(tmp_path: Path, student_folder: Student):
+    (tmp_path / "tasks").mkdir()
+    sources = write(tmp_path / "sources")
+    chosen = settings(student_folder("llama"))
+    (problem,) = problems(chosen, sources)
+    assert problem.startswith(f"folder {sources} holds no trace file; put files of these kinds below it")
+    # Candidates 1, 1 and 3: the median is 1. With one more it is 1.5.
+    rows = pair("p", "A b.") + pair("q", "A b.") + pair("r", "A b.", "C d.", "E f.")
+    (problem,) = problems(chosen, write(sources, **{"a.jsonl": rows}))
+    assert problem.startswith("the median prompt has one candidate (5 traces of 3 prompts), so there is nothing to")
+    assert "ingest.fields.prompt_id" in problem
+    assert "ingest.strip_suffixes" in problem
+    assert problems(chosen, write(sources, **{"a.jsonl": rows + pair("s", "A b.", "C d.")})) == []
+
+
+def test_a_file_of_broken_rows_alone_is_a_problem_that_names_it(sources: Path, student_folder: Student):
+    write(sources, **{"b.jsonl": [b"{", b"\xff", b"{"], "c.jsonl": []})
+    (sources / "c.jsonl").write_bytes(b"")
+    broken, empty = problems(settings(student_folder("llama")), sources)
+    assert broken.startswith(
+        "source file b.jsonl: every one of its 3 rows was rejected, 2 of them as broken_json; row 1"
+    )
+    assert empty == "source file c.jsonl holds no row; take it away or fill it"
+
+
+def test_a_thousand_bad_files_do_not_hide_the_student(sources: Path, tmp_path: Path):
+    write(sources, **{f"b{n:02}.jsonl": [b"{"] for n in range(SHOWN_PROBLEMS + 7)})
+    found = problems(settings(tmp_path / "none"), sources)
+    assert len(found) == SHOWN_PROBLEMS + 2
+    assert found[-2] == "and 7 more problems of the sources"
+    assert found[-1].startswith("student.path is")
+
+
+def test_a_rule_that_matches_nothing_is_a_problem(sources: Path, student_folder: Student):
+    chosen = settings(student_folder("llama"), ingest={"files": [{"match": "*.json"}, {"match": "a*"}]})
+    assert problems(chosen, sources) == ["no file is read by the rule '*.json' of ingest.files"]
+
+
+def with_system(system: bool, prompt: str, *responses: str) -> list[dict | bytes]:
+    first = [{"role": "system", "content": "Be brief."}] if system else []
+    turns = [*first, {"role": "user", "content": prompt}]
+    return [
+        {"messages": [*turns, {"role": "assistant", "content": r}], "teacher": f"t{i}"} for i, r in enumerate(responses)
+    ]
+
+
+def test_a_template_that_refuses_every_prompt_is_a_problem(tmp_path: Path, student_folder: Student):
+    (tmp_path / "tasks").mkdir()
+    sources = write(tmp_path / "sources", **{"a.jsonl": with_system(True, "p", "A b.", "C d.")})
+    chosen = settings(student_folder("llama", "gemma"))
+    (problem,) = problems(chosen, sources)
+    assert "chat template refuses a prompt with roles ['system', 'user']: this family knows no system role" in problem
+    assert "set student.template: none" in problem
+    plain = settings(student_folder("llama", "gemma")).model_dump()["student"] | {"template": "none"}
+    assert problems(params.parse({"student": plain}), sources) == []
+
+
+def test_a_template_that_refuses_some_prompts_is_a_line_of_the_plan(tmp_path: Path, student_folder: Student):
+    (tmp_path / "tasks").mkdir()
+    rows = with_system(True, "p", "A b.", "C d.", "E f.") + with_system(False, "q", "A b.", "C d.")
+    plan = planned(settings(student_folder("llama", "gemma")), write(tmp_path / "sources", **{"a.jsonl": rows}))
+    assert "            3 of 5 sampled traces cannot be scored (not_renderable 3)" in plan
+
+
+def test_a_student_too_small_for_every_trace_is_a_problem(sources: Path, tmp_path: Path, student_folder: Student):
+    folder = str(student_folder("llama"))
+    chosen = params.parse({"student": {"path": folder, "max_context_tokens": 8}})
+    (problem,) = problems(chosen, sources)
+    assert problem.startswith("not one of 4 sampled traces can be scored: prompt ")
+    assert problem.endswith("the student's context is 8")
+    report = check(chosen, sources, tmp_path / "tasks")
+    assert "            4 of 4 sampled traces cannot be scored (window_too_long 4)" in report.plan
+    with pytest.raises(ScoringError, match=r"none of 4 sampled traces can be compared .* context is 8"):
+        check_student(chosen, report.sample)
+
+
+def test_traces_without_a_full_pass_are_counted(tmp_path: Path, student_folder: Student):
+    (tmp_path / "tasks").mkdir()
+    rows = pair("p", "We add one to it. " * 12, "We add one.")
+    sources = write(tmp_path / "sources", **{"a.jsonl": rows})
+    raw = {"student": {"path": str(student_folder("llama")), "max_context_tokens": 64}, "score": {"window": 1}}
+    plan = planned(params.parse(raw), sources)
+    assert "            1 of 2 sampled traces exceed the student's context of 64 tokens and get no full pass" in plan
+    sample = check(params.parse(raw), sources, tmp_path / "tasks").sample
+    assert len(check_student(params.parse(raw), sample)) == 1
+
+
+def test_a_problem_of_several_lines_is_one_line(sources: Path, tmp_path: Path, student_folder: Student):
+    folder = tmp_path / "student"
+    shutil.copytree(student_folder("llama", "gemma"), folder)
+    template = "{% if messages | length == 1 %}{{ raise_exception('no\\nand\\nno') }}{% endif %}<bos>"
+    assert (folder / "chat_template.jinja").is_file()
+    (folder / "chat_template.jinja").write_text(template)
+    (problem,) = problems(settings(folder), sources)
+    assert "no and no" in problem
+
+
+def test_a_misspelt_task_is_a_problem(sources: Path, tmp_path: Path, student_folder: Student, monkeypatch):
+    monkeypatch.setattr(evaluate_tasks, "_harness_tasks", lambda: ["gsm8k"])  # the real list takes seconds
+    (tmp_path / "tasks/chain.jsonl").write_text('{"prompt": "1 + 1", "answer": "2"}\n')
+    (tmp_path / "tasks/other-name.yaml").write_text(
+        "task: chain\ndataset_path: json\ndataset_kwargs: {data_files: {test: chain.jsonl}}\ntest_split: test\n"
+        "output_type: generate_until\ndoc_to_text: '{{prompt}}'\ndoc_to_target: '{{answer}}'\n"
+    )
+    good, bad = (settings(student_folder("llama"), evaluate={"tasks": [name]}) for name in ("chain", "chian"))
+    assert planned(good, sources)[-1].endswith("on chain (local)")
+    (problem,) = problems(bad, sources)
+    assert problem == "evaluate.tasks names 'chian', which is unknown, did you mean 'chain'?"
+    (tmp_path / "tasks/chain.jsonl").unlink()
+    (problem,) = problems(good, sources)
+    assert "'chain.jsonl', which is not beside" in problem
+
+
+def test_what_would_stop_training_or_evaluation_is_a_problem_now(
+    sources: Path, tmp_path: Path, student_folder: Student
+):
+    asked = {"train": {"launch": str(tmp_path / "none.yaml")}, "evaluate": {"tasks": ["chain"], "engine": "vllm"}}
+    before = len(problems(settings(student_folder("llama"), evaluate={"tasks": ["chain"]}), sources))
+    found = problems(settings(student_folder("llama"), **asked), sources)[before:]
+    assert [text.split(",")[0] for text in found] == [
+        f"train.launch is '{tmp_path}/none.yaml'",
+        "evaluate.engine is vllm",
+    ]
+    (tmp_path / "none.yaml").write_text("num_processes: 2\n")
+    assert len(problems(settings(student_folder("llama"), **asked), sources)) == before + 1
+
+
+@pytest.mark.parametrize(("family", "tokenizer"), [("llama", "plain"), ("qwen3", "qwen3"), ("gemma2", "gemma")])
+@pytest.mark.parametrize("window", [1, 0.5])
+def test_engine_and_naive_scoring_agree(sources, tmp_path, student_folder, family, tokenizer, window):
+    # One pass asked for, both compared.
+    chosen = settings(
+        student_folder(family, tokenizer),
+        score={"window": window, "passes": ["local"]},
+        select={"selectors": ["lalp"]},
+    )
+    lines = check_student(chosen, check(chosen, sources, tmp_path / "tasks").sample)
+    assert len(lines) == 2
+    # The shortest traces are those of anna, with two steps.
+    for line in lines:
+        assert re.fullmatch(
+            r"trace [0-9a-f]{32}: \d+ tokens in 2 steps; engine and naive scoring differ by at most \de-\d\d "
+            r"\(window\) and \de-\d\d \(whole context\) nats a token",
+            re.sub(r"\d\.\de", "0e", line),
+        ), line
+
+
+@pytest.mark.parametrize(("which", "place"), [("local", "window"), ("full", "whole context")])
+def test_a_sabotaged_engine_is_found(sources, tmp_path, student_folder, monkeypatch, which: str, place: str):
+    chosen = settings(student_folder("llama"))
+    sample = check(chosen, sources, tmp_path / "tasks").sample
+    honest = Engine.score
+
+    def score(self, request):
+        # Copied one by one: a trace of a single window has one and the same values for both.
+        scores = honest(self, request)
+        scores = Scores(copy.deepcopy(scores.local), copy.deepcopy(scores.full))
+        getattr(scores, which).logprob[-1] -= 1e-3
+        return scores
+
+    monkeypatch.setattr(Engine, "score", score)
+    said = rf"trace [0-9a-f]{{32}}: .* differ by 0\.001 nats a token \({place}\), 0\.0001 is allowed in float32; do not"
+    with pytest.raises(ScoringError, match=said):
+        check_student(chosen, sample)
+
+
+def test_a_difference_that_is_no_number_is_found(sources, tmp_path, student_folder, monkeypatch):
+    chosen = settings(student_folder("llama"))
+    sample = check(chosen, sources, tmp_path / "tasks").sample
+    honest = naive.full_logprobs
+    monkeypatch.setattr(naive, "full_logprobs", lambda *a: honest(*a) * float("nan"))
+    with pytest.raises(ScoringError, match=r"differ by nan nats a token \(whole context\)"):
+        check_student(chosen, sample)
+
+
+def test_a_student_without_all_its_weights_is_found_when_it_is_loaded(sources, tmp_path, student_folder):
+    folder = tmp_path / "student"
+    shutil.copytree(student_folder("llama"), folder)
+    chosen = settings(folder)
+    sample = check(chosen, sources, tmp_path / "tasks").sample
+    (folder / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(StudentError, match="cannot be loaded"):
+        check_student(chosen, sample)

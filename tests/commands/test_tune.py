@@ -1,0 +1,213 @@
+"""Settings raced on a clock that we turn, and the real thing on a tiny student."""
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.score_cases import MESSAGES, RESPONSE, cut
+from stepsift import params
+from stepsift.commands import tune as tune_module
+from stepsift.commands.race import KEPT, TURNS, ImpossibleError, Verdict, judge, race
+from stepsift.commands.tune import Bench, Sampled, Setting, advice, candidates, present, tune
+from stepsift.core.errors import ScoringError
+from stepsift.score.forward.engine import Engine
+from stepsift.score.forward.numerics import numerics
+
+SHORT = "So x = 4. Yes!\n\nThe answer is 7."
+
+
+class Track:
+    """Settings that need so many seconds each, on a clock of our own; what runs is remembered."""
+
+    def __init__(self, **seconds: float | str):
+        self.seconds, self.time = seconds, 0.0
+        self.ran: list[str] = []
+
+    def run(self, name: str) -> float:
+        self.ran.append(name)
+        needed = self.seconds[name]
+        if isinstance(needed, str):
+            raise ImpossibleError(needed)
+        self.time += needed
+        return needed
+
+    def race(self, seconds: float) -> tuple[dict[str, list[float]], dict[str, str]]:
+        return race(list(self.seconds), self.run, seconds, lambda: self.time)
+
+
+def test_what_is_clearly_behind_drops_out_and_the_present_setting_never() -> None:
+    track = Track(now=2.0, fast=1.0, near=1.2, far=1.4, out=1.6)
+    times, impossible = track.race(1e9)
+    # Limits after the turns: 1.5, 1.25, 1.15 times the best.
+    assert {name: len(t) for name, t in times.items()} == {"now": TURNS, "fast": TURNS, "near": 3, "far": 2, "out": 1}
+    assert KEPT == (1.5, 1.25, 1.15) and impossible == {}
+    # In alternation: forwards and backwards.
+    assert track.ran[:9] == ["now", "fast", "near", "far", "out", "far", "near", "fast", "now"]
+
+
+def test_the_race_ends_in_time() -> None:
+    track = Track(now=1.0, a=1.0, b=1.0)
+    times, _ = track.race(8.0)  # turns take 3 seconds: a third would end after 9
+    assert (track.time, {len(t) for t in times.values()}) == (6.0, {2})
+    # A first turn that takes too long is broken off behind the setting with which the time is up.
+    times, _ = Track(now=3.0, a=3.0, b=3.0).race(5.0)
+    assert times == {"now": [3.0], "a": [3.0]}
+    # At least one is timed.
+    assert Track(now=3.0, a=3.0).race(0.1)[0] == {"now": [3.0]}
+
+
+@given(st.lists(st.floats(0.01, 10), min_size=1, max_size=6), st.floats(0.01, 200))
+def test_time_is_kept_but_for_what_runs_as_it_ends(needed: list[float], seconds: float) -> None:
+    track = Track(**{str(i): s for i, s in enumerate(needed)})
+    times, _ = track.race(seconds)
+    assert track.time <= seconds + max(needed) + 1e-9
+    assert max(map(len, times.values())) <= TURNS
+    assert len(times["0"]) == max(map(len, times.values()))
+
+
+def test_what_cannot_run_is_told_apart() -> None:
+    times, impossible = Track(now="no memory", a=1.0, b="no packing").race(10.0)
+    assert times == {"a": [1.0] * 10}
+    assert impossible == {"now": "no memory", "b": "no packing"}
+    assert judge(times, "now") == Verdict("a", float("inf"), 0.0)
+    assert not judge(times, "now").keep
+    times, _ = Track(now="no memory").race(10.0)
+    with pytest.raises(ScoringError, match="not one setting can score these traces here"):
+        judge(times, "now")
+
+
+def test_gain_and_noise_by_hand() -> None:
+    # Ratios 1.1, 1.2, 1.3: median 1.2; quartiles of three are the ends: 2 * 1.253 / 1.349 * 0.2 / sqrt(3) = 0.2145.
+    times = {"now": [1.1, 2.4, 1.3], "best": [1.0, 2.0, 1.0], "gone": [0.5]}
+    verdict = judge(times, "now")
+    assert verdict.best == "best"
+    assert verdict.gain == pytest.approx(1.2)
+    assert verdict.noise == pytest.approx(0.2145, abs=1e-4)
+    assert verdict.keep
+    steady = judge({"now": [1.1] * 4, "best": [1.0] * 4}, "now")
+    assert (steady.gain, steady.noise, steady.keep) == (pytest.approx(1.1), pytest.approx(0), False)
+    # Sure, and not worth it.
+    assert judge({"now": [1.02] * 4, "best": [1.0] * 4}, "now").keep
+    # One turn says little.
+    assert judge({"now": [1.9], "best": [1.0]}, "now").keep
+    assert judge({"now": [1.0] * 3, "other": [1.1] * 3}, "now") == Verdict("now", 1.0, 0.0)
+
+
+def test_candidates_are_those_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = params.Score(batch_tokens=300, products="native", batching="packed")
+    found = candidates(settings, "cpu")
+    assert found[0] == present(settings, "cpu") == Setting("packed", 300, "native")
+    assert found[1] == Setting("packed", 256, "native")
+    assert len(found) == len(set(found)) == 1 + 6 * 2 * 2
+    assert {s.batch_tokens for s in found[1:]} == {256, 512, 1024, 2048, 4096, 8192}
+    # Only float32 on a CPU has a choice of products.
+    assert {s.products for s in candidates(params.Score(dtype="bfloat16"), "cpu")} == {None}
+    on_cuda = candidates(params.Score(), "cuda")
+    assert on_cuda[0] == Setting("packed", 32_768, None)
+    assert {s.batch_tokens for s in on_cuda} == {4_096, 8_192, 16_384, 32_768, 65_536}
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert {s.products for s in candidates(params.Score(), "cpu")} == {None}
+
+
+def written(lines: list[str]) -> dict:
+    """What the lines at the end, from `score:` on, say to YAML."""
+    return yaml.safe_load("\n".join(lines[lines.index("score:") :]))
+
+
+def test_advice_is_kept_apart_from_noise() -> None:
+    now, best = Setting("trace", 512, "native"), Setting("packed", 2048, "onednn")
+    change = advice(Verdict(best, 1.31, 0.04), now)
+    assert change[0].startswith("packed 2048 onednn is best: 31% faster than trace 512 native (noise 4%)")
+    assert any("depend on what shares a batch" in line for line in change)
+    assert written(change) == {"score": {"batching": "packed", "batch_tokens": 2048, "products": "onednn"}}
+    keep = advice(Verdict(best, 1.31, 0.4), now)
+    assert keep[0] == "keep what you have (packed 2048 onednn is 31% faster, within the noise of 40%):"
+    assert written(keep) == {"score": {"batching": "trace", "batch_tokens": 512, "products": "native"}}
+    assert advice(Verdict(now, 1.0, 0.0), now)[0] == "keep what you have (nothing is faster):"
+    assert "cannot be used here" in advice(Verdict(best, float("inf"), 0.0), now)[0]
+    assert written(advice(Verdict(now, 1.0, 0.0), Setting("trace", 64, None))) == {
+        "score": {"batching": "trace", "batch_tokens": 64}
+    }
+
+
+SAMPLE = [
+    Sampled(MESSAGES, response, [end for _, end in cut(response)] if response == RESPONSE else [9, len(response)])
+    for response in (RESPONSE, SHORT, "Let x be 4. So it is.")
+]
+
+
+def test_tune_measures_and_prints_lines_that_params_accepts(student_folder: Callable[..., Path]) -> None:
+    settings = params.Score(device="cpu", passes=("local", "full"))
+    lines = tune(params.Student(path=str(student_folder("llama"))), settings, SAMPLE, 2.0)
+    assert " response tokens, float32 on cpu; a large matrix product reaches " in lines[0]
+    [mine] = [line for line in lines if line.endswith("  as it is")]
+    name, speed, share, turns = str(present(settings, "cpu")), *mine.removesuffix("  as it is").split()[-3:]
+    assert mine.startswith(name + " ") and float(speed.replace(",", "")) > 0 and share.endswith("%") and int(turns) > 0
+    assert len([line for line in lines if line.startswith("packed ")]) > 1
+    chosen = params.parse(written(lines)).score
+    assert {chosen.batching, chosen.products} <= {"trace", "packed", "native", "onednn"}
+    # All three are said outright, so that the numerics of a run are those that were measured.
+    assert numerics(chosen, "cpu")["batch_tokens"] == chosen.batch_tokens
+
+
+def test_a_student_that_cannot_be_packed_is_tuned_for_traces(student_folder: Callable[..., Path]) -> None:
+    lines = tune(params.Student(path=str(student_folder("openai-gpt"))), params.Score(device="cpu"), SAMPLE, 1.0)
+    refused = [line for line in lines if line.startswith("packed ")]
+    assert refused and all("not possible: the student" in line for line in refused)
+    assert written(lines)["score"]["batching"] == "trace"
+
+
+def test_a_sample_that_cannot_be_scored(student_folder: Callable[..., Path]) -> None:
+    with pytest.raises(ScoringError, match="not one of 3 sampled traces can be scored; 'stepsift check' says why"):
+        tune(params.Student(path=str(student_folder("llama")), max_context_tokens=8), params.Score(), SAMPLE, 1.0)
+
+
+def test_what_is_timed_is_what_the_setting_says(
+    student_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(params.Student(path=str(student_folder("llama"))), params.Score(device="cpu"), "cpu")
+    linears = [m for m in bench.model.modules() if isinstance(m, torch.nn.Linear)]
+
+    def through_onednn() -> set[bool]:
+        return {"forward" in vars(m) for m in linears}
+
+    bench.pick(bench.plan(SAMPLE), Setting("trace", 256, "native"), 0.0)
+    assert len(bench.requests) == 1
+    bench.pick(bench.plan(SAMPLE), Setting("trace", 256, "native"), 1e9)
+    assert len(bench.requests) == 3
+    for products, expected in (("onednn", True), ("native", False), ("onednn", True)):
+        assert bench.run(Setting("trace", 256, products)) > 0
+        assert through_onednn() == {expected}
+    packed = bench._engine(Setting("packed", 1024, "native"))
+    assert (packed.batch_tokens, packed.trace.batch_tokens) == (1024, 1024)
+    assert bench._engine(Setting("packed", 2048, "native")) is packed
+    assert (packed.batch_tokens, packed.trace.batch_tokens) == (2048, 2048)
+    assert bench._engine(Setting("trace", 512, "native")).batch_tokens == 512
+
+    def crowded(self: Engine, request: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(tune_module.Engine, "score", crowded)
+    with pytest.raises(ImpossibleError, match="out of memory at batch_tokens 512"):
+        bench.run(Setting("trace", 512, "native"))
+
+
+def test_medians_and_not_means_are_shown(student_folder: Callable[..., Path]) -> None:
+    bench = Bench(params.Student(path=str(student_folder("llama"))), params.Score(device="cpu"), "cpu")
+    bench.requests = bench.plan(SAMPLE)
+    tokens = sum(len(r.response) for r in bench.requests)
+    flops = sum(bench.size.flops(r) for r in bench.requests)
+    bench.ceiling = flops / 2.0  # one in two seconds is half of it
+    slow, fast = Setting("trace", 512, "native"), Setting("packed", 512, "native")
+    times = {slow: [4.0, 100.0, 4.0], fast: [statistics.fmean([1.0, 3.0])] * 2}
+    lines = bench.report(slow, times, {Setting("trace", 256, None): "no memory"}, 3)
+    assert lines[2].split() == ["packed", "512", "native", f"{tokens / 2:,.0f}", "100%", "2"]
+    assert lines[3].split() == ["trace", "512", "native", f"{tokens / 4:,.0f}", "50%", "3", "as", "it", "is"]
+    assert lines[4].split(maxsplit=2)[2] == "not possible: no memory"
+    assert lines[5] == "3 settings more had no time; give more --seconds to see them"

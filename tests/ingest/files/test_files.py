@@ -1,0 +1,292 @@
+"""Files to rows: every format, and one case a reason for which a row is not read."""
+
+import gzip
+import io
+import json
+import uuid
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stepsift import params
+from stepsift.core.errors import SourceError
+from stepsift.ingest.files import find as files
+from stepsift.ingest.files import json_values, jsonl
+from stepsift.ingest.rows import Row, RowError
+
+SETTINGS = params.Ingest(max_line_bytes=2_000, max_depth=8)
+GOOD = b'{"prompt": "p", "response": "r"}'
+
+
+def read(tmp_path, name: str, data: bytes, settings=SETTINGS):
+    """(row number, reason or "ok") of a file with these bytes."""
+    (tmp_path / name).write_bytes(data)
+    (file,), _ = files.find(tmp_path)
+    return [(n, r.reason if isinstance(r, RowError) else "ok") for n, r in files.rows(file, settings)]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"prompt": ', "broken_json"),
+        (b'{"a": NaN}', "broken_json"),
+        (b'{"a": -Infinity}', "broken_json"),
+        (b'{"a": "tab\there"}', "broken_json"),
+        (b'{"prompt": "\xff"}', "not_utf8"),
+        (b'{"prompt": "\xed\xa0\x80"}', "not_utf8"),
+        (b'{"prompt": "a\x00b"}', "nul_byte"),
+        (b"[" * 1_000, "too_deep"),
+        (b'{"a":' * 9 + b"1" + b"}" * 9, "too_deep"),
+        (b'{"a": "' + b"x" * 2_000 + b'"}', "line_too_long"),
+        (b"[1, 2]", "not_an_object"),
+        (b'"text"', "not_an_object"),
+    ],
+)
+def test_one_bad_line_is_one_row(tmp_path, line, reason):
+    rows = read(tmp_path, "a.jsonl", GOOD + b"\n" + line + b"\n" + GOOD)
+    assert rows == [(1, "ok"), (2, reason), (3, "ok")]
+
+
+def test_a_huge_number(tmp_path):
+    line = b'{"a": ' + b"9" * 5_000 + b"}"
+    assert read(tmp_path, "a.jsonl", line, params.Ingest()) == [(1, "huge_number")]
+
+
+def test_a_nesting_bomb_of_megabytes(tmp_path):
+    settings = params.Ingest()
+    assert read(tmp_path, "a.jsonl", b"[" * 4_000_000, settings) == [(1, "too_deep")]
+    assert read(tmp_path, "a.jsonl", b'"' + b'\\"' * 2_000_000 + b"[" * 100, settings) == [(1, "broken_json")]
+
+
+def test_brackets_in_text_are_no_nesting(tmp_path):
+    line = json.dumps({"a": '{"[' * 50 + "\\", "b": [[], []]}).encode()
+    assert read(tmp_path, "a.jsonl", line) == [(1, "ok")]
+
+
+def test_blank_lines_bom_and_crlf(tmp_path):
+    data = b"\xef\xbb\xbf" + GOOD + b"\r\n\r\n  \n" + GOOD + b"\r\n"
+    assert read(tmp_path, "a.jsonl", data) == [(1, "ok"), (4, "ok")]
+
+
+def test_the_limit_is_on_the_content(tmp_path):
+    exact = b'{"a": "' + b"x" * 1_991 + b'"}'
+    assert len(exact) == 2_000
+    assert read(tmp_path, "a.jsonl", b"\xef\xbb\xbf" + exact + b"\r\n" + exact)[:2] == [(1, "ok"), (2, "ok")]
+    assert read(tmp_path, "a.jsonl", exact[:-2] + b'x"}\n' + GOOD) == [(1, "line_too_long"), (2, "ok")]
+
+
+def test_a_long_line_is_never_held_whole():
+    class Endless:
+        """Counts the most bytes that were asked for at once."""
+
+        asked = 0
+        left = 1_000
+
+        def readline(self, size=-1):
+            self.asked = max(self.asked, size)
+            self.left -= 1
+            return b"x" * size if self.left > 0 else b""
+
+    stream = Endless()
+    ((number, found),) = jsonl.rows(stream, 1_000)  # pyright: ignore[reportArgumentType]
+    assert (number, isinstance(found, RowError)) == (1, True)
+    assert stream.asked <= 2**16
+
+
+def test_gzip(tmp_path):
+    lines = b"".join(json.dumps({"prompt": f"p{i}", "response": "r"}).encode() + b"\n" for i in range(5_000))
+    whole = gzip.compress(lines)
+    assert read(tmp_path, "a.jsonl.gz", whole) == [(n, "ok") for n in range(1, 5_001)]
+    cut = read(tmp_path, "a.jsonl.gz", whole[: len(whole) // 2])
+    assert cut[-1][1] == "corrupt_gzip"
+    assert len(cut) > 1_000
+    assert all(reason == "ok" for _, reason in cut[:-1])
+    assert read(tmp_path, "a.jsonl.gz", b"no gzip") == [(1, "corrupt_gzip")]
+    assert read(tmp_path, "a.jsonl.gz", whole + b"junk")[-1] == (5_001, "corrupt_gzip")
+    broken = bytearray(whole)
+    broken[len(whole) // 2] ^= 0xFF
+    assert read(tmp_path, "a.jsonl.gz", bytes(broken))[-1][1] in ("corrupt_gzip", "broken_json")
+
+
+@pytest.mark.parametrize(
+    ("data", "rows"),
+    [
+        (b"[" + GOOD + b", " + GOOD + b"]", ["ok", "ok"]),
+        (b" \n[\n]\n", []),
+        (b"", []),
+        (GOOD, ["ok"]),
+        (GOOD + b"\n" + GOOD, ["ok", "ok"]),
+        (b"\xef\xbb\xbf[" + GOOD + b"]", ["ok"]),
+        (b"[" + GOOD + b", 5, " + GOOD + b"]", ["ok", "not_an_object", "ok"]),
+        (b"[" + GOOD + b",, " + GOOD + b",]", ["ok", "broken_json", "ok"]),
+        (b"[" + GOOD + b", " + GOOD[:9], ["ok", "broken_json"]),
+        (b"[" + GOOD + b"", ["broken_json"]),
+        (b"[" + GOOD + b"] x", ["ok", "broken_json"]),
+        (b"[" + GOOD + b', {"a": "' + b"x" * 3_000 + b'"}, ' + GOOD + b"]", ["ok", "line_too_long", "ok"]),
+        (b'[{"a": "]},[\\"", "b": [{}, []]}, ' + GOOD + b"]", ["ok", "ok"]),
+        (b"[" * 500, ["broken_json"]),
+        (b"[" + b"[" * 500 + b"]" * 500 + b"]", ["too_deep"]),
+    ],
+)
+def test_json(tmp_path, data, rows):
+    assert read(tmp_path, "a.json", data) == list(enumerate(rows, start=1))
+
+
+VALUES = st.recursive(
+    st.none() | st.integers() | st.text(st.sampled_from('a"\\[]{},é')),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.sampled_from('a"\\,')), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.lists(VALUES, max_size=6), st.booleans(), st.integers(1, 40))
+def test_json_is_cut_where_the_rows_end(values, ascii_only, chunk):
+    """Whatever the strings hold, and wherever the chunks end."""
+    data = json.dumps(values, ensure_ascii=ascii_only, indent=1).encode()
+    scanner = json_values._Scanner(10_000)
+    pieces = [p for i in range(0, len(data), chunk) for p in scanner.feed(data[i : i + chunk])]
+    pieces += scanner.finish()
+    assert [json.loads(p) for p in pieces if isinstance(p, bytes)] == values
+
+
+@given(st.binary(max_size=300), st.sampled_from([jsonl.rows, json_values.rows]))
+def test_junk_is_never_an_exception(data, reader):
+    for number, row in reader(io.BytesIO(data), 50):
+        assert number >= 1
+        if isinstance(row, bytes):
+            assert len(row) <= 50
+
+
+def test_parquet(tmp_path):
+    rows = [{"messages": [{"role": "user", "content": f"p{i}"}], "model": None} for i in range(150)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=40)
+    (file,), _ = files.find(tmp_path)
+    found = list(files.rows(file, SETTINGS))
+    assert [n for n, _ in found] == list(range(1, 151))
+    assert [row for _, row in found] == rows
+
+
+def test_parquet_rows_that_are_not_read(tmp_path):
+    texts = pa.array([b"fine", b"\xff\xfe", b"x" * 3_000]).view(pa.binary())
+    utf8 = pa.StringArray.from_buffers(3, texts.buffers()[1], texts.buffers()[2])
+    pq.write_table(pa.table({"prompt": utf8}), tmp_path / "a.parquet")
+    (file,), _ = files.find(tmp_path)
+    reasons = [row.reason if isinstance(row, RowError) else "ok" for _, row in files.rows(file, SETTINGS)]
+    assert reasons == ["ok", "not_utf8", "line_too_long"]
+
+
+def read_table(tmp_path, **columns):
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    (file,), _ = files.find(tmp_path)
+    return [row for _, row in files.rows(file, SETTINGS)]
+
+
+def test_parquet_columns_that_do_not_matter_cost_no_row(tmp_path):
+    twice = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    rows = read_table(
+        tmp_path,
+        prompt=pa.array(["p"]),
+        late=pa.array([2**62], pa.timestamp("us")),
+        day=pa.array([2**30], pa.int32()).cast(pa.date32()),
+        zone=pa.array([1], pa.timestamp("us", "Nowhere/Land")),
+        twice=twice,
+    )
+    assert rows == [{"prompt": "p"}]
+
+
+def test_parquet_value_that_cannot_be_read_is_one_row(tmp_path):
+    late = pa.array([[2**62], [0]], pa.list_(pa.timestamp("us")))
+    bad, good = read_table(tmp_path, prompt=pa.array(["p", "q"]), late=late)
+    assert isinstance(bad, RowError)
+    assert (bad.reason, "column late" in bad.detail) == ("wrong_value", True)
+    assert isinstance(good, dict)
+
+
+def test_parquet_string_view(tmp_path):
+    rows = read_table(tmp_path, prompt=pa.array(["p", "x" * 3_000], pa.string_view()))
+    assert rows[0] == {"prompt": "p"}
+    assert isinstance(rows[1], RowError)
+    assert rows[1].reason == "line_too_long"
+
+
+def test_parquet_decimals_and_uuids_are_text(tmp_path):
+    own = uuid.UUID(int=7)
+    ids = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([own.bytes], pa.binary(16)))
+    (data,) = read_table(tmp_path, prompt_id=ids, answer=pa.array([Decimal("18.50")]))
+    row = Row(data)
+    assert (row.scalar("prompt_id"), row.scalar("answer")) == (str(own), "18.50")
+
+
+def test_an_infinite_answer_is_called_so():
+    with pytest.raises(RowError, match="is infinite"):
+        Row({"answer": json.loads("1e400")}).scalar("answer")
+
+
+def test_parquet_that_is_none(tmp_path):
+    assert read(tmp_path, "a.parquet", b"PAR1 and nothing") == [(1, "unreadable_parquet")]
+    assert read(tmp_path, "a.parquet", b"") == [(1, "unreadable_parquet")]
+
+
+def test_find(tmp_path):
+    for name in (
+        "b.jsonl",
+        "sub/A.JSONL.gz",
+        "sub/.hidden.jsonl",
+        ".git/x.json",
+        "README.md",
+        "b.jsonl.dvc",
+        ".gitkeep",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "sub" / "loop").symlink_to(tmp_path)
+    known, others = files.find(tmp_path)
+    assert [(f.name, f.stem) for f in known] == [("b.jsonl", "b"), ("sub/A.JSONL.gz", "A")]
+    assert others == ["README.md"]  # and not b.jsonl.dvc
+
+
+def test_sources_that_are_not_there(tmp_path):
+    with pytest.raises(SourceError, match=r"there is no folder .*nowhere"):
+        files.find(tmp_path / "nowhere")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(SourceError, match=r"no trace file \(it holds notes.txt\)"):
+        files.find(tmp_path)
+    (tmp_path / "a.jsonl").symlink_to(tmp_path / "gone")
+    (file,), _ = files.find(tmp_path)
+    with pytest.raises(SourceError, match=r"a.jsonl cannot be read"):
+        list(files.rows(file, SETTINGS))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fits"),
+    [
+        ("*.jsonl", "a.jsonl", True),
+        ("*.jsonl", "x/a.jsonl", False),
+        ("**/*.jsonl", "x/y/a.jsonl", True),
+        ("**/*.jsonl", "a.jsonl", True),
+        ("x/**", "x/y/a.jsonl", True),
+        ("x/?.js[!x]n", "x/a.json", True),
+        ("x.y", "xzy", False),
+    ],
+)
+def test_rules_match_paths(pattern, name, fits):
+    assert files.matches(name, pattern) is fits
+
+
+@pytest.mark.parametrize("pattern", ["[z-a]*.jsonl", "[\\]"])
+def test_a_rule_that_is_no_pattern_is_named(pattern):
+    with pytest.raises(SourceError, match="is no pattern for paths") as error:
+        files.matches("a.jsonl", pattern)
+    assert pattern in str(error.value)
+
+
+def test_the_first_rule_wins():
+    rules = (params.FileRule(match="r1/*", teacher="R1"), params.FileRule(match="**", teacher="other"))
+    settings = params.Ingest(files=rules, layout="chat")
+    assert files.rule_for("r1/a.json", settings).teacher == "R1"
+    assert files.rule_for("a.json", settings).teacher == "other"
+    assert files.rule_for("a.json", params.Ingest(layout="chat")).layout == "chat"

@@ -1,0 +1,179 @@
+"""One case a layout, by hand, and what each refuses."""
+
+import pytest
+
+from stepsift.ingest.layouts import detect as layouts
+from stepsift.ingest.record import Record
+from stepsift.ingest.rows import Row, RowError
+from stepsift.params import Layout
+
+USER = {"role": "user", "content": "2 + 2?"}
+
+
+def read(data: dict, layout: Layout = "auto", fields: dict | None = None) -> list[Record | RowError]:
+    return layouts.read(Row(data, fields), layout)
+
+
+def one(data: dict, layout: Layout = "auto", fields: dict | None = None) -> Record:
+    (record,) = read(data, layout, fields)
+    assert isinstance(record, Record)
+    return record
+
+
+def test_chat():
+    row = {
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "1 + 1?"},
+            {"role": "assistant", "content": "2"},
+            USER,
+            {"role": "assistant", "content": "4", "reasoning_content": "two and two"},
+            {"role": "user", "content": "Thanks!"},
+        ],
+        "model": "R1",
+        "answer": 4,
+    }
+    assert layouts.detect(Row(row)) == "chat"
+    record = one(row)
+    assert [m["role"] for m in record.prompt] == ["system", "user", "assistant", "user"]
+    assert (record.response, record.reasoning, record.teacher, record.answer) == ("4", "two and two", "R1", "4")
+
+
+def test_chat_content_parts_and_unfinished_reasoning():
+    parts = [{"type": "text", "text": "2 + "}, {"type": "text", "text": "2?"}]
+    turns = [{"role": "user", "content": parts}, {"role": "assistant", "content": None, "reasoning": "hm"}]
+    record = one({"messages": turns})
+    assert record.prompt == [USER]
+    assert (record.response, record.reasoning) == ("", "hm")
+
+
+def test_sharegpt():
+    row = {
+        "system": "Be brief.",
+        "conversations": [{"from": "human", "value": "2 + 2?"}, {"from": "gpt", "value": "<think>a</think>4"}],
+    }
+    assert layouts.detect(Row(row)) == "sharegpt"
+    record = one(row)
+    assert record.prompt == [{"role": "system", "content": "Be brief."}, USER]
+    assert (record.response, record.teacher) == ("<think>a</think>4", None)
+
+
+def test_conversations_with_roles_are_chat():
+    row = {"conversations": [USER, {"role": "assistant", "content": "4"}]}
+    assert layouts.detect(Row(row)) == "chat"
+    assert one(row).response == "4"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion"),
+    [("2 + 2?", "4"), ([USER], [{"role": "assistant", "content": "4"}])],
+)
+def test_prompt_completion(prompt, completion):
+    row = {"prompt": prompt, "completion": completion, "label": True}
+    assert layouts.detect(Row(row)) == "prompt_completion"
+    record = one(row)
+    assert (record.prompt, record.response, record.label) == ([USER], "4", True)
+
+
+def test_alpaca():
+    row = {"instruction": "Add.", "input": "2 + 2", "output": "4", "history": [["Hi", "Hello"]], "system": "Be brief."}
+    assert layouts.detect(Row(row)) == "alpaca"
+    record = one(row)
+    assert [m["content"] for m in record.prompt] == ["Be brief.", "Hi", "Hello", "Add.\n\n2 + 2"]
+    assert one({"instruction": "Add.", "input": "", "output": "4"}).prompt == [{"role": "user", "content": "Add."}]
+
+
+def test_generations():
+    row = {
+        "problem": "2 + 2?",
+        "generations": ["4", "", "5"],
+        "correctness_math_verify": [True, None, False],
+        "answer": "4",
+        "messages": [USER, {"role": "assistant", "content": "4"}],
+        "teacher": ["A", "A", "B"],
+    }
+    assert layouts.detect(Row(row)) == "generations"
+    first, second, third = read(row)
+    assert isinstance(first, Record)
+    assert (first.prompt, first.response, first.label, first.teacher, first.answer) == ([USER], "4", True, "A", "4")
+    assert isinstance(second, RowError)
+    assert second.reason == "empty_field"
+    assert isinstance(third, Record)
+    assert (third.label, third.teacher) == (False, "B")
+
+
+def test_generations_with_labels_of_another_length():
+    found = read({"problem": "p", "generations": ["a", "b"], "correctness_math_verify": [True]})
+    assert [e.reason for e in found if isinstance(e, RowError)] == ["wrong_value"] * 2
+
+
+def test_fields_of_limo_and_s1k():
+    limo = one({"question": "2 + 2?", "solution": "It is 4.", "answer": "4"})
+    assert (limo.prompt, limo.response, limo.answer) == ([USER], "It is 4.", "4")
+    s1k = one({"question": "2 + 2?", "solution": "4", "thinking_trajectories": ["two and two"], "attempt": "It is 4."})
+    assert (s1k.response, s1k.reasoning, s1k.answer) == ("It is 4.", "two and two", None)
+
+
+def test_mapped_fields_walk_into_objects():
+    row = {"meta": {"id": 7, "model": {"name": "R1"}}, "q": "2 + 2?", "out": "4", "a.b": "math"}
+    fields = {"prompt_id": "meta.id", "teacher": "meta.model.name", "prompt": "q", "response": "out", "domain": "a.b"}
+    record = one(row, fields=fields)
+    assert (record.prompt_id, record.teacher, record.response, record.domain) == ("7", "R1", "4", "math")
+
+
+def test_mapped_generations_and_conversation():
+    assert len(read({"q": "p", "outs": ["a", "b"]}, fields={"prompt": "q", "response": "outs"})) == 2
+    record = one(
+        {"dialog": [{"from": "human", "value": "p"}, {"from": "gpt", "value": "r"}]}, fields={"prompt": "dialog"}
+    )
+    assert record.response == "r"
+
+
+def test_tests_become_text():
+    assert one({"prompt": "p", "response": "r", "tests": [{"in": "1"}]}).tests == '[{"in": "1"}]'
+
+
+@pytest.mark.parametrize(
+    ("row", "reason", "word"),
+    [
+        ({"a": 1}, "unknown_layout", "fields a"),
+        ({"prompt": "p", "response": None}, "unknown_layout", "response"),
+        ({"messages": []}, "empty_field", "messages"),
+        ({"messages": [USER]}, "missing_field", "assistant"),
+        ({"messages": [{"role": "assistant", "content": "4"}]}, "missing_field", "user"),
+        ({"messages": [USER, {"role": "assistant", "content": 4}]}, "wrong_type", "a number"),
+        ({"messages": [USER, {"role": "assistant", "content": " "}]}, "empty_field", "content"),
+        ({"messages": [USER, {"role": "oracle", "content": "4"}]}, "wrong_value", "oracle"),
+        ({"messages": [USER, "4"]}, "wrong_type", "messages[1]"),
+        ({"prompt": "p", "response": ["r", 1]}, "wrong_type", "a list"),
+        ({"prompt": {"a": 1}, "response": "r"}, "wrong_type", "an object"),
+        ({"prompt": "p", "response": "r", "teacher": 3}, "wrong_type", "teacher"),
+        ({"prompt": "p", "response": "r", "teacher": ""}, "empty_field", "teacher"),
+        ({"prompt": "p", "response": "r", "label": "yes"}, "wrong_type", "fields.label"),
+        ({"prompt": "p", "response": "r", "answer": True}, "wrong_type", "answer"),
+        ({"prompt": "p", "response": "r", "answer": float("inf")}, "wrong_type", "answer"),
+        ({"prompt": "p", "response": "r", "answer_kind": "poem"}, "wrong_value", "poem"),
+        ({"prompt": "p", "response": "r", "domain": 3}, "wrong_type", "domain"),
+        ({"prompt": "p", "response": "r", "reasoning": {"a": 1}}, "wrong_type", "reasoning"),
+        ({"problem": "p", "generations": []}, "empty_field", "generations"),
+        ({"instruction": "p", "output": "r", "input": 3}, "wrong_type", "input"),
+        ({"instruction": "p", "output": "r", "history": "x"}, "wrong_type", "history"),
+    ],
+)
+def test_refused(row, reason, word):
+    with pytest.raises(RowError) as e:
+        read(row)
+    assert e.value.reason == reason
+    assert word in e.value.detail
+
+
+@pytest.mark.parametrize("name", ["prompt", "response", "teacher", "prompt_id"])
+def test_a_mapped_field_must_be_there(name):
+    with pytest.raises(RowError, match="missing_field"):
+        read({"prompt": "p", "response": "r"}, layout="fields", fields={name: "elsewhere"})
+
+
+def test_details_are_short_and_print():
+    error = RowError("wrong_value", "a\x00b\n" * 200)
+    assert len(error.detail) == 200
+    assert error.detail.isprintable()

@@ -1,0 +1,366 @@
+"""Sources to tables: what is kept, what is rejected and why, and that every row is accounted for."""
+
+import gzip
+import json
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stepsift.core import tables
+from stepsift.core.errors import SourceError
+from stepsift.ingest.rows import REASONS
+from stepsift.ingest.run import SAMPLE_TRACES, IngestCounts, ingest, survey
+from stepsift.params import FileRule, Ingest
+
+Sources = Mapping[str, Sequence[dict | bytes]]
+
+TABLES = (tables.PROMPTS, tables.TRACES, tables.REJECTED)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Real traces that lie beside the repository on some machines."""
+    folder = Path(__file__).parents[3] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no folder ../shared/data with real traces beside the repository")
+    return folder
+
+
+def row(prompt="2 + 2?", response: object = "It is 4.", teacher="A", answer: str | None = "4", **more) -> dict:
+    return {"prompt": prompt, "response": response, "teacher": teacher, "answer": answer, **more}
+
+
+def write(folder: Path, files: Sources) -> Path:
+    for name, rows in files.items():
+        lines = [r if isinstance(r, bytes) else json.dumps(r).encode() for r in rows]
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"\n".join(lines))
+    return folder
+
+
+def run(tmp_path: Path, sources: Sources, **params):
+    """(counts, prompts, traces, rejected) of sources with these files."""
+    counts = ingest(write(tmp_path / "sources", sources), tmp_path / "out", Ingest(**params))
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+    check(counts)
+    return counts, *(tables.read(t, tmp_path / "out" / f"{t.name}.parquet") for t in TABLES)
+
+
+def check(counts: IngestCounts) -> None:
+    """read = kept + rejected, everywhere."""
+    for tallies in ([counts.total], counts.by_file.values(), counts.by_teacher.values()):
+        for tally in tallies:
+            assert tally.read == tally.kept + tally.rejected
+            assert tally.rejected == sum(tally.reasons.values())
+            assert set(tally.reasons) <= set(REASONS)
+        assert sum(t.read for t in tallies) == counts.total.read
+        assert sum(t.kept for t in tallies) == counts.total.kept
+
+
+def reasons(rejected: pl.DataFrame) -> list[tuple]:
+    return rejected.select("source", "source_line", "reason").rows()
+
+
+def test_tables_by_hand(tmp_path):
+    files = {
+        "pool.jsonl": [
+            row(correct=True, domain="math"),
+            row(teacher="B", response="<think>hm</think>5", correct=True),
+            row("Where?", "In Rome.", answer=None),
+        ],
+        "sub/Teacher-C.jsonl": [{"prompt": " 2  + 2? ", "response": "4"}],
+    }
+    counts, prompts, traces, rejected = run(tmp_path, files)
+    assert rejected.is_empty()
+    assert counts.prompts == 2
+    by_text = {p["prompt"][0]["content"]: p for p in prompts.to_dicts()}
+    assert (by_text["2 + 2?"]["answer"], by_text["2 + 2?"]["answer_kind"], by_text["2 + 2?"]["domain"]) == (
+        "4",
+        "math",
+        "math",
+    )
+    assert by_text["Where?"]["answer_kind"] == "none"
+    columns = ("teacher", "response", "verdict", "label", "source", "source_line")
+    assert sorted(traces.select(columns).rows(), key=str) == [
+        ("A", "In Rome.", "unchecked", None, "pool.jsonl", 3),
+        ("A", "It is 4.", "correct", True, "pool.jsonl", 1),
+        ("B", "<think>\nhm\n</think>\n\n5", "wrong", True, "pool.jsonl", 2),
+        ("Teacher-C", "4", "correct", None, "sub/Teacher-C.jsonl", 1),
+    ]
+    assert counts.verdicts["A"] == {"correct": 1, "wrong": 0, "timeout": 0, "unparsed": 0, "unchecked": 1}
+    labels = counts.labels
+    assert (labels.agree, labels.disagree, labels.wrong_but_labelled_true) == (1, 1, 1)
+    assert (counts.gold["math"].prompts, counts.gold["math"].share) == (1, 1.0)
+    assert (counts.candidates.min, counts.candidates.median, counts.candidates.max) == (1, 2, 3)
+    assert json.loads(json.dumps(counts.as_dict()))["total"]["kept"] == 4
+
+
+def test_one_row_for_each_reason(tmp_path):
+    bad = {
+        "broken_json": b'{"prompt": ',
+        "not_utf8": b'{"prompt": "\xff"}',
+        "nul_byte": json.dumps(row(response="a\0b")).encode(),
+        "lone_surrogate": b'{"prompt": "p", "response": "a \\ud800 b"}',
+        "too_deep": b"[" * 100_000,
+        "huge_number": b'{"a": ' + b"1" * 5_000 + b"}",
+        "not_an_object": b"[1]",
+        "line_too_long": json.dumps(row(response="x" * 200_000)).encode(),
+        "unknown_layout": b'{"a": 1}',
+        "missing_field": b'{"messages": [{"role": "user", "content": "p"}]}',
+        "empty_field": json.dumps(row(response=" ")).encode(),
+        "wrong_type": json.dumps(row(response={"a": 1})).encode(),
+        "wrong_value": json.dumps(row(answer_kind="poem")).encode(),
+        "duplicate_trace": json.dumps(row()).encode(),
+    }
+    counts, _, traces, rejected = run(tmp_path, {"a.jsonl": [row(), *bad.values()]}, max_line_bytes=150_000)
+    assert traces.height == 1
+    assert reasons(rejected) == [("a.jsonl", i, reason) for i, reason in enumerate(bad, start=2)]
+    assert counts.total.reasons == dict.fromkeys(sorted(bad), 1)
+    assert all(len(d) <= 200 and d.isprintable() for d in rejected["detail"])
+    by_reason = {r["reason"]: r for r in rejected.to_dicts()}
+    assert by_reason["duplicate_trace"]["trace_id"] == traces["trace_id"][0]
+    assert by_reason["duplicate_trace"]["detail"] == "same prompt, teacher and text as row 1 of a.jsonl"
+    assert (by_reason["empty_field"]["teacher"], by_reason["broken_json"]["teacher"]) == ("A", None)
+
+
+@pytest.mark.parametrize("field", ["prompt", "teacher", "prompt_id", "answer", "domain", "tests", "reasoning"])
+def test_no_text_may_hold_half_a_surrogate_pair(tmp_path, field):
+    _, _, traces, rejected = run(tmp_path, {"a.jsonl": [row(), row(**{field: "a \ud800"})]})
+    assert traces.height == 1
+    assert reasons(rejected) == [("a.jsonl", 2, "lone_surrogate")]
+
+
+def test_a_broken_gzip_keeps_what_came_before(tmp_path):
+    rows = [row(f"{i} + {random.Random(i).random()}?", answer=None) for i in range(3_000)]
+    data = gzip.compress("\n".join(map(json.dumps, rows)).encode())
+    write(tmp_path / "sources", {"a.jsonl.gz": [data[: len(data) // 2]]})
+    counts = ingest(tmp_path / "sources", tmp_path / "out", Ingest())
+    check(counts)
+    assert counts.total.kept > 500
+    assert counts.total.reasons == {"corrupt_gzip": 1}
+
+
+def test_generations_count_one_by_one(tmp_path):
+    generations = {"problem": "2 + 2?", "generations": ["4", 5, "It is 4.", "4"], "answer": "4", "model": "R1"}
+    counts, _, traces, rejected = run(tmp_path, {"a.jsonl": [generations]})
+    assert (counts.total.read, traces.height) == (4, 2)
+    assert counts.total.reasons == {"duplicate_trace": 1, "wrong_type": 1}
+    assert rejected["teacher"].to_list() == ["R1", "R1"]
+
+
+def test_thinking_dropped(tmp_path):
+    rows = [row(response="<think>hm</think>It is 4."), row(response="<think>hm"), row(response="<think>a</think>")]
+    _, _, traces, rejected = run(tmp_path, {"a.jsonl": rows}, thinking="drop")
+    assert traces["response"].to_list() == ["It is 4."]
+    assert [r for *_, r in reasons(rejected)] == ["unfinished_thinking", "empty_field"]
+
+
+def test_duplicates_kept_under_their_own_ids(tmp_path):
+    _, _, dropped, _ = run(tmp_path / "1", {"a.jsonl": [row(), row(), row()]})
+    counts, _, kept, rejected = run(tmp_path / "2", {"a.jsonl": [row(), row(), row()]}, duplicates="keep")
+    assert rejected.is_empty()
+    assert kept["trace_id"].n_unique() == counts.total.kept == 3
+    assert dropped["trace_id"][0] in kept["trace_id"].to_list()
+    assert kept["content_hash"].n_unique() == 1
+
+
+def test_the_first_duplicate_by_source_and_line_stays(tmp_path):
+    _, _, traces, _ = run(tmp_path, {"b.jsonl": [row(), row("other?")], "a.jsonl": [row("more?"), row()]})
+    assert traces.filter(pl.col("source") == "a.jsonl")["source_line"].sort().to_list() == [1, 2]
+
+
+def test_conflicting_gold_answers(tmp_path):
+    rows = [
+        *(row(answer="4"), row(teacher="B", answer="5"), row(teacher="C", answer=None), row(answer="5")),
+        *(row("x?", answer="1  2"), row("x?", teacher="B", answer="1 2"), row("x?", teacher="C", answer=None)),
+    ]
+    counts, prompts, traces, _ = run(tmp_path, {"a.jsonl": rows})
+    assert counts.total.reasons == {"answer_conflict": 4}
+    assert prompts["answer"].to_list() == ["1 2"]
+    assert traces.height == 3
+    # The answer of one row is the prompt's, so it judges the row that has none.
+    assert "unchecked" not in traces["verdict"].to_list()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_spellings_of_a_gold_answer_are_no_conflict(tmp_path, order):
+    spellings = ["18.0", "$18", "18", "9+9\n#### 18"]
+    rows = [row(teacher=f"T{i}", response="18", answer=a) for i, a in enumerate(spellings)]
+    rows += [row("x?", teacher=t, answer=a) for t, a in (("A", "b"), ("B", "B"))]
+    rows += [row("y?", teacher=t, answer=a) for t, a in (("A", "18"), ("B", "19"))]
+    counts, prompts, traces, _ = run(tmp_path, {"a.jsonl": rows[::order]})
+    assert counts.total.reasons == {"answer_conflict": 2}
+    assert sorted(prompts["answer"]) == ["18", "B"]
+    assert traces.height == 6
+
+
+def test_a_tie_of_prompts_is_not_called_a_majority(tmp_path):
+    rows = [row("a?", teacher="A", prompt_id="1"), row("b?", teacher="B", prompt_id="1")]
+    *_, rejected = run(tmp_path, {"a.jsonl": rows})
+    assert "in at least as many rows" in rejected["detail"][0]
+
+
+def test_conflicting_prompts_of_one_id(tmp_path):
+    rows = [row(f"{p}?", teacher=t, prompt_id="1") for p, t in [("a", "A"), ("b", "B"), (" a", "C"), ("c", "D")]]
+    counts, prompts, traces, rejected = run(tmp_path, {"a.jsonl": rows})
+    assert counts.total.reasons == {"prompt_conflict": 2}
+    assert sorted(traces["teacher"]) == ["A", "C"]
+    assert prompts["prompt_id"].to_list() == ["1"]
+    assert "strip_suffixes" in rejected["detail"][0]
+
+
+def test_the_shortest_wording_stands_for_a_prompt(tmp_path):
+    suffix = " Put your answer in \\boxed{}."
+    rows = [row("2 + 2?" + suffix), row(teacher="B"), row("2 + 2?" + suffix, teacher="C")]
+    _, prompts, traces, _ = run(tmp_path, {"a.jsonl": rows}, strip_suffixes=(suffix,))
+    assert [m["content"] for m in prompts["prompt"][0]] == ["2 + 2?"]
+    assert traces.height == 3
+
+
+def test_rules_for_files(tmp_path):
+    files = {
+        "r1/a.jsonl": [row(teacher="ignored")],
+        "b.jsonl": [{"q": "Where?", "a": "Rome", "gold": "rome"}],
+    }
+    rules = (
+        FileRule(match="r1/*", teacher="R1", answer_kind="none", domain="math"),
+        FileRule(match="b.*", fields={"prompt": "q", "response": "a", "answer": "gold"}, layout="fields"),
+        FileRule(match="unused/**"),
+    )
+    counts, prompts, traces, _ = run(tmp_path, files, files=rules)
+    assert sorted(traces.select("teacher", "verdict").rows()) == [("R1", "unchecked"), ("b", "correct")]
+    assert sorted(prompts.select("answer_kind", "domain").rows(), key=str) == [("exact", None), ("none", "math")]
+    assert counts.unused_rules == ["unused/**"]
+
+
+def test_tests_leave_a_prompt_unchecked(tmp_path):
+    _, prompts, traces, _ = run(tmp_path, {"a.jsonl": [row(tests=["assert 1"], answer="x = 1")]})
+    assert prompts["tests"].to_list() == ['["assert 1"]']
+    assert traces["verdict"].to_list() == ["unchecked"]
+
+
+@pytest.mark.parametrize(
+    ("files", "word"),
+    [
+        (
+            {"good.jsonl": [row()], "bad.jsonl": [b"{", b"{", b"[1]"]},
+            r"bad.jsonl: every one of its 3 rows .*broken_json",
+        ),
+        ({"good.jsonl": [row()], "void.jsonl": []}, r"void.jsonl holds no row"),
+        ({"good.jsonl": [row()], "twice.jsonl": [row()]}, r"twice.jsonl: .*duplicate_trace"),
+        ({"a.parquet": [b"nonsense"]}, r"a.parquet: .*unreadable_parquet"),
+        ({"notes.txt": [b"hello"]}, r"no trace file"),
+    ],
+)
+def test_useless_sources(tmp_path, files, word):
+    sources = write(tmp_path / "sources", files)
+    with pytest.raises(SourceError, match=word):
+        ingest(sources, tmp_path / "out", Ingest())
+    assert [p.name for p in tmp_path.iterdir()] == ["sources"]
+
+
+def test_survey(tmp_path):
+    rows = [row(f"{i}?", f"It is {i}{t}", t, answer=str(i)) for i in range(40) for t in "ABC"]
+    sources = write(
+        tmp_path / "sources", {"a.jsonl": [*rows, b"{", row("0?", "new", "D", answer="9")], "README.md": []}
+    )
+    found = survey(sources, Ingest())
+    assert found.problems == []
+    assert (found.prompts, found.total.kept, found.candidates.median) == (39, 117, 3)
+    assert found.total.reasons == {"answer_conflict": 4, "broken_json": 1}
+    assert found.ignored_files == ["README.md"]
+    ingest(sources, tmp_path / "out", Ingest())
+    traces = tables.read(tables.TRACES, tmp_path / "out" / "traces.parquet")
+    assert found.response_chars == traces["response"].str.len_chars().sum()
+    # A rejected candidate may have taken a place in the sample.
+    assert SAMPLE_TRACES - 4 <= len(found.sample) <= SAMPLE_TRACES
+    assert {(s.trace_id, s.response) for s in found.sample} <= set(traces.select("trace_id", "response").rows())
+    assert found.sample[0].trace_id == traces["trace_id"][0]
+
+
+def test_survey_lists_problems(tmp_path):
+    sources = write(tmp_path, {"a.jsonl": [row("a?"), row("b?")], "b.jsonl": [b"{"]})
+    problems = survey(sources, Ingest(files=(FileRule(match="c.*"),))).problems
+    assert len(problems) == 3
+    assert all(any(word in p for p in problems) for word in ("b.jsonl: every one", "'c.*'", "one candidate"))
+
+
+def bytes_of(tmp_path: Path, files: Sources) -> dict[str, bytes]:
+    run(tmp_path, files)
+    return {t.name: (tmp_path / "out" / f"{t.name}.parquet").read_bytes() for t in TABLES}
+
+
+def test_twice_the_same_bytes(tmp_path):
+    files = {
+        "b.jsonl": [row(f"{i % 7}?", f"r{i % 11}", "AB"[i % 2], None) for i in range(60)],
+        "a.jsonl": [row(), b"{"],
+    }
+    assert bytes_of(tmp_path / "1", files) == bytes_of(tmp_path / "2", dict(reversed(list(files.items()))))
+
+
+def test_shuffled_lines_give_the_same_prompts_and_traces(tmp_path):
+    rows = [row(f"{i % 7}?  " + " " * (i % 3), f"r{i % 11}", "AB"[i % 2], str(i % 7)) for i in range(80)]
+    rows += [row(f"{p}?", teacher=t, prompt_id="own") for p, t in [("a", "A"), ("b", "B"), ("a", "C")]]
+    shuffled = random.Random(1).sample(rows, len(rows))
+    _, prompts, traces, rejected = run(tmp_path / "1", {"a.jsonl": rows})
+    _, prompts_2, traces_2, rejected_2 = run(tmp_path / "2", {"a.jsonl": shuffled})
+    assert prompts.equals(prompts_2)
+    assert traces.drop("source_line").equals(traces_2.drop("source_line"))
+    assert rejected["reason"].value_counts(sort=True).equals(rejected_2["reason"].value_counts(sort=True))
+
+
+JUNK = st.one_of(
+    st.binary(max_size=40),
+    st.sampled_from([b"", b"  ", b"{}", b"[1]", b"null", b'{"prompt": "p"}', b'{"messages": [], "a": {}}']),
+    st.fixed_dictionaries(
+        {
+            "prompt": st.sampled_from(["p", "q ", "", 3, None]),
+            "response": st.sampled_from(["4", "It is 5", "<think>a", "\ud800", [], ["a", ""]]),
+            "teacher": st.sampled_from(["A", "B", None, 5, "\ud800"]),
+            "answer": st.sampled_from(["4", "5", None, True, "\0"]),
+            "prompt_id": st.sampled_from([None, "1", 2]),
+        }
+    ).map(lambda r: json.dumps(r).encode()),
+).filter(lambda line: b"\n" not in line)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(JUNK, max_size=12))
+def test_every_row_is_accounted_for(tmp_path_factory, lines):
+    folder = tmp_path_factory.mktemp("junk")
+    sources = write(folder / "sources", {"a.jsonl": [row("?!", answer=None), *lines]})
+    counts = ingest(sources, folder / "out", Ingest(answer_kind="exact"))
+    check(counts)
+    whole = sum(1 for line in lines if line.strip(b" \t\r\n"))
+    assert whole + 1 <= counts.total.read <= 2 * whole + 1
+    kept = tables.read(tables.TRACES, folder / "out" / "traces.parquet")
+    assert kept.height == counts.total.kept
+    assert set(kept["prompt_id"]) == set(tables.read(tables.PROMPTS, folder / "out" / "prompts.parquet")["prompt_id"])
+
+
+def test_real_traces(shared_data, tmp_path):
+    """Every row is kept, gold answers pass their verifiers, and verdicts agree with labels made elsewhere.
+
+    What is left of disagreement: sentences of several numbers (math), responses that go on to answer other questions
+    or name a letter in other words than the publisher's pattern knows (science).
+    """
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    for file in shared_data.glob("*.jsonl.gz"):
+        (sources / file.name).symlink_to(file)
+    counts = ingest(sources, tmp_path / "out", Ingest())
+    check(counts)
+    assert counts.total.rejected == 0
+    assert counts.candidates.median >= 6
+    assert {kind: gold.share for kind, gold in counts.gold.items()} == {"choice": 1, "exact": 1, "math": 1}
+    agreement = {name.split(".")[0]: n.agree / (n.agree + n.disagree) for name, n in counts.labels_by_file.items()}
+    assert agreement["math_long"] > 0.995
+    assert agreement["math_short"] > 0.998
+    assert agreement["code_short"] > 0.998
+    assert agreement["science_short"] > 0.975
+    assert sum(n["timeout"] for n in counts.verdicts.values()) == 0

@@ -1,0 +1,174 @@
+"""`recurate/check_lock.py`: sentences from what DVC says, and on scratch repositories what it really says."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "src/stepsift/recurate/check_lock.py"
+PIPELINE = """stages:
+  one:
+    cmd: mkdir -p data/one && printf 1 > data/one/t && echo '{}' > one.json
+    deps: [data/sources, code.py]
+    params: [k]
+    outs: [data/one]
+    metrics: [one.json: {cache: false}]
+  two:
+    cmd: cp data/one/t two.txt
+    deps: [data/one/t]
+    outs: [two.txt]
+"""
+
+
+def load() -> ModuleType:
+    """The script, as a module."""
+    spec = importlib.util.spec_from_file_location("check_lock", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["check_lock"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+check_lock = load()
+OUTS = check_lock.Outs({"data/one": "one", "two.txt": "two", "data/sources/a.jsonl": "data/sources/a.jsonl.dvc"})
+
+
+def run(repo: Path, *command: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
+    """A command of this environment; it must succeed, unless `ok` is False."""
+    env = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    env |= {f"GIT_{who}_{what}": "t@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    done = subprocess.run(command, cwd=repo, env=env, capture_output=True, text=True, check=False)
+    assert not ok or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def check(repo: Path, *options: str) -> tuple[int, list[str]]:
+    """Exit code and lines."""
+    done = run(repo, sys.executable, str(SCRIPT), *options, ok=False)
+    return done.returncode, (done.stdout + done.stderr).splitlines()
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository whose two stages were run, pushed to a remote beside it, and committed."""
+    repo = tmp_path_factory.mktemp("lock") / "repo"
+    (repo / "data/sources/chat").mkdir(parents=True)
+    (repo / "data/sources/a.jsonl").write_text("a\n")
+    (repo / "data/sources/chat/b.jsonl").write_text("b\n")
+    (repo / "data/.gitignore").write_text("/sources/**\n!/sources/**/\n!/sources/**/*.dvc\n")
+    (repo / "code.py").write_text("1\n")
+    (repo / "params.yaml").write_text("k: {w: 1}\n")
+    (repo / "dvc.yaml").write_text(PIPELINE)
+    for command in (
+        "git init -q -b main .",
+        "dvc init -q",
+        "dvc add -q data/sources/a.jsonl data/sources/chat/b.jsonl",
+        f"dvc remote add -q -d shared {repo.parent / 'remote'}",
+        "dvc repro -q",
+        "dvc push -q",
+        "git add -A",
+        "git commit -qm run",
+    ):
+        run(repo, *command.split())
+    return repo
+
+
+@pytest.fixture
+def clone(origin: Path, tmp_path: Path) -> Path:
+    """A clone without data."""
+    run(tmp_path, "git", "clone", "-q", str(origin), "clone")
+    return tmp_path / "clone"
+
+
+def test_data_that_were_not_pulled_are_no_change():
+    status = {
+        "two": [{"changed deps": {"data/one/t": "deleted"}}, {"changed outs": {"two.txt": "not in cache"}}],
+        "data/sources/a.jsonl.dvc": [{"changed outs": {"data/sources/a.jsonl": "deleted"}}],
+    }
+    assert check_lock.stale(status, OUTS, Path("no lock")) == []
+
+
+def test_everything_else_is_a_reason():
+    status = {
+        "one": [
+            {"changed deps": {"code.py": "deleted", "params.yaml": {"k.w": "modified", "k.x": "new"}}},
+            {"changed outs": {"one.json": "deleted", "data/one": "modified"}},
+            "changed command",
+        ],
+        "two": [{"changed outs": {"two.txt": "not in cache"}}],
+    }
+    assert check_lock.stale(status, OUTS, Path("no lock")) == [
+        "stage 'one': code.py is deleted, params.yaml: k.w is modified, params.yaml: k.x is new, output one.json is "
+        "deleted, output data/one is modified, changed command; run 'dvc repro', 'dvc push' and commit what that "
+        "changes"
+    ]
+
+
+def test_what_the_remote_lacks_is_said_by_stage():
+    paths = ["data/one/", "data/one/a", "data/one/b", "data/one/c", "data/sources/a.jsonl", "other"]
+    assert [s.partition(";")[0] for s in check_lock.lacking(paths, OUTS)] == [
+        "stage 'data/sources/a.jsonl.dvc': the remote lacks data/sources/a.jsonl (1 in all)",
+        "stage 'dvc.lock': the remote lacks other (1 in all)",
+        "stage 'one': the remote lacks data/one, data/one/a, data/one/b ... (4 in all)",
+    ]
+
+
+def test_a_folder_of_sources_has_dvcs_hash_with_and_without_its_files(origin: Path, clone: Path):
+    assert not (clone / "data/sources/a.jsonl").exists()
+    line = next(i for i, s in enumerate((origin / "dvc.lock").read_text().splitlines()) if "path: data/sources" in s)
+    expected = (origin / "dvc.lock").read_text().splitlines()[line + 2].split()[-1]
+    assert check_lock.folder_md5(clone / "data/sources") == expected
+    assert check_lock.folder_md5(origin / "data/sources") == expected
+    (clone / "data/sources/a.jsonl").write_text("other\n")
+    assert check_lock.folder_md5(clone / "data/sources") != expected
+
+
+def test_clean_clone(clone: Path):
+    assert check(clone) == (0, ["dvc.lock fits and the remote holds what it names"])
+
+
+def test_changed_parameter_source_and_code(clone: Path):
+    (clone / "params.yaml").write_text("k: {w: 2}\n")
+    code, lines = check(clone, "--no-remote")
+    assert (code, lines) == (
+        1,
+        ["stage 'one': params.yaml: k is modified; run 'dvc repro', 'dvc push' and commit what that changes"],
+    )
+    # A teacher more, of which the clone has the .dvc file only.
+    (clone / "data/sources/new.jsonl").write_text("new\n")
+    run(clone, "dvc", "add", "-q", "data/sources/new.jsonl")
+    (clone / "data/sources/new.jsonl").unlink()
+    (clone / "code.py").unlink()
+    answer = json.loads("\n".join(check(clone, "--no-remote", "--json")[1]))
+    [sentence] = answer["stale"]
+    assert "data/sources is modified" in sentence
+    assert "code.py is deleted" in sentence
+
+
+def test_an_object_that_the_remote_lacks(origin: Path, clone: Path, tmp_path: Path):
+    remote = shutil.copytree(origin.parent / "remote", tmp_path / "remote")
+    run(clone, "dvc", "remote", "modify", "shared", "url", str(remote))
+    [file] = [p for p in remote.rglob("*") if p.is_file() and p.read_text() == "1"]
+    file.unlink()
+    code, lines = check(clone)
+    assert code == 1
+    assert [line.partition("(")[0] for line in lines] == [
+        "stage 'one': the remote lacks data/one/t ",
+        "stage 'two': the remote lacks two.txt ",
+    ]
+    assert check(clone, "--remote-only")[0] == 1
+    assert check(clone, "--no-remote") == (0, ["dvc.lock fits"])
+
+
+def test_no_remote_to_ask(clone: Path):
+    run(clone, "dvc", "remote", "remove", "shared")
+    code, lines = check(clone)
+    assert code == 2
+    assert lines == ["error: there is no default remote to ask; 'dvc remote add -d NAME URL' makes one"]

@@ -1,0 +1,37 @@
+"""What is planned for a trace, and which prompts a sample holds."""
+
+import itertools
+
+import numpy as np
+
+from helpers.score_cases import MESSAGES
+from stepsift import params
+from stepsift.score.forward.request import Refused
+from stepsift.score.forward.windows import Pass
+from stepsift.score.plan import plan, sample_prompts
+
+
+def test_response_without_tokens_is_refused(load_student):
+    empty = load_student("llama").renderer.render(MESSAGES, "")
+    refused = plan(empty, np.array([1]), params.Score(), 512)
+    assert isinstance(refused, Refused) and refused.reason == "no_tokens"
+
+
+def test_a_request_may_be_for_a_part(load_student):
+    case = load_student("llama").case
+    planned = plan(case.rendered, np.array([end for _, end in case.spans]), params.Score(), 512)
+    whole = planned.request()
+    assert (whole.prompt, whole.response) == (case.rendered.prompt_ids, case.rendered.response_ids)
+    assert whole.local == case.passes(4) and whole.full
+    assert all(isinstance(p, Pass) for p in planned.request(full=False).local) and not planned.request(full=False).full
+    assert planned.request(local=False).local == [] and planned.request(local=False).full
+
+
+def test_samples_of_prompts_are_nested_and_free_of_order():
+    ids = [f"p{i}" for i in range(100)]
+    samples = [sample_prompts(ids, n, seed=3) for n in (1, 10, 50, 99)]
+    assert [len(s) for s in samples] == [1, 10, 50, 99]
+    assert all(small < large for small, large in itertools.pairwise(samples))
+    assert sample_prompts(reversed(ids), 10, seed=3) == samples[1]
+    assert sample_prompts(ids, 10, seed=4) != samples[1]
+    assert sample_prompts(ids, None, 0) == sample_prompts(ids, 100, 0) == set(ids)

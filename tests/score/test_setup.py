@@ -1,0 +1,74 @@
+"""From parameters to scores: whole runs with the student that the parameters name."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from test_run import CYRILLIC, POOL, SHORT, write_pool
+
+from stepsift import params
+from stepsift.commands.cache import spaces
+from stepsift.core import tables
+from stepsift.core.errors import StudentError
+from stepsift.score import setup
+from stepsift.score.progress import Progress
+from stepsift.score.run import score_to_tables
+
+SUMS = [c for c in tables.STEP_SCORES.schema if c.endswith(("logprob", "entropy"))]
+
+
+def run(student: Path, folder: Path, pool: dict[str, str] = POOL, **settings) -> tuple[pl.DataFrame, Progress]:
+    wanted = params.Score(device="cpu", **settings)
+    with setup.load(params.Student(path=str(student)), wanted, folder / "cache") as scoring:
+        score_to_tables(scoring, write_pool(folder, pool), folder / "out")
+    return tables.read(tables.STEP_SCORES, folder / "out" / "step_scores.parquet"), scoring.progress
+
+
+def test_packed_batches_give_the_scores_of_single_traces(student_folder, tmp_path: Path):
+    student = student_folder("llama")
+    pool = POOL | {"d": SHORT + " So be it.", "e": CYRILLIC * 9}
+    alone, first = run(student, tmp_path, pool)
+    assert first.from_cache == 0
+    for budget in (64, 4_096):
+        packed, progress = run(student, tmp_path, pool, batching="packed", batch_tokens=budget)
+        same = ["trace_id", "step", "n_tokens"]
+        assert packed.select(same).equals(alone.select(same))
+        # Sums over a step's tokens.
+        tolerance = 5e-5 * np.maximum(alone["n_tokens"].to_numpy(), 1)
+        for column in SUMS:
+            both = packed[column].is_null() == alone[column].is_null()
+            assert both.all()
+            assert ((packed[column] - alone[column]).abs().fill_null(0).to_numpy() <= tolerance).all()
+        # Values of another numerics are never taken; what was computed is counted once.
+        assert progress.from_cache == 0 and progress.metrics() == first.metrics()
+        again, warm = run(student, tmp_path, pool, batching="packed", batch_tokens=budget)
+        assert warm.from_cache == 5 and warm.computed == 0 and again.equals(packed)
+    assert len(spaces(tmp_path / "cache")) == 3
+
+
+def test_identity_is_that_of_the_scores(student_folder, tmp_path: Path):
+    student = params.Student(path=str(student_folder("llama")))
+    mine = setup.identity(student, params.Score(device="cpu"))
+    with setup.load(student, params.Score(device="cpu"), tmp_path) as scoring:
+        assert scoring.identity == mine
+        assert scoring.backend.size.context == 512 and scoring.progress.ceiling > 0
+    assert mine != setup.identity(student, params.Score(device="cpu", dtype="bfloat16"))
+    other = setup.identity(params.Student(path=str(student_folder("gpt2"))), params.Score(device="cpu"))
+    assert dataclasses.replace(other, student=mine.student) == mine != other
+    assert mine.as_json() == {"student": mine.student, "numerics": mine.numerics}
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precisions_stay_near(student_folder, tmp_path: Path, dtype: str):
+    single, _ = run(student_folder("llama"), tmp_path)
+    half, _ = run(student_folder("llama"), tmp_path, dtype=dtype)
+    tokens = single["n_tokens"].sum()
+    assert (single["local_logprob"] - half["local_logprob"]).abs().sum() / tokens < 0.05
+    assert not half.equals(single)
+
+
+def test_no_student_is_said_before_anything_is_loaded(tmp_path: Path):
+    with pytest.raises(StudentError, match="where there is nothing"):
+        setup.load(params.Student(path=str(tmp_path / "none")), params.Score(), tmp_path)

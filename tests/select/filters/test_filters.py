@@ -1,0 +1,221 @@
+"""Filters of single responses: lengths, thinking, loops, language; and what holds for all of them."""
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.filter_pools import NOTHING_ASKED, OFF, make_pool, prose, reasons, rejected
+from stepsift import params
+from stepsift.core.errors import SelectionError
+from stepsift.select.filters import apply
+from stepsift.select.filters.loops import repeated_unit_chars
+from stepsift.select.filters.words import read_words, words_of
+from stepsift.select.questions import collect
+
+LOOP = "Hence the sum is even, and so we go on. " * 30
+GERMAN = "Zuerst addieren wir die beiden Zahlen und teilen das Ergebnis dann durch sechs, also ist die Antwort sieben."
+ENGLISH = "First we add the two numbers, then we divide what we got by six, and so the answer to the question is seven."
+
+
+def only(**settings: object) -> params.Filters:
+    return OFF.model_copy(update=settings)
+
+
+def test_lengths_have_inclusive_limits() -> None:
+    pool = make_pool([{"response": "x"}] * 4)
+    got = rejected(pool, only(min_tokens=10, max_tokens=20), t0=9, t1=10, t2=20, t3=21)
+    assert got.select("source_line", "trace_id", "teacher", "reason", "detail").rows() == [
+        (1, "t0", "A", "too_short", "9 tokens, select.filters.min_tokens: 10"),
+        (4, "t3", "A", "too_long", "21 tokens, select.filters.max_tokens: 20"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("response", "detail"),
+    [
+        ("<think>\nso 4\n</think>\n\n4", None),
+        ("4", None),
+        ("A tag such as <think> opens the reasoning", None),
+        ("<think>\nso 4, or rather", "<think> is never closed"),
+        (" <think>\nso 4", "<think> is never closed"),
+        ("<think>\nso 4\n</think>", "nothing follows </think>"),
+        ("so 4\n</think> \n\t", "nothing follows </think>"),
+    ],
+)
+def test_thinking(response: str, detail: str | None) -> None:
+    got = rejected(make_pool([{"response": response}]), only(unfinished_thinking=True))
+    assert got.select("reason", "detail").rows() == ([("unfinished_thinking", detail)] if detail else [])
+
+
+ROWS = "\n".join(f"| {i} | {i * i} | {i**3} |" for i in range(200))
+FINE = {
+    "table": ROWS,
+    "table of equal rows": "| a | b |\n|---|---|\n" + "| 0 | 0 |\n" * 39,
+    "code": "def f(n):\n" + "".join(f"    if n == {i}:\n        return {i}\n" for i in range(60)),
+    "sum": " + ".join(map(str, range(1, 400))) + " = 79800",
+    "sum of ones": " + ".join("1" * 99),
+    "decimals": "1/3 = 0." + "3" * 390,
+    "loop that ends": LOOP + "No, wait. The answer is 7.",
+    "four times": (
+        "The quick brown fox jumps over the lazy dog while the cat looks on in wonder, " + " ".join(prose(9))
+    )
+    * 4,
+    "counting up": "".join(f"The next square is {i * i}, which is too small. " for i in range(100)),
+    "empty line ends": "The answer is 7." + "\n" * 1_000,
+}
+ENDLESS = {
+    "sentence": (LOOP, 40),
+    "cut in the middle": ("Well. " + LOOP[:-13], 40),
+    "one character": ("The result is 0." + "0" * 400, 1),
+    "paragraph": ("\n\n".join(["Let us try. " + " ".join(prose(60))] * 6), None),
+    "cut in dashes within the unit": (("Row one of it.\n" + "-" * 90 + "\n") * 8 + "Row one of it.\n" + "-" * 70, 106),
+    "Chinese": ("所以答案是七。" * 60, 7),
+}
+
+
+@pytest.mark.parametrize("name", FINE)
+def test_what_is_no_loop(name: str) -> None:
+    assert reasons(make_pool([{"response": FINE[name]}]), only(loops=True)) == {}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_loops(name: str) -> None:
+    response, unit = ENDLESS[name]
+    [(reason, detail)] = (
+        rejected(make_pool([{"response": response}]), only(loops=True)).select("reason", "detail").rows()
+    )
+    assert reason == "loop"
+    if unit:
+        times = max(5, -(-400 // unit))
+        assert detail == f"ends with one unit of {unit} characters repeated at least {times} times"
+
+
+@given(st.text(max_size=60), st.text(min_size=1, max_size=40), st.integers(0, 39))
+def test_a_loop_is_found_wherever_it_is_cut(before: str, unit: str, cut: int) -> None:
+    text = before + unit * (400 // len(unit) + 6) + unit[: cut % len(unit)]
+    found = repeated_unit_chars(text)
+    assert found and len(unit) % found == 0
+
+
+@given(st.text(max_size=60), st.text("ab\n", min_size=1, max_size=9), st.integers(1, 600))
+def test_what_is_found_is_a_loop(before: str, unit: str, n: int) -> None:
+    text = before + unit * n
+    if found := repeated_unit_chars(text):
+        end = text[-max(400, 5 * found) :]
+        assert len(end) >= max(400, 5 * found) and end[found:] == end[:-found]
+
+
+def test_language() -> None:
+    code = "```\n" + GERMAN + "\n```\n"
+    pool = make_pool(
+        [
+            {"response": ENGLISH},
+            {"response": GERMAN},
+            {"response": "首先我们把两个数字相加,然后除以六,所以这个问题的答案是七。我们再检查一遍。"},
+            {"response": "Antwort: sieben."},
+            {"response": code + ENGLISH},
+            {"response": r"$$\text{" + GERMAN + "}$$ " + ENGLISH},
+        ]
+    )
+    got = rejected(pool, only(languages=("en",)))
+    assert got.select("trace_id", "reason", "detail").rows() == [
+        ("t1", "language", "language de at its start, select.filters.languages: en"),
+        ("t2", "language", "language zh at its start, select.filters.languages: en"),
+    ]
+    assert reasons(pool, only(languages=("en", "de"))) == {"t2": "language"}
+    with pytest.raises(SelectionError, match="names 'english', which is none that can be told; known are af"):
+        rejected(pool, only(languages=("en", "english")))
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "$$ " + "k i n s j u e z q e t e r " * 20,
+        "\\begin{aligned} " + "k i n s j u e z q e t e r " * 20,
+        "k i n s j u e z q e t e r " * 20,
+    ],
+)
+def test_formulas_are_no_language(formula: str) -> None:
+    assert reasons(make_pool([{"response": f"We have {formula}"}]), only(languages=("en",))) == {}
+
+
+def test_a_response_that_slips_into_another_language_at_its_end() -> None:
+    pool = make_pool([{"response": (ENGLISH + " ") * 20 + (GERMAN + " ") * 10}])
+    got = rejected(pool, only(languages=("en",)))["detail"].to_list()
+    assert got == ["language de at its end, select.filters.languages: en"]
+
+
+ALL = params.Filters(min_tokens=10, max_tokens=1_000, languages=("en",), near_duplicates=0.8)
+QUESTION = "which of the nine grey cats that sat on the mat ate seven of the thirteen fat rats"
+RESPONSES = {
+    "too_short": "<think>\n" + LOOP,
+    "unfinished_thinking": "<think>\n" + LOOP,
+    "loop": GERMAN + QUESTION + LOOP,
+    "language": f"{GERMAN} {GERMAN} {GERMAN}" + QUESTION,
+    "contaminated": f"{ENGLISH} {ENGLISH} {ENGLISH} {QUESTION}",
+    "contaminated too": f"{ENGLISH} {ENGLISH} {ENGLISH} {QUESTION}",
+    "kept": ENGLISH,
+    "near_duplicate": f"{ENGLISH} {ENGLISH} So.",
+}
+
+
+def all_reasons(order: list[str], rows_a_frame: int) -> pl.DataFrame:
+    rows = [{"trace_id": name, "response": RESPONSES[name], "hash": "1" if name == "kept" else "2"} for name in order]
+    pool = make_pool(rows, rows_a_frame=rows_a_frame)
+    return rejected(pool, ALL, collect({"cats": [QUESTION]}), too_short=9)
+
+
+def test_the_first_filter_that_drops_gives_the_only_row() -> None:
+    got = all_reasons(list(RESPONSES), 3).select("trace_id", "reason").sort("trace_id").rows()
+    assert got == sorted((name, name.removesuffix(" too")) for name in RESPONSES if name != "kept")
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.permutations(list(RESPONSES)), st.integers(1, 8))
+def test_nothing_depends_on_the_order_or_on_frames(order: list[str], rows_a_frame: int) -> None:
+    drop = ("source_line",)
+    got = all_reasons(order, rows_a_frame).drop(drop).sort("trace_id")
+    assert got.equals(all_reasons(list(RESPONSES), 3).drop(drop).sort("trace_id"))
+
+
+def test_only_scored_traces_are_looked_at() -> None:
+    pool = make_pool([{"response": LOOP}, {"response": LOOP}])
+    scored = pl.DataFrame({"trace_id": ["t1"], "n_tokens": [5]})
+    assert apply(pool, scored, only(loops=True), NOTHING_ASKED)["trace_id"].to_list() == ["t1"]
+
+
+def test_a_pool_without_traces() -> None:
+    assert rejected(make_pool([]), params.Filters(min_tokens=3)).is_empty()
+
+
+def test_words() -> None:
+    texts = pl.Series(["Ａb-C_1 \\frac{x}{2}", "你好 world东京", "", "Straße; naïve", "हिन्दी में"])
+    assert words_of(texts).to_list() == [
+        ["ab", "c_1", "frac", "x", "2"],
+        ["你", "好", "world", "东", "京"],
+        [],
+        ["straße", "naïve"],
+        ["हिन्दी", "में"],
+    ]
+
+
+TEXTS = st.lists(st.lists(st.sampled_from("abc"), max_size=9).map(" ".join), max_size=6)
+
+
+@given(TEXTS, st.integers(1, 5), st.booleans())
+def test_runs_are_what_their_words_are(texts: list[str], length: int, short: bool) -> None:
+    hashes, text = read_words(pl.Series(texts, dtype=pl.String)).runs(length, short)
+    expected = []
+    for i, words in enumerate(t.split() for t in texts):
+        expected += [(i, tuple(words[k : k + length])) for k in range(len(words) - length + 1)]
+        expected += [(i, tuple(words))] * (short and 0 < len(words) < length)
+    assert text.tolist() == [i for i, _ in expected]
+    # Equal words, equal hashes, and the reverse.
+    assert len(set(zip(hashes.tolist(), (w for _, w in expected), strict=True))) == len(set(hashes.tolist()))
+    assert len(set(hashes.tolist())) == len({w for _, w in expected})
+
+
+def test_hashes_of_words_are_the_same_on_every_machine() -> None:
+    hashes = read_words(pl.Series(["one two", "two"])).runs(1)[0]
+    assert hashes.tolist() == [14489617718373642804, 218224992319827701, 218224992319827701]

@@ -1,0 +1,140 @@
+"""The card and the Croissant metadata of a curated set say what is known, and read back."""
+
+import json
+
+import polars as pl
+import pytest
+import yaml
+
+from helpers.export_rows import TEXT, chosen_rows
+from stepsift import params
+from stepsift.core import disk
+from stepsift.select import export
+from stepsift.select.card import card
+from stepsift.select.croissant import croissant
+from stepsift.select.manifest import Inputs, code_hash, fingerprint, manifest
+
+SELECTOR = params.Selector(name="two", by="lalp", per_prompt=2, min_margin=0.1)
+SOURCES = {
+    "a.jsonl": {
+        "md5": "0" * 32,
+        "bytes": 9,
+        "rows": 12,
+        "kept": 10,
+        "rejected": 2,
+        "licences": {"MIT": 9, "unknown": 1},
+    }
+}
+METRICS = {
+    "n_traces": 10,
+    "n_scored": 9,
+    "n_candidates": 5,
+    "rejected": {"loop": {"a": 1, "b": 1}, "not_correct": {"a": 2}, "not_scored": {"a": 1}, "low_margin": {"a": 1}},
+}
+
+
+def about(chosen: pl.DataFrame, files: dict) -> dict:
+    inputs = Inputs(
+        SOURCES, {"traces.parquet": "1" * 32}, {"path": "models/s", "student": "f" * 64, "numerics": {"k": 1}}
+    )
+    settings = params.Select(selectors=(SELECTOR,))
+    return manifest(SELECTOR, settings, inputs, METRICS, {"low_margin": 1}, {"aslec_casl": {"a": {}}}, chosen, files)
+
+
+def test_the_counts_of_a_manifest_are_a_tree():
+    chosen = chosen_rows(3)
+    found = about(chosen, {})
+    assert found["counts"] == {
+        "traces": 10, "scored": 9, "filtered": {"loop": 2}, "not_correct": 2, "candidates": 5,
+        "dropped": {"low_margin": 1},
+        "prompts": 3, "chosen": 3
+    }  # fmt: skip
+    assert found["counts"]["scored"] == 2 + 2 + 5
+    assert found["fingerprint"] == fingerprint(["t2", "t0", "t1"]) != fingerprint(["t0", "t1"])
+    assert found["code"] == code_hash() and len(found["code"]) == 64
+    assert (found["selector"]["per_prompt"], found["parameters"]["correct"]) == (2, "prefer")
+    json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("licences", "shown"),
+    [
+        (["MIT", "MIT", "MIT"], "mit"),
+        (["MIT", "Apache-2.0", "MIT"], ["apache-2.0", "mit"]),
+        (["MIT", None, "MIT"], ["mit", "unknown"]),
+        ([None, None, None], "unknown"),
+        (["MIT", "Odd: terms #1", "Mine, all mine"], ["mit", "other"]),
+        (["null", "null", "null"], "null"),
+    ],
+)
+def test_front_matter(licences, shown):
+    chosen = chosen_rows(3).with_columns(licence=pl.Series(licences, dtype=pl.String))
+    _, front, text = card(about(chosen, {}), chosen).split("---\n", 2)
+    said = yaml.safe_load(front)
+    assert said["license"] == shown
+    assert said.get("license_name") == ("Mine, all mine, Odd: terms #1" if "other" in shown else None)
+    assert said["configs"] == [{"config_name": "default", "data_files": [{"split": "train", "path": "train.jsonl"}]}]
+    unknown = licences.count(None) / 3
+    assert f"The licence of {unknown:.1%} of the rows is not known" in text
+
+
+def test_the_card_says_how_it_was_chosen_and_from_what():
+    chosen = chosen_rows(4).with_columns(
+        verdict=pl.Series(["correct", "wrong", "unchecked", "timeout"]), teacher=pl.Series(["a", "a", "b|c", "a"])
+    )
+    text = card(about(chosen, {}), chosen)
+    for said in (
+        "by `lalp`, per_prompt: 2; min_margin: 0.1",
+        "`models/s`, fingerprint `" + "f" * 64,
+        "2 dropped by the filter `loop`",
+        "2 dropped for their verdict",
+        "1 left out by this selector: `low_margin`",
+        "| a | 3 | 75.0% | 33.3% |",
+        "| b\\|c | 1 | 25.0% | 0.0% |",
+        "| none | 4 | 100.0% |",
+        "| a.jsonl | MIT | 4 |",
+        "25.0% of the rows are wrong, 50.0% could not be judged",
+    ):
+        assert said in text, said
+
+
+def test_datasets_takes_the_folder_for_train_jsonl_alone(tmp_path):
+    import datasets
+
+    chosen = chosen_rows(3)
+    files = export.write(chosen, tuple(export.FORMATS), tmp_path / "set")
+    disk.write_text(card(about(chosen, files), chosen), tmp_path / "set" / "README.md")
+    disk.write_json(about(chosen, files), tmp_path / "set" / "manifest.json")
+    disk.write_json(croissant(about(chosen, files), chosen), tmp_path / "set" / "croissant.json")
+    found = datasets.load_dataset(str(tmp_path / "set"), cache_dir=str(tmp_path / "cache"))
+    assert {name: rows.num_rows for name, rows in found.items()} == {"train": 3}
+    assert found["train"][0]["messages"][-1] == {"role": "assistant", "content": TEXT}
+
+
+def test_mlcroissant_reads_every_row(tmp_path, monkeypatch):
+    import mlcroissant
+
+    chosen = chosen_rows(3).with_columns(licence=pl.Series(["MIT", None, "MIT"]))
+    files = export.write(chosen, ("messages",), tmp_path)
+    disk.write_json(croissant(about(chosen, files), chosen), tmp_path / "croissant.json")
+    found = mlcroissant.Dataset(jsonld=str(tmp_path / "croissant.json"))
+    assert not found.metadata.issues.errors
+    # Neither a citation nor a date is known here; nothing else may be amiss.
+    assert all("citeAs" in w or "datePublished" in w for w in found.metadata.issues.warnings)
+    rows = list(found.records("examples"))
+    assert len(rows) == 3
+    first = rows[0]
+    assert first["examples/messages_content"][-1].decode() == TEXT
+    assert first["examples/messages_role"] == [b"system", b"user", b"assistant"]
+    assert (first["examples/licence"], rows[1]["examples/licence"]) == (b"MIT", b"unknown")
+    assert first["examples/source_line"] == 1
+
+
+def test_croissant_says_where_it_comes_from(tmp_path):
+    chosen = chosen_rows(1)
+    found = croissant(about(chosen, export.write(chosen, ("messages",), tmp_path)), chosen)
+    assert found["prov:wasDerivedFrom"] == [
+        {"@type": "prov:Entity", "name": "a.jsonl", "md5": "0" * 32, "license": ["MIT", "unknown"]}
+    ]
+    assert "f" * 64 in found["prov:wasGeneratedBy"]["description"]
+    assert found["license"] == ["MIT"]
