@@ -15,7 +15,7 @@ import numpy as np
 
 from stepsift import params
 from stepsift.core.errors import StudentError
-from stepsift.thinking import OPEN
+from stepsift.core.text import OPEN
 
 Messages = list[dict[str, str]]
 

@@ -21,7 +21,7 @@ The form, which is what R1, QwQ and Qwen 3 write themselves:
 import re
 from dataclasses import dataclass
 
-from stepsift.thinking import CLOSE, OPEN
+from stepsift.core.text import CLOSE, OPEN
 
 VARIANTS = (
     ("<|begin_of_thought|>", "<|end_of_thought|>"),

@@ -13,7 +13,7 @@ The search looks at the last TAIL_CHARS characters, so that a runaway response c
 
 import re
 
-from stepsift.thinking import CLOSE, OPEN
+from stepsift.core.text import CLOSE, OPEN
 
 TAIL_CHARS = 20_000
 LINE_CHARS = 2_000

@@ -1,8 +1,8 @@
-"""Responses whose reasoning never ends, or leads to no answer; `stepsift.ingest.run.thinking` says what the form is."""
+"""Responses whose reasoning never ends, or leads to no answer; `stepsift.ingest.thinking` says what the form is."""
 
 import polars as pl
 
-from stepsift.thinking import CLOSE, OPEN
+from stepsift.core.text import CLOSE, OPEN
 
 _RESPONSE = pl.col("response")
 
