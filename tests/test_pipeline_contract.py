@@ -15,7 +15,7 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # params/ asks the metrics package which names `select.selectors` may hold and which pass each needs, inside the
 # validators: a typo then fails in the first stage and not after hours of scoring. Neither can change an output, so no
 # stage but select depends on the formulas.
-NAMES_ONLY = {(name, "metrics") for name in ("_audition.py", "_file.py", "_select.py")}
+NAMES_ONLY = {(name, "metrics") for name in ("_audition.py", "_select.py")}
 
 
 def _modules(path: Path) -> set[Path]:

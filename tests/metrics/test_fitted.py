@@ -148,7 +148,7 @@ def test_casl_that_is_not_determined_is_an_error_that_leaves_other_metrics_alone
 
 
 def test_casl_of_no_usable_trace_is_null_and_no_error():
-    fit = _casl.full(trace_scores(trace_sums(steps_of([])), traces_of(steps_of([])), 0), "teacher")
+    fit = _casl.fit("full", trace_scores(trace_sums(steps_of([])), traces_of(steps_of([])), 0), "teacher")
     assert fit.coefficients == {}
     assert score(steps_of(lark("full", a=(2, -2.0, 1.0))))["aslec_casl"].to_list() == [None]
 

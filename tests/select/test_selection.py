@@ -13,7 +13,6 @@ from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import SelectionError
 from stepsift.metrics import all_metrics
-from stepsift.select import selection
 from stepsift.select.ranking import rank_teachers
 from stepsift.select.selection import best, curated, of_teacher, sure_enough, within_budget
 
@@ -145,7 +144,7 @@ def test_directions_mirror_each_other(rows):
     candidates = candidates_of(rows)
     low = {"galp": dataclasses.replace(all_metrics()["galp"], better="low")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(selection, "all_metrics", lambda: low)
+        patch.setattr("stepsift.metrics.all_metrics", lambda: low)
         mirrored = choose(candidates.with_columns(-pl.col("galp")), "galp")
     columns = ["prompt_id", "trace_id", "runner_up", "margin", "reason"]
     assert_frame_equal(mirrored.select(columns), choose(candidates, "galp").select(columns))

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 from typing import get_args
 
@@ -116,9 +115,7 @@ def _metrics(_: argparse.Namespace, voice: Voice) -> None:
     found = []
     for name, metric in all_metrics().items():
         direction = {"high": "higher is better", "low": "lower is better", None: "no direction"}[metric.better]
-        doc = sys.modules[f"stepsift.metrics.{name}"].__doc__ or ""
-        source = " ".join(doc.rpartition("Source: ")[2].split())
-        found.append({"name": name, "direction": direction, "about": doc.splitlines()[0], "source": source})
+        found.append({"name": name, "direction": direction, "about": metric.about, "source": metric.source})
     voice.lines("{name:{0}} {direction:18} {about} Source: {source}".format(width, **m) for m in found)
     voice.data(found)
 

@@ -1,8 +1,8 @@
 """Metrics: what makes one trace better than another, each in one small file of this package.
 
 A module of this package whose name has no leading underscore holds one `METRIC`, named like its file; it is found by
-itself, so that adding a metric touches no other file. A metric turns the sums over a trace's steps into one number;
-which traces are compared by it is decided in `stepsift.select`.
+itself, so that adding a metric touches no other file, and its twin over windows comes with it (`both_passes`). A metric
+turns the sums over a trace's steps into one number; which traces are compared by it is decided in `stepsift.select`.
 """
 
 from stepsift.metrics._metric import Fit, Metric

@@ -1,7 +1,5 @@
 """ASLEC-CASL: the mean log-probability, less what the share of first tokens explains of it."""
 
-from functools import partial
-
 import numpy as np
 import polars as pl
 
@@ -49,6 +47,3 @@ def fit(scope: Scope, candidates: pl.DataFrame, how: str) -> Fit:
     g = pl.lit(slopes[POOL]) if how == "pool" else pl.col("teacher").replace_strict(slopes, default=None)
     score = pl.when(usable).then(mean_of_tokens(scope) - g.cast(pl.Float64) * share)
     return Fit(score, dict(sorted(coefficients.items())))
-
-
-local, full = partial(fit, "local"), partial(fit, "full")

@@ -1,10 +1,16 @@
 """What a metric is."""
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import polars as pl
+
+from stepsift.metrics._forms import Scope
+
+LOCAL = "_local"
+"""What the name of a formula over windows ends in, where the metric itself is over the whole context."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,12 @@ class Metric:
     """A teacher's score is the ratio of the means of these two over its traces; None: the mean of its scores."""
     ranks_teachers: bool = True
     """Whether a teacher's score means anything."""
+    local: "Metric | None" = None
+    """The same formula over windows, a metric of its own (see `both_passes`)."""
+    about: str = ""
+    """One line: what it is. The first of the file's docstring."""
+    source: str = ""
+    """Where the formula is from. What follows "Source: " in the file's docstring."""
 
     def __post_init__(self) -> None:
         if sum(way is not None for way in (self.trace, self.fit, self.draw)) != 1:
@@ -49,3 +61,23 @@ class Metric:
     def selects(self) -> bool:
         """Whether the best trace of a prompt can be taken by this metric."""
         return self.better is not None or self.draw is not None
+
+
+def both_passes(formula: Callable[[Scope], Metric], title: str) -> Metric:
+    """The metric `formula("full")`, with the twin that `formula("local")` is: the same over what the student says in
+    each step's window (see `lalp`), a control of this project, named with LOCAL at its end.
+
+    `title` is the metric's short name in the twin's description.
+    """
+    full, local = formula("full"), formula("local")
+    twin = replace(local, name=full.name + LOCAL, about=f"{title} in windows.")
+    return replace(full, local=twin)
+
+
+def uniform(names: pl.Series, seed: int) -> pl.Series:
+    """A number in [0, 1) for each name: the first 53 bits of SHA-256 of "seed:name", / 2^53.
+
+    It depends on seed and name alone, never on what else is there.
+    """
+    digests = (hashlib.sha256(f"{seed}:{name}".encode()).digest() for name in names)
+    return pl.Series([(int.from_bytes(d[:8]) >> 11) / 2**53 for d in digests], dtype=pl.Float64)

@@ -9,7 +9,11 @@ error. First tokens are those that `aslec_drop` leaves out, the first two of eac
 higher is better. Source: arXiv 2604.06834.
 """
 
-from stepsift.metrics import _casl
-from stepsift.metrics._metric import Metric
+from functools import partial
 
-METRIC = Metric("aslec_casl", better="high", needs="full", fit=_casl.full)
+from stepsift.metrics import _casl
+from stepsift.metrics._metric import Metric, both_passes
+
+METRIC = both_passes(
+    lambda scope: Metric("aslec_casl", better="high", needs=scope, fit=partial(_casl.fit, scope)), "ASLEC-CASL"
+)

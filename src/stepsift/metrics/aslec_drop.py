@@ -7,6 +7,8 @@ authors' code (the text has one); steps are ours. Nats a token; higher is better
 """
 
 from stepsift.metrics._forms import without_first_two
-from stepsift.metrics._metric import Metric
+from stepsift.metrics._metric import Metric, both_passes
 
-METRIC = Metric("aslec_drop", better="high", needs="full", trace=without_first_two("full"))
+METRIC = both_passes(
+    lambda scope: Metric("aslec_drop", better="high", needs=scope, trace=without_first_two(scope)), "ASLEC-DROP"
+)

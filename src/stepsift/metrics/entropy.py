@@ -6,6 +6,8 @@ Nats a token; lower is better. Source: arXiv 2601.14249.
 """
 
 from stepsift.metrics._forms import mean_of_tokens
-from stepsift.metrics._metric import Metric
+from stepsift.metrics._metric import Metric, both_passes
 
-METRIC = Metric("entropy", better="low", needs="full", trace=mean_of_tokens("full", "entropy"))
+METRIC = both_passes(
+    lambda scope: Metric("entropy", better="low", needs=scope, trace=mean_of_tokens(scope, "entropy")), "Mean entropy"
+)

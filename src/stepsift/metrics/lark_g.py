@@ -10,12 +10,15 @@ Source: arXiv 2605.30651.
 """
 
 from stepsift.metrics._forms import lark_gain
-from stepsift.metrics._metric import Fit, Metric
+from stepsift.metrics._metric import Fit, Metric, both_passes
 
-METRIC = Metric(
-    "lark_g",
-    better="high",
-    needs="full",
-    fit=lambda candidates, _: Fit(lark_gain("full")),
-    ranks_teachers=False,
+METRIC = both_passes(
+    lambda scope: Metric(
+        "lark_g",
+        better="high",
+        needs=scope,
+        fit=lambda candidates, _: Fit(lark_gain(scope)),
+        ranks_teachers=False,
+    ),
+    "LARK's gain",
 )

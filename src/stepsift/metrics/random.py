@@ -6,7 +6,6 @@ The baseline that every other selector has to beat. A trace draws the same numbe
 with every version of the libraries, so that a new trace moves no old draw. No direction. Source: a control.
 """
 
-from stepsift.metrics._draws import uniform
-from stepsift.metrics._metric import Metric
+from stepsift.metrics._metric import Metric, uniform
 
 METRIC = Metric("random", better=None, needs=None, draw=lambda traces, seed: uniform(traces["trace_id"], seed))

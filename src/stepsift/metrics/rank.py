@@ -6,6 +6,8 @@ Rank 1 is the student's first choice. Lower is better. Source: arXiv 2601.14249 
 """
 
 from stepsift.metrics._forms import mean_of_tokens
-from stepsift.metrics._metric import Metric
+from stepsift.metrics._metric import Metric, both_passes
 
-METRIC = Metric("rank", better="low", needs="full", trace=mean_of_tokens("full", "rank"))
+METRIC = both_passes(
+    lambda scope: Metric("rank", better="low", needs=scope, trace=mean_of_tokens(scope, "rank")), "Mean rank"
+)

@@ -7,12 +7,15 @@ Source: arXiv 2601.14249, table 14.
 """
 
 from stepsift.metrics._forms import mean_of_tokens
-from stepsift.metrics._metric import Metric
+from stepsift.metrics._metric import Metric, both_passes
 
-METRIC = Metric(
-    "rank_entropy",
-    better="low",
-    needs="full",
-    trace=mean_of_tokens("full", "rank") / mean_of_tokens("full", "entropy"),
-    teacher=(mean_of_tokens("full", "rank"), mean_of_tokens("full", "entropy")),
+METRIC = both_passes(
+    lambda scope: Metric(
+        "rank_entropy",
+        better="low",
+        needs=scope,
+        trace=mean_of_tokens(scope, "rank") / mean_of_tokens(scope, "entropy"),
+        teacher=(mean_of_tokens(scope, "rank"), mean_of_tokens(scope, "entropy")),
+    ),
+    "Rank by entropy",
 )

@@ -7,12 +7,15 @@ nat; lower is better. Source: arXiv 2601.14249, eq. 7 and appendix A.8.
 """
 
 from stepsift.metrics._forms import mean_of_tokens, surprisal
-from stepsift.metrics._metric import Metric
+from stepsift.metrics._metric import Metric, both_passes
 
-METRIC = Metric(
-    "rsr",
-    better="low",
-    needs="full",
-    trace=mean_of_tokens("full", "rank") / surprisal("full"),
-    teacher=(mean_of_tokens("full", "rank"), surprisal("full")),
+METRIC = both_passes(
+    lambda scope: Metric(
+        "rsr",
+        better="low",
+        needs=scope,
+        trace=mean_of_tokens(scope, "rank") / surprisal(scope),
+        teacher=(mean_of_tokens(scope, "rank"), surprisal(scope)),
+    ),
+    "RSR",
 )

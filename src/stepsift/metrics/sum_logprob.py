@@ -7,6 +7,9 @@ Source: a control of this project.
 """
 
 from stepsift.metrics._forms import of
-from stepsift.metrics._metric import Metric
+from stepsift.metrics._metric import Metric, both_passes
 
-METRIC = Metric("sum_logprob", better="high", needs="full", trace=of("full", "logprob"))
+METRIC = both_passes(
+    lambda scope: Metric("sum_logprob", better="high", needs=scope, trace=of(scope, "logprob")),
+    "Sum of log-probabilities",
+)

@@ -32,10 +32,8 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _passes_of_selectors(self) -> Self:
-        from stepsift.metrics import all_metrics
-
         for needed in ("local", "full"):
-            names = [s.name for s in self.select.selectors if all_metrics()[s.by].needs == needed]
+            names = [s.name for s in self.select.selectors if s.metric.needs == needed]
             if names and needed not in self.score.passes:
                 raise ValueError(
                     f"score.passes lacks '{needed}', without which {', '.join(names)} of select.selectors have no "

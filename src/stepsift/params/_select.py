@@ -1,11 +1,14 @@
 """The section `select`: filters, selectors and what is said of a choice."""
 
 import math
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from stepsift.params._section import Section, Seed, Text, nearest, some_distinct
+
+if TYPE_CHECKING:
+    from stepsift.metrics import Metric
 
 
 def _distinct_names(values: tuple["Selector", ...]) -> tuple["Selector", ...]:
@@ -91,6 +94,13 @@ class Selector(Section):
     min_stability: Annotated[float, Field(ge=0, le=1)] | None = None
     """A choice that wins under a smaller share of perturbations is dropped."""
 
+    @property
+    def metric(self) -> "Metric":
+        """The metric of `by`."""
+        from stepsift.metrics import all_metrics
+
+        return all_metrics()[self.by]
+
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         matched = [f for f in ("mix_of", "lengths_of") if getattr(self, f) is not None]
@@ -169,7 +179,7 @@ class Select(Section):
             if selector.by not in known:
                 why = ", it ranks nothing" if selector.by in all_metrics() else nearest(selector.by, known)
                 raise ValueError(f"'{selector.by}' is not a selector{why}; known are {', '.join(known)}")
-            metric = all_metrics()[selector.by]
+            metric = selector.metric
             if selector.teacher == "best" and not (metric.better and metric.ranks_teachers):
                 raise ValueError(
                     f"'{selector.name}' asks for the best teacher by {selector.by}, which ranks no teachers"

@@ -7,7 +7,6 @@ import polars as pl
 from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import SelectionError
-from stepsift.metrics import all_metrics
 
 CORRECT = pl.col("verdict") == "correct"
 
@@ -68,7 +67,7 @@ def without_score(candidates: pl.DataFrame, selector: params.Selector, failed: d
     if metric in failed:
         raise SelectionError(f"selector '{name}': {failed[metric]}")
     missing = candidates.filter(pl.col(metric).is_null())
-    needs = all_metrics()[metric].needs
+    needs = selector.metric.needs
     if missing.height == candidates.height:
         raise SelectionError(
             f"select.selectors: {name} has no score for any of {candidates.height} candidates; it needs the "

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from stepsift import params
 from stepsift.core.errors import SelectionError
-from stepsift.metrics import all_metrics
-from stepsift.metrics._draws import uniform
+from stepsift.metrics._metric import uniform
 from stepsift.select.selection import key
 
 Array = NDArray[np.float64]
@@ -63,7 +62,7 @@ def mixture(candidates: pl.DataFrame, selector: params.Selector, seed: int) -> p
         for column in ("teacher", "domain")
         for value, share in sorted(getattr(selector.quotas, column).items())
     ]
-    score = -key(all_metrics()[selector.by])
+    score = -key(selector.metric)
     loss = usable.select(score.max().over("prompt_id") - score).to_series().to_numpy()
     values = _TIES * _SPREAD * uniform(usable["trace_id"], seed).to_numpy() - _scaled(loss)
     per_prompt = dict.fromkeys(usable["prompt_id"].unique(), selector.per_prompt)
@@ -88,7 +87,7 @@ def matched(candidates: pl.DataFrame, reference: pl.DataFrame, selector: params.
         Demand(column, value, n / reference.height) for value, n in wanted.group_by(column).len().sort(column).rows()
     ]
     per_prompt = dict(reference.group_by("prompt_id").len().rows())
-    score = usable.select(-key(all_metrics()[selector.by])).to_series().to_numpy()
+    score = usable.select(-key(selector.metric)).to_series().to_numpy()
     chosen = _solve(usable, _scaled(score), per_prompt, demands, reference.height, selector)
     other = selector.mix_of or selector.lengths_of
     what = "teachers" if selector.mix_of is not None else "lengths"
@@ -111,7 +110,7 @@ def _length_classes(n_tokens: pl.Series) -> pl.Series:
 
 
 def _by(selector: params.Selector, what: str, other: str | None) -> tuple[str, str, str, str]:
-    return "drawn" if all_metrics()[selector.by].draw else "chosen", selector.by, what, str(other)
+    return "drawn" if selector.metric.draw else "chosen", selector.by, what, str(other)
 
 
 def _explained(
@@ -119,7 +118,7 @@ def _explained(
 ) -> pl.DataFrame:
     """The chosen rows with place and number of candidates in their prompt, runner_up, margin (null) and reason."""
     marked = usable.with_columns(pl.Series("chosen", chosen)).sort(
-        "prompt_id", key(all_metrics()[selector.by]), "content_hash", "trace_id"
+        "prompt_id", key(selector.metric), "content_hash", "trace_id"
     )
     left = marked.filter(~pl.col("chosen")).group_by("prompt_id", maintain_order=True)
     return (

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from stepsift import params
-from stepsift.metrics import Fits, all_metrics, fit_all, over_frames, to_table, trace_scores, with_fits
+from stepsift.metrics import Fits, fit_all, over_frames, to_table, trace_scores, with_fits
 from stepsift.select import filters, selection, stability
 from stepsift.select import quotas as assign
 from stepsift.select.candidates import CORRECT, find_candidates, rejected_rows, without_score
@@ -58,8 +58,8 @@ def select(
     Raises SelectionError where filters leave nothing, a selector has no score or its numbers cannot be filled;
     TableError where the tables do not belong together.
     """
-    asked = [all_metrics()[s.by] for s in settings.selectors]
-    sums = stability.read_sums(pool.step_scores(), stability.columns_of([m for m in asked if m.draw is None]))
+    selecting = [s.metric for s in settings.selectors]
+    sums = stability.read_sums(pool.step_scores(), stability.columns_of([m for m in selecting if m.draw is None]))
     scored = trace_scores(sums.traces, pool.traces, settings.seed)
     filtered = filters.apply(pool, scored.select("trace_id", "n_tokens"), settings.filters, questions)
     candidates, dropped = find_candidates(pool.prompts, pool.traces, scored, settings.correct, filtered)

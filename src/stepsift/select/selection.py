@@ -5,8 +5,8 @@ import polars as pl
 from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import SelectionError
-from stepsift.metrics import Metric, all_metrics
-from stepsift.metrics._draws import uniform
+from stepsift.metrics import Metric
+from stepsift.metrics._metric import uniform
 from stepsift.select.candidates import CORRECT
 
 BEST = "best"
@@ -64,7 +64,7 @@ def of_teacher(candidates: pl.DataFrame, selector: params.Selector, teachers: pl
 
 def best(candidates: pl.DataFrame, selector: params.Selector) -> pl.DataFrame:
     """The selector's best `per_prompt` traces of each prompt; rows as `curated` makes them."""
-    metric = all_metrics()[selector.by]
+    metric = selector.metric
     ordered = placed(candidates, metric)
     n = selector.per_prompt
     next_best = ordered.filter(pl.col(PLACE) == n + 1).select(
@@ -137,7 +137,7 @@ def within_budget(chosen: pl.DataFrame, selector: params.Selector, seed: int) ->
         return chosen
     names = chosen["prompt_id"].unique()
     order = pl.DataFrame({"prompt_id": names, "draw": uniform(names, seed)})
-    ordered = chosen.join(order, on="prompt_id").sort("draw", "prompt_id", key(all_metrics()[selector.by]), "trace_id")
+    ordered = chosen.join(order, on="prompt_id").sort("draw", "prompt_id", key(selector.metric), "trace_id")
     fits = pl.lit(True)
     if selector.max_examples is not None:
         fits &= pl.int_range(1, pl.len() + 1) <= selector.max_examples

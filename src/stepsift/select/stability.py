@@ -13,7 +13,7 @@ import polars as pl
 
 from stepsift import params
 from stepsift.core import tables
-from stepsift.metrics import Fits, Metric, all_metrics, score
+from stepsift.metrics import Fits, Metric, score
 from stepsift.metrics._sums import COLUMNS, block_sums, trace_sums
 from stepsift.select.selection import PLACE, placed
 
@@ -97,7 +97,7 @@ def shares(
     """
     counts: dict[str, list[pl.DataFrame]] = {name: [] for name in choices}
     for name, (selector, running, chosen) in choices.items():
-        metric = all_metrics()[selector.by]
+        metric = selector.metric
         if metric.draw is not None:
             continue
         rivals = running.filter(pl.col(metric.name).is_not_null())
