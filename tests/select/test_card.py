@@ -1,6 +1,7 @@
 """The card and the Croissant metadata of a curated set say what is known, and read back."""
 
 import json
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -12,7 +13,7 @@ from stepsift.core import disk
 from stepsift.select import export
 from stepsift.select.card import card
 from stepsift.select.croissant import croissant
-from stepsift.select.manifest import Inputs, code_hash, fingerprint, manifest
+from stepsift.select.manifest import Inputs, Manifest, code_hash, describe, fingerprint
 
 SELECTOR = params.Selector(name="two", by="lalp", per_prompt=2, min_margin=0.1)
 SOURCES = {
@@ -33,12 +34,19 @@ METRICS = {
 }
 
 
-def about(chosen: pl.DataFrame, files: dict) -> dict:
+def about(chosen: pl.DataFrame, files: dict) -> Manifest:
     inputs = Inputs(
         SOURCES, {"traces.parquet": "1" * 32}, {"path": "models/s", "student": "f" * 64, "numerics": {"k": 1}}
     )
     settings = params.Select(selectors=(SELECTOR,))
-    return manifest(SELECTOR, settings, inputs, METRICS, {"low_margin": 1}, {"aslec_casl": {"a": {}}}, chosen, files)
+    dropped = [("low_margin", "selector two: margin 0.05, min_margin is 0.1"), ("loop", "the same 9 words 40 times")]
+    selection = SimpleNamespace(
+        metrics=METRICS,
+        curated={"two": chosen},
+        rejected=pl.DataFrame(dropped, schema=["reason", "detail"], orient="row"),
+        fits=SimpleNamespace(coefficients={"aslec_casl": {"a": {}}}),
+    )
+    return describe(SELECTOR, settings, inputs, selection, files)
 
 
 def test_the_counts_of_a_manifest_are_a_tree():

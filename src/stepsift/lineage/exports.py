@@ -13,7 +13,7 @@ from stepsift.core.errors import TableError
 from stepsift.lineage import frames
 from stepsift.lineage.history import CURATED
 from stepsift.lineage.link import Link
-from stepsift.select.manifest import fingerprint
+from stepsift.select.manifest import Manifest, fingerprint
 
 MANIFEST = "manifest.json"
 ABOUT = frozenset({MANIFEST, "README.md", "croissant.json"})
@@ -53,7 +53,7 @@ def _check_set(folder: Path, folders: Mapping[str, Path], inputs: dict[str, Any]
     name = f"set {folder.name}"
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest: Manifest = json.loads(path.read_bytes())
         broken = _manifest(folder, manifest, inputs)
         curated = tables.read(tables.CURATED, folder / CURATED)
         expected, wrong = _expected(curated, manifest["selector"]["by"], folders)
@@ -72,7 +72,7 @@ def _check_set(folder: Path, folders: Mapping[str, Path], inputs: dict[str, Any]
     )
 
 
-def _manifest(folder: Path, manifest: dict[str, Any], inputs: dict[str, Any]) -> list[str]:
+def _manifest(folder: Path, manifest: Manifest, inputs: dict[str, Any]) -> list[str]:
     """Files that are not as the manifest says, and inputs that it was not made from."""
     broken = []
     for name, about in sorted(manifest["files"].items()):

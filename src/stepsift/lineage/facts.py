@@ -13,7 +13,7 @@ from stepsift.core.errors import LineageError
 from stepsift.lineage import frames
 from stepsift.lineage.history import CURATED
 from stepsift.metrics import all_metrics
-from stepsift.select.manifest import manifests as curated_manifests
+from stepsift.select.manifest import Manifest, read_manifests
 
 
 @dataclass(frozen=True)
@@ -106,15 +106,15 @@ class Selected:
         return str(self.settings["by"])
 
 
-def manifests(select: Path) -> dict[str, dict[str, Any]]:
+def manifests(select: Path) -> dict[str, Manifest]:
     """Selector to its manifest, in the order of the parameters; raises LineageError where there is none."""
-    found = curated_manifests(select)
-    if not found:
+    by_name = read_manifests(select)
+    if not by_name:
         raise LineageError(f"{select} holds no curated set with a manifest; run 'dvc repro select'")
-    return found
+    return by_name
 
 
-def of_prompt(prompt_id: str, folders: Mapping[str, Path], selectors: Mapping[str, dict[str, Any]]) -> Prompt:
+def of_prompt(prompt_id: str, folders: Mapping[str, Path], selectors: Mapping[str, Manifest]) -> Prompt:
     """All of a prompt; `folders` maps a stage to its output, `selectors` a selector to its manifest."""
     own = pl.col("prompt_id") == prompt_id
     prompt = frames.read(tables.PROMPTS, folders["ingest"] / "prompts.parquet", where=own).row(0, named=True)

@@ -13,6 +13,7 @@ from stepsift.lineage import facts, frames
 from stepsift.lineage import lock as locks
 from stepsift.lineage.find import Found, find
 from stepsift.lineage.history import History, history
+from stepsift.select.manifest import Manifest
 
 STAGES = ("ingest", "segment", "score", "select")
 """Stages whose settings decide what is chosen."""
@@ -76,7 +77,7 @@ def why(text: str, lock_file: Path, selector: str | None = None) -> Why:
     return Why(found, prompt, (), student, settings, _of(history(found.name, lock_file), selector))
 
 
-def _one(manifests: dict[str, dict[str, Any]], selector: str | None) -> dict[str, dict[str, Any]]:
+def _one(manifests: dict[str, Manifest], selector: str | None) -> dict[str, Manifest]:
     if selector is None:
         return manifests
     if selector not in manifests:

@@ -10,6 +10,7 @@ from stepsift.report import numbers
 from stepsift.report.figures import selectors_first
 from stepsift.report.flow import flow
 from stepsift.report.outputs import Outputs
+from stepsift.select.manifest import Counts
 from stepsift.select.ranking import ALL_DOMAINS
 
 MOST_ROWS = 200
@@ -18,7 +19,7 @@ MOST_ROWS = 200
 
 def facts(outputs: Outputs) -> dict[str, Any]:
     """Everything that the template shows beside the figures."""
-    counts: dict[str, Any] = next((m["counts"] for m in outputs.manifests.values()), {})
+    counts = next((m["counts"] for m in outputs.manifests.values()), None)
     overall = outputs.teachers.filter(pl.col("domain") == ALL_DOMAINS).sort("rank", "mean", "teacher", nulls_last=True)
     teachers = {m: part.head(MOST_ROWS).to_dicts() for (m,), part in overall.group_by("metric", maintain_order=True)}
     ingest = outputs.ingest
@@ -31,7 +32,7 @@ def facts(outputs: Outputs) -> dict[str, Any]:
             "kept": ingest["total"]["kept"],
             "prompts": ingest["prompts"],
             "teachers": sum(1 for t in ingest["by_teacher"].values() if t["kept"]),
-            "candidates": counts.get("candidates", 0),
+            "candidates": counts["candidates"] if counts else 0,
             "steps": outputs.step_lengths.n,
         },
         "sets": _sets(outputs),
@@ -111,8 +112,8 @@ def _correlations(outputs: Outputs) -> list[dict[str, Any]]:
     return numbers.correlations(scores, selectors_first(outputs, some)).to_dicts()
 
 
-def _flow(outputs: Outputs, counts: dict[str, Any]) -> Any:
-    if not counts:
+def _flow(outputs: Outputs, counts: Counts | None) -> Any:
+    if counts is None:
         return None
     shown = {
         "prompts": outputs.ingest["prompts"],

@@ -11,7 +11,7 @@ from stepsift.metrics import all_metrics
 from stepsift.report import choice
 from stepsift.report.explorer import Pool
 from stepsift.report.numbers import StepLengths, rejections
-from stepsift.select.manifest import OF_ONE_SELECTOR, manifests
+from stepsift.select.manifest import OF_ONE_SELECTOR, Manifest, read_manifests
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Outputs:
     ingest: dict[str, Any]
     sources: dict[str, Any]
     numerics: dict[str, Any]
-    manifests: dict[str, dict[str, Any]]
+    manifests: dict[str, Manifest]
     teachers: pl.DataFrame
     scores: pl.DataFrame
     dropped: pl.DataFrame
@@ -65,7 +65,7 @@ def read(places: Places, prompts: int) -> Outputs:
 
     Raises TableError where a table is missing or a file broken, OSError where another file is missing.
     """
-    sets = manifests(places.select)
+    sets = read_manifests(places.select)
     by = {name: str(m["selector"]["by"]) for name, m in sets.items()}
     curated = {name: tables.read(tables.CURATED, places.select / name / "curated.parquet") for name in sets}
     scores = tables.read(tables.TRACE_SCORES, places.select / "trace_scores.parquet")

@@ -1,13 +1,13 @@
 """The data set card: README.md of a curated set, with what is known of it and what is not."""
 
 import re
-from typing import Any
 
 import polars as pl
 import yaml
 
 from stepsift.core.tables import UNKNOWN_LICENCE
 from stepsift.select.export import messages
+from stepsift.select.manifest import Counts, Manifest
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9.+-]*")
@@ -16,7 +16,7 @@ _OTHER = "other"
 """What hubs call a licence that has a name and no identifier."""
 
 
-def card(manifest: dict[str, Any], chosen: pl.DataFrame) -> str:
+def card(manifest: Manifest, chosen: pl.DataFrame) -> str:
     """Markdown with the front matter that hubs read, of which `datasets.load_dataset` takes `train.jsonl` alone.
 
     `manifest` is that of the curated set, `chosen` its rows with teacher, domain, licence, source, verdict and
@@ -67,7 +67,7 @@ def _front_matter(licences: pl.Series, rows: int) -> str:
     return f"---\n{yaml.safe_dump(about, sort_keys=False, allow_unicode=True)}---"
 
 
-def _how(manifest: dict[str, Any]) -> str:
+def _how(manifest: Manifest) -> str:
     selector, numerics = manifest["selector"], manifest["student"].get("numerics", {})
     default = {"per_prompt": 1, "quotas": {"teacher": {}, "domain": {}}}
     rules = [f"{k}: {v}" for k, v in selector.items() if k not in ("name", "by") and v not in (None, default.get(k))]
@@ -78,7 +78,7 @@ def _how(manifest: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _tree(counts: dict[str, Any]) -> str:
+def _tree(counts: Counts) -> str:
     lines = [
         f"- {counts['traces']:,} traces in the pool",
         f"  - {counts['scored']:,} scored",

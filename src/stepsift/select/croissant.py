@@ -7,6 +7,7 @@ import polars as pl
 from stepsift.core.tables import UNKNOWN_LICENCE
 from stepsift.select.export import messages
 from stepsift.select.export.lines import ABOUT
+from stepsift.select.manifest import Manifest
 
 _TERMS = (
     *("citeAs", "column", "equivalentProperty", "extract", "field", "fileObject", "fileProperty", "fileSet", "format"),
@@ -42,7 +43,7 @@ _DESCRIPTIONS = {
 _TYPES = {"source_line": "sc:Integer"}
 
 
-def croissant(manifest: dict[str, Any], chosen: pl.DataFrame) -> dict[str, Any]:
+def croissant(manifest: Manifest, chosen: pl.DataFrame) -> dict[str, Any]:
     """JSON-LD that conforms to Croissant 1.0: `train.jsonl` with its md5, its fields, sources and what made it.
 
     Creator and date are left out: neither is known here.

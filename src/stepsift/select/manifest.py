@@ -4,13 +4,16 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import polars as pl
 
 import stepsift
 from stepsift import params
 from stepsift.core import disk
+
+if TYPE_CHECKING:
+    from stepsift.select.run import Selection
 
 CODE = ("core", "metrics", "params", "select")
 """What select runs of this package."""
@@ -29,44 +32,90 @@ class Inputs:
     student: dict[str, Any]
 
 
-def manifest(
+class Counts(TypedDict):
+    """Counts are a tree: traces = scored + not scored; scored = filtered by reason + not_correct + candidates; chosen
+    traces are of `prompts`. `dropped` are by reason the candidates that this selector could not or would not choose."""
+
+    traces: int
+    scored: int
+    filtered: dict[str, int]
+    not_correct: int
+    candidates: int
+    dropped: dict[str, int]
+    prompts: int
+    chosen: int
+
+
+class FileEntry(TypedDict):
+    """One file of a curated set; `rows` is null where it describes others."""
+
+    md5: str
+    bytes: int
+    rows: int | None
+
+
+class InputEntries(TypedDict):
+    """`sources` and `tables` of `Inputs`."""
+
+    sources: dict[str, Any]
+    tables: dict[str, str]
+
+
+class Manifest(TypedDict):
+    """`manifest.json` of one curated set, key by key."""
+
+    selector: dict[str, Any]
+    """The selector's section of params.yaml, with all defaults."""
+    parameters: dict[str, Any]
+    """All of section `select`."""
+    student: dict[str, Any]
+    inputs: InputEntries
+    code: str
+    """See `code_hash`."""
+    counts: Counts
+    fits: dict[str, dict[str, Any]]
+    """Fitted metric to its coefficients."""
+    files: dict[str, FileEntry]
+    fingerprint: str
+    """See `fingerprint`."""
+
+
+def describe(
     selector: params.Selector,
     settings: params.Select,
     inputs: Inputs,
-    metrics: dict[str, Any],
-    dropped: dict[str, int],
-    fits: dict[str, Any],
-    curated: pl.DataFrame,
-    files: dict[str, Any],
-) -> dict[str, Any]:
-    """The manifest of one curated set, ready for JSON.
-
-    `metrics` are those of `Selection`, `dropped` counts by reason the candidates that this selector could not or would
-    not choose, `files` is what was exported: name to md5, bytes and rows. Counts are a tree: traces = scored + not
-    scored; scored = filtered by reason + not_correct + candidates; chosen traces are of `prompts`.
-    """
+    selection: "Selection",
+    files: dict[str, FileEntry],
+) -> Manifest:
+    """The manifest of the set that this selector chose, ready for JSON; `files` is what was exported of it."""
+    metrics, curated = selection.metrics, selection.curated[selector.name]
     rejected = {reason: sum(n.values()) for reason, n in metrics["rejected"].items()}
-    chosen = curated["trace_id"].sort()
-    return {
-        "selector": selector.model_dump(mode="json"),
-        "parameters": settings.model_dump(mode="json"),
-        "student": inputs.student,
-        "inputs": {"sources": inputs.sources, "tables": inputs.tables},
-        "code": code_hash(),
-        "counts": {
-            "traces": metrics["n_traces"],
-            "scored": metrics["n_scored"],
-            "filtered": {r: n for r, n in sorted(rejected.items()) if r not in NOT_FILTERS},
-            "not_correct": rejected.get("not_correct", 0),
-            "candidates": metrics["n_candidates"],
-            "dropped": dropped,
-            "prompts": curated["prompt_id"].n_unique(),
-            "chosen": curated.height,
-        },
-        "fits": fits,
-        "files": files,
-        "fingerprint": fingerprint(chosen),
-    }
+    return Manifest(
+        selector=selector.model_dump(mode="json"),
+        parameters=settings.model_dump(mode="json"),
+        student=inputs.student,
+        inputs=InputEntries(sources=inputs.sources, tables=inputs.tables),
+        code=code_hash(),
+        counts=Counts(
+            traces=metrics["n_traces"],
+            scored=metrics["n_scored"],
+            filtered={r: n for r, n in sorted(rejected.items()) if r not in NOT_FILTERS},
+            not_correct=rejected.get("not_correct", 0),
+            candidates=metrics["n_candidates"],
+            dropped=_dropped(selection.rejected, selector),
+            prompts=curated["prompt_id"].n_unique(),
+            chosen=curated.height,
+        ),
+        fits=selection.fits.coefficients,
+        files=files,
+        fingerprint=fingerprint(curated["trace_id"].sort()),
+    )
+
+
+def _dropped(rejected: pl.DataFrame, selector: params.Selector) -> dict[str, int]:
+    """Reasons of this selector alone to rows."""
+    own = rejected.filter(pl.col("detail").str.starts_with(f"selector {selector.name}: "))
+    return dict(own.group_by("reason").len().sort("reason").rows())
 
 
 OF_ONE_SELECTOR = frozenset({"no_score", "low_margin", "low_stability"})
@@ -75,12 +124,12 @@ NOT_FILTERS = OF_ONE_SELECTOR | {"not_scored", "not_correct"}
 """Reasons of select's rejected rows that no filter gave."""
 
 
-def manifests(select: Path) -> dict[str, dict[str, Any]]:
+def read_manifests(select: Path) -> dict[str, Manifest]:
     """Selector to its manifest, in the order of the parameters, from the folder of stage select; raises TableError
     where one is no valid JSON."""
-    found = {p.parent.name: disk.read_json(p) for p in sorted(select.glob("*/manifest.json"))}
-    order = [s["name"] for s in next(iter(found.values()))["parameters"]["selectors"]] if found else []
-    return {name: found[name] for name in order if name in found}
+    by_name: dict[str, Manifest] = {p.parent.name: disk.read_json(p) for p in sorted(select.glob("*/manifest.json"))}
+    order = [s["name"] for s in next(iter(by_name.values()))["parameters"]["selectors"]] if by_name else []
+    return {name: by_name[name] for name in order if name in by_name}
 
 
 def fingerprint(trace_ids: Iterable[str]) -> str:

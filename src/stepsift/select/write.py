@@ -11,7 +11,7 @@ from stepsift.select import export
 from stepsift.select.card import card
 from stepsift.select.croissant import croissant
 from stepsift.select.filters import check_clean
-from stepsift.select.manifest import Inputs, manifest
+from stepsift.select.manifest import Inputs, describe
 from stepsift.select.pool import Pool
 from stepsift.select.questions import Questions
 from stepsift.select.run import Selection
@@ -38,26 +38,15 @@ def write(
         check_clean(_frames(chosen), questions)
         folder = out / selector.name
         tables.write(tables.CURATED, curated, folder / TABLE)
-        table = {
-            "md5": disk.file_md5(folder / TABLE),
-            "bytes": (folder / TABLE).stat().st_size,
-            "rows": curated.height,
-        }
+        table = export.entry(folder / TABLE, curated.height)
         formats = ("messages", *(f for f in settings.exports if f != "messages"))
         files = {TABLE: table} | export.write(chosen, formats, folder)
-        dropped, fits = _dropped(selection.rejected, selector), selection.fits.coefficients
-        about = manifest(selector, settings, inputs, selection.metrics, dropped, fits, curated, files)
+        about = describe(selector, settings, inputs, selection, files)
         disk.write_json(about, folder / "manifest.json")
         disk.write_text(card(about, chosen), folder / "README.md")
         disk.write_json(croissant(about, chosen), folder / "croissant.json")
         fingerprints[selector.name] = about["fingerprint"]
     disk.write_json({"inputs": {"tables": inputs.tables}, "selections": fingerprints}, out / "manifest.json")
-
-
-def _dropped(rejected: pl.DataFrame, selector: params.Selector) -> dict[str, int]:
-    """Reasons of this selector alone to rows."""
-    own = rejected.filter(pl.col("detail").str.starts_with(f"selector {selector.name}: "))
-    return dict(own.group_by("reason").len().sort("reason").rows())
 
 
 def examples(curated: pl.DataFrame, pool: Pool) -> pl.DataFrame:

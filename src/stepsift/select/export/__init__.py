@@ -4,12 +4,12 @@ Every row of a data file carries its licence ("unknown" where it is not known), 
 """
 
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from stepsift.core import disk
 from stepsift.select.export import llamafactory, messages, parquet, prompt_completion, sharegpt
+from stepsift.select.manifest import FileEntry
 
 FORMATS = {
     "messages": messages.write,
@@ -21,7 +21,7 @@ FORMATS = {
 """Name of a format to what writes it: from the chosen traces and a folder to the path of the file."""
 
 
-def write(chosen: pl.DataFrame, formats: tuple[str, ...], folder: Path) -> dict[str, dict[str, Any]]:
+def write(chosen: pl.DataFrame, formats: tuple[str, ...], folder: Path) -> dict[str, FileEntry]:
     """Write `chosen` into `folder` in each of these FORMATS; return md5, bytes and rows by name of the file.
 
     `chosen` has the columns prompt_id, trace_id, teacher, prompt (messages), response, licence, source and source_line,
@@ -31,5 +31,10 @@ def write(chosen: pl.DataFrame, formats: tuple[str, ...], folder: Path) -> dict[
     for name in formats:
         path = FORMATS[name](chosen, folder)
         rows = None if path.name == llamafactory.FILE else chosen.height
-        files[path.name] = {"md5": disk.file_md5(path), "bytes": path.stat().st_size, "rows": rows}
+        files[path.name] = entry(path, rows)
     return files
+
+
+def entry(path: Path, rows: int | None) -> FileEntry:
+    """What a manifest says of this file."""
+    return FileEntry(md5=disk.file_md5(path), bytes=path.stat().st_size, rows=rows)
