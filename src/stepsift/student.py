@@ -16,6 +16,7 @@ import yaml
 from stepsift import params
 from stepsift.core.errors import StudentError
 from stepsift.core.quiet import quiet
+from stepsift.core.text import error_line
 from stepsift.render import Renderer
 
 HUB_SUFFIX = ".hub.yaml"
@@ -100,7 +101,7 @@ def _from_hub(pin: Path) -> tuple[Path, str | None]:
     try:
         content = yaml.safe_load(pin.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise StudentError(f"{pin} is not valid YAML: {' '.join(str(e).split())}") from None
+        raise StudentError(f"{pin} is not valid YAML: {error_line(e)}") from None
     if not isinstance(content, dict) or not {"repo", "revision"} <= set(content) <= {"repo", "revision", "gguf_file"}:
         raise StudentError(f"{pin} must hold the keys repo and revision (and gguf_file for a GGUF file), nothing else")
     repo, revision, gguf_file = str(content["repo"]), str(content["revision"]), content.get("gguf_file")
@@ -213,7 +214,7 @@ def load_model(files: StudentFiles, dtype: str, device: str) -> Any:
 
 def _one_line(error: Exception) -> str:
     """What an error of another library says, in one line of at most _ERROR_CHARS."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = error_line(error)
     return text if len(text) <= _ERROR_CHARS else text[: _ERROR_CHARS - 2] + ".."
 
 

@@ -17,6 +17,7 @@ import yaml
 
 from stepsift.core.errors import EvaluationError
 from stepsift.core.quiet import quiet
+from stepsift.core.text import error_line
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +166,7 @@ def read_yaml(file: Path, including: tuple[Path, ...] = ()) -> dict[str, Any]:
         if not all(isinstance(name, str) for name in includes):
             raise ValueError("include must be a file name, or a list of them")
     except (yaml.YAMLError, ValueError, OSError) as e:
-        raise EvaluationError(f"{file} cannot be read: {' '.join(str(e).split())}") from e
+        raise EvaluationError(f"{file} cannot be read: {error_line(e)}") from e
     merged: dict[str, Any] = {}
     for name in includes:
         merged |= read_yaml(file.parent / name, (*including, file.resolve()))

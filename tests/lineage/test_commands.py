@@ -60,7 +60,7 @@ def test_diff(run_cli: Cli):
     assert out[0] == "HEAD -> the working folder"
     assert any("changed score: lalp of bbbb0001 is -0.0625, was -0.5" in line for line in out)
     code, out, err = run_cli("diff", "HEAD", "HEAD", "--markdown", "--selector", "lalp")
-    assert out[:3] == ["## Curated sets: `HEAD` -> `HEAD`", "", "### lalp"]
+    assert out[:3] == ["## Curated sets: `HEAD` -> `HEAD`", "", "### `lalp`"]
     code, out, err = run_cli("diff", "nowhere")
     assert (code, out) == (1, [])
     assert err[0].startswith("error: git revision 'nowhere' cannot be read")

@@ -238,24 +238,25 @@ def test_as_markdown():
     assert list(markdown(diff(before(), after))) == [
         "## Curated sets: `old` -> `new`",
         "",
-        "### lalp",
+        "### `lalp`",
         "",
-        "2 of 2 prompts changed; 2 traces before, 1 after, 0 in both; max\\_examples None -\\> 1.",
+        "2 of 2 prompts changed; 2 traces before, 1 after, 0 in both; `max_examples` `None` -> `1`.",
         "",
         "| why | changes |",
         "| --- | --- |",
-        "| new trace | 1 |",
-        "| changed setting | 1 |",
+        "| `new trace` | 1 |",
+        "| `changed setting` | 1 |",
         "",
         "| teacher | before | after | change |",
         "| --- | --- | --- | --- |",
-        "| anna | 2 | 0 | -2 |",
-        "| bob | 0 | 1 | +1 |",
+        "| `anna` | 2 | 0 | -2 |",
+        "| `bob` | 0 | 1 | +1 |",
         "",
         "| prompt | before | after | why |",
         "| --- | --- | --- | --- |",
-        "| p | a anna | b\\|\\`x\\` bob | new trace: b\\|\\`x\\` by bob |",
-        "| q | o anna | - | changed setting: max\\_examples none -\\> 1 |",
+        "| `p` | `a anna` | <code>b&#124;&#96;x&#96; bob</code> "
+        "| <code>new trace&#58; b&#124;&#96;x&#96; by bob</code> |",
+        "| `q` | `o anna` | - | `changed setting: max_examples none -> 1` |",
     ]
 
 

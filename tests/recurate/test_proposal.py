@@ -86,7 +86,7 @@ def test_the_text_has_every_part():
             commits=["abc1234 Add a teacher, thanks @somebody"],
             files=["A\tdata/sources/new.jsonl.dvc"],
             sets="## Curated sets: a -> b",
-            metrics="| Path | Metric |\n|--|--|\n| m | 1 |",
+            metrics={"metrics/train.json": {"loss": {"old": 2, "new": 3, "diff": 1}}},
             charts=[("accuracy", "https://example.org/a.png")],
             notes=["the caches could\nnot be filled"],
         )
@@ -95,18 +95,18 @@ def test_the_text_has_every_part():
     assert "- `abc1234 Add a teacher, thanks @somebody`" in text
     assert "- `A data/sources/new.jsonl.dvc`" in text
     assert "\n## Curated sets: a -> b\n" in text
-    assert (
-        "<details><summary>`dvc metrics diff`</summary>\n\n| Path | Metric |\n|--|--|\n| m | 1 |\n\n</details>" in text
-    )
+    head = "| file | metric | before | after | change |\n|---|---|---|---|---|\n"
+    table = f"{head}| `metrics/train.json` | `loss` | 2 | 3 | 1 |"
+    assert f"<details><summary>`dvc metrics diff`</summary>\n\n{table}\n\n</details>" in text
     assert "![accuracy](https://example.org/a.png)" in text
-    assert "**Note**: the caches could not be filled" in text
+    assert "**Note**: `the caches could not be filled`" in text
 
 
 def test_charts_are_pictures_or_what_git_shows_and_never_cut_off():
     rows = "\n".join(f"row {i}" for i in range(100_000))
     commits = [f"{i} {'long ' * 100}" for i in range(MOST_LINES)]
     charts = [("accuracy", "https://example.org/a.png"), ("ranking", "https://example.org/b.png")]
-    text = markdown(Proposal("abc", "b", commits=commits, files=commits, sets=rows, metrics=rows, charts=charts))
+    text = markdown(Proposal("abc", "b", commits=commits, files=commits, sets=rows, metrics=many(), charts=charts))
     pictures = "## Charts\n\n![accuracy](https://example.org/a.png)\n\n![ranking](https://example.org/b.png)\n\n"
     assert pictures + "row 0\n" in text
     listed = markdown(Proposal("abc", "b", charts=[("accuracy", "origin/recurate-charts/0:accuracy.png")]))
@@ -115,12 +115,21 @@ def test_charts_are_pictures_or_what_git_shows_and_never_cut_off():
     assert "![" not in listed
 
 
-def test_metrics_are_in_order_whatever_dvc_says():
-    rows = ["| b | 1 |", "| a | 2 |", "| c | 0 |"]
-    head = ["| Path | Value |", "|------|-------|"]
-    texts = {markdown(Proposal("abc", "b", metrics="\n".join([*head, *r]))) for r in (rows, rows[::-1])}
-    assert len(texts) == 1
-    assert "\n".join([*head, *sorted(rows)]) in texts.pop()
+def many() -> dict[str, Any]:
+    """More changed metrics than a text may hold."""
+    return {"m": {f"n{i}": {"old": i, "new": i + 1, "diff": 1} for i in range(20_000)}}
+
+
+def test_metrics_are_in_order_and_what_names_hold_does_nothing():
+    changes = {
+        "b": {"z": {"old": 1, "new": None}, "@x|y": {"old": None, "new": "#1"}},
+        "a": {"m": {"old": 1, "new": 2.5}},
+    }
+    text = markdown(Proposal("abc", "b", metrics=changes))
+    assert (
+        "| `a` | `m` | 1 | 2.5 | - |\n| `b` | <code>&#64;x&#124;y</code> | - | `#1` | - |\n| `b` | `z` | 1 | - | - |"
+        in text
+    )
 
 
 def test_parts_without_content_are_left_out():
@@ -135,7 +144,7 @@ def test_long_lists_are_counted_and_long_parts_cut_at_a_line():
         "b",
         commits=[f"{i} commit" for i in range(MOST_LINES + 7)],
         sets="\n".join(f"row {i}" for i in range(100_000)),
-        metrics="\n".join(f"| m {i} |" for i in range(100_000)),
+        metrics=many(),
     )
     text = markdown(proposal)
     assert "- and 7 more" in text
@@ -150,5 +159,4 @@ def test_long_lists_are_counted_and_long_parts_cut_at_a_line():
 def test_no_name_breaks_out_of_its_cell(name: str, value: str):
     text = markdown(Proposal("abc", "b", changes=[(name, value, value)]))
     [row] = [line for line in text.splitlines() if line.startswith("| ") and "input | before" not in line]
-    assert row.count("`") in (0, 2, 4, 6)
-    assert row.replace("\\|", "").count("|") == 4
+    assert row.count("|") == 4

@@ -11,7 +11,7 @@ from helpers.report_outputs import HOSTILE, World, write
 from stepsift import report
 from stepsift.core import tables
 from stepsift.report import figures
-from stepsift.report.visible import script_hash
+from stepsift.report.page import script_hash
 
 VOID = {"meta", "input"}
 SHOWN = "&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=alert(2)&gt;"
@@ -211,3 +211,8 @@ def test_a_page_of_one_trace_and_no_evaluation_is_whole(tmp_path: Path):
     html = render(places).html
     Reader(html)
     assert "No student was evaluated" in html
+
+
+def test_the_hash_is_that_of_the_policy():
+    # printf 'alert(1)' | openssl dgst -sha256 -binary | base64
+    assert script_hash("alert(1)") == "'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='"

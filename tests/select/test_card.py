@@ -97,10 +97,10 @@ def test_the_card_says_how_it_was_chosen_and_from_what():
         "2 dropped by the filter `loop`",
         "2 dropped for their verdict",
         "1 left out by this selector: `low_margin`",
-        "| a | 3 | 75.0% | 33.3% |",
-        "| b\\|c | 1 | 25.0% | 0.0% |",
-        "| none | 4 | 100.0% |",
-        "| a.jsonl | MIT | 4 |",
+        "| `a` | 3 | 75.0% | 33.3% |",
+        "| <code>b&#124;c</code> | 1 | 25.0% | 0.0% |",
+        "| `none` | 4 | 100.0% |",
+        "| `a.jsonl` | `MIT` | 4 |",
         "25.0% of the rows are wrong, 50.0% could not be judged",
     ):
         assert said in text, said

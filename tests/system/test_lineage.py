@@ -83,7 +83,7 @@ def test_lineage_of_two_revisions(repo: Path):  # noqa: F811
     moved = [p for p in {*before, *after} if before.get(p) != after.get(p)]
     assert f"lalp: {len(moved)} of {len({*before, *after})} prompts changed; " in compared.stdout
     pull = run(repo, "stepsift", "diff", "HEAD~1", "--markdown", "--selector", "random").stdout
-    assert pull.startswith("## Curated sets: `HEAD~1` -> `the working folder`\n\n### random\n")
+    assert pull.startswith("## Curated sets: `HEAD~1` -> `the working folder`\n\n### `random`\n")
     assert "| changed setting |" in pull
 
     # A bit in a source, in a table and in an export.

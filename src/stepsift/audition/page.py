@@ -3,6 +3,7 @@
 from typing import Any
 
 from stepsift.audition.plan import Plan
+from stepsift.core.text import markdown_cell
 
 
 def page(plan: Plan, result: dict[str, Any]) -> str:
@@ -49,7 +50,7 @@ def _accuracies(arms: dict[str, Any], of_budget: dict[str, Any], kind: str | Non
         tokens = about["response_tokens"] / about["examples"]
         passes = of_budget["presented_tokens"][arm] / about["response_tokens"]
         rows.append(
-            f"| {_cell(arm)} | {_short(e['value'])} | {_short(e['low'])} to {_short(e['high'])} | {seeds} | "
+            f"| {markdown_cell(arm)} | {_short(e['value'])} | {_short(e['low'])} to {_short(e['high'])} | {seeds} | "
             f"{about['examples']} | {tokens:.0f} | {passes:.2g} |"
         )
     if not rows:
@@ -97,7 +98,7 @@ def _foresight(of_budget: dict[str, Any], statistics: dict[str, Any]) -> list[st
         low, high = f["rho_interval"] or (float("nan"), float("nan"))
         worst, most = f["regret_interval"] or (float("nan"), float("nan"))
         rows.append(
-            f"| {f['metric']} | {rho} | {low:+.2f} to {high:+.2f} | {above} | {_cell(f['pick'])} | "
+            f"| {f['metric']} | {rho} | {low:+.2f} to {high:+.2f} | {above} | {markdown_cell(f['pick'])} | "
             f"{100 * f['regret']:.1f} | {100 * worst:.1f} to {100 * most:.1f} |"
         )
     first = of_budget["foresight"][0]
@@ -114,7 +115,3 @@ def _foresight(of_budget: dict[str, Any], statistics: dict[str, Any]) -> list[st
 
 def _short(value: float) -> str:
     return f"{value:.3f}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -14,6 +14,7 @@ import numpy as np
 
 from stepsift import params, segment, student
 from stepsift.core.errors import ScoringError, SourceError, StudentError, TrainingError
+from stepsift.core.text import error_line
 from stepsift.ingest.fill import UNKNOWN
 from stepsift.ingest.run import SampleTrace, Survey, survey
 from stepsift.render import Renderer
@@ -74,7 +75,7 @@ def check(settings: params.Params, sources: Path, tasks: Path) -> Report:
                 problems.append(f"not one of {cost.n_sampled} sampled traces can be scored: {cost.refusal}")
     except StudentError as e:
         # One problem is one line, also where a template's own error has several.
-        problems.append(" ".join(str(e).split()))
+        problems.append(error_line(e))
     if tasks.is_dir():
         problems += check_tasks(settings.evaluate.tasks, tasks)
     else:

@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from stepsift.core.errors import StepsiftError
+from stepsift.core.text import error_line
 
 Target = Literal["cpu", "cuda"]
 
@@ -55,7 +56,7 @@ def load(path: Path) -> Machine:
     except FileNotFoundError:
         return Machine()
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as e:
-        raise ContainerError(f"{path} cannot be read as YAML: {' '.join(str(e).split())}") from e
+        raise ContainerError(f"{path} cannot be read as YAML: {error_line(e)}") from e
     try:
         return Machine.model_validate({} if content is None else content)
     except ValidationError as e:

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import json
 import logging
 import os
 import signal
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 from stepsift.core.errors import StepsiftError, Stopped
 from stepsift.core.pace import duration
+from stepsift.core.text import json_text, terminal_line, terminal_text
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +58,13 @@ class Voice:
         """Lines to read, each as soon as it is known."""
         for line in lines:
             if self.form == "lines":
-                sys.stdout.write(f"{line}\n")
+                sys.stdout.write(f"{terminal_text(line)}\n")
                 sys.stdout.flush()
 
     def data(self, value: Any) -> None:
         """The same for programs; said once."""
         if self.form == "json":
-            sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+            sys.stdout.write(json_text(value) + "\n")
 
 
 @dataclass
@@ -72,6 +72,13 @@ class Told:
     """What a stage has to say at its end: `did` is what it did, with its counts."""
 
     did: str = "done"
+
+
+class _SafeFormatter(logging.Formatter):
+    """Log lines in which names of teachers and files, and texts of other libraries, are inert."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return terminal_text(super().format(record))
 
 
 @contextlib.contextmanager
@@ -90,7 +97,9 @@ def run(main: Callable[[], None]) -> None:
 
     What is wrong is a StepsiftError, or what the system says of a file.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_SafeFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("stepsift").setLevel(logging.INFO)
     # Where nobody else minds it: what `with` and `finally` are for happens, and the run's end is tracked.
     with contextlib.suppress(ValueError):  # not the main thread
@@ -98,8 +107,8 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except StepsiftError as e:
-        for sentence in str(e).splitlines():
-            sys.stderr.write(f"error: {sentence}\n")
+        for sentence in str(e).split("\n"):
+            sys.stderr.write(f"error: {terminal_line(sentence)}\n")
         raise SystemExit(1) from None
     except BrokenPipeError:
         # Who read it has enough. Python would complain once more when it closes the stream.
@@ -109,7 +118,7 @@ def run(main: Callable[[], None]) -> None:
         said = _sentence(e)
         if said is None:
             raise
-        sys.stderr.write(f"error: {said}\n")
+        sys.stderr.write(f"error: {terminal_line(said)}\n")
         raise SystemExit(1) from None
     except Stopped as e:
         sys.stderr.write(f"{e}\n")

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from stepsift.core import disk
 from stepsift.core.errors import TableError
+from stepsift.core.text import error_line
 
 ROW_GROUP_ROWS = 50_000
 """A row group is closed after this many rows ..."""
@@ -419,7 +420,7 @@ def scan(table: Table, path: Path, columns: list[str] | None = None) -> Iterator
             if frame.height:
                 yield frame
     except (pa.ArrowException, OSError) as e:
-        reason = " ".join(str(e).split())
+        reason = error_line(e)
         raise TableError(f"table {table.name}: {path} is not a readable Parquet file ({reason})") from None
 
 

@@ -18,6 +18,7 @@ from lm_eval.evaluator import evaluate
 from stepsift import params
 from stepsift.core.errors import EvaluationError, StepsiftError
 from stepsift.core.quiet import quiet
+from stepsift.core.text import error_line
 from stepsift.evaluate.asking import Engine
 from stepsift.evaluate.grade import judge
 from stepsift.tasks import Verified, verified
@@ -69,9 +70,7 @@ def _ask(lm: Engine, tasks: dict[str, Any], settings: params.Evaluate, verifier:
     except StepsiftError:
         raise
     except Exception as e:  # a task is YAML and code of anybody: the harness meets its mistakes as it runs it
-        raise EvaluationError(
-            f"the harness cannot run {', '.join(tasks)}: {type(e).__name__}: {' '.join(str(e).split())}"
-        ) from e
+        raise EvaluationError(f"the harness cannot run {', '.join(tasks)}: {type(e).__name__}: {error_line(e)}") from e
     answers = []
     for name, task in tasks.items():
         asked = verified(task.dump_config())

@@ -1,10 +1,10 @@
 """A diff as lines for a terminal, as Markdown for a pull request, and as HTML for the report."""
 
-from collections.abc import Iterator, Sequence
-from html import escape
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from stepsift.core.text import html as text
+from stepsift.core.text import markdown_cell, markdown_code
 from stepsift.lineage.diff import REASONS, Diff, SelectorDiff
-from stepsift.report.visible import visible
 
 MOST_ROWS = 20
 """Changed prompts that are listed for a selector; the rest is counted."""
@@ -14,10 +14,10 @@ _SHORT_CHARS = 12
 def terminal(found: Diff) -> Iterator[str]:
     """Tables of text, aligned."""
     yield f"{found.before} -> {found.after}"
-    yield from _only(found, "{}")
+    yield from _only(found, "{}", str)
     for name, change in found.selectors.items():
         yield ""
-        yield f"{name}: {_summary(change)}"
+        yield f"{name}: {_summary(change, str)}"
         for title, rows in _tables(change):
             yield from _aligned([title, *rows])
         if (more := change.changes.height - MOST_ROWS) > 0:
@@ -26,18 +26,18 @@ def terminal(found: Diff) -> Iterator[str]:
 
 def markdown(found: Diff) -> Iterator[str]:
     """Headings and tables of GitHub's Markdown."""
-    yield f"## Curated sets: `{found.before}` -> `{found.after}`"
-    yield from _only(found, "\n{}")
+    yield f"## Curated sets: {markdown_code(found.before)} -> {markdown_code(found.after)}"
+    yield from _only(found, "\n{}", markdown_code)
     for name, change in found.selectors.items():
         yield ""
-        yield f"### {_cell(name)}"
+        yield f"### {markdown_code(name)}"
         yield ""
-        yield f"{_cell(_summary(change))}."
+        yield f"{_summary(change, markdown_code)}."
         for title, rows in _tables(change):
             yield ""
             yield _markdown_row(title)
             yield _markdown_row(["---"] * len(title))
-            yield from (_markdown_row(row) for row in rows)
+            yield from (_markdown_row(map(_markdown_value, row)) for row in rows)
         if (more := change.changes.height - MOST_ROWS) > 0:
             yield ""
             yield f"and {more} more."
@@ -46,9 +46,9 @@ def markdown(found: Diff) -> Iterator[str]:
 def html(found: Diff) -> Iterator[str]:
     """Headings and tables, every text escaped."""
     yield f"<p>{text(found.before)} &rarr; {text(found.after)}</p>"
-    yield from (f"<p>{text(line)}</p>" for line in _only(found, "{}"))
+    yield from (f"<p>{text(line)}</p>" for line in _only(found, "{}", str))
     for name, change in found.selectors.items():
-        yield f"<h3>{text(name)}</h3><p>{text(_summary(change))}.</p>"
+        yield f"<h3>{text(name)}</h3><p>{text(_summary(change, str))}.</p>"
         for title, rows in _tables(change):
             yield '<div class="scroll"><table><thead>'
             yield _html_row(title, "th")
@@ -63,22 +63,17 @@ def _html_row(cells: Sequence[str], tag: str) -> str:
     return "<tr>" + "".join(f"<{tag}>{text(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
-def text(shown: str) -> str:
-    """For a page: escaped, and nothing in it hidden."""
-    return escape(visible(shown))
-
-
-def _only(found: Diff, form: str) -> Iterator[str]:
+def _only(found: Diff, form: str, safe: Callable[[str], str]) -> Iterator[str]:
     for name, selectors in ((found.before, found.only_before), (found.after, found.only_after)):
         if selectors:
-            yield form.format(f"only in {name}: {', '.join(selectors)}")
+            yield form.format(f"only in {safe(name)}: {', '.join(map(safe, selectors))}")
 
 
-def _summary(change: SelectorDiff) -> str:
+def _summary(change: SelectorDiff, safe: Callable[[str], str]) -> str:
     """How many prompts changed, and what came and went."""
     n = change.changes["prompt_id"].n_unique()
     before, after = change.teachers["before"].sum(), change.teachers["after"].sum()
-    settings = "".join(f"; {k} {a} -> {b}" for k, (a, b) in change.settings.items())
+    settings = "".join(f"; {safe(k)} {safe(str(a))} -> {safe(str(b))}" for k, (a, b) in change.settings.items())
     counts = f"{before} traces before, {after} after, {change.n_same} in both"
     return f"{n} of {change.n_prompts} prompts changed; {counts}{settings}"
 
@@ -115,12 +110,10 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(map(_cell, cells)) + " |"
+def _markdown_row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
-def _cell(text: str) -> str:
-    """Text that can break neither a table nor the page."""
-    for sign in "\\|`*_<>[]":
-        text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())
+def _markdown_value(cell: str) -> str:
+    """Numbers as they are, everything else as code: teachers' names and prompt ids may hold anything."""
+    return cell if cell.lstrip("+-").isdecimal() or cell == "-" else markdown_cell(cell)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from stepsift import params
 from stepsift.core.errors import CacheError, StepsiftError
+from stepsift.core.text import error_line
 
 _PUSHED = "run 'dvc fetch --all-commits' here if a remote holds it, else 'dvc push --all-commits' where it was made"
 
@@ -132,7 +133,7 @@ class Revision:
         except StepsiftError:
             raise
         except Exception as e:  # a remote is reached through anybody's library, each with errors of its own
-            said = " ".join(str(e).split()) or type(e).__name__
+            said = error_line(e)
             raise CacheError(
                 f"{path} of revision '{self.rev}' is neither in DVC's cache nor in a remote ({said}); {_PUSHED}"
             ) from e

@@ -7,6 +7,7 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from stepsift.core.errors import ParamsError
+from stepsift.core.text import error_line
 from stepsift.params._audition import Audition
 from stepsift.params._evaluate import Evaluate
 from stepsift.params._section import Section
@@ -94,7 +95,7 @@ def load(path: Path = Path("params.yaml")) -> Params:
 def _yaml_trouble(error: Exception) -> str:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
         return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {error.problem}"
-    return " ".join(str(error).split())
+    return error_line(error)
 
 
 def parse(raw: object, name: str = "params.yaml") -> Params:

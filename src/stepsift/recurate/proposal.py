@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepsift.core.errors import StepsiftError
+from stepsift.core.text import markdown_cell, markdown_code, one_line
 
 MOST_CHARS = 60_000
 """Of a pull request's text; GitHub refuses more than 65,536."""
@@ -28,9 +29,9 @@ class Proposal:
     """What a pull request tells.
 
     `changes` are (input, before, after) as of `input_changes`; `commits` and `files` came since dvc.lock was last
-    written; `sets` is what `stepsift diff --markdown` says and `metrics` a table of `dvc metrics diff --md`; `charts`
-    are (name, address), an address being a URL or what `git show` takes; `notes` are sentences on what did not go as
-    usual.
+    written; `sets` is what `stepsift diff --markdown` says and `metrics` what `dvc metrics diff --json` says (file to
+    name to old, new and diff); `charts` are (name, address), an address being a URL or what `git show` takes; `notes`
+    are sentences on what did not go as usual.
     """
 
     base: str
@@ -39,7 +40,7 @@ class Proposal:
     commits: Sequence[str] = ()
     files: Sequence[str] = ()
     sets: str = ""
-    metrics: str = ""
+    metrics: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     charts: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = field(default_factory=tuple)
 
@@ -94,9 +95,9 @@ def _short(value: str) -> str:
 def markdown(proposal: Proposal) -> str:
     """The pull request's text, of at most MOST_CHARS; what is cut says so."""
     parts = [
-        f"The pipeline was run on {_code(proposal.base)}. This branch holds its `dvc.lock` and metrics; the data were "
-        "pushed to DVC's remote before it was made. Nothing ran for this page that `dvc repro` would not run.",
-        *(f"**Note**: {_plain(note)}" for note in proposal.notes),
+        f"The pipeline was run on {markdown_code(proposal.base)}. This branch holds its `dvc.lock` and metrics; the "
+        "data were pushed to DVC's remote before. Nothing ran for this page that `dvc repro` would not run.",
+        *(f"**Note**: {markdown_code(note)}" for note in proposal.notes),
         "## What changed in the inputs",
         _inputs_table(proposal.changes),
         _list("Commits since `dvc.lock` was last written", proposal.commits),
@@ -104,7 +105,7 @@ def markdown(proposal: Proposal) -> str:
         _charts(proposal.charts),
         _cut(proposal.sets, _SETS_CHARS, "stepsift diff"),
         "## Metrics",
-        _details("`dvc metrics diff`", _cut(_in_order(proposal.metrics), _METRICS_CHARS, "dvc metrics diff")),
+        _details("`dvc metrics diff`", _cut(_metrics_table(proposal.metrics), _METRICS_CHARS, "dvc metrics diff")),
     ]
     text = "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
     return _cut(text, MOST_CHARS, "the branch's files")
@@ -113,7 +114,7 @@ def markdown(proposal: Proposal) -> str:
 def _inputs_table(changes: Sequence[tuple[str, str, str]]) -> str:
     if not changes:
         return "None: an output was not what `dvc.lock` said of it."
-    rows = [" | ".join(_code(cell) for cell in change) for change in changes[:MOST_LINES]]
+    rows = [" | ".join(markdown_cell(cell, 200) for cell in change) for change in changes[:MOST_LINES]]
     table = "\n".join(["| input | before | after |", "|---|---|---|", *(f"| {row} |" for row in rows)])
     return table + (f"\n\nand {len(changes) - MOST_LINES} more." if len(changes) > MOST_LINES else "")
 
@@ -121,23 +122,32 @@ def _inputs_table(changes: Sequence[tuple[str, str, str]]) -> str:
 def _list(title: str, items: Sequence[str]) -> str:
     if not items:
         return ""
-    lines = [f"- {_code(item)}" for item in items[:MOST_LINES]]
+    lines = [f"- {markdown_code(item)}" for item in items[:MOST_LINES]]
     more = [f"- and {len(items) - MOST_LINES} more"] if len(items) > MOST_LINES else []
     return "\n".join([f"{title}:", "", *lines, *more])
 
 
 def _charts(charts: Sequence[tuple[str, str]]) -> str:
     """Pictures; a list for `git show` where no server shows them."""
-    shown = [f"![{_plain(name)}]({address})" for name, address in charts if "://" in address]
+    shown = [f"![{one_line(name)}]({address})" for name, address in charts if "://" in address]
     listed = [address for _, address in charts if "://" not in address]
     parts = [*shown, _list("PNG files, for `git show NAME > FILE.png` after a `git fetch`", listed)]
     return "\n\n".join(["## Charts", *parts]) if charts else ""
 
 
-def _in_order(table: str) -> str:
-    """A Markdown table with its rows sorted: DVC's order of files differs from run to run."""
-    lines = table.strip().splitlines()
-    return "\n".join([*lines[:2], *sorted(lines[2:])])
+def _metrics_table(changes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """A row per metric that changed, sorted: DVC's order of files differs from run to run. Empty where none did."""
+    rows = [
+        f"| {markdown_cell(file)} | {markdown_cell(name, 200)} | "
+        f"{' | '.join(_number(values.get(key)) for key in ('old', 'new', 'diff'))} |"
+        for file, metrics in sorted(changes.items())
+        for name, values in sorted(metrics.items())
+    ]
+    return "\n".join(["| file | metric | before | after | change |", "|---|---|---|---|---|", *rows]) if rows else ""
+
+
+def _number(value: Any) -> str:
+    return str(value) if isinstance(value, int | float) else "-" if value is None else markdown_cell(str(value), 200)
 
 
 def _details(summary: str, text: str) -> str:
@@ -146,17 +156,6 @@ def _details(summary: str, text: str) -> str:
         if text.strip()
         else "No metric changed."
     )
-
-
-def _code(text: str) -> str:
-    """As code, in which neither Markdown nor a mention of somebody means anything; of a cell's length."""
-    plain = _plain(text).replace("`", "'").replace("|", "\\|")
-    shown = plain if len(plain) <= 200 else plain[:200] + " ..."
-    return f"`{shown}`" if shown else ""
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _cut(text: str, most: int, where: str) -> str:

@@ -10,6 +10,7 @@ branch that is checked out is left as it is.
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -157,7 +158,7 @@ def told(
         commits=git("log", "--format=%h %s", f"{since}..HEAD").splitlines(),
         files=git(*diff).splitlines() if dependencies else [],
         sets=sets.stdout.replace("`HEAD` -> `the working folder`", f"`{base.split(maxsplit=1)[0]}` -> this branch"),
-        metrics=output("dvc", "metrics", "diff", "--md", "HEAD"),
+        metrics=json.loads(output("dvc", "metrics", "diff", "--json", "HEAD") or "{}"),
         charts=charts,
         notes=notes,
     )

@@ -10,8 +10,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from stepsift.core.text import visible
 from stepsift.report.numbers import OTHERS
-from stepsift.report.visible import visible
 
 Spec = dict[str, Any]
 PALETTE = ["#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#b07aa1", "#edc948", "#ff9da7", "#9c755f", "#8d99ae"]

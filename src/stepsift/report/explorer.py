@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from stepsift.core.text import script_json, visible
 from stepsift.metrics import all_metrics
-from stepsift.report.visible import script_json, visible
 
 MOST_CANDIDATES = 12
 """Candidates of a prompt that are shown: what selectors chose and their runners-up first, then the best scores."""

@@ -1,5 +1,7 @@
 """One HTML file from everything: template, style, script, charts and traces, and a policy that lets nothing else in."""
 
+import hashlib
+from base64 import b64encode
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -8,12 +10,12 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
+from stepsift.core.text import script_json, visible
 from stepsift.report import charts
 from stepsift.report.explorer import explore
 from stepsift.report.facts import facts
 from stepsift.report.figures import Figure, figures
 from stepsift.report.outputs import Outputs
-from stepsift.report.visible import script_hash, script_json, visible
 
 CHANGES, CHANGES_END = "<!-- changes -->", "<!-- /changes -->"
 """Between them `stepsift report` puts what changed since a commit; each stands in every page once."""
@@ -84,3 +86,8 @@ def _number(value: float | None, digits: int = 0) -> str:
 
 def _percent(value: float | None, digits: int = 0) -> str:
     return "" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def script_hash(script: str) -> str:
+    """The source expression that allows exactly this inline script in a Content-Security-Policy."""
+    return f"'sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -6,6 +6,7 @@ import polars as pl
 import yaml
 
 from stepsift.core.tables import UNKNOWN_LICENCE
+from stepsift.core.text import markdown_cell
 from stepsift.select.export import messages
 from stepsift.select.manifest import Counts, Manifest
 
@@ -98,7 +99,7 @@ def _shares(chosen: pl.DataFrame, column: str) -> str:
     rows = groups.sort(pl.col("len"), column, descending=[True, False]).rows()
     lines = [f"| {column} | traces | share | verdict correct | mean characters |", "|---|---|---|---|---|"]
     lines += [
-        f"| {_cell(name)} | {n:,} | {n / chosen.height:.1%} | {correct:.1%} | {chars:,.0f} |"
+        f"| {markdown_cell(name)} | {n:,} | {n / chosen.height:.1%} | {correct:.1%} | {chars:,.0f} |"
         for name, n, correct, chars in rows
     ]
     return "\n".join(lines)
@@ -107,7 +108,8 @@ def _shares(chosen: pl.DataFrame, column: str) -> str:
 def _sources(chosen: pl.DataFrame, licences: pl.Series) -> str:
     counts = chosen.select("source", licences.alias("licence")).group_by("source", "licence").len()
     lines = ["| file | licence | rows |", "|---|---|---|"]
-    lines += [f"| {_cell(s)} | {_cell(name)} | {n:,} |" for s, name, n in counts.sort("source", "licence").rows()]
+    rows = counts.sort("source", "licence").rows()
+    lines += [f"| {markdown_cell(source)} | {markdown_cell(licence)} | {n:,} |" for source, licence, n in rows]
     return "\n".join(lines)
 
 
@@ -132,7 +134,3 @@ def _limits(chosen: pl.DataFrame, licences: pl.Series) -> str:
 _SCORES = """A score is a likelihood under one student. It says how natural a trace is to that student, not whether it
   is right, and not whether another student learns from it. That this choice of traces trains a better student than
   another is not measured by scores: `stepsift audition` measures it."""
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

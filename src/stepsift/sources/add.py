@@ -11,6 +11,7 @@ import yaml
 from stepsift import params
 from stepsift.core.disk import file_md5
 from stepsift.core.errors import SourceError
+from stepsift.core.text import error_line
 from stepsift.ingest.files import find as files
 from stepsift.sources.look import Alone, Look, read_alone, read_in_pool
 from stepsift.sources.place import all_or_nothing, dvc_file_of, next_commands, rewrite
@@ -170,7 +171,7 @@ def _track(target: Path) -> None:
         with Repo() as repo:
             repo.add(str(target))
     except DvcException as e:
-        raise SourceError(f"DVC does not take {target}: {' '.join(str(e).split())}; nothing was changed") from e
+        raise SourceError(f"DVC does not take {target}: {error_line(e)}; nothing was changed") from e
 
 
 def _slug(teacher: str) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stepsift.core.text import mlflow_name
+
 _FOLDER = "students"
 _NO_ALIAS = re.compile(r"(v\d+|latest)", re.IGNORECASE)
 
@@ -56,7 +58,7 @@ def register(client: Any, run_id: str, model: str, students: list[Student], tags
         if version is None:
             name = f"{student.selector}-seed-{student.seed}.json"
             with tempfile.TemporaryDirectory() as folder:
-                note = Path(folder) / re.sub(r"[^\w.-]", "_", name)
+                note = Path(folder) / mlflow_name(name).replace("/", "_")
                 note.write_text(json.dumps(student.tags(), indent=2) + "\n", encoding="utf-8")
                 client.log_artifact(run_id, str(note), _FOLDER)
             text = f"Trained on the set of '{student.selector}', seed {student.seed}: `dvc pull {student.path}`"

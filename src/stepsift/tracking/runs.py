@@ -13,10 +13,11 @@ from filelock import FileLock
 
 from stepsift import params
 from stepsift.core.errors import TrackingError
+from stepsift.core.text import mlflow_name
 from stepsift.tracking.pipeline import parent, source_tags
 from stepsift.tracking.provenance import dvc_stage, experiment_tags, git_story, git_tags, one_line, root
 from stepsift.tracking.registry import Student, register
-from stepsift.tracking.values import log_inputs, log_params, metric_name, numbers
+from stepsift.tracking.values import log_inputs, log_params, numbers
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class _StageRun(Run):
     def log_metric(self, name: str, value: float, step: int = 0) -> None:
         from mlflow.entities import Metric
 
-        self._pending.append(Metric(metric_name(name), float(value), int(time.time() * 1000), step))
+        self._pending.append(Metric(mlflow_name(name), float(value), int(time.time() * 1000), step))
         if len(self._pending) >= _MOST_METRICS or time.monotonic() - self._flushed_at > _FLUSH_S:
             self._flush()
 

@@ -1,8 +1,9 @@
 """Settings, numbers and data sets as MLflow takes them: flat, with names and lengths that it allows."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
+
+from stepsift.core.text import mlflow_name
 
 _PARAMS_A_BATCH = 100
 _MOST_DIGEST_CHARS = 36
@@ -21,12 +22,7 @@ def numbers(values: dict[str, Any]) -> Iterator[tuple[str, float]]:
     """Leaves that are numbers, names joined by '/'; what is no number is left out."""
     for name, value in flatten(values, "/"):
         if isinstance(value, int | float):
-            yield metric_name(name), float(value)
-
-
-def metric_name(name: str) -> str:
-    """MLflow allows letters, digits and few signs; names of teachers hold anything."""
-    return re.sub(r"[^\w\-. :/]", "_", name)[:250]
+            yield mlflow_name(name), float(value)
 
 
 def log_params(client: Any, run_id: str, settings: dict[str, Any], written: dict[str, Any]) -> None:
@@ -37,7 +33,7 @@ def log_params(client: Any, run_id: str, settings: dict[str, Any], written: dict
     from mlflow.entities import Param
 
     values = dict(flatten(settings, ".")) | dict(flatten(written, "."))
-    flat = [Param(key, str(value)) for key, value in values.items()]
+    flat = [Param(mlflow_name(key), str(value)) for key, value in values.items()]
     for start in range(0, len(flat), _PARAMS_A_BATCH):
         client.log_batch(run_id, params=flat[start : start + _PARAMS_A_BATCH])
 

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stepsift.core.text import error_line
 from stepsift.ingest.files.jsonl import too_long
 from stepsift.ingest.rows import RowError
 
@@ -29,7 +30,7 @@ def rows(path: Path, max_bytes: int) -> Iterator[tuple[int, dict[str, Any] | Row
                     number += 1
                     yield number, _row(columns, i, max_bytes)
     except (pa.ArrowException, OSError) as e:
-        yield number + 1, RowError("unreadable_parquet", " ".join(str(e).split()))
+        yield number + 1, RowError("unreadable_parquet", error_line(e))
 
 
 def _columns(batch: pa.RecordBatch) -> list[tuple[str, pa.Array]]:

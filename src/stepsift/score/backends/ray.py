@@ -12,6 +12,7 @@ from typing import Any
 
 from stepsift import params
 from stepsift.core.errors import ScoringError, StepsiftError
+from stepsift.core.text import error_line
 from stepsift.score.backends.local import Done, LocalBackend, ModelSize, Result
 from stepsift.score.backends.processes import hand_out, in_order, worker_lost
 from stepsift.score.forward.request import Request
@@ -120,7 +121,7 @@ def _join(ray: Any) -> None:
     try:
         ray.init(address=address or "local", logging_level=logging.ERROR, log_to_driver=False, **options)
     except (ConnectionError, RuntimeError, ValueError) as e:
-        said = " ".join(str(e).split())[:300]
+        said = error_line(e)[:300]
         where = f"the Ray cluster at RAY_ADDRESS '{address}' cannot be joined" if address else "Ray cannot be started"
         raise ScoringError(f"{where}: {said}; check it with 'ray status', or set score.engine: local") from e
 

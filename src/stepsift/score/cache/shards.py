@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 from stepsift.core.disk import replace_durably
 from stepsift.core.errors import ScoringError
+from stepsift.core.text import error_line
 
 log = logging.getLogger(__name__)
 
@@ -255,7 +256,7 @@ def load(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
     except (pa.ArrowException, OSError) as e:
-        raise DamagedShardError(f"shard {path} is no Parquet file ({' '.join(str(e).split())})") from None
+        raise DamagedShardError(f"shard {path} is no Parquet file ({error_line(e)})") from None
     if not table.schema.equals(_stored(schema)):
         raise DamagedShardError(f"shard {path} has columns {table.column_names}, not those of {schema.names}")
     return table
