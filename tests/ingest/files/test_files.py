@@ -1,5 +1,6 @@
 """Files to rows: every format, and one case a reason for which a row is not read."""
 
+import csv
 import gzip
 import io
 import json
@@ -42,6 +43,8 @@ def read(tmp_path, name: str, data: bytes, settings=SETTINGS):
         (b"[" * 1_000, "too_deep"),
         (b'{"a":' * 9 + b"1" + b"}" * 9, "too_deep"),
         (b'{"a": "' + b"x" * 2_000 + b'"}', "line_too_long"),
+        (b'{"a": 1, "a": 1}', "duplicate_key"),
+        (b'{"b": [{"a": 1, "c": {}, "a": 2}]}', "duplicate_key"),
         (b"[1, 2]", "not_an_object"),
         (b'"text"', "not_an_object"),
     ],
@@ -122,9 +125,20 @@ def test_gzip(tmp_path):
         (GOOD + b"\n" + GOOD, ["ok", "ok"]),
         (b"\xef\xbb\xbf[" + GOOD + b"]", ["ok"]),
         (b"[" + GOOD + b", 5, " + GOOD + b"]", ["ok", "not_an_object", "ok"]),
-        (b"[" + GOOD + b",, " + GOOD + b",]", ["ok", "broken_json", "ok"]),
+        (b"[" + GOOD + b",, " + GOOD + b"]", ["ok", "broken_json"]),
+        (b"[" + GOOD + b",]", ["ok", "broken_json"]),
         (b"[" + GOOD + b", " + GOOD[:9], ["ok", "broken_json"]),
-        (b"[" + GOOD + b"", ["broken_json"]),
+        (b"[" + GOOD + b"", ["ok", "broken_json"]),
+        (b'{"version": 2, "data": [' + GOOD + b", " + GOOD + b'], "by": {"data": [{}]}}', ["ok", "ok"]),
+        (b'{"train": [' + GOOD + b'], "data": [' + GOOD + b"]}", ["ok", "ok"]),
+        (b'{"data": ["no", "rows"], "prompt": "p", "response": "r"}', ["ok"]),
+        (b'{"data": []}', ["ok"]),
+        (b'{\n"prompt": "p",\n"response": "r"}\n{\n"prompt": "q"}', ["ok", "ok"]),
+        (GOOD + b'\n{"prompt": "p" "response"}\n' + GOOD, ["ok", "broken_json", "ok"]),
+        (b'{"prompt": "p" "response"}\n' + GOOD, ["broken_json", "ok"]),
+        (b'[{"a": 1, "a": 2}, ' + GOOD + b', {"b": {"c": 1, "c": 1}}]', ["duplicate_key", "ok", "duplicate_key"]),
+        (b'[{"a": "\xff"}, ' + GOOD + b"]", ["not_utf8"]),
+        (b'[{"a": NaN}]', ["broken_json"]),
         (b"[" + GOOD + b"] x", ["ok", "broken_json"]),
         (b"[" + GOOD + b', {"a": "' + b"x" * 3_000 + b'"}, ' + GOOD + b"]", ["ok", "line_too_long", "ok"]),
         (b'[{"a": "]},[\\"", "b": [{}, []]}, ' + GOOD + b"]", ["ok", "ok"]),
@@ -143,22 +157,151 @@ VALUES = st.recursive(
 )
 
 
-@given(st.lists(VALUES, max_size=6), st.booleans(), st.integers(1, 40))
-def test_json_is_cut_where_the_rows_end(values, ascii_only, chunk):
-    """Whatever the strings hold, and wherever the chunks end."""
-    data = json.dumps(values, ensure_ascii=ascii_only, indent=1).encode()
-    scanner = json_values._Scanner(10_000)
-    pieces = [p for i in range(0, len(data), chunk) for p in scanner.feed(data[i : i + chunk])]
-    pieces += scanner.finish()
-    assert [json.loads(p) for p in pieces if isinstance(p, bytes)] == values
+class Drip(io.BytesIO):
+    """A stream that gives few bytes at a time."""
+
+    chunk = 1
+
+    def read(self, size=-1):
+        return super().read(min(size, self.chunk))
 
 
-@given(st.binary(max_size=300), st.sampled_from([jsonl.rows, json_values.rows]))
-def test_junk_is_never_an_exception(data, reader):
-    for number, row in reader(io.BytesIO(data), 50):
+@given(st.lists(VALUES, max_size=6), st.booleans(), st.integers(1, 40), st.booleans())
+def test_json_is_read_whatever_the_strings_hold_and_wherever_the_chunks_end(values, ascii_only, chunk, named):
+    rows = [{"v": value} for value in values]
+    stream = Drip(json.dumps({"a": 1, "data": rows} if named and rows else rows, ensure_ascii=ascii_only).encode())
+    stream.chunk = chunk
+    assert [row for _, row in json_values.rows(stream, params.Ingest())] == rows
+
+
+def test_half_of_a_surrogate_pair_is_not_replaced(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'[{"a": "x \\ud800 y", "n": 1.5, "m": 7}]')
+    (file,), _ = files.find(tmp_path)
+    assert list(files.rows(file, SETTINGS)) == [(1, {"a": "x \ud800 y", "n": 1.5, "m": 7})]
+
+
+def test_a_text_of_gigabytes_is_not_held():
+    class Endless(io.RawIOBase):
+        given = 0
+
+        def read(self, size=-1):
+            self.given += size
+            return (b'[{"a": "' if self.given == size else b"") + b"x" * size
+
+    stream = Endless()
+    ((number, row),) = json_values.rows(stream, SETTINGS)  # pyright: ignore[reportArgumentType]
+    assert (number, row.reason) == (1, "line_too_long")
+    assert stream.given < 2**21
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_junk_is_never_an_exception(data, lines):
+    limits = params.Ingest(max_line_bytes=1_024)
+    for number, row in jsonl.rows(io.BytesIO(data), 50) if lines else json_values.rows(io.BytesIO(data), limits):
         assert number >= 1
         if isinstance(row, bytes):
             assert len(row) <= 50
+
+
+JSON_JUNK = st.lists(
+    st.sampled_from(['{"a":', '"data":', "[", "]", "{", "}", ",", '"a"', ":", "1", "null", "\n", '"', "\\", "x"]),
+    max_size=14,
+).map("".join)
+
+
+@given(JSON_JUNK)
+def test_json_like_junk_is_never_an_exception(text):
+    for _, row in json_values.rows(io.BytesIO(text.encode()), params.Ingest()):
+        assert isinstance(row, dict | RowError)
+
+
+ROWS = [{"prompt": f'p{i}, "é"\nand more', "response": "r"} for i in range(5)]
+
+
+def table_bytes(form: str) -> bytes:
+    if form in ("csv", "tsv"):
+        text = io.StringIO()
+        writer = csv.DictWriter(text, ["prompt", "response"], delimiter="\t" if form == "tsv" else ",")
+        writer.writeheader()
+        writer.writerows(ROWS)
+        return text.getvalue().encode()
+    if form == "json":
+        return json.dumps({"data": ROWS}, indent=1).encode()
+    if form in ("arrow", "arrow stream"):
+        table, sink = pa.Table.from_pylist(ROWS), pa.BufferOutputStream()
+        new = pa.ipc.new_file if form == "arrow" else pa.ipc.new_stream
+        with new(sink, table.schema) as writer:
+            writer.write_table(table, max_chunksize=2)
+        return sink.getvalue().to_pybytes()
+    return b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
+
+
+def zstd(data: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(data)
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.ndjson", table_bytes("jsonl")),
+        ("a.jsonl.zst", zstd(table_bytes("jsonl"))),
+        ("a.jsonl.zst", zstd(table_bytes("jsonl")[:100]) + zstd(table_bytes("jsonl")[100:])),
+        ("a.ndjson.gz", gzip.compress(table_bytes("jsonl"))),
+        ("a.json", table_bytes("json")),
+        ("a.json.zst", zstd(table_bytes("json"))),
+        ("a.json", table_bytes("jsonl")),
+        ("a.csv", table_bytes("csv")),
+        ("a.CSV.gz", gzip.compress(table_bytes("csv"))),
+        ("a.tsv", table_bytes("tsv")),
+        ("data-00000-of-00001.arrow", table_bytes("arrow")),
+        ("a.arrow", table_bytes("arrow stream")),
+    ],
+)
+def test_one_content_in_every_format(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    (file,), _ = files.find(tmp_path)
+    assert list(files.rows(file, SETTINGS)) == list(enumerate(ROWS, start=1))
+
+
+LINES = b"".join(json.dumps({"prompt": f"p{i}"}).encode() + b"\n" for i in range(200_000))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reasons"),
+    [
+        ("a.jsonl.zst", b"no zstd", ["corrupt_zstd"]),
+        ("a.csv", b"", []),
+        ("a.csv", b"prompt,response\np\np,r\np,r,x\n", ["broken_csv", "ok", "broken_csv"]),
+        ("a.csv", b"prompt,prompt\np,r\n", ["broken_csv"]),
+        ("a.csv", b"prompt\n\xff\np\n", ["not_utf8", "ok"]),
+        ("a.csv", b'prompt\n"' + b"x\n" * 3_000, ["broken_csv"]),
+        ("a.arrow", b"ARROW1 and nothing", ["unreadable_arrow"]),
+        ("a.arrow", b"", ["unreadable_arrow"]),
+        ("a.arrow", table_bytes("arrow")[:-40], ["unreadable_arrow"]),
+    ],
+)
+def test_files_that_break(tmp_path, name, data, reasons):
+    assert read(tmp_path, name, data) == list(enumerate(reasons, start=1))
+
+
+def test_zstd_that_breaks_off_keeps_what_came_before(tmp_path):
+    whole = zstd(LINES)
+    rows = read(tmp_path, "a.jsonl.zst", whole[: len(whole) * 3 // 4])
+    assert rows[-1][1] == "corrupt_zstd" and len(rows) > 1_000
+
+
+@pytest.mark.parametrize(
+    "name", ["dataset_infos.json", "x/dataset_info.json", "x/state.json", "Dataset_Dict.json", "cache-1f.arrow"]
+)
+def test_side_files_of_hubs_are_left_out(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text('{"prompt": "p"}')
+    (tmp_path / "my_state.json").write_bytes(GOOD)
+    known, others = files.find(tmp_path)
+    assert ([f.name for f in known], others) == (["my_state.json"], [name])
 
 
 def test_parquet(tmp_path):

@@ -1,16 +1,10 @@
 """The bytes of one row to a JSON object, or a RowError: nothing that stands in a file may crash or stall a reader."""
 
 import json
-import re
-from itertools import accumulate
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from stepsift.ingest.rows import RowError, kind_of
-
-# An unterminated string runs to the end: if it did not match, every quote behind it would be tried again.
-_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
-_NOT_BRACKETS = bytes(b for b in range(256) if b not in b"[]{}")
-_STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def decode(raw: bytes, max_depth: int) -> dict[str, Any]:
@@ -21,27 +15,62 @@ def decode(raw: bytes, max_depth: int) -> dict[str, Any]:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as e:
         raise RowError("not_utf8", f"byte {e.start + 1} of the row is 0x{raw[e.start]:02x}: {e.reason}") from None
-    if raw.count(b"[") + raw.count(b"{") > max_depth and (found := depth(raw)) > max_depth:
-        raise RowError("too_deep", f"the row nests {found} deep, allowed are {max_depth} (ingest.max_depth)")
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as e:
         raise RowError("broken_json", f"{e.msg} at character {e.pos + 1} of {len(text)}") from None
+    except RecursionError:
+        raise too_deep(max_depth) from None
     except ValueError:
         raise RowError("huge_number", "the row holds a whole number with more digits than can be read") from None
+    # Every level has a bracket of its own: most rows have too few to nest too deep.
+    if raw.count(b"[") + raw.count(b"{") > max_depth and not _fits(value, max_depth):
+        raise too_deep(max_depth)
+    return as_object(value)
+
+
+def as_object(value: object) -> dict[str, Any]:
+    """`value`, if it can be a row; raise RowError otherwise."""
     if not isinstance(value, dict):
         raise RowError("not_an_object", f"the row is {kind_of(value)}, it must be an object with named fields")
     return value
 
 
-def depth(raw: bytes) -> int:
-    """How deep brackets nest outside of strings."""
-    brackets = _STRINGS.sub(b"", raw).translate(None, _NOT_BRACKETS)
-    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
+def too_deep(max_depth: int) -> RowError:
+    """What is said of a row that nests too deep."""
+    return RowError("too_deep", f"the row nests more than {max_depth} deep, which is the limit (ingest.max_depth)")
+
+
+def duplicate_key(key: str) -> RowError:
+    """What is said of an object with two values for one key: readers differ in which they take."""
+    return RowError("duplicate_key", f"the key '{key[:60]}' stands more than once in an object; name each key once")
+
+
+def _fits(value: object, max_depth: int) -> bool:
+    """Whether objects and lists within a value nest at most `max_depth` deep."""
+    level = [value]
+    for _ in range(max_depth + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, Mapping | list)
+            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
+        ]
+        if not level:
+            return True
+    return False
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise duplicate_key(next(key for key in keys if keys.count(key) > 1))
+    return found
 
 
 def _refuse(constant: str) -> NoReturn:
     raise RowError("broken_json", f"{constant} is not JSON; write null or leave the field out")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
+_DECODER = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_object)

@@ -1,6 +1,7 @@
 """The files below the sources folder, the rule for each, and their rows."""
 
 import gzip
+import io
 import os
 import re
 import zlib
@@ -9,14 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import pyarrow as pa
+
 from stepsift import params
 from stepsift.core.errors import SourceError
-from stepsift.ingest.files import json_values, jsonl, parquet
+from stepsift.ingest.files import arrow, json_values, jsonl, parquet, tabular
 from stepsift.ingest.files.decode import decode
 from stepsift.ingest.rows import RowError
 
-SUFFIXES = (".jsonl.gz", ".jsonl", ".json.gz", ".json", ".parquet")
+FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+"""Kinds of text files that are read; each may be compressed."""
+
+COMPRESSIONS = (".gz", ".zst")
+"""Suffixes of compressed text files."""
+
+SUFFIXES = (*(f + c for f in FORMATS for c in (*COMPRESSIONS, "")), ".parquet", ".arrow")
 """Kinds of files that are read, told by their names in any case."""
+
+SIDE_FILES = ("dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "croissant.json")
+"""What hubs and the library datasets keep beside the data of a set: never traces."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +45,19 @@ class SourceFile:
         base = self.name.rpartition("/")[2]
         return base[: len(base) - len(self.suffix)]
 
+    @property
+    def format(self) -> str:
+        """The suffix without that of the compression."""
+        return next((f for f in FORMATS if self.suffix.startswith(f)), self.suffix)
+
 
 def find(sources: Path) -> tuple[list[SourceFile], list[str]]:
-    """(files of a known kind, names of the others), each sorted by name.
+    """(files of a known kind, names of the others and of SIDE_FILES), each sorted by name.
 
     Hidden files and folders, and the `*.dvc` files of DVC, are left out. Links to files and folders are followed.
     Raises SourceError where the folder is missing or holds no known file.
     """
-    kinds = ", ".join(f"*{s}" for s in SUFFIXES)
+    kinds = f"{', '.join(f'*{s}' for s in (*FORMATS, '.parquet', '.arrow'))}, text also as {', '.join(COMPRESSIONS)}"
     if not sources.is_dir():
         raise SourceError(f"there is no folder {sources}; put trace files ({kinds}) below it")
     known, others = [], []
@@ -53,7 +70,7 @@ def find(sources: Path) -> tuple[list[SourceFile], list[str]]:
         # A name that is not UTF-8 cannot stand in a table.
         name = os.fsencode(relative).decode("utf-8", "backslashreplace")
         suffix = next((s for s in SUFFIXES if name.lower().endswith(s)), None)
-        if suffix is None:
+        if suffix is None or is_side_file(name):
             others.append(name)
         else:
             known.append(SourceFile(path, name, suffix))
@@ -103,44 +120,110 @@ def matches(name: str, pattern: str) -> bool:
         raise SourceError(f"the rule '{pattern}' of ingest.files is no pattern for paths: {e.msg}") from None
 
 
+def is_side_file(name: str) -> bool:
+    """Whether a file of a kind that is read holds what a hub or a library keeps beside a set, and no traces."""
+    base = name.rpartition("/")[2].lower()
+    return base in SIDE_FILES or (base.startswith("cache-") and base.endswith(".arrow"))
+
+
 def rows(file: SourceFile, settings: params.Ingest) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
     """(row number from 1, the decoded row or why it is none) for all rows of a file, in its order.
 
     Raises SourceError where the file cannot be opened or read from its disk.
     """
     try:
-        if file.suffix == ".parquet":
+        if file.format in (".parquet", ".arrow"):
             # A file that is not there must not pass for a broken one.
             file.path.open("rb").close()
-            yield from parquet.rows(file.path, settings.max_line_bytes)
+            reader = parquet.rows if file.format == ".parquet" else arrow.rows
+            yield from reader(file.path, settings.max_line_bytes)
             return
-        with _open(file) as stream:
-            yield from _text_rows(file, stream, settings)
+        with file.path.open("rb") as stored:
+            yield from _text_rows(file, stored, settings)
     except OSError as e:
         raise SourceError(f"source file {file.name} cannot be read: {e.strerror or e}") from None
 
 
-def _open(file: SourceFile) -> BinaryIO:
-    if file.suffix.endswith(".gz"):
-        return cast(BinaryIO, gzip.open(file.path, "rb"))
-    return file.path.open("rb")
-
-
 def _text_rows(
-    file: SourceFile, stream: BinaryIO, settings: params.Ingest
+    file: SourceFile, stored: BinaryIO, settings: params.Ingest
 ) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
-    reader = jsonl.rows if file.suffix.startswith(".jsonl") else json_values.rows
     number = 0
     try:
-        for number, raw in reader(stream, settings.max_line_bytes):
-            if isinstance(raw, RowError):
-                yield number, raw
-                continue
-            try:
-                row = decode(raw, settings.max_depth)
-            except RowError as e:
-                yield number, e
-            else:
+        with _decompressed(file, stored) as stream:
+            for number, row in _formatted_rows(file.format, stream, settings):
                 yield number, row
-    except (EOFError, gzip.BadGzipFile, zlib.error) as e:
-        yield number + 1, RowError("corrupt_gzip", f"the file breaks off here: {e}")
+    except (EOFError, gzip.BadGzipFile, zlib.error, _ZstdError) as e:
+        reason = "corrupt_zstd" if file.suffix.endswith(".zst") else "corrupt_gzip"
+        yield number + 1, RowError(reason, f"the file breaks off here: {e}")
+
+
+def _formatted_rows(
+    form: str, stream: BinaryIO, settings: params.Ingest
+) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
+    if form in (".csv", ".tsv"):
+        return tabular.rows(stream, "\t" if form == ".tsv" else ",", settings.max_line_bytes)
+    if form == ".json":
+        head, lines = json_values.begins_with_a_line(stream, settings)
+        stream = cast(BinaryIO, io.BufferedReader(_Again(head, stream)))
+        if not lines:
+            return json_values.rows(stream, settings)
+    return _lines(stream, settings)
+
+
+def _lines(stream: BinaryIO, settings: params.Ingest) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
+    for number, raw in jsonl.rows(stream, settings.max_line_bytes):
+        if isinstance(raw, RowError):
+            yield number, raw
+            continue
+        try:
+            row = decode(raw, settings.max_depth)
+        except RowError as e:
+            yield number, e
+        else:
+            yield number, row
+
+
+class _ZstdError(Exception):
+    """Bytes that are no zstd; pyarrow raises the error of a disk for them."""
+
+
+class _Zstd(io.RawIOBase):
+    """The text of a zstd file, by pyarrow."""
+
+    def __init__(self, stored: BinaryIO):
+        self._stream = pa.CompressedInputStream(pa.PythonFile(stored, "r"), "zstd")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._stream.read(len(buffer))
+        except OSError as e:
+            raise _ZstdError(e) from None
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _Again(io.RawIOBase):
+    """A stream of which the first bytes were read already."""
+
+    def __init__(self, head: bytes, rest: BinaryIO):
+        self._head = io.BytesIO(head)
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._head.read(len(buffer)) or self._rest.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _decompressed(file: SourceFile, stored: BinaryIO) -> BinaryIO:
+    if file.suffix.endswith(".gz"):
+        return cast(BinaryIO, gzip.open(stored, "rb"))
+    if file.suffix.endswith(".zst"):
+        return cast(BinaryIO, io.BufferedReader(_Zstd(stored)))
+    return stored

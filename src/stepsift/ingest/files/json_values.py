@@ -1,135 +1,220 @@
-"""JSON files: an array of objects, one object, or objects one after another, in memory for one of them.
+"""JSON files: an array of objects, an object that holds one (`{"data": [..]}`), or objects one after another.
 
-The file is cut at the commas of the outermost array (or at the ends of the outermost objects) by a scanner that knows
-strings and brackets only; each piece is then decoded like a line of JSON Lines, so that one bad element is one
-rejected row. Rows are numbered from 1 in the order of the file.
+ijson reads the file piece by piece, so memory holds one row. Its backend in Python is used on purpose: the ones in C
+put a question mark for half of a surrogate pair, and such a row has to be rejected. Rows are numbered from 1. An
+element that is too long, nests too deep or is no object is one rejected row; where the file stops being JSON its rows
+end with one that says so.
 """
 
-import re
+import contextlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from decimal import Decimal
+from typing import Any, BinaryIO, Protocol
 
+import ijson
+from ijson.backends import python as backend
+
+from stepsift.core.text import error_line
+from stepsift.ingest.files.decode import as_object, decode, duplicate_key, too_deep
 from stepsift.ingest.files.jsonl import BOM, too_long
 from stepsift.ingest.rows import RowError
 
+CONTAINERS = ("data", "rows", "examples", "instances", "samples", "records", "items", "train")
+"""Keys of an object below which its file keeps the rows, as a list of objects."""
+
 _CHUNK = 2**18
-_BLANK = b" \t\r\n"
-_OUTSIDE = re.compile(rb'["\[\]{},]')
-_INSIDE = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_VALUE_BYTES = 8
+_NOT_JSON = (ijson.JSONError, ValueError)
+"""The second one comes from strings: a line break within, an escape that is none."""
+_LONG_TEXT = "a text has more than the {} bytes of a row (ingest.max_line_bytes); what comes after it is not read"
 
 
-class _Piece:
-    """The bytes of the row that is being read; past the limit only their number is kept."""
+class Limits(Protocol):
+    """What of params.Ingest matters here."""
 
-    def __init__(self, max_bytes: int):
-        self.max_bytes = max_bytes
-        self.clear()
-
-    def clear(self) -> None:
-        self.parts: list[bytes] = []
-        self.size = 0
-
-    def add(self, data: bytes) -> None:
-        if not self.size:
-            data = data.lstrip(_BLANK)
-        self.size += len(data)
-        if self.size <= self.max_bytes:
-            self.parts.append(data)
-        else:
-            self.parts.clear()
-
-    def take(self) -> bytes | RowError:
-        size = self.size
-        content = b"".join(self.parts)
-        self.clear()
-        return too_long(size, self.max_bytes) if size > self.max_bytes else content.rstrip(_BLANK)
+    max_line_bytes: int
+    max_depth: int
 
 
-def rows(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[int, bytes | RowError]]:
-    """(row number from 1, its bytes or why it is not read).
+def rows(stream: BinaryIO, limits: Limits) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
+    """(row number from 1, the row or why it is not read)."""
+    yield from enumerate(_rows(stream, limits), start=1)
 
-    A file that ends early gives its complete rows and a last one that is broken; so does text after the array.
+
+def begins_with_a_line(stream: BinaryIO, limits: Limits) -> tuple[bytes, bool]:
+    """(the first bytes of a stream, whether they are a row on one line): JSON Lines are often called `.json`.
+
+    There one bad line costs one row; a file that has to be read as a whole ends at it.
     """
-    yield from enumerate(_pieces(stream, max_bytes), start=1)
+    head = stream.readline(limits.max_line_bytes + len(BOM) + 2)
+    first = head.removeprefix(BOM).strip()
+    if not head.endswith(b"\n") or not first.startswith(b"{"):
+        return head, False
+    try:
+        row = decode(first, limits.max_depth)
+    except RowError:
+        # An object over several lines begins with a line that is no JSON; a broken row ends as one that is read does.
+        return head, first.endswith(b"}")
+    holds_rows = any(
+        isinstance(row.get(key), list) and row[key] and isinstance(row[key][0], dict) for key in CONTAINERS
+    )
+    return head, not holds_rows
 
 
-def _pieces(stream: BinaryIO, max_bytes: int) -> Iterator[bytes | RowError]:
-    scanner = _Scanner(max_bytes)
-    data = stream.read(_CHUNK).removeprefix(BOM)
-    while data:
-        yield from scanner.feed(data)
-        data = stream.read(_CHUNK)
-    yield from scanner.finish()
+def _events(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[str, Any]]:
+    """The parser's events; raises JSONError, and RowError where it would have to hold too long a text."""
+    events = ijson.sendable_list()
+    parser = backend.basic_parse_coro(events, multiple_values=True)
+    since_event, blank = 0, True
+    try:
+        data = stream.read(_CHUNK).removeprefix(BOM)
+        while data:
+            blank = blank and not data.strip()
+            parser.send(data)
+            since_event = 0 if events else since_event + len(data)
+            yield from events
+            events.clear()
+            if since_event > max_bytes:
+                raise RowError("line_too_long", _LONG_TEXT.format(max_bytes))
+            data = stream.read(_CHUNK)
+        parser.close()
+        yield from events
+    except _NOT_JSON:
+        yield from events
+        if not blank:
+            raise
+    finally:
+        # A parser that is left in the middle of a value says so, to nobody.
+        with contextlib.suppress(*_NOT_JSON):
+            parser.close()
 
 
-class _Scanner:
-    """Cuts the bytes of a file into rows, chunk by chunk."""
+def _rows(stream: BinaryIO, limits: Limits) -> Iterator[dict[str, Any] | RowError]:
+    cut = _Cutter()
+    row = _Row(limits)
+    try:
+        for event, value in _events(stream, limits.max_line_bytes):
+            for kept_event, kept_value in cut.take(event, value):
+                if kept_event == "restart":
+                    row = _Row(limits)
+                elif row.take(kept_event, kept_value):
+                    yield row.finish()
+                    row = _Row(limits)
+    except RowError as e:
+        yield e
+    except _NOT_JSON as e:
+        yield _broken(e)
 
-    def __init__(self, max_bytes: int):
-        self._piece = _Piece(max_bytes)
-        self._array: bool | None = None
-        self._closed = self._in_string = False
+
+class _Cutter:
+    """Passes on the events of rows, and none of what stands around them."""
+
+    def __init__(self) -> None:
         self._depth = 0
-        self._held = b""
+        self._rows_at = 0
+        """Depth of the list or object that holds the rows; 0 where a row stands by itself."""
+        self._beside = False
+        """Whether what comes stands beside the list of rows in an object."""
+        self._key = ""
+        self._list_begun = False
 
-    def feed(self, data: bytes) -> Iterator[bytes | RowError]:
-        """The rows that end in these bytes."""
-        buffer = self._held + data
-        start = at = self._opened(buffer) if self._array is None else 0
-        while at < len(buffer):
-            if self._in_string:
-                match = _INSIDE.match(buffer, at)
-                at = match.end() if match else at
-                # A backslash that ends the buffer belongs to the next byte.
-                if at == len(buffer) or buffer[at] == ord("\\"):
-                    break
-                self._in_string = False
-                at += 1
-                continue
-            match = _OUTSIDE.search(buffer, at)
-            if match is None:
-                at = len(buffer)
-                break
-            at = match.end()
-            end = self._row_end(match[0], at)
-            if end is not None:
-                self._piece.add(buffer[start:end])
-                start = at
-                # `[]` and a bracket after the last comma are no rows; an empty place between commas is a broken one.
-                if self._piece.size or match[0] == b",":
-                    yield self._piece.take()
-        self._piece.add(buffer[start:at])
-        self._held = buffer[at:]
-
-    def _opened(self, buffer: bytes) -> int:
-        """Where the rows begin; sets whether they stand in an array."""
-        opening = buffer.lstrip(_BLANK)
-        if opening:
-            self._array = opening.startswith(b"[")
-        return len(buffer) - len(opening) + (self._array is True)
-
-    def _row_end(self, mark: bytes, at: int) -> int | None:
-        """Where a row ends that this mark, which ends at `at`, ends; None where it ends none."""
-        if mark == b'"':
-            self._in_string = True
-        elif mark in b"[{":
+    def take(self, event: str, value: Any) -> list[tuple[str, Any]]:
+        """The events to pass on; `restart` where those before it were no part of a row."""
+        begun, self._list_begun = self._list_begun, False
+        if begun and event == "start_map":
+            self._rows_at, self._beside = 2, False
             self._depth += 1
-        elif mark in b"]}" and self._depth:
-            self._depth -= 1
-            if not self._array and not self._depth:
-                return at
-        elif self._array and not self._closed and not self._depth:
-            self._closed = mark != b","
-            return at - 1
-        return None
+            return [("restart", None), (event, value)]
+        before = [("start_array", None)] if begun and not self._beside else []
+        ends = event in ("end_array", "end_map")
+        self._depth += event in ("start_array", "start_map")
+        if self._depth == 1 and event == "start_array":
+            self._rows_at = 1
+            return []
+        if self._depth == 1 and self._rows_at != 1 and event == "map_key":
+            self._key = value
+        if self._depth == 2 and self._rows_at != 1 and event == "start_array" and self._key in CONTAINERS:
+            # Rows, if the first of them is an object.
+            self._list_begun = True
+            return before
+        self._depth -= ends
+        if self._rows_at and ends and self._depth < self._rows_at:
+            self._beside = self._depth > 0
+            self._rows_at = self._rows_at if self._beside else 0
+            return []
+        return [] if self._beside else [*before, (event, value)]
 
-    def finish(self) -> Iterator[bytes | RowError]:
-        """What is left at the end of the file."""
-        self._piece.add(self._held)
-        rest = self._piece.take() if self._piece.size else b""
-        if isinstance(rest, RowError) or (rest and not self._array):
-            yield rest
-        elif rest and self._closed:
-            yield RowError("broken_json", "there is text after the array")
-        elif self._array and not self._closed:
-            yield RowError("broken_json", "the file ends within the array")
+
+def _broken(error: Exception) -> RowError:
+    if error.args and isinstance(error.args[0], UnicodeDecodeError):
+        return RowError("not_utf8", "the file holds bytes that are not UTF-8; what comes after them is not read")
+    return RowError("broken_json", f"from here on the file is no JSON, and is not read: {error_line(error)}")
+
+
+class _Row:
+    """One row, built from the parser's events; past a limit nothing of it is kept but what is wrong."""
+
+    def __init__(self, limits: Limits):
+        self._limits = limits
+        self._stack: list[Any] = []
+        self._keys: list[str] = []
+        self._depth = 0
+        self._size = 0
+        self._value: Any = None
+        self._wrong: RowError | None = None
+
+    def take(self, event: str, value: Any) -> bool:
+        """Take an event; return whether the row is complete."""
+        if event in ("start_array", "start_map"):
+            self._depth += 1
+            if self._depth > self._limits.max_depth:
+                self._fail(too_deep(self._limits.max_depth))
+            if self._wrong is None:
+                new: Any = [] if event == "start_array" else {}
+                self._add(new)
+                self._stack.append(new)
+                self._keys.append("")
+            return False
+        if event in ("end_array", "end_map"):
+            self._depth -= 1
+            if self._wrong is None:
+                self._stack.pop()
+                self._keys.pop()
+            return self._depth == 0
+        self._size += len(value.encode("utf-8", "surrogatepass")) if isinstance(value, str) else _VALUE_BYTES
+        if self._size > self._limits.max_line_bytes:
+            self._fail(too_long(self._size, self._limits.max_line_bytes, at_least=True))
+        if event == "map_key":
+            if self._wrong is None:
+                if value in self._stack[-1]:
+                    self._fail(duplicate_key(value))
+                else:
+                    self._keys[-1] = value
+            return False
+        if self._wrong is None:
+            # As the reader of JSON Lines gives a number with a fraction or an exponent.
+            self._add(float(value) if isinstance(value, Decimal) else value)
+        return self._depth == 0
+
+    def finish(self) -> dict[str, Any] | RowError:
+        """The row, or what is wrong with it."""
+        if self._wrong is not None:
+            return self._wrong
+        try:
+            return as_object(self._value)
+        except RowError as e:
+            return e
+
+    def _add(self, value: Any) -> None:
+        if not self._stack:
+            self._value = value
+        elif isinstance(self._stack[-1], list):
+            self._stack[-1].append(value)
+        else:
+            self._stack[-1][self._keys[-1]] = value
+
+    def _fail(self, error: RowError) -> None:
+        self._wrong = self._wrong or error
+        self._stack.clear()
+        self._keys.clear()
+        self._value = None

@@ -27,6 +27,7 @@ def rows(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[int, bytes | RowErr
             yield number, content
 
 
-def too_long(size: int, max_bytes: int) -> RowError:
+def too_long(size: int, max_bytes: int, at_least: bool = False) -> RowError:
     """What is said of a row over the limit."""
-    return RowError("line_too_long", f"the row has {size} bytes, allowed are {max_bytes} (ingest.max_line_bytes)")
+    has = "has more than" if at_least else "has"
+    return RowError("line_too_long", f"the row {has} {size} bytes, allowed are {max_bytes} (ingest.max_line_bytes)")

@@ -1,8 +1,4 @@
-"""Parquet: one row a row, read in small batches of one row group at a time. Rows are numbered from 1.
-
-Columns that no field of ours can be are left out: points in time, and objects with two fields of one name. What Arrow
-can store and Python cannot hold (the year 10000, an unknown time zone) must not cost a row that is otherwise whole.
-"""
+"""Parquet: one row a row, read in small batches of one row group at a time. Rows are numbered from 1."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stepsift.core.text import error_line
-from stepsift.ingest.files.jsonl import too_long
+from stepsift.ingest.files.arrow import batch_rows
 from stepsift.ingest.rows import RowError
 
 _BATCH_ROWS = 64
-_VALUE_BYTES = 8
 
 
 def rows(path: Path, max_bytes: int) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
@@ -25,61 +20,8 @@ def rows(path: Path, max_bytes: int) -> Iterator[tuple[int, dict[str, Any] | Row
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
-                columns = _columns(batch)
-                for i in range(batch.num_rows):
+                for row in batch_rows(batch, max_bytes):
                     number += 1
-                    yield number, _row(columns, i, max_bytes)
+                    yield number, row
     except (pa.ArrowException, OSError) as e:
         yield number + 1, RowError("unreadable_parquet", error_line(e))
-
-
-def _columns(batch: pa.RecordBatch) -> list[tuple[str, pa.Array]]:
-    """The columns that may matter, by name."""
-    named = zip(batch.schema.names, batch.columns, strict=True)
-    return [(name, _stored(column)) for name, column in named if _matters(column.type)]
-
-
-def _stored(column: pa.Array) -> pa.Array:
-    """What a column of an extension type stores: its own values may be anything (a UUID is known)."""
-    if isinstance(column, pa.ExtensionArray) and not isinstance(column.type, pa.UuidType):
-        return column.storage
-    return column
-
-
-def _matters(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        return _matters(kind.value_type)
-    return not (pa.types.is_temporal(kind) or pa.types.is_interval(kind) or _ambiguous(kind))
-
-
-def _ambiguous(kind: pa.DataType) -> bool:
-    """Whether an object somewhere within a type has two fields of one name."""
-    fields = [kind.field(i) for i in range(kind.num_fields)]
-    twice = pa.types.is_struct(kind) and len({f.name for f in fields}) < len(fields)
-    return twice or any(_ambiguous(f.type) for f in fields)
-
-
-def _row(columns: list[tuple[str, pa.Array]], i: int, max_bytes: int) -> dict[str, Any] | RowError:
-    row = {}
-    for name, column in columns:
-        try:
-            row[name] = column[i].as_py()
-        except UnicodeDecodeError as e:
-            return RowError("not_utf8", f"a text of the row holds the byte 0x{e.object[e.start]:02x}: {e.reason}")
-        except Exception as e:  # Arrow's values are open to extension, so anything can go wrong: the row is at fault
-            return RowError("wrong_value", f"column {name} cannot be read: {type(e).__name__}: {e}")
-    size = sum(map(_size, row.values()))
-    return too_long(size, max_bytes) if size > max_bytes else row
-
-
-def _size(value: object) -> int:
-    """Bytes of a value. Not measured in Arrow: a slice counts what it shares, and not every type can be copied."""
-    if isinstance(value, str):
-        return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
-    if isinstance(value, bytes):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(map(_size, value.values()))
-    if isinstance(value, list | tuple):
-        return sum(map(_size, value))
-    return 0 if value is None else _VALUE_BYTES

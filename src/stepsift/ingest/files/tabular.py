@@ -1,0 +1,39 @@
+"""CSV and TSV with a line of names: every value is text, and an empty one is none. Rows are numbered from 1."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from stepsift.ingest.files.jsonl import too_long
+from stepsift.ingest.rows import RowError
+
+
+def rows(stream: BinaryIO, delimiter: str, max_bytes: int) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
+    """(row number, the row or why it is not read). What comes after a value that never ends is not read."""
+    # A byte that is no UTF-8 must cost one row and not the file.
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    csv.field_size_limit(max_bytes)
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    number = 0
+    try:
+        names = next(reader, [])
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise csv.Error(f"the column '{twice[:60]}' stands more than once in the line of names")
+        for number, values in enumerate(reader, start=1):
+            if values:
+                yield number, _row(names, values, max_bytes)
+    except csv.Error as e:
+        yield number + 1, RowError("broken_csv", f"{e}; what comes after it is not read")
+
+
+def _row(names: list[str], values: list[str], max_bytes: int) -> dict[str, Any] | RowError:
+    if len(values) != len(names):
+        return RowError("broken_csv", f"the row has {len(values)} values, the line of names has {len(names)}")
+    size = sum(map(len, values))
+    if size > max_bytes:
+        return too_long(size, max_bytes)
+    if any("\udc80" <= c <= "\udcff" for value in values if not value.isascii() for c in value):
+        return RowError("not_utf8", "a text of the row holds bytes that are not UTF-8")
+    return {name: value or None for name, value in zip(names, values, strict=True)}
