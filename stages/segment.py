@@ -19,7 +19,7 @@ def main() -> None:
     with console.told("segment", intent, args.out) as end, tracking.stage("segment", settings) as run:
         with disk.fresh_folder(args.out) as out:
             counts = segment.Counts()
-            with tables.Writer(tables.STEPS, out / "steps.parquet") as writer:
+            with tables.Writer(tables.STEPS, out / tables.STEPS.file) as writer:
                 for traces in tables.scan(tables.TRACES, args.traces):
                     steps = segment.segment_table(traces, settings.segment)
                     counts.add(steps)

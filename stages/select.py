@@ -8,7 +8,7 @@ from stepsift import select as curate
 from stepsift.core import console, disk, tables
 from stepsift.select import pool, questions, ranking
 
-TABLES = ("prompts.parquet", "traces.parquet", "step_scores.parquet")
+TABLES = (tables.PROMPTS.file, tables.TRACES.file, tables.STEP_SCORES.file)
 
 
 def main() -> None:

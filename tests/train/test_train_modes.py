@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from stepsift import params, train
 from stepsift.core.errors import ParamsError, TrainingError
-from stepsift.train.held_out import split
+from stepsift.train.examples import hold_out
 
 ANSWERS = [
     "It is 5.",
@@ -182,13 +182,13 @@ def ids_of(*prompts: int) -> train.Examples:
 
 
 def test_held_out_are_whole_prompts_the_same_ones_for_every_set():
-    rest, held = split(ids_of(1, 2, 3, 4, 1, 2, 3, 4), 0.25)
+    rest, held = hold_out(ids_of(1, 2, 3, 4, 1, 2, 3, 4), 0.25)
     [prompt] = {tuple(p) for p, _ in held}
     assert len(held) == 2
     assert len(rest) == 6
     assert list(prompt) not in [p for p, _ in rest]
     # Another order, other completions: the same prompt.
-    assert {tuple(p) for p, _ in split(ids_of(4, 3, 2, 1), 0.25)[1]} == {prompt}
+    assert {tuple(p) for p, _ in hold_out(ids_of(4, 3, 2, 1), 0.25)[1]} == {prompt}
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=40), st.floats(0.01, 0.5))
@@ -196,9 +196,9 @@ def test_split_loses_nothing_and_keeps_the_order(prompts, share):
     examples = ids_of(*prompts)
     if len(set(prompts)) == 1:
         with pytest.raises(TrainingError, match="needs prompts to hold out"):
-            split(examples, share)
+            hold_out(examples, share)
         return
-    rest, held = split(examples, share)
+    rest, held = hold_out(examples, share)
     assert sorted([*rest, *held], key=lambda pair: pair[1][1]) == examples.ids
     for part in (rest, held):
         assert [c[1] for _, c in part] == sorted(c[1] for _, c in part)
@@ -224,7 +224,7 @@ def test_training_stops_when_the_held_out_loss_no_longer_falls_and_keeps_the_bes
     # The kept weights have the loss that was seen at the look: by hand, one example at a time.
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
     renderer = train.run.load_renderer(files, STUDENT)
-    _, held = split(train.load_examples(data, renderer, 512, "t"), 0.3)
+    _, held = hold_out(train.load_examples(data, renderer, 512, "t"), 0.3)
     total, n = 0.0, 0
     for prompt, completion in held:
         with torch.no_grad():

@@ -25,9 +25,9 @@ def seconds_left(found: Read, scored: Scored, left: pl.DataFrame, settings: para
         return None
     planner = Planner(scored.planner.renderer, settings.score, scored.planner.context, scored.planner.vocabulary)
     drawn = left.sort("trace_id").head(PLANNED_TRACES)
-    prompts = Prompts(found.folder / "prompts.parquet", set(drawn["prompt_id"]))
+    prompts = Prompts(found.folder / tables.PROMPTS.file, set(drawn["prompt_id"]))
     flops, chars = 0.0, 0
-    frames = tables.scan(tables.TRACES, found.folder / "traces.parquet", ["trace_id", "prompt_id", "response"])
+    frames = tables.scan(tables.TRACES, found.folder / tables.TRACES.file, ["trace_id", "prompt_id", "response"])
     rows = itertools.chain.from_iterable(f.join(drawn, on="trace_id", how="semi").iter_rows() for f in frames)
     for _, prompt_id, response in rows:
         chars += len(response)

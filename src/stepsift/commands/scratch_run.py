@@ -58,12 +58,12 @@ class Scored:
 def read(sources: Path, folder: Path, settings: params.Ingest) -> Read:
     """Ingest all files below `sources` into `folder`; raises SourceError as `ingest` does."""
     counts = ingest(sources, folder, settings)
-    prompts = list(tables.scan(tables.PROMPTS, folder / "prompts.parquet", ["prompt_id", "domain"]))
+    prompts = list(tables.scan(tables.PROMPTS, folder / tables.PROMPTS.file, ["prompt_id", "domain"]))
     length = pl.col("response").str.len_chars().cast(pl.Int64).alias("chars")
     traces = [
-        frame.with_columns(length).drop("response") for frame in tables.scan(tables.TRACES, folder / "traces.parquet")
+        frame.with_columns(length).drop("response") for frame in tables.scan(tables.TRACES, folder / tables.TRACES.file)
     ]
-    rejected = tables.read(tables.REJECTED, folder / "rejected.parquet")
+    rejected = tables.read(tables.REJECTED, folder / tables.REJECTED.file)
     return Read(folder, counts, pl.concat(prompts), pl.concat(traces), rejected)
 
 
@@ -77,25 +77,25 @@ def score(found: Read, wanted: pl.DataFrame, settings: params.Params, metrics: l
     from stepsift.score.run import score_to_tables
 
     out = found.folder / "scored"
-    traces, steps = out / "traces.parquet", out / "steps.parquet"
+    traces, steps = out / tables.TRACES.file, out / tables.STEPS.file
     ids = wanted["trace_id"].implode()
     with tables.Writer(tables.TRACES, traces) as trace_writer, tables.Writer(tables.STEPS, steps) as step_writer:
-        for frame in tables.scan(tables.TRACES, found.folder / "traces.parquet"):
+        for frame in tables.scan(tables.TRACES, found.folder / tables.TRACES.file):
             chosen = frame.filter(pl.col("trace_id").is_in(ids))
             trace_writer.write(chosen)
             step_writer.write(segment.segment_table(chosen, settings.segment))
-    prompts = Prompts(found.folder / "prompts.parquet", set(wanted["prompt_id"]))
+    prompts = Prompts(found.folder / tables.PROMPTS.file, set(wanted["prompt_id"]))
     how = settings.score.model_copy(update={"passes": passes_of(metrics)})
     with setup.load(settings.student, how, cache) as scoring:
         score_to_tables(scoring, Pool(prompts, traces, steps), out)
         progress = scoring.progress
         seconds = progress.speed()["seconds"]
-    step_scores = tables.read(tables.STEP_SCORES, out / "step_scores.parquet")
+    step_scores = tables.read(tables.STEP_SCORES, out / tables.STEP_SCORES.file)
     return Scored(
         steps=tables.read(tables.STEPS, steps),
         step_scores=step_scores,
         trace_scores=_with_fits(trace_scores(trace_sums(step_scores), wanted, settings.select.seed), metrics, settings),
-        rejected=tables.read(tables.REJECTED, out / "rejected.parquet"),
+        rejected=tables.read(tables.REJECTED, out / tables.REJECTED.file),
         flops=progress.flops,
         seconds=seconds,
         from_cache=progress.from_cache,

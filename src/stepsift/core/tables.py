@@ -10,7 +10,7 @@ row group to an open file.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -58,6 +58,11 @@ class Table:
     checks: dict[str, pl.Expr] = field(default_factory=dict)
     open_columns: bool = False
 
+    @property
+    def file(self) -> str:
+        """Name of the table's file, in whatever folder."""
+        return f"{self.name}.parquet"
+
 
 PROMPTS = Table(
     "prompts",
@@ -99,6 +104,9 @@ TRACES = Table(
         "source_line starts at 1": pl.col("source_line") >= 1,
     },
 )
+
+TRACE_COLUMNS = [column for column in TRACES.schema if column != "response"]
+"""Those of table traces that are short."""
 
 REJECTED = Table(
     "rejected",
@@ -443,3 +451,21 @@ def groups(frames: Iterator[pl.DataFrame], by: str) -> Iterator[tuple[str, pl.Da
     for frame in regroup(frames, by):
         for part in frame.partition_by(by, maintain_order=True):
             yield part[by][0], part
+
+
+def read_part(table: Table, path: Path, columns: list[str] | None = None, where: pl.Expr | None = None) -> pl.DataFrame:
+    """These columns of the rows for which `where` holds, one row group in memory at a time; raises as `scan` does."""
+    frames = [f if where is None else f.filter(where) for f in scan(table, path, columns)]
+    schema = {c: t for c, t in table.schema.items() if columns is None or c in columns}
+    return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+
+
+def read_rejected(folders: Mapping[str, Path], where: pl.Expr) -> pl.DataFrame:
+    """Rows of every stage's table rejected, the column `stage` before them, in the order of `folders`."""
+    paths = {stage: folder / REJECTED.file for stage, folder in folders.items()}
+    parts = [
+        read_part(REJECTED, path, where=where).select(pl.lit(stage).alias("stage"), pl.all())
+        for stage, path in paths.items()
+        if path.is_file()
+    ]
+    return pl.concat(parts) if parts else pl.DataFrame(schema={"stage": pl.String(), **REJECTED.schema})

@@ -137,8 +137,8 @@ def evaluate_all(
     answers = pl.DataFrame(rows, schema=tables.ANSWERS.schema).sort(tables.ANSWERS.key)
     evaluations = _evaluations(answers, candidates)
     with disk.fresh_folder(out) as folder:
-        tables.write(tables.ANSWERS, answers, folder / "answers.parquet")
-        tables.write(tables.EVALUATIONS, evaluations, folder / "evaluations.parquet")
+        tables.write(tables.ANSWERS, answers, folder / tables.ANSWERS.file)
+        tables.write(tables.EVALUATIONS, evaluations, folder / tables.EVALUATIONS.file)
         disk.write_json([sidecache.plain(k) for k in keys], folder / KEYS)
     return Evaluated(evaluations, answers, len(candidates) * len(sources) - n_reused, n_reused)
 

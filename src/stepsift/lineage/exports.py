@@ -10,7 +10,6 @@ import polars as pl
 from stepsift.core import tables
 from stepsift.core.disk import file_md5
 from stepsift.core.errors import TableError
-from stepsift.lineage import frames
 from stepsift.lineage.history import CURATED
 from stepsift.lineage.link import Link
 from stepsift.select.manifest import Manifest, fingerprint
@@ -40,7 +39,7 @@ def check_exports(folders: Mapping[str, Path]) -> list[Link]:
 
 def _inputs(folders: Mapping[str, Path]) -> dict[str, Any]:
     """What the manifests should say of their inputs."""
-    files = {"prompts.parquet": "ingest", "traces.parquet": "ingest", "step_scores.parquet": "score"}
+    files = {tables.PROMPTS.file: "ingest", tables.TRACES.file: "ingest", tables.STEP_SCORES.file: "score"}
     paths = {name: folders[stage] / name for name, stage in files.items()}
     sources = folders["ingest"] / "sources.json"
     return {
@@ -95,10 +94,10 @@ def _manifest(folder: Path, manifest: Manifest, inputs: dict[str, Any]) -> list[
 def _expected(curated: pl.DataFrame, by: str, folders: Mapping[str, Path]) -> tuple[Expected, list[str]]:
     """What the exports should hold; and rows of curated that other tables do not bear out."""
     own = pl.col("trace_id").is_in(curated["trace_id"].implode())
-    traces = frames.read(tables.TRACES, folders["ingest"] / "traces.parquet", where=own)
-    scores = frames.read(tables.TRACE_SCORES, folders["select"] / "trace_scores.parquet", where=own)
+    traces = tables.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, where=own)
+    scores = tables.read_part(tables.TRACE_SCORES, folders["select"] / tables.TRACE_SCORES.file, where=own)
     texts = pl.col("prompt_id").is_in(traces["prompt_id"].implode())
-    prompts = frames.read(tables.PROMPTS, folders["ingest"] / "prompts.parquet", where=texts)
+    prompts = tables.read_part(tables.PROMPTS, folders["ingest"] / tables.PROMPTS.file, where=texts)
     about = traces.select("trace_id", "prompt_id", "teacher").join(
         scores.select("trace_id", score=pl.col(by)), on="trace_id", how="left"
     )

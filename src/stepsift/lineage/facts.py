@@ -10,7 +10,6 @@ import polars as pl
 
 from stepsift.core import tables
 from stepsift.core.errors import LineageError
-from stepsift.lineage import frames
 from stepsift.lineage.history import CURATED
 from stepsift.metrics import all_metrics
 from stepsift.select.manifest import Manifest, read_manifests
@@ -117,11 +116,11 @@ def manifests(select: Path) -> dict[str, Manifest]:
 def of_prompt(prompt_id: str, folders: Mapping[str, Path], selectors: Mapping[str, Manifest]) -> Prompt:
     """All of a prompt; `folders` maps a stage to its output, `selectors` a selector to its manifest."""
     own = pl.col("prompt_id") == prompt_id
-    prompt = frames.read(tables.PROMPTS, folders["ingest"] / "prompts.parquet", where=own).row(0, named=True)
-    traces = frames.read(tables.TRACES, folders["ingest"] / "traces.parquet", frames.TRACE_COLUMNS, own)
+    prompt = tables.read_part(tables.PROMPTS, folders["ingest"] / tables.PROMPTS.file, where=own).row(0, named=True)
+    traces = tables.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, tables.TRACE_COLUMNS, own)
     ids = pl.col("trace_id").is_in(traces["trace_id"].implode())
-    scores = frames.read(tables.TRACE_SCORES, folders["select"] / "trace_scores.parquet", where=own)
-    rejected = frames.rejected(folders, ids)
+    scores = tables.read_part(tables.TRACE_SCORES, folders["select"] / tables.TRACE_SCORES.file, where=own)
+    rejected = tables.read_rejected(folders, ids)
     sources = json.loads((folders["ingest"] / "sources.json").read_bytes())
     scored: dict[str | None, dict[str, Any]] = {row["trace_id"]: row for row in scores.rows(named=True)}
     dropped: dict[str, list[Dropped]] = {}
@@ -167,7 +166,7 @@ def of_prompt(prompt_id: str, folders: Mapping[str, Path], selectors: Mapping[st
 
 
 def _selected(select: Path, settings: dict[str, Any], own: pl.Expr) -> Selected:
-    rows = frames.read(tables.CURATED, select / settings["name"] / CURATED, where=own)
+    rows = tables.read_part(tables.CURATED, select / settings["name"] / CURATED, where=own)
     low = settings["by"] in all_metrics() and all_metrics()[settings["by"]].better == "low"
     return Selected(settings, rows.sort("score", "trace_id", descending=[not low, False]).rows(named=True))
 

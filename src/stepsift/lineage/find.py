@@ -10,7 +10,6 @@ import polars as pl
 
 from stepsift.core import tables
 from stepsift.core.errors import LineageError
-from stepsift.lineage import frames
 
 FEWEST_CHARS = 6
 """Shortest prefix of an id that is taken for one."""
@@ -34,15 +33,15 @@ def find(text: str, folders: Mapping[str, Path]) -> Found:
 
     `folders` maps a stage to its output. Raises LineageError where there is none, with the nearest, or more than one.
     """
-    traces = frames.read(tables.TRACES, folders["ingest"] / "traces.parquet", ["trace_id"])["trace_id"]
-    prompts = frames.read(tables.PROMPTS, folders["ingest"] / "prompts.parquet", ["prompt_id"])["prompt_id"]
+    traces = tables.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, ["trace_id"])["trace_id"]
+    prompts = tables.read_part(tables.PROMPTS, folders["ingest"] / tables.PROMPTS.file, ["prompt_id"])["prompt_id"]
     known: list[tuple[Literal["trace", "prompt"], pl.Series]] = [("trace", traces), ("prompt", prompts)]
     for kind, names in known:
         if (names == text).any():
             return Found(kind, text)
     if (row := _row(text, folders)) is not None:
         return row
-    if (gone := frames.rejected({"ingest": folders["ingest"]}, pl.col("trace_id") == text)).height:
+    if (gone := tables.read_rejected({"ingest": folders["ingest"]}, pl.col("trace_id") == text)).height:
         return Found("row", text, gone["source"][0], gone["source_line"][0])
     if len(text) >= FEWEST_CHARS:
         hits = [Found(kind, name) for kind, names in known for name in names.filter(names.str.starts_with(text)).sort()]
@@ -64,12 +63,14 @@ def _row(text: str, folders: Mapping[str, Path]) -> Found | None:
         return None
     here = (pl.col("source") == source) & (pl.col("source_line") == int(line))
     columns = ["trace_id", "source", "source_line"]
-    traces = frames.read(tables.TRACES, folders["ingest"] / "traces.parquet", columns, here)["trace_id"].to_list()
+    traces = tables.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, columns, here)[
+        "trace_id"
+    ].to_list()
     if len(traces) > 1:
         raise LineageError(f"line {line} of {source} holds {len(traces)} traces, {', '.join(traces)}; name one of them")
     if traces:
         return Found("trace", traces[0])
-    if frames.rejected({"ingest": folders["ingest"]}, here).height:
+    if tables.read_rejected({"ingest": folders["ingest"]}, here).height:
         return Found("row", text, source, int(line))
     return None
 

@@ -19,7 +19,7 @@ from stepsift.lineage.lock import Lock
 from stepsift.lineage.revision import LocalCache
 
 STAGE = "select"
-CURATED = "curated.parquet"
+CURATED = tables.CURATED.file
 HERE = "the working folder, not committed"
 
 Choice = tuple[str, str]

@@ -11,7 +11,6 @@ import polars as pl
 from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import StepsiftError
-from stepsift.lineage import frames
 from stepsift.lineage.link import Link
 
 TOLERANCE_NATS = 1e-3
@@ -30,28 +29,28 @@ def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: i
     from stepsift.score.pool import Pool, Prompts
     from stepsift.score.run import score_to_tables
 
-    path = folders["score"] / "step_scores.parquet"
-    scored = frames.read(tables.STEP_SCORES, path, ["trace_id"])["trace_id"].unique()
+    path = folders["score"] / tables.STEP_SCORES.file
+    scored = tables.read_part(tables.STEP_SCORES, path, ["trace_id"])["trace_id"].unique()
     chosen = sample_prompts(scored, sample, seed)
     of_sample = pl.col("trace_id").is_in(list(chosen))
     theirs = json.loads((folders["score"] / "numerics.json").read_bytes())
     with tempfile.TemporaryDirectory() as scratch:
         room = Path(scratch)
-        traces = frames.read(tables.TRACES, folders["ingest"] / "traces.parquet", where=of_sample)
-        steps = frames.read(tables.STEPS, folders["segment"] / "steps.parquet", where=of_sample)
-        tables.write(tables.TRACES, traces, room / "traces.parquet")
-        tables.write(tables.STEPS, steps, room / "steps.parquet")
-        prompts = Prompts(folders["ingest"] / "prompts.parquet", set(traces["prompt_id"]))
+        traces = tables.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, where=of_sample)
+        steps = tables.read_part(tables.STEPS, folders["segment"] / tables.STEPS.file, where=of_sample)
+        tables.write(tables.TRACES, traces, room / tables.TRACES.file)
+        tables.write(tables.STEPS, steps, room / tables.STEPS.file)
+        prompts = Prompts(folders["ingest"] / tables.PROMPTS.file, set(traces["prompt_id"]))
         try:
             with setup.load(settings.student, settings.score, room / "cache") as scoring:
                 ours = scoring.identity.as_json()
                 if ours["student"] != theirs["student"]:
                     return Link("scores", "", (f"student.path {settings.student.path} is not the student that scored",))
-                score_to_tables(scoring, Pool(prompts, room / "traces.parquet", room / "steps.parquet"), room)
+                score_to_tables(scoring, Pool(prompts, room / tables.TRACES.file, room / tables.STEPS.file), room)
         except StepsiftError as e:
             return Link("scores", "", (f"{len(chosen)} traces cannot be scored again: {e}",))
-        new = tables.read(tables.STEP_SCORES, room / "step_scores.parquet")
-    old = frames.read(tables.STEP_SCORES, path, where=of_sample)
+        new = tables.read(tables.STEP_SCORES, room / tables.STEP_SCORES.file)
+    old = tables.read_part(tables.STEP_SCORES, path, where=of_sample)
     exact = ours == theirs and theirs["numerics"].get("batching") == "trace"
     how = "tolerance 0" if exact else f"tolerance {TOLERANCE_NATS:g} nats a token, {_why(ours, theirs)}"
     broken = differences(old, new, None if exact else TOLERANCE_NATS)

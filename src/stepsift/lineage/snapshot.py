@@ -10,14 +10,14 @@ import polars as pl
 
 from stepsift.core import tables
 from stepsift.core.errors import LineageError, TableError
-from stepsift.lineage import facts, frames
+from stepsift.lineage import facts
 from stepsift.lineage import lock as locks
 from stepsift.lineage.history import CURATED
 from stepsift.lineage.lock import Lock
 from stepsift.lineage.revision import Revision
 
 HERE = "the working folder"
-_REJECTED = "rejected.parquet"
+_REJECTED = tables.REJECTED.file
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def of_revision(rev: str) -> Snapshot:
     with Revision(rev) as revision, tempfile.TemporaryDirectory() as scratch:
         lock = Lock(f"revision '{rev}'", revision.stages)
         folders = {stage: Path(scratch) / stage for stage in ("ingest", "score", "select")}
-        wanted = {"ingest": ["traces.parquet", _REJECTED], "score": [_REJECTED]}
-        wanted["select"] = ["trace_scores.parquet", _REJECTED]
+        wanted = {"ingest": [tables.TRACES.file, _REJECTED], "score": [_REJECTED]}
+        wanted["select"] = [tables.TRACE_SCORES.file, _REJECTED]
         for selector in revision.folders(lock.folder("select")):
             wanted["select"] += [f"{selector}/{CURATED}", f"{selector}/manifest.json"]
         for stage, names in wanted.items():
@@ -74,12 +74,12 @@ def _load(name: str, folders: Mapping[str, Path]) -> Snapshot:
     manifests = facts.manifests(folders["select"])
     return Snapshot(
         name=name,
-        traces=frames.read(tables.TRACES, folders["ingest"] / "traces.parquet", frames.TRACE_COLUMNS),
-        rejected=frames.rejected(
+        traces=tables.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, tables.TRACE_COLUMNS),
+        rejected=tables.read_rejected(
             {s: f for s, f in folders.items() if s in ("ingest", "segment", "score", "select")},
             pl.col("trace_id").is_not_null(),
         ),
-        scores=frames.read(tables.TRACE_SCORES, folders["select"] / "trace_scores.parquet"),
+        scores=tables.read_part(tables.TRACE_SCORES, folders["select"] / tables.TRACE_SCORES.file),
         curated={s: tables.read(tables.CURATED, folders["select"] / s / CURATED) for s in manifests},
         selectors={s: m["selector"] for s, m in manifests.items()},
         parameters=next(iter(manifests.values()))["parameters"],

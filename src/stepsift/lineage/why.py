@@ -9,7 +9,7 @@ import polars as pl
 
 from stepsift.core import tables
 from stepsift.core.errors import LineageError
-from stepsift.lineage import facts, frames
+from stepsift.lineage import facts
 from stepsift.lineage import lock as locks
 from stepsift.lineage.find import Found, find
 from stepsift.lineage.history import History, history
@@ -70,7 +70,7 @@ def why(text: str, lock_file: Path, selector: str | None = None) -> Why:
         return Why(Found("gone", text), None, (), student, settings, _of(past, selector))
     if found.kind == "row":
         here = (pl.col("source") == found.source) & (pl.col("source_line") == found.source_line)
-        rows = frames.rejected({"ingest": folders["ingest"]}, here).rows(named=True)
+        rows = tables.read_rejected({"ingest": folders["ingest"]}, here).rows(named=True)
         dropped = tuple(facts.Dropped(r["stage"], r["reason"], r["detail"]) for r in rows)
         return Why(found, None, dropped, student, settings, History((), ()))
     prompt = facts.of_prompt(_prompt_of(found, folders), folders, manifests)
@@ -94,5 +94,7 @@ def _prompt_of(found: Found, folders: Mapping[str, Path]) -> str:
     if found.kind == "prompt":
         return found.name
     columns = ["trace_id", "prompt_id"]
-    own = frames.read(tables.TRACES, folders["ingest"] / "traces.parquet", columns, pl.col("trace_id") == found.name)
+    own = tables.read_part(
+        tables.TRACES, folders["ingest"] / tables.TRACES.file, columns, pl.col("trace_id") == found.name
+    )
     return str(own["prompt_id"][0])

@@ -67,19 +67,19 @@ def read(places: Places, prompts: int) -> Outputs:
     """
     sets = read_manifests(places.select)
     by = {name: str(m["selector"]["by"]) for name, m in sets.items()}
-    curated = {name: tables.read(tables.CURATED, places.select / name / "curated.parquet") for name in sets}
-    scores = tables.read(tables.TRACE_SCORES, places.select / "trace_scores.parquet")
-    rejected = tables.read(tables.REJECTED, places.select / "rejected.parquet")
+    curated = {name: tables.read(tables.CURATED, places.select / name / tables.CURATED.file) for name in sets}
+    scores = tables.read(tables.TRACE_SCORES, places.select / tables.TRACE_SCORES.file)
+    rejected = tables.read(tables.REJECTED, places.select / tables.REJECTED.file)
     dropped = rejected.filter(~pl.col("reason").is_in(list(OF_ONE_SELECTOR)))
     drawn = [name for name, metric in by.items() if all_metrics()[metric].draw is not None]
     chosen = choice.choose(curated, drawn, prompts)
     own = pl.col("prompt_id").is_in(list(chosen))
-    texts, domains = _split(tables.PROMPTS, places.ingest / "prompts.parquet", own, ["prompt_id", "domain"])
-    traces, verdicts = _split(tables.TRACES, places.ingest / "traces.parquet", own, ["verdict"])
+    texts, domains = _split(tables.PROMPTS, places.ingest / tables.PROMPTS.file, own, ["prompt_id", "domain"])
+    traces, verdicts = _split(tables.TRACES, places.ingest / tables.TRACES.file, own, ["verdict"])
     ids = pl.col("trace_id").is_in(traces["trace_id"].to_list())
     lengths = StepLengths()
     step_scores = []
-    for part in tables.scan(tables.STEP_SCORES, places.score / "step_scores.parquet", _STEP_COLUMNS):
+    for part in tables.scan(tables.STEP_SCORES, places.score / tables.STEP_SCORES.file, _STEP_COLUMNS):
         lengths.add(part)
         step_scores.append(part.filter(ids))
     steps = [part.filter(ids) for part in tables.scan(tables.STEPS, places.steps)]
@@ -88,15 +88,15 @@ def read(places: Places, prompts: int) -> Outputs:
         sources=disk.read_json(places.ingest / "sources.json"),
         numerics=disk.read_json(places.score / "numerics.json"),
         manifests=sets,
-        teachers=tables.read(tables.TEACHERS, places.select / "teachers.parquet"),
+        teachers=tables.read(tables.TEACHERS, places.select / tables.TEACHERS.file),
         scores=scores,
         dropped=dropped,
         domains=domains,
         curated=curated,
         rejected=rejections(
             {
-                "ingest": tables.scan(tables.REJECTED, places.ingest / "rejected.parquet"),
-                "score": tables.scan(tables.REJECTED, places.score / "rejected.parquet"),
+                "ingest": tables.scan(tables.REJECTED, places.ingest / tables.REJECTED.file),
+                "score": tables.scan(tables.REJECTED, places.score / tables.REJECTED.file),
                 "select": [rejected],
                 "train": tables.scan(tables.REJECTED, places.train_rejected),
             }

@@ -49,13 +49,13 @@ def score_variants(
         folder.mkdir(parents=True)
         cut = steps
         if segments != settings.segment:
-            cut = folder / "steps.parquet"
+            cut = folder / tables.STEPS.file
             with tables.Writer(tables.STEPS, cut) as writer:
                 for frame in tables.scan(tables.TRACES, traces):
                     writer.write(segment.segment_table(frame, segments))
         with setup.load(settings.student, score, cache) as scoring:
             score_to_tables(scoring, Pool(wanted, traces, cut), folder, on)
-        (folder / "step_scores.parquet").rename(out / f"{name}.parquet")
+        (folder / tables.STEP_SCORES.file).rename(out / f"{name}.parquet")
         for leftover in folder.iterdir():
             leftover.unlink()
         folder.rmdir()

@@ -28,7 +28,7 @@ from stepsift.score.step_sums import Scored, step_rows
 
 log = logging.getLogger(__name__)
 
-_TABLE = "step_scores.parquet"
+_TABLE = tables.STEP_SCORES.file
 
 
 @dataclass(eq=False)
@@ -190,7 +190,7 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
                     f"not one of {progress.total} traces could be scored ({reasons}); check "
                     "student.max_context_tokens, score.window and segment.max_step_chars"
                 )
-    tables.write(tables.REJECTED, pl.DataFrame(rejected, schema=tables.REJECTED.schema), out / "rejected.parquet")
+    tables.write(tables.REJECTED, pl.DataFrame(rejected, schema=tables.REJECTED.schema), out / tables.REJECTED.file)
     if scoring.by_prompt:
         # What was computed a moment ago is no hit.
         scoring.cache.set_counts(asked)

@@ -16,7 +16,7 @@ from stepsift.select.pool import Pool
 from stepsift.select.questions import Questions
 from stepsift.select.run import Selection
 
-TABLE = "curated.parquet"
+TABLE = tables.CURATED.file
 
 
 def write(
@@ -28,9 +28,9 @@ def write(
     `out/manifest.json` has the manifests' fingerprints. Metrics are left to the stage. Raises SelectionError where an
     evaluation question is among the prompts that were chosen.
     """
-    tables.write(tables.TRACE_SCORES, selection.trace_scores, out / "trace_scores.parquet")
-    tables.write(tables.TEACHERS, selection.teachers, out / "teachers.parquet")
-    tables.write(tables.REJECTED, selection.rejected, out / "rejected.parquet")
+    tables.write(tables.TRACE_SCORES, selection.trace_scores, out / tables.TRACE_SCORES.file)
+    tables.write(tables.TEACHERS, selection.teachers, out / tables.TEACHERS.file)
+    tables.write(tables.REJECTED, selection.rejected, out / tables.REJECTED.file)
     fingerprints = {}
     for selector in settings.selectors:
         curated = selection.curated[selector.name]

@@ -27,8 +27,7 @@ from stepsift.render import Renderer
 from stepsift.student import StudentFiles, load_model
 from stepsift.train import lora
 from stepsift.train.callbacks import CURVE, Checkpoints, Curve, OnLog, Progress, Stopper
-from stepsift.train.examples import Examples
-from stepsift.train.held_out import Ids, split
+from stepsift.train.examples import Examples, Ids, hold_out
 from stepsift.train.order import presentation
 
 SUMMARY = "training.json"
@@ -80,7 +79,7 @@ def fit(
     gradient become infinite or no number.
     """
     set_seed(seed)
-    trained_on, held_out = split(examples, settings.early_stop.share) if settings.early_stop else (examples.ids, [])
+    trained_on, held_out = hold_out(examples, settings.early_stop.share) if settings.early_stop else (examples.ids, [])
     shown = presentation([len(completion) for _, completion in trained_on], settings, seed)
     curve = Curve(on_log if _process() == 0 else None)
     # The trainer reports at length which token ids it writes into the configuration.

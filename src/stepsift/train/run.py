@@ -143,7 +143,7 @@ def train_all(
                 log.info("train %s, seed %d: %s", selector, seed, "from the cache" if one.reused else "done")
                 sidecache.copy(one.folder, folder / name)
         disk.write_json(sidecache.plain(keys), folder / KEYS)
-        tables.write(tables.REJECTED, rejected, folder / "rejected.parquet")
+        tables.write(tables.REJECTED, rejected, folder / tables.REJECTED.file)
     results = {(s, seed): _result(out / s / f"seed-{seed}", sets[s]) for s in sets for seed in settings.seeds}
     return Trained(results, rejected, len(results) - n_reused, n_reused)
 
