@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from stepsift.ingest.run import ingest
-from stepsift.params import load
+from stepsift.params import Rule, load
 from stepsift.sources import add as adding
-from stepsift.sources.rules import rules
+from stepsift.sources.add import Addition, Origin, plan_addition
+from stepsift.sources.rules import as_keys
 
 PARAMS = """# settings
 ingest:
@@ -68,15 +69,16 @@ def test_what_would_be_read_is_said_line_by_line_and_nothing_is_written(project:
     assert (code, err) == (0, [])
     assert out == [
         "rows        5 read, 3 kept, 2 rejected",
-        "            answer_conflict 1; first row 5: rows of this prompt give different gold answers",
-        "            broken_json 1; first row 3: " + out[2].partition("row 3: ")[2],
+        "            answer_conflict 1; first bob.jsonl:5: rows of this prompt give different gold answers",
+        "            broken_json 1; first bob.jsonl:3: " + out[2].partition("jsonl:3: ")[2],
         "teachers    bob 4",
         "licences    Apache-2.0 3, MIT 1",
         "prompts     4, 1 of them new to the pool",
-        "candidates  1 to 2 a prompt with this file, median 2 (before: 1 to 1, median 1)",
+        "candidates  1 to 2 per prompt with it, median 2 (before: 1 to 1, median 1)",
         "verdicts    of 4 sampled traces: correct 3, wrong 1",
-        "            anna.jsonl loses 1 traces, which contradict or repeat rows of this file",
-        "rule        - {match: bob.jsonl, licence: Apache-2.0}",
+        "            anna.jsonl loses 1 trace, contradicted or repeated by new rows",
+        "rule        data/sources/bob.jsonl.rule.yaml",
+        "            licence: Apache-2.0",
         "place       data/sources/bob.jsonl and data/sources/bob.jsonl.dvc",
     ]
     assert held(project) == before
@@ -87,17 +89,19 @@ def test_an_added_file_is_read_as_was_said_and_removed_it_leaves_every_byte_as_i
     code, out, err = run_cli("add", "../new.jsonl", "--teacher", "Bob B.", "--licence", "MIT")
     assert (code, err) == (0, [])
     assert [line for line in out if line.startswith("next")] == [
-        'next        git add -A data/sources/Bob-B.jsonl.dvc params.yaml && git commit -m "Add Bob-B.jsonl"',
+        "next        git add -A data/sources/Bob-B.jsonl.dvc data/sources/Bob-B.jsonl.rule.yaml && git commit -m "
+        '"Add Bob-B.jsonl"',
         "next        dvc push",
         "next        dvc repro",
     ]
     after = held(project)
-    assert set(after) - set(before) == {"data/sources/Bob-B.jsonl", "data/sources/Bob-B.jsonl.dvc"}
+    new_file = "data/sources/Bob-B.jsonl"
+    assert set(after) - set(before) == {new_file, f"{new_file}.dvc", f"{new_file}.rule.yaml"}
     assert after["data/sources/Bob-B.jsonl"] == new().encode()
-    line = "  files:\n    - {match: Bob-B.jsonl, teacher: Bob B., licence: MIT}\n"
-    assert after["params.yaml"].decode() == PARAMS.replace("  thinking: keep\n", f"  thinking: keep\n{line}")
+    assert after[f"{new_file}.rule.yaml"] == b"teacher: Bob B.\nlicence: MIT\n"
+    assert after["params.yaml"] == before["params.yaml"]
     seen = subprocess.run(["git", "status", "--porcelain", "-uall", "data"], check=True, capture_output=True, text=True)
-    assert seen.stdout.splitlines() == ["?? data/.gitignore", "?? data/sources/Bob-B.jsonl.dvc"]
+    assert seen.stdout.splitlines() == ["?? data/.gitignore", f"?? {new_file}.dvc", f"?? {new_file}.rule.yaml"]
     counts = ingest(Path("data/sources"), Path("data/ingest"), load().ingest)
     assert counts.by_teacher["Bob B."].kept == 3
     assert (counts.ignored_files, counts.unused_rules) == ([], [])
@@ -106,7 +110,7 @@ def test_an_added_file_is_read_as_was_said_and_removed_it_leaves_every_byte_as_i
     assert {k: v for k, v in held(project).items() if "ingest" not in k.split("/")} == after
     code, out, err = run_cli("remove", "Bob B.")
     assert (code, err) == (0, [])
-    assert out[1] == "rule        - {match: Bob-B.jsonl, teacher: Bob B., licence: MIT}"
+    assert out[1:4] == [f"rule        {new_file}.rule.yaml", "            teacher: Bob B.", "            licence: MIT"]
     assert {k: v for k, v in held(project).items() if "ingest" not in k.split("/")} == before
 
 
@@ -114,39 +118,135 @@ def test_an_added_file_is_read_as_was_said_and_removed_it_leaves_every_byte_as_i
 def test_a_file_that_says_all_itself_has_no_rule_and_many_names(what: str, project: Path, run_cli):
     code, out, _ = run_cli("add", "../new.jsonl", "--teacher", "bob")
     assert (code, out[-5]) == (0, "rule        none is needed")
-    assert (project / "params.yaml").read_text() == PARAMS
+    assert not list(project.rglob("*.rule.yaml"))
     assert run_cli("remove", what)[0] == 0
     assert "data/sources/bob.jsonl" not in held(project)
 
 
+def plan(path: str, **about: str) -> Addition:
+    """The plan for one file or folder."""
+    return plan_addition([Origin(Path(path), Rule(**about))], Path("data/sources"), load().ingest)
+
+
 def test_the_teacher_that_rows_name_needs_no_rule_another_does(project: Path, run_cli):
     Path("../x.jsonl").write_text("".join(row(p, "Well.", teacher="Carl") for p in "pq"))
-    plan = adding.plan_addition(Path("../x.jsonl"), Path("data/sources"), Path("params.yaml"))
-    assert (plan.rule, plan.target, plan.look.alone.teachers) == (None, Path("data/sources/x.jsonl"), {"Carl": 2})
-    plan = adding.plan_addition(Path("../x.jsonl"), Path("data/sources"), Path("params.yaml"), teacher="Dora")
-    assert plan.rule == {"match": "Dora.jsonl", "teacher": "Dora"}
-    assert plan.look.alone.teachers == {"Dora": 2}
+    [part] = plan("../x.jsonl").parts
+    assert (as_keys(part.rule), part.target) == ({}, Path("data/sources/x.jsonl"))
+    assert plan("../x.jsonl").effect.alone.teachers == {"Carl": 2}
+    dora = plan("../x.jsonl", teacher="Dora")
+    assert (dora.parts[0].target.name, as_keys(dora.parts[0].rule)) == ("Dora.jsonl", {"teacher": "Dora"})
+    assert dora.effect.alone.teachers == {"Dora": 2}
     # A name that cannot be a file's: the file keeps its own.
-    plan = adding.plan_addition(Path("../x.jsonl"), Path("data/sources"), Path("params.yaml"), teacher="日本")
-    assert plan.rule == {"match": "x.jsonl", "teacher": "日本"}
+    [part] = plan("../x.jsonl", teacher="日本").parts
+    assert (part.target.name, as_keys(part.rule)) == ("x.jsonl", {"teacher": "日本"})
 
 
-def test_a_rule_keeps_what_params_already_say_of_such_files(project: Path):
-    fields = "  fields: {response: text}\n"
-    Path("params.yaml").write_text(PARAMS.replace("  thinking", f"{fields}  thinking"))
+def test_what_params_say_of_such_files_needs_no_rule(project: Path):
+    Path("params.yaml").write_text(PARAMS.replace("  thinking", "  fields: {response: text}\n  thinking"))
     Path("../x.jsonl").write_text(json.dumps({"question": "p", "text": "Well."}) + "\n")
-    plan = adding.plan_addition(Path("../x.jsonl"), Path("data/sources"), Path("params.yaml"), licence="MIT")
-    assert plan.rule == {"match": "x.jsonl", "fields": {"response": "text"}, "licence": "MIT"}
+    assert as_keys(plan("../x.jsonl", licence="MIT").parts[0].rule) == {"licence": "MIT"}
+
+
+@pytest.mark.parametrize("place", ["../x.jsonl.rule.yaml", "data/sources/x.jsonl.rule.yaml"])
+def test_a_rule_file_that_is_there_already_is_kept_with_its_comments(place: str, project: Path, run_cli):
+    Path("../x.jsonl").write_text(json.dumps({"question": "p", "text": "Well."}) + "\n")
+    text = "# mine\nfields: {response: text}\n"
+    Path(place).write_text(text)
+    assert run_cli("add", "../x.jsonl")[0] == 0
+    kept = (project / "data/sources/x.jsonl.rule.yaml").read_text()
+    assert kept == (text if place.startswith("data") else "fields:\n  response: text\n")
+    assert run_cli("remove", "x")[0] == 0
+    assert not (project / "data/sources/x.jsonl.rule.yaml").exists()
+    Path(place).write_text(text)
+    assert run_cli("add", "../x.jsonl", "--licence", "MIT")[0] == 0
+    written = yaml.safe_load((project / "data/sources/x.jsonl.rule.yaml").read_text())
+    assert written == {"fields": {"response": "text"}, "licence": "MIT"}
 
 
 def test_a_layout_is_what_the_file_is_read_by(project: Path, run_cli):
     both = {"generations": ["G."], "prompt": "p", "completion": "C."}
     Path("../x.jsonl").write_text(json.dumps(both) + "\n")
-    code, _, _ = run_cli("add", "../x.jsonl", "--layout", "prompt_completion")
-    assert (code, rules(Path("params.yaml").read_text())) == (0, [{"match": "x.jsonl", "layout": "prompt_completion"}])
+    assert run_cli("add", "../x.jsonl", "--layout", "prompt_completion")[0] == 0
+    assert (project / "data/sources/x.jsonl.rule.yaml").read_text() == "layout: prompt_completion\n"
     code, _, err = run_cli("add", "../new.jsonl", "--teacher", "bob", "--layout", "chat")
     assert code == 1
     assert err[0].startswith("error: source file bob.jsonl: every one of its 5 rows was rejected")
+
+
+def folder(project: Path) -> Path:
+    """A folder with two files in it, one of which has a rule, and notes."""
+    path = project.parent / "set"
+    (path / "data").mkdir(parents=True)
+    (path / "a.jsonl").write_text(row("p", "A.") + row("q", "A."))
+    (path / "data/b.jsonl").write_text(row("s", "B."))
+    (path / "data/b.jsonl.rule.yaml").write_text("domain: sums\n")
+    (path / "README.md").write_text("notes")
+    return path
+
+
+def test_a_folder_has_one_rule_file_and_its_files_a_dvc_file_each(project: Path, run_cli):
+    before = held(project)
+    code, out, err = run_cli("add", str(folder(project)), "--teacher", "Q 3", "--licence", "MIT")
+    assert (code, err) == (0, [])
+    assert "teachers    Q 3 3" in out
+    assert "left out    README.md" in out
+    assert "place       data/sources/Q-3, 2 files, with a .dvc file each" in out
+    assert (project / "data/sources/Q-3.rule.yaml").read_text() == "teacher: Q 3\nlicence: MIT\n"
+    after = held(project)
+    assert sorted(set(after) - set(before)) == [
+        "data/sources/Q-3.rule.yaml",
+        "data/sources/Q-3/a.jsonl",
+        "data/sources/Q-3/a.jsonl.dvc",
+        "data/sources/Q-3/data/b.jsonl",
+        "data/sources/Q-3/data/b.jsonl.dvc",
+        "data/sources/Q-3/data/b.jsonl.rule.yaml",
+    ]
+    commit = 'git add -A data/sources/Q-3 data/sources/Q-3.rule.yaml && git commit -m "Add Q-3"'
+    assert f"next        {commit}" in out
+    subprocess.run(commit.partition(" && ")[0], shell=True, check=True)
+    staged = subprocess.run(
+        ["git", "diff", "--cached", "--name-only", "data"], check=True, capture_output=True, text=True
+    )
+    assert staged.stdout.split() == sorted(p for p in set(after) - set(before) if not p.endswith(".jsonl"))
+    counts = ingest(Path("data/sources"), Path("data/ingest"), load().ingest)
+    assert (counts.by_teacher["Q 3"].kept, counts.unused_rules) == (3, [])
+
+    code, out, err = run_cli("remove", "Q 3")
+    assert (code, err, out[0]) == (0, [], "folder      data/sources/Q-3, 2 files with .dvc files")
+    assert {k: v for k, v in held(project).items() if "ingest" not in k.split("/")} == before
+    assert not (project / "data/sources/Q-3").exists()
+
+
+def test_a_folder_whose_rows_say_all_has_no_rule_and_one_in_place_stays(project: Path, run_cli):
+    folder(project).rename(project / "data/sources/set")
+    code, out, _ = run_cli("add", "data/sources/set", "--json")
+    answer = json.loads("\n".join(out))
+    assert (code, answer["teachers"], answer["parts"][0]["rule"]) == (0, {"a": 2, "b": 1}, {})
+    assert answer["parts"][0]["files"] == ["set/a.jsonl", "set/data/b.jsonl"]
+    assert not (project / "data/sources/set.rule.yaml").exists()
+    assert (project / "data/sources/set/data/b.jsonl.dvc").exists()
+    assert "was added already" in refused(run_cli, "data/sources/set/a.jsonl")
+
+
+def test_several_files_are_added_together_or_not_at_all(project: Path, run_cli):
+    Path("../x.jsonl").write_text(row("p", "X."))
+    Path("../y.jsonl").write_text(row("q", "Y.") + row("z", "Y."))
+    before = held(project)
+    assert "two of the files would be named 'x.jsonl'" in refused(run_cli, "../x.jsonl", "../project/../x.jsonl")
+    assert "--name names one file or folder" in refused(run_cli, "../x.jsonl", "../y.jsonl", "--name", "z")
+    assert "there is no file or folder ../none" in refused(run_cli, "../x.jsonl", "../none")
+    assert held(project) == before
+    code, out, err = run_cli("add", "../x.jsonl", "../y.jsonl", "--teacher", "T")
+    assert (code, err) == (0, [])
+    assert out[0] == "rows        3 read, 3 kept, 0 rejected"
+    assert "teachers    T 3" in out
+    for name in ("x", "y"):
+        assert (project / f"data/sources/{name}.jsonl.rule.yaml").read_text() == "teacher: T\n"
+    code, _, err = run_cli("remove", "T")
+    assert (code, err[0].partition(";")[0]) == (
+        1,
+        "error: 'T' names 2 files or folders (x.jsonl, y.jsonl) that stepsift added",
+    )
 
 
 def refused(run_cli, *arguments: object) -> str:
@@ -162,7 +262,7 @@ def test_what_cannot_be_added_is_refused_in_one_sentence_and_changes_nothing(pro
     (project / "empty.jsonl").touch()
     (project / "a.txt").touch()
     before = held(project)
-    assert "there is no file none.jsonl" in refused(run_cli, "none.jsonl")
+    assert "there is no file or folder none.jsonl" in refused(run_cli, "none.jsonl")
     assert "a.txt is of no kind that is read; name one of these: .jsonl.gz" in refused(run_cli, "a.txt")
     assert "copy.jsonl is there already, as data/sources/anna.jsonl" in refused(run_cli, "copy.jsonl")
     assert "a file data/sources/anna.jsonl with other content" in refused(run_cli, "../new.jsonl", "--teacher", "anna")
@@ -180,21 +280,21 @@ def test_what_cannot_be_added_is_refused_in_one_sentence_and_changes_nothing(pro
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_a_failure_half_way_leaves_nothing(error: type, project: Path, monkeypatch: pytest.MonkeyPatch):
     before = held(project)
-    plan = adding.plan_addition(Path("../new.jsonl"), Path("data/sources"), Path("params.yaml"), "bob", licence="MIT")
+    new_file = plan("../new.jsonl", teacher="bob", licence="MIT")
 
-    def fail(target: Path) -> None:
+    def fail(targets: list[Path]) -> None:
+        [target] = targets
         assert target.exists()
-        assert "bob" in Path("params.yaml").read_text()
+        assert target.name == "anna.jsonl" or target.with_name("bob.jsonl.rule.yaml").exists()
         target.with_name(f"{target.name}.dvc").touch()
         raise error
 
     monkeypatch.setattr(adding, "_track", fail)
     with pytest.raises(error):
-        plan.carry_out()
+        new_file.carry_out()
     assert held(project) == before
-    in_place = adding.plan_addition(Path("data/sources/anna.jsonl"), Path("data/sources"), Path("params.yaml"))
-    with pytest.raises((error, AssertionError)):
-        in_place.carry_out()
+    with pytest.raises(error):
+        plan("data/sources/anna.jsonl").carry_out()
     assert held(project) == before
 
 
@@ -217,7 +317,7 @@ def test_a_file_that_was_changed_or_is_unknown_is_not_removed(project: Path, run
     assert code == 1
     assert "bob.jsonl was changed since it was added" in err[0]
     code, _, err = run_cli("remove", "anna")
-    assert (code, err) == (1, ["error: 'anna' names no file that stepsift added; name one of: bob.jsonl"])
+    assert (code, err) == (1, ["error: 'anna' names no file or folder that stepsift added; name one of: bob.jsonl"])
     assert path.exists()
 
 
@@ -227,5 +327,6 @@ def test_the_first_file_of_a_pool_and_json(project: Path, run_cli):
     answer = json.loads("\n".join(out))
     assert code == 0
     assert (answer["prompts"], answer["new_prompts"], answer["candidates"]["before"]["max"]) == (5 - 1, 4, 0)
-    assert (answer["added"], answer["rule"], answer["target"]) == (True, None, "data/sources/bob.jsonl")
+    assert (answer["added"], answer["parts"][0]["rule"]) == (True, {})
+    assert answer["parts"][0]["target"] == "data/sources/bob.jsonl"
     assert yaml.safe_load((project / "data/sources/bob.jsonl.dvc").read_text())["outs"][0]["path"] == "bob.jsonl"

@@ -32,6 +32,8 @@ def add_teacher(repo: Path, teacher: str, licence: str) -> None:  # noqa: F811
     said = ok(repo, "stepsift", "add", str(file), "--teacher", teacher, "--licence", licence)
     assert f"{len(rows)} read, {len(rows)} kept" in said
     assert f"prompts     {len(rows)}, 0 of them new to the pool" in said
+    changed = ok(repo, "git", "status", "--porcelain", "-uall").splitlines()
+    assert changed == [f"?? data/sources/{teacher}.jsonl.{what}" for what in ("dvc", "rule.yaml")]
     ok(repo, "dvc", "repro", "ingest")
     ok(repo, *GIT, "add", "-A")
     ok(repo, *GIT, "commit", "-qm", f"teacher {teacher}")
@@ -54,7 +56,6 @@ def test_two_branches_that_each_add_a_teacher(repo: Path, tmp_path: Path):  # no
         if not file.path.with_name(f"{file.path.name}.dvc").exists():
             ok(repo, "stepsift", "add", str(file.path.relative_to(repo)))
     ok(repo, "dvc", "remote", "add", "-d", "shared", str(tmp_path / "remote"))
-    ok(repo, "stepsift", "setup")
     ok(repo, "dvc", "repro", "ingest")
     ok(repo, *GIT, "add", "-A")
     ok(repo, *GIT, "commit", "-qm", "pool")
@@ -70,12 +71,15 @@ def test_two_branches_that_each_add_a_teacher(repo: Path, tmp_path: Path):  # no
     ok(repo, "git", "fetch", "-q", str(mate), "HEAD:bea")
     merged = run(repo, *GIT, "merge", "bea", "-m", "both")
     assert merged.returncode == 1
-    assert ok(repo, "git", "diff", "--name-only", "--diff-filter=U").split() == ["dvc.lock"]
-    assert "<<<<<<<" not in (repo / "dvc.lock").read_text()
-    assert yaml.safe_load((repo / "params.yaml").read_text())["ingest"]["files"] == [
-        {"match": "Ada.jsonl", "licence": "MIT"},
-        {"match": "Bea.jsonl", "licence": "CC-BY-4.0"},
-    ]
+    # What the pipeline writes; no driver was registered in this clone.
+    conflicts = ok(repo, "git", "diff", "--name-only", "--diff-filter=U").split()
+    assert conflicts == ["dvc.lock", "metrics/ingest.json"]
+    assert not [path for path in conflicts if "<<<<<<<" in (repo / path).read_text()]
+    licences = {"Ada": "MIT", "Bea": "CC-BY-4.0"}
+    for teacher, licence in licences.items():
+        text = (repo / f"data/sources/{teacher}.jsonl.rule.yaml").read_text()
+        assert yaml.safe_load(text) == {"licence": licence}
+    assert ok(repo, "git", "diff", "--name-only", "HEAD~1", "--", "params.yaml", ".gitattributes") == ""
     assert not (repo / "data/sources/Bea.jsonl").exists()
 
     # The one command.
@@ -95,4 +99,4 @@ def test_two_branches_that_each_add_a_teacher(repo: Path, tmp_path: Path):  # no
     ok(third, "stepsift", "remove", "Ada")
     ok(third, "dvc", "repro", "ingest")
     assert {p: (third / "data/ingest" / p.name).read_bytes() for p in before} == before
-    assert (third / "params.yaml").read_bytes() == (mate / "params.yaml").read_bytes()
+    assert not (third / "data/sources/Ada.jsonl.rule.yaml").exists()

@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     audition = "train a student by each metric, teacher and control, and say which data made it better"
     _add_audition(commands.add_parser("audition", help=audition))
-    setup = "create the MLflow database that params.yaml names, and tell git how this clone merges params.yaml"
+    setup = "create the MLflow database that params.yaml names"
     commands.add_parser("setup", help=setup)
     ui.add(commands.add_parser("ui", help="serve MLflow's pages on the runs of this repository"))
     for command in commands.choices.values():
@@ -271,10 +271,7 @@ def _audition(args: argparse.Namespace, voice: Voice) -> None:
 
 def _setup(_: argparse.Namespace, voice: Voice) -> None:
     from stepsift import tracking
-    from stepsift.sources.merge import register
 
     uri = tracking.setup(params.load().tracking)
-    merges = register()
     voice.lines([f"MLflow keeps its runs in {uri}"])
-    voice.lines(["git merges params.yaml by rules, and leaves what stages write to dvc repro"] if merges else [])
-    voice.data({"tracking_uri": uri, "merge_drivers": merges})
+    voice.data({"tracking_uri": uri})

@@ -32,7 +32,7 @@ class Candidate:
     licence: str | None
 
 
-def candidate(record: Record, rule: params.FileRule, stem: str, settings: params.Ingest) -> Candidate:
+def candidate(record: Record, rule: params.Rule, stem: str, settings: params.Ingest) -> Candidate:
     """The candidate that a record of a file with this rule and name is; raise RowError where it is none."""
     for text in (record.response, record.reasoning, record.prompt_id, record.teacher, record.answer, record.domain):
         check_text(text)

@@ -13,6 +13,7 @@ from stepsift.ingest.files import find as files
 from stepsift.ingest.layouts import detect as layouts
 from stepsift.ingest.record import teacher
 from stepsift.ingest.rows import Row, RowError
+from stepsift.ingest.rules import Rules
 
 UNKNOWN = "(unknown)"
 """Stands for the teacher of a row that names none and could not be read."""
@@ -27,7 +28,7 @@ class ReadCounts:
     ignored_files: list[str] = field(default_factory=list)
     """Files of kinds that are not read."""
     unused_rules: list[str] = field(default_factory=list)
-    """Patterns of ingest.files that are the first match of no file."""
+    """Patterns of ingest.files that are the first match of no file, and names of rule files that stand beside none."""
 
 
 class Sample:
@@ -57,13 +58,13 @@ class Sample:
 
 
 def fill(spool: Spool, sources: Path, settings: params.Ingest, sample: Sample | None = None) -> ReadCounts:
-    """Read all files below `sources` into `spool`; raise SourceError where there is none to read."""
+    """Read all files below `sources` into `spool`; raise SourceError where there is none to read,
+    or where a rule is wrong."""
     known, ignored = files.find(sources)
     counts = ReadCounts(ignored_files=ignored)
-    used = set()
+    rules = Rules(sources, settings)
     for file in known:
-        rule = files.rule_for(file.name, settings)
-        used.add(rule.match)
+        rule = rules.of(file.name)
         counts.by_file[file.name] = 0
         for line, part, found, wrote in candidates(file, rule, settings):
             counts.by_file[file.name] += 1
@@ -74,12 +75,12 @@ def fill(spool: Spool, sources: Path, settings: params.Ingest, sample: Sample | 
                 spool.add(found, file.name, line, part)
                 if sample is not None:
                     sample.offer(found)
-    counts.unused_rules = [rule.match for rule in settings.files if rule.match not in used]
+    counts.unused_rules = rules.unused()
     return counts
 
 
 def candidates(
-    file: files.SourceFile, rule: params.FileRule, settings: params.Ingest
+    file: files.SourceFile, rule: params.Rule, settings: params.Ingest
 ) -> Iterator[tuple[int, int, Candidate | RowError, str | None]]:
     """(row, number of the response in it, what it gave, its teacher where known) for all of a file."""
     for line, data in files.rows(file, settings):

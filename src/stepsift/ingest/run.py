@@ -22,6 +22,7 @@ from stepsift.core import disk, tables
 from stepsift.core.errors import SourceError
 from stepsift.ingest.counts import Pool, pool_of, require, useless_files
 from stepsift.ingest.database import Spool
+from stepsift.ingest.files.find import RULE_SUFFIX
 from stepsift.ingest.fill import Sample, fill
 from stepsift.ingest.record import Message
 
@@ -139,7 +140,7 @@ def survey(sources: Path, settings: params.Ingest) -> Survey:
         pool = pool_of(spool, read)
         kept = spool.kept_ids([c.trace_id for c in sample.candidates()])
         problems = useless_files(spool, pool)
-    problems += [f"no file is read by the rule '{match}' of ingest.files" for match in pool.unused_rules]
+    problems += [_unused(rule, sources) for rule in pool.unused_rules]
     if pool.prompts and pool.candidates.median <= 1:
         problems.append(
             f"the median prompt has one candidate ({pool.total.kept} traces of {pool.prompts} prompts), so there is "
@@ -148,6 +149,13 @@ def survey(sources: Path, settings: params.Ingest) -> Survey:
         )
     traces = [SampleTrace(c.trace_id, json.loads(c.prompt), c.response) for c in sample.candidates()]
     return Survey(**vars(pool), problems=problems, sample=[t for t in traces if t.trace_id in kept])
+
+
+def _unused(rule: str, sources: Path) -> str:
+    if rule.endswith(RULE_SUFFIX):
+        name = sources / rule.removesuffix(RULE_SUFFIX)
+        return f"{sources / rule} stands beside no file {name}; run 'dvc pull {name}' to get it, or delete the rule"
+    return f"no file is read by the rule '{rule}' of ingest.files"
 
 
 def _verify(spool: Spool, settings: params.Ingest) -> tuple[dict[str, Gold], dict[str, int]]:

@@ -6,7 +6,7 @@ with the nearest valid name, a value outside its limits with the limits, before 
 
 from stepsift.params._audition import Audition
 from stepsift.params._evaluate import Evaluate
-from stepsift.params._file import TRACKED_BY_DVC, Params, load, missing_for_dvc, parse
+from stepsift.params._file import TRACKED_BY_DVC, Params, load, load_rule, missing_for_dvc, parse, rule
 from stepsift.params._section import Section
 from stepsift.params._select import Filters, Quotas, Select, Selector
 from stepsift.params._stages import (
@@ -15,6 +15,7 @@ from stepsift.params._stages import (
     Ingest,
     Layout,
     Report,
+    Rule,
     Score,
     Segment,
     Student,
@@ -37,6 +38,7 @@ __all__ = [
     "Params",
     "Quotas",
     "Report",
+    "Rule",
     "Score",
     "Section",
     "Segment",
@@ -46,6 +48,8 @@ __all__ = [
     "Tracking",
     "Train",
     "load",
+    "load_rule",
     "missing_for_dvc",
     "parse",
+    "rule",
 ]

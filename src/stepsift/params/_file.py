@@ -1,7 +1,7 @@
 """The whole of params.yaml: read, checked, and what DVC has to see of it."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import yaml
 from pydantic import ValidationError, model_validator
@@ -13,7 +13,7 @@ from stepsift.params._evaluate import Evaluate
 from stepsift.params._section import Section
 from stepsift.params._select import Select
 from stepsift.params._sentences import key_path, sentence, shown
-from stepsift.params._stages import Ingest, Report, Score, Segment, Student, Tracking
+from stepsift.params._stages import Ingest, Report, Rule, Score, Segment, Student, Tracking
 from stepsift.params._train import Train
 
 
@@ -80,16 +80,31 @@ class _Loader(yaml.SafeLoader):
 
 def load(path: Path = Path("params.yaml")) -> Params:
     """Read and check all of params.yaml; raise ParamsError with one sentence for each problem."""
+    if not path.exists():
+        raise ParamsError([f"there is no {path}; run stepsift in the repository's root folder"])
+    return parse(_read(path), str(path))
+
+
+def load_rule(path: Path) -> Rule:
+    """Read and check a rule file; raise ParamsError with one sentence for each problem, which names file and key."""
+    return rule(_read(path), str(path))
+
+
+def _read(path: Path) -> object:
+    """What a YAML file holds; raises ParamsError where it cannot be read."""
+    text = ""
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
-    except FileNotFoundError:
-        raise ParamsError([f"there is no {path}; run stepsift in the repository's root folder"]) from None
+        text = path.read_text(encoding="utf-8")
+        return yaml.load(text, _Loader)  # a SafeLoader
     except OSError as e:
         raise ParamsError([f"{path} cannot be read: {e.strerror}"]) from None
     # ValueError: bytes that are not UTF-8, or a date such as 2025-13-01.
     except (yaml.YAMLError, ValueError, RecursionError) as e:
+        if any(line.startswith("<<<<<<< ") for line in text.splitlines()):
+            raise ParamsError(
+                [f"{path} holds the conflict marks of a merge; keep one side of each, and save it"]
+            ) from None
         raise ParamsError([f"{path} is not valid YAML: {_yaml_trouble(e)}"]) from None
-    return parse(raw, str(path))
 
 
 def _yaml_trouble(error: Exception) -> str:
@@ -102,11 +117,23 @@ def parse(raw: object, name: str = "params.yaml") -> Params:
     """Check parameters that were already read; raise ParamsError with one sentence for each problem."""
     if not isinstance(raw, dict):
         raise ParamsError([f"{name} is {shown(raw)}: must hold sections ({', '.join(Params.model_fields)})"])
+    return _checked(Params, raw, name)
+
+
+def rule(raw: object, name: str) -> Rule:
+    """Check a rule that was already read from `name`; raise ParamsError as `load_rule` does."""
+    if not isinstance(raw, dict):
+        raise ParamsError([f"{name} is {shown(raw)}: must hold keys and values ({', '.join(Rule.model_fields)})"])
+    return _checked(Rule, raw, name)
+
+
+_Model = TypeVar("_Model", bound=Section)
+
+
+def _checked(model: type[_Model], raw: dict[Any, Any], name: str) -> _Model:
     try:
-        return Params.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as e:
         # A value that fits none of several types is one problem, not one for each type.
         problems = {key_path(problem["loc"]): problem for problem in e.errors()}
-        raise ParamsError(
-            [f"{name}: {sentence(path, problem, Params)}" for path, problem in problems.items()]
-        ) from None
+        raise ParamsError([f"{name}: {sentence(path, problem, model)}" for path, problem in problems.items()]) from None

@@ -25,11 +25,9 @@ FieldName = Literal[
 ]
 
 
-class FileRule(Section):
-    """How to read the files whose path below the sources folder matches `match`; the first rule that matches wins."""
+class Rule(Section):
+    """How the rows of a source are read: the keys of a rule file, `NAME.rule.yaml` beside the file or folder NAME."""
 
-    match: Text
-    """Glob over the path below the sources folder, e.g. `openr1/*.jsonl.gz`."""
     layout: Layout = "auto"
     """Layout of the rows; `auto` decides from the field names of each row."""
     fields: dict[FieldName, Text] = Field(default_factory=dict)
@@ -44,6 +42,13 @@ class FileRule(Section):
     """Overrides `ingest.answer_kind` for these files."""
 
 
+class FileRule(Rule):
+    """A rule of params.yaml: how the files whose path matches `match` are read; the first rule that matches wins."""
+
+    match: Text
+    """Glob over the path below the sources folder, e.g. `openr1/*.jsonl.gz`."""
+
+
 class Ingest(Section):
     """Raw trace files to prompts, traces and rejected rows."""
 
@@ -52,7 +57,7 @@ class Ingest(Section):
     fields: dict[FieldName, Text] = Field(default_factory=dict)
     """Our name to the file's field name, for files that no rule names."""
     files: tuple[FileRule, ...] = ()
-    """Rules for single files or folders, tried in order."""
+    """Rules by pattern, tried in order: what a rule file beside a source leaves out is taken from them."""
     answer_kind: AnswerKind = "auto"
     """How gold answers are compared; `auto`: `choice` for a single letter A-J, else `math` if it reads as a number or
     a formula, else `exact`. `code`: programs are run on the prompt's tests, which nothing but this word asks for."""

@@ -1,166 +1,261 @@
-"""`stepsift add`: a source file, its `.dvc` file and its rule, all three or none."""
+"""`stepsift add`: files or folders of traces, their `.dvc` files and rule files, all or none of it."""
 
 import logging
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import yaml
+from typing import TypeVar
 
 from stepsift import params
-from stepsift.core.disk import file_md5
+from stepsift.core.disk import file_md5, write_text
 from stepsift.core.errors import SourceError
-from stepsift.core.text import error_line
+from stepsift.core.text import count, error_line
 from stepsift.ingest.files import find as files
-from stepsift.sources.look import Alone, Look, read_alone, read_in_pool
-from stepsift.sources.place import all_or_nothing, dvc_file_of, next_commands, rewrite
-from stepsift.sources.rules import Rule, as_rule, one_line, with_rule, without_rule
+from stepsift.ingest.files.find import SourceFile
+from stepsift.sources.effect import Alone, Effect, Pool, read_alone, read_in_pool
+from stepsift.sources.place import all_or_nothing, dvc_file_of, next_commands, rule_file_of
+from stepsift.sources.rules import as_keys, as_yaml, over, own_rule, without
+
+_Key = TypeVar("_Key")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A file or folder that is to be added, and what is known of it before it is read."""
+
+    path: Path
+    about: params.Rule = field(default_factory=params.Rule)
+    """Stands above the rule file that lies beside it."""
+    name: str | None = None
+    """Name below the sources folder, without a file's ending; None: its teacher's where it is the only one, else its
+    own."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file or folder that was checked."""
+
+    target: Path
+    """Where it will lie; one that lies below the sources folder already stays there."""
+    files: list[SourceFile]
+    """Its files, each under the name that it will have."""
+    rule: params.Rule
+    """What its rule file will say; nothing, and there is none, where the rows say all themselves."""
+    inner: dict[str, Path]
+    """Rule files inside of a folder: what each stands beside, below the sources folder, to where it lies now."""
+    left_out: list[str]
+    """Files of a folder that are of no kind that is read."""
+
+    def lines(self) -> list[str]:
+        """What would be written."""
+        text = as_yaml(self.rule).splitlines()
+        rule = [f"rule        {rule_file_of(self.target)}", *(f"            {line}" for line in text)]
+        if not text:
+            rule = [f"rule        {'its own, inside of it' if self.inner else 'none is needed'}"]
+        if self.target.suffix and len(self.files) == 1 and not self.left_out and not self.inner:
+            return [*rule, f"place       {self.target} and {dvc_file_of(self.target)}"]
+        left_out = [f"left out    {', '.join(self.left_out)}"] if self.left_out else []
+        return [*left_out, *rule, f"place       {self.target}, {count(len(self.files), 'file')}, with a .dvc file each"]
 
 
 @dataclass(frozen=True)
 class Addition:
-    """A file that was checked and may be added."""
+    """Files and folders that were checked and may be added."""
 
-    file: Path
-    target: Path
-    """Where it will lie below the sources folder; `file` itself where it lies there already."""
-    params_file: Path
-    rule: Rule | None
-    """None where the file itself says all."""
-    params_text: str
-    """params.yaml as it will be."""
-    look: Look
+    sources: Path
+    parts: list[Part]
+    effect: Effect
 
     def lines(self) -> list[str]:
         """What would be read, and what would be written."""
-        rule = f"- {one_line(self.rule)}" if self.rule else "none is needed"
-        return [*self.look.lines(), f"rule        {rule}", f"place       {self.target} and {dvc_file_of(self.target)}"]
+        return [*self.effect.lines(), *(line for part in self.parts for line in part.lines())]
+
+    def as_json(self) -> dict[str, object]:
+        """The same for programs."""
+        parts = [{"target": p.target, "files": [f.name for f in p.files], "rule": as_keys(p.rule)} for p in self.parts]
+        return self.effect.as_json() | {"parts": parts}
 
     def carry_out(self) -> list[str]:
         """Write all of it, or nothing where any of it fails; returns the commands to type next.
 
-        Raises SourceError where DVC does not take the file.
+        Raises SourceError where DVC does not take the files.
         """
-        dvc_file = dvc_file_of(self.target)
-        in_place = self.file.resolve() == self.target.resolve()
-        with all_or_nothing([self.params_file, dvc_file] + ([] if in_place else [self.target])):
-            if not in_place:
-                self.target.parent.mkdir(parents=True, exist_ok=True)
-                part = self.target.with_name(f".{self.target.name}.part")
-                try:
-                    shutil.copyfile(self.file, part)
-                    part.replace(self.target)
-                finally:
-                    part.unlink(missing_ok=True)
-            rewrite(self.params_file, self.params_text)
+        copies = [(f.path, self.sources / f.name) for part in self.parts for f in part.files]
+        rules = [(path, rule_file_of(self.sources / name)) for part in self.parts for name, path in part.inner.items()]
+        copies, rules = _elsewhere(copies), _elsewhere(rules)
+        tracked = [self.sources / f.name for part in self.parts for f in part.files]
+        texts = {rule_file_of(part.target): as_yaml(part.rule) for part in self.parts}
+        written = [target for _, target in (*copies, *rules)]
+        with all_or_nothing([*map(dvc_file_of, tracked), *texts, *written]):
+            for path, target in (*copies, *rules):
+                _copy(path, target)
+            for part in self.parts:
+                # One that says so already may have comments of its own.
+                if as_yaml(part.rule) and own_rule(part.target) != part.rule:
+                    write_text(as_yaml(part.rule), rule_file_of(part.target))
             # Last: where DVC is told to stage what it writes, nothing that fails afterwards has to be unstaged.
-            _track(self.target)
-        return next_commands(f"Add {self.target.name}", [dvc_file, *([self.params_file] if self.rule else [])])
+            _track(tracked)
+        changed = [part.target if part.target.is_dir() else dvc_file_of(part.target) for part in self.parts]
+        changed += [path for path, text in texts.items() if text]
+        return next_commands(f"Add {', '.join(part.target.name for part in self.parts)}", changed)
 
 
-def plan_addition(
-    file: Path,
-    sources: Path,
-    params_file: Path,
-    teacher: str | None = None,
-    layout: params.Layout | None = None,
-    licence: str | None = None,
-    name: str | None = None,
-) -> Addition:
-    """Check a file as a part of the pool below `sources`.
+def plan_addition(origins: list[Origin], sources: Path, settings: params.Ingest) -> Addition:
+    """Check files and folders as a part of the pool below `sources`.
 
-    It will be named after `name`, else its teacher, else itself. Raises SourceError where it cannot be read, lies there
-    already, has the name of another file, or holds rows of several teachers while `teacher` names one; ParamsError
-    where params.yaml cannot be edited.
+    Raises SourceError where one cannot be read, lies there already, has the name of another file, or holds rows of
+    several teachers while its `about` names one; ParamsError where a rule file is wrong.
     """
-    settings = params.load(params_file).ingest
-    source = _source_file(file, sources, name or (_slug(teacher) if teacher else None))
-    others = _others(source, sources)
-    target = sources / source.name
-    base = files.rule_for(source.name, settings)
-    asked = base.model_copy(update={"match": source.name} | ({"layout": layout} if layout else {}))
-    alone = read_alone(source, settings.model_copy(update={"files": (asked, *settings.files)}))
-    rule = _completed(asked, alone, source, teacher, licence)
-    same = rule.model_copy(update={"match": base.match}) == base
-    text = params_file.read_bytes().decode()
-    if not same:
-        text = with_rule(without_rule(text, source.name), as_rule(rule))
-    look = _looked(source, alone, others, text)
-    return Addition(file, target, params_file, None if same else as_rule(rule), text, look)
+    parts, alone = [], []
+    for origin in origins:
+        part = _part(origin, sources, one=len(origins) == 1)
+        said = {k: None for k in ("teacher", "licence") if getattr(origin.about, k)}
+        # Who wrote the rows, and under which licence, is asked of the rows first.
+        rule = over(part.rule, without(origin.about, *said))
+        seen = read_alone(part.files, _rules(part, sources, rule), settings)
+        rule = _completed(rule, seen, part, origin.about)
+        parts.append(Part(part.target, part.files, rule, part.inner, part.left_out))
+        alone.append(_as_ruled(seen, rule))
+    added = [file for part in parts for file in part.files]
+    names = [file.name for file in added]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SourceError(f"two of the files would be named '{twice[0]}'; add them one by one, each with a --name")
+    rules = {name: rule for part in parts for name, rule in _rules(part, sources, part.rule).items()}
+    pool = _pool(added, sources)
+    return Addition(sources, parts, read_in_pool(added, _sum(alone), pool, rules, settings))
 
 
-def _source_file(file: Path, sources: Path, name: str | None) -> files.SourceFile:
-    """The file as it will lie below `sources`; one that lies there stays where it is."""
-    if not file.is_file():
-        raise SourceError(f"there is no file {file}; name a file of traces")
-    suffix = next((s for s in files.SUFFIXES if file.name.lower().endswith(s)), None)
+def _part(origin: Origin, sources: Path, one: bool) -> Part:
+    """The file or folder as it will lie below `sources`, with the rule that its rule file says already."""
+    path = origin.path
+    if not path.exists():
+        raise SourceError(f"there is no file or folder {path}; name a file of traces, or a folder that holds some")
+    suffix = "" if path.is_dir() else next((s for s in files.SUFFIXES if path.name.lower().endswith(s)), None)
     if suffix is None:
-        raise SourceError(f"{file} is of no kind that is read; name one of these: {', '.join(files.SUFFIXES)}")
-    if file.resolve().is_relative_to(sources.resolve()):
-        return files.SourceFile(file, file.resolve().relative_to(sources.resolve()).as_posix(), suffix)
-    stem = name or file.name[: -len(suffix)]
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+-]*", stem):
-        raise SourceError(f"the file would be named '{stem}{suffix}'; give it a --name of letters, digits and . _ + -")
-    return files.SourceFile(file, stem + suffix, suffix)
+        raise SourceError(f"{path} is of no kind that is read; name one of these: {', '.join(files.SUFFIXES)}")
+    if path.resolve().is_relative_to(sources.resolve()):
+        name = path.resolve().relative_to(sources.resolve()).as_posix()
+        if name == ".":
+            raise SourceError(f"{path} is the sources folder itself; name the files and folders below it")
+    else:
+        own = path.resolve().name
+        # Several of one teacher cannot all have his name.
+        teacher = _slug(origin.about.teacher) if origin.about.teacher and one else ""
+        name = (origin.name or teacher or own[: len(own) - len(suffix)]) + suffix
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+-]*", name):
+            raise SourceError(f"it would be named '{name}'; give it a --name of letters, digits and . _ + -")
+    target = sources / name
+    rule = own_rule(target) if rule_file_of(target).is_file() else own_rule(path)
+    if not path.is_dir():
+        return Part(target, [SourceFile(path, name, suffix)], rule, {}, [])
+    inside, left_out = files.find(path)
+    return Part(
+        target,
+        [SourceFile(f.path, f"{name}/{f.name}", f.suffix) for f in inside],
+        rule,
+        {f"{name}/{beside}": file for beside, file in files.rule_files(path).items()},
+        left_out,
+    )
 
 
-def _others(source: files.SourceFile, sources: Path) -> list[files.SourceFile]:
-    """All other files of the pool; raise SourceError where this one cannot stand beside them."""
-    target, whole = sources / source.name, sources.with_name(f"{sources.name}.dvc")
-    if whole.exists():
-        raise SourceError(
-            f"{whole} holds the whole folder, which would conflict in every merge; run 'dvc remove {whole}', and "
-            f"'stepsift add' with each file below {sources}"
-        )
-    if dvc_file_of(target).exists():
-        raise SourceError(
-            f"{target} was added already ({dvc_file_of(target)}); see 'stepsift remove', or give a --name"
-        )
-    if target.exists() and not target.samefile(source.path):
-        raise SourceError(f"there is a file {target} with other content; give this one another --name")
-    try:
-        found = [f for f in files.find(sources)[0] if f.name != source.name]
-    except SourceError:  # the first file of a pool
-        return []
-    size = source.path.stat().st_size
-    for file in found:
-        if file.path.stat().st_size == size and file_md5(file.path) == file_md5(source.path):
-            raise SourceError(f"{source.path} is there already, as {file.path}; nothing is to be added")
-    return found
+def _rules(part: Part, sources: Path, rule: params.Rule) -> dict[str, params.Rule]:
+    """What all rule files in and beside a part will say, if the one beside it is `rule`; those above it, too."""
+    name = part.target.relative_to(sources)
+    above = {str(folder): own_rule(sources / folder) for folder in name.parents if folder.name}
+    return {**above, name.as_posix(): rule, **{n: params.load_rule(path) for n, path in part.inner.items()}}
 
 
-def _completed(
-    rule: params.FileRule, alone: Alone, source: files.SourceFile, teacher: str | None, licence: str | None
-) -> params.FileRule:
-    """The rule with the teacher and licence that were asked for, where the rows do not say just that."""
-    update = {}
-    if teacher and set(alone.teachers) != {teacher}:
-        if len(alone.teachers) > 1:
-            names = ", ".join(sorted(alone.teachers)[:5])
+def _pool(added: list[SourceFile], sources: Path) -> Pool:
+    """All other files of the pool; raise SourceError where the added ones cannot stand beside them."""
+    for whole in (sources, *(sources / parent for f in added for parent in Path(f.name).parents)):
+        if (dvc := dvc_file_of(whole)).exists():
             raise SourceError(
-                f"{source.path} holds rows of {len(alone.teachers)} teachers ({names}); leave out "
-                f"--teacher, which would call them all {teacher}"
+                f"{dvc} holds the whole folder, which would conflict in every merge; run 'dvc remove {dvc}', and "
+                f"'stepsift add' with each file and folder below {sources}"
             )
-        update["teacher"] = teacher
-    if licence and set(alone.licences) != {licence}:
-        update["licence"] = licence
-    return rule.model_copy(update=update)
+    for file in added:
+        target = sources / file.name
+        if dvc_file_of(target).exists():
+            raise SourceError(
+                f"{target} was added already ({dvc_file_of(target)}); see 'stepsift remove', or give a --name"
+            )
+        if target.exists() and not target.samefile(file.path):
+            raise SourceError(f"there is a file {target} with other content; give this one another --name")
+    names = {file.name for file in added}
+    try:
+        others = [f for f in files.find(sources)[0] if f.name not in names]
+    except SourceError:  # the first file of a pool
+        others = []
+    by_size: dict[int, list[SourceFile]] = {}
+    for other in others:
+        by_size.setdefault(other.path.stat().st_size, []).append(other)
+    for file in added:
+        for other in by_size.get(file.path.stat().st_size, []):
+            if file_md5(other.path) == file_md5(file.path):
+                raise SourceError(f"{file.path} is there already, as {other.path}; nothing is to be added")
+    return Pool(others, {name: params.load_rule(path) for name, path in files.rule_files(sources).items()})
 
 
-def _looked(source: files.SourceFile, alone: Alone, others: list[files.SourceFile], text: str) -> Look:
-    """The file with the settings as they will be; its teachers and licences are those of the rule."""
-    settings = params.parse(yaml.safe_load(text)).ingest
-    rule = files.rule_for(source.name, settings)
+def _completed(rule: params.Rule, alone: Alone, part: Part, about: params.Rule) -> params.Rule:
+    """The rule with the teacher and licence that are known, where the rows do not say just that."""
+    update = {}
+    if about.teacher and set(alone.teachers) != {about.teacher}:
+        # A file's name stands for a teacher only where nothing else does.
+        named = sorted(set(alone.teachers) - {f.stem for f in part.files})
+        if len(named) > 1:
+            raise SourceError(
+                f"{part.target.name} holds rows of {len(named)} teachers ({', '.join(named[:5])}); leave out "
+                f"--teacher, which would call them all {about.teacher}"
+            )
+        update["teacher"] = about.teacher
+    if about.licence and set(alone.licences) != {about.licence}:
+        update["licence"] = about.licence
+    return over(rule, params.rule(update, "the rule"))
+
+
+def _as_ruled(alone: Alone, rule: params.Rule) -> Alone:
+    """What was read of a part before its teacher and licence were known, with them."""
     teachers = {rule.teacher: sum(alone.teachers.values())} if rule.teacher else alone.teachers
     licences: dict[str | None, int] = {}
-    for licence, count in alone.licences.items():
-        licences[licence or rule.licence] = licences.get(licence or rule.licence, 0) + count
-    told = Alone(alone.prompts, teachers, licences, alone.verdicts)
-    return read_in_pool(source, told, others, settings)
+    for licence, n in alone.licences.items():
+        licences[licence or rule.licence] = licences.get(licence or rule.licence, 0) + n
+    return Alone(alone.prompts, teachers, licences, alone.verdicts)
 
 
-def _track(target: Path) -> None:
+def _sum(parts: list[Alone]) -> Alone:
+    """Several parts in one."""
+    total = Alone(frozenset(), {}, {}, {})
+    for part in parts:
+        total = Alone(
+            total.prompts | part.prompts,
+            _added(total.teachers, part.teachers),
+            _added(total.licences, part.licences),
+            _added(total.verdicts, part.verdicts),
+        )
+    return total
+
+
+def _added(a: dict[_Key, int], b: dict[_Key, int]) -> dict[_Key, int]:
+    return a | {key: a.get(key, 0) + n for key, n in b.items()}
+
+
+def _elsewhere(pairs: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """Those whose two paths are not the same file."""
+    return [(path, target) for path, target in pairs if path.resolve() != target.resolve()]
+
+
+def _copy(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        shutil.copyfile(path, part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _track(targets: list[Path]) -> None:
     """`dvc add`."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -169,9 +264,10 @@ def _track(target: Path) -> None:
     logging.getLogger("dvc").setLevel(logging.WARNING)
     try:
         with Repo() as repo:
-            repo.add(str(target))
+            repo.add([str(target) for target in targets])
     except DvcException as e:
-        raise SourceError(f"DVC does not take {target}: {error_line(e)}; nothing was changed") from e
+        names = targets[0] if len(targets) == 1 else f"{targets[0]} and {len(targets) - 1} more"
+        raise SourceError(f"DVC does not take {names}: {error_line(e)}; nothing was changed") from e
 
 
 def _slug(teacher: str) -> str:

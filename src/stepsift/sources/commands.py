@@ -6,27 +6,29 @@ from typing import get_args
 
 from stepsift import params
 from stepsift.core.console import Voice
+from stepsift.core.errors import SourceError
 
 PARAMS = Path("params.yaml")
 
 
 def add_add(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stepsift add`."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="traces in any layout that stepsift reads")
+    what = "files, or folders of files, of traces in any layout that stepsift reads"
+    parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help=what)
     teacher = "who wrote all of them (default: whom the rows name, else the file's name)"
     parser.add_argument("--teacher", metavar="NAME", help=teacher)
     layout = "layout of the rows (default: as params.yaml says, there auto)"
     parser.add_argument("--layout", choices=get_args(params.Layout), help=layout)
     parser.add_argument("--licence", metavar="NAME", help="licence of rows that name none, e.g. MIT")
     parser.add_argument(
-        "--name", metavar="NAME", help="file name without ending (default: the teacher, else the file's)"
+        "--name", metavar="NAME", help="name without ending (default: the teacher, else the file's or folder's)"
     )
     _add_both(parser)
 
 
 def add_remove(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stepsift remove`."""
-    parser.add_argument("what", metavar="NAME", help="file, its name, or its teacher")
+    parser.add_argument("what", metavar="NAME", help="file or folder, its name, or its teacher")
     _add_both(parser)
 
 
@@ -36,24 +38,27 @@ def _add_both(parser: argparse.ArgumentParser) -> None:
 
 
 def run_add(args: argparse.Namespace, voice: Voice) -> None:
-    """Say what would be read of a file, and add it."""
-    from stepsift.sources.add import plan_addition
+    """Say what would be read of files and folders, and add them."""
+    settings = params.load(PARAMS).ingest
+    from stepsift.sources.add import Origin, plan_addition
 
-    plan = plan_addition(args.file, args.sources, PARAMS, args.teacher, args.layout, args.licence, args.name)
+    if args.name and len(args.paths) > 1:
+        raise SourceError(f"--name names one file or folder, and there are {len(args.paths)}; add them one by one")
+    about = {key: getattr(args, key) for key in ("layout", "teacher", "licence") if getattr(args, key)}
+    origins = [Origin(path, params.Rule(**about), args.name) for path in args.paths]
+    plan = plan_addition(origins, args.sources, settings)
     voice.lines(plan.lines())
     commands = [] if args.dry_run else plan.carry_out()
     voice.lines(f"next        {command}" for command in commands)
-    voice.data(
-        plan.look.as_json() | {"target": plan.target, "rule": plan.rule, "added": not args.dry_run, "next": commands}
-    )
+    voice.data(plan.as_json() | {"added": not args.dry_run, "next": commands})
 
 
 def run_remove(args: argparse.Namespace, voice: Voice) -> None:
-    """Take a file that was added out of the pool."""
+    """Take a file or folder that was added out of the pool."""
     from stepsift.sources.remove import plan_removal
 
-    plan = plan_removal(args.what, args.sources, PARAMS)
+    plan = plan_removal(args.what, args.sources)
     voice.lines(plan.lines())
     commands = [] if args.dry_run else plan.carry_out()
     voice.lines(f"next        {command}" for command in commands)
-    voice.data({"target": plan.target, "rule": plan.rule, "removed": not args.dry_run, "next": commands})
+    voice.data(plan.as_json() | {"removed": not args.dry_run, "next": commands})

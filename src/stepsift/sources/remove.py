@@ -1,70 +1,100 @@
-"""`stepsift remove`: a source file, its `.dvc` file and its rule, all away or all left."""
+"""`stepsift remove`: a file or folder of sources, its `.dvc` files and its rule file, all away or all left."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from stepsift import params
 from stepsift.core.disk import file_md5
 from stepsift.core.errors import SourceError
+from stepsift.core.text import count
 from stepsift.ingest.files import find as files
-from stepsift.sources.place import all_or_nothing, dvc_file_of, next_commands, rewrite
-from stepsift.sources.rules import Rule, one_line, rules, without_rule
+from stepsift.sources.place import all_or_nothing, dvc_file_of, next_commands, remove_empty, rule_file_of
+from stepsift.sources.rules import as_keys, as_yaml, own_rule
 
 
 @dataclass(frozen=True)
 class Removal:
-    """A file that may be removed."""
+    """A file or folder that may be removed."""
 
     target: Path
-    params_file: Path
-    rule: Rule | None
-    params_text: str
+    tracked: list[Path]
+    """Its files; `target` itself where it is one."""
+    rule_files: list[Path]
+    rule: params.Rule
+    """What the rule file beside it says."""
 
     def lines(self) -> list[str]:
         """What would be taken away."""
-        rule = f"rule        - {one_line(self.rule)}" if self.rule else "rule        it has none"
-        return [f"file        {self.target} and {dvc_file_of(self.target)}", rule]
+        text = as_yaml(self.rule).splitlines()
+        rule = [f"rule        {rule_file_of(self.target)}", *(f"            {line}" for line in text)]
+        if self.tracked == [self.target]:
+            place = f"file        {self.target} and {dvc_file_of(self.target)}"
+        else:
+            place = f"folder      {self.target}, {count(len(self.tracked), 'file')} with .dvc files"
+        return [place, *(rule if text else ["rule        it has none"])]
+
+    def as_json(self) -> dict[str, object]:
+        """The same for programs."""
+        return {"target": self.target, "files": self.tracked, "rule": as_keys(self.rule)}
 
     def carry_out(self) -> list[str]:
         """Take all of it away, or nothing where any of it fails; DVC's cache keeps the bytes. The next commands."""
-        dvc_file = dvc_file_of(self.target)
-        with all_or_nothing([self.params_file, dvc_file]):
-            rewrite(self.params_file, self.params_text)
-            dvc_file.unlink()
-            # Last: it may be too large to be kept in memory meanwhile.
-            self.target.unlink(missing_ok=True)
-        return next_commands(f"Remove {self.target.name}", [dvc_file, *([self.params_file] if self.rule else [])])
+        small = [*map(dvc_file_of, self.tracked), *self.rule_files]
+        with all_or_nothing(small):
+            for path in small:
+                path.unlink()
+            # Last: they may be too large to be kept in memory meanwhile.
+            for path in self.tracked:
+                path.unlink(missing_ok=True)
+        if self.target.is_dir():
+            remove_empty([self.target, *(p for p in self.target.rglob("*") if p.is_dir())])
+        if self.tracked != [self.target]:
+            small = [self.target, *(p for p in self.rule_files if p == rule_file_of(self.target))]
+        return next_commands(f"Remove {self.target.name}", small)
 
 
-def plan_removal(what: str, sources: Path, params_file: Path) -> Removal:
-    """Find the one added file that `what` names: its path, its name with or without the ending, or its teacher.
+def plan_removal(what: str, sources: Path) -> Removal:
+    """Find the one added file or folder that `what` names: its path, its name with or without ending, or its teacher.
 
-    Raises SourceError where that is none or several, or where the file was changed since DVC saw it.
+    Raises SourceError where that is none or several, or where a file was changed since DVC saw it; ParamsError where
+    a rule file is wrong.
     """
-    text = params_file.read_bytes().decode()
-    known = {p.with_suffix("").relative_to(sources).as_posix(): p for p in sorted(sources.rglob("*.dvc"))}
-    of_file = {rule["match"]: rule for rule in rules(text)}
+    tracked = {p.with_suffix("").relative_to(sources).as_posix(): p for p in sorted(sources.rglob("*.dvc"))}
+    folders = {str(parent) for name in tracked for parent in Path(name).parents if parent.name}
+    rules = {name: own_rule(sources / name) for name in (*tracked, *sorted(folders))}
     found = [
         name
-        for name in known
-        if what in (name, _stem(name), str(sources / name), of_file.get(name, {}).get("teacher"))
+        for name, rule in rules.items()
+        if what in (name, _stem(name), str(sources / name), rule.teacher)
         or Path(what).absolute() == (sources / name).absolute()
     ]
     if len(found) != 1:
-        several = f"{len(found)} files ({', '.join(found)})" if found else "no file"
+        several = f"{len(found)} files or folders ({', '.join(found)})" if found else "no file or folder"
         raise SourceError(
-            f"'{what}' names {several} that stepsift added; name one of: {', '.join(known) or 'there is none'}"
+            f"'{what}' names {several} that stepsift added; name one of: {', '.join(rules) or 'there is none'}"
         )
     [name] = found
-    target = sources / name
-    md5 = yaml.safe_load(known[name].read_text())["outs"][0]["md5"]
+    inside = [n for n in tracked if n == name or n.startswith(f"{name}/")]
+    for file in inside:
+        _require_unchanged(sources / file, tracked[file])
+    beside = [path for n, path in files.rule_files(sources).items() if n == name or n.startswith(f"{name}/")]
+    return Removal(sources / name, [sources / file for file in inside], beside, rules[name])
+
+
+def _require_unchanged(target: Path, dvc_file: Path) -> None:
+    md5 = yaml.safe_load(dvc_file.read_text())["outs"][0]["md5"]
+    if md5.endswith(".dir"):
+        raise SourceError(
+            f"{dvc_file} holds a whole folder, which stepsift does not add so; run 'dvc remove {dvc_file}', and delete "
+            f"{target}"
+        )
     if target.exists() and file_md5(target) != md5:
         raise SourceError(
             f"{target} was changed since it was added, and DVC does not hold what it is now; run 'dvc add {target}' to "
             f"keep that, or 'dvc checkout {target}' to lose it, and remove it then"
         )
-    return Removal(target, params_file, of_file.get(name), without_rule(text, name))
 
 
 def _stem(name: str) -> str:

@@ -382,6 +382,8 @@ def test_find(tmp_path):
         ".git/x.json",
         "README.md",
         "b.jsonl.dvc",
+        "b.jsonl.rule.yaml",
+        "sub.rule.yaml",
         ".gitkeep",
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -389,7 +391,8 @@ def test_find(tmp_path):
     (tmp_path / "sub" / "loop").symlink_to(tmp_path)
     known, others = files.find(tmp_path)
     assert [(f.name, f.stem) for f in known] == [("b.jsonl", "b"), ("sub/A.JSONL.gz", "A")]
-    assert others == ["README.md"]  # and not b.jsonl.dvc
+    assert others == ["README.md"]  # and neither b.jsonl.dvc nor the rule files
+    assert list(files.rule_files(tmp_path)) == ["b.jsonl", "sub"]
 
 
 def test_sources_that_are_not_there(tmp_path):
@@ -402,34 +405,3 @@ def test_sources_that_are_not_there(tmp_path):
     (file,), _ = files.find(tmp_path)
     with pytest.raises(SourceError, match=r"a.jsonl cannot be read"):
         list(files.rows(file, SETTINGS))
-
-
-@pytest.mark.parametrize(
-    ("pattern", "name", "fits"),
-    [
-        ("*.jsonl", "a.jsonl", True),
-        ("*.jsonl", "x/a.jsonl", False),
-        ("**/*.jsonl", "x/y/a.jsonl", True),
-        ("**/*.jsonl", "a.jsonl", True),
-        ("x/**", "x/y/a.jsonl", True),
-        ("x/?.js[!x]n", "x/a.json", True),
-        ("x.y", "xzy", False),
-    ],
-)
-def test_rules_match_paths(pattern, name, fits):
-    assert files.matches(name, pattern) is fits
-
-
-@pytest.mark.parametrize("pattern", ["[z-a]*.jsonl", "[\\]"])
-def test_a_rule_that_is_no_pattern_is_named(pattern):
-    with pytest.raises(SourceError, match="is no pattern for paths") as error:
-        files.matches("a.jsonl", pattern)
-    assert pattern in str(error.value)
-
-
-def test_the_first_rule_wins():
-    rules = (params.FileRule(match="r1/*", teacher="R1"), params.FileRule(match="**", teacher="other"))
-    settings = params.Ingest(files=rules, layout="chat")
-    assert files.rule_for("r1/a.json", settings).teacher == "R1"
-    assert files.rule_for("a.json", settings).teacher == "other"
-    assert files.rule_for("a.json", params.Ingest(layout="chat")).layout == "chat"

@@ -1,9 +1,8 @@
-"""The files below the sources folder, the rule for each, and their rows."""
+"""The files below the sources folder, and their rows."""
 
 import gzip
 import io
 import os
-import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +29,9 @@ SUFFIXES = (*(f + c for f in FORMATS for c in (*COMPRESSIONS, "")), ".parquet", 
 SIDE_FILES = ("dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "croissant.json")
 """What hubs and the library datasets keep beside the data of a set: never traces."""
 
+RULE_SUFFIX = ".rule.yaml"
+"""A rule file's name ends so, behind the name of the file or folder beside it (ingest/rules.py)."""
+
 
 @dataclass(frozen=True)
 class SourceFile:
@@ -54,18 +56,16 @@ class SourceFile:
 def find(sources: Path) -> tuple[list[SourceFile], list[str]]:
     """(files of a known kind, names of the others and of SIDE_FILES), each sorted by name.
 
-    Hidden files and folders, and the `*.dvc` files of DVC, are left out. Links to files and folders are followed.
-    Raises SourceError where the folder is missing or holds no known file.
+    Hidden files and folders, the `*.dvc` files of DVC and rule files are left out. Links to files and folders are
+    followed. Raises SourceError where the folder is missing or holds no known file.
     """
     kinds = f"{', '.join(f'*{s}' for s in (*FORMATS, '.parquet', '.arrow'))}, text also as {', '.join(COMPRESSIONS)}"
     if not sources.is_dir():
         raise SourceError(f"there is no folder {sources}; put trace files ({kinds}) below it")
     known, others = [], []
-    try:
-        paths = list(_walk(sources, set()))
-    except OSError as e:
-        raise SourceError(f"folder {e.filename} below the sources cannot be read: {e.strerror}") from None
-    for path in paths:
+    for path in _paths(sources):
+        if path.name.endswith(RULE_SUFFIX):
+            continue
         relative = path.relative_to(sources).as_posix()
         # A name that is not UTF-8 cannot stand in a table.
         name = os.fsencode(relative).decode("utf-8", "backslashreplace")
@@ -78,6 +78,23 @@ def find(sources: Path) -> tuple[list[SourceFile], list[str]]:
         seen = f" (it holds {', '.join(sorted(others)[:5])})" if others else ""
         raise SourceError(f"folder {sources} holds no trace file{seen}; put files of these kinds below it: {kinds}")
     return sorted(known, key=lambda f: f.name), sorted(others)
+
+
+def rule_files(sources: Path) -> dict[str, Path]:
+    """Path below `sources` of what a rule file stands beside, to the rule file, sorted; none where there is no folder.
+
+    Raises SourceError where a folder cannot be read.
+    """
+    paths = _paths(sources) if sources.is_dir() else []
+    rules = sorted(path for path in paths if path.name.endswith(RULE_SUFFIX))
+    return {path.relative_to(sources).as_posix().removesuffix(RULE_SUFFIX): path for path in rules}
+
+
+def _paths(sources: Path) -> list[Path]:
+    try:
+        return list(_walk(sources, set()))
+    except OSError as e:
+        raise SourceError(f"folder {e.filename} below the sources cannot be read: {e.strerror}") from None
 
 
 def _walk(folder: Path, seen: set[str]) -> Iterator[Path]:
@@ -93,31 +110,6 @@ def _walk(folder: Path, seen: set[str]) -> Iterator[Path]:
             yield from _walk(path, seen)
         else:
             yield path
-
-
-def rule_for(name: str, settings: params.Ingest) -> params.FileRule:
-    """The first rule that matches a file's name, else one made of the settings for files that no rule names."""
-    for rule in settings.files:
-        if matches(name, rule.match):
-            return rule
-    return params.FileRule(match="**", layout=settings.layout, fields=settings.fields)
-
-
-def matches(name: str, pattern: str) -> bool:
-    """Whether a path fits a glob: `*` and `?` stay within a folder, `**` does not, `**/` may be nothing.
-
-    Raises SourceError where the pattern is no glob.
-    """
-    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    regex = re.sub(
-        r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|.",
-        lambda m: parts.get(m[0]) or (m[0].replace("[!", "[^") if len(m[0]) > 1 else re.escape(m[0])),
-        pattern,
-    )
-    try:
-        return re.fullmatch(regex, name) is not None
-    except re.error as e:
-        raise SourceError(f"the rule '{pattern}' of ingest.files is no pattern for paths: {e.msg}") from None
 
 
 def is_side_file(name: str) -> bool:

@@ -1,19 +1,18 @@
-"""What ingest would make of one more file: read with its own readers, alone and beside the pool, nothing written."""
+"""What adding files would do to the pool: read with ingest's own readers, alone and beside the others."""
 
-import contextlib
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from stepsift import params, verify
 from stepsift.core import tables
 from stepsift.core.errors import SourceError
-from stepsift.ingest.counts import Candidates, Pool, Tally, pool_of, useless_files
+from stepsift.core.text import count
+from stepsift.ingest.counts import Candidates, Tally, useless_files
 from stepsift.ingest.database import Spool
-from stepsift.ingest.files import find as files
-from stepsift.ingest.fill import Sample, fill
+from stepsift.ingest.files.find import SourceFile
+from stepsift.ingest.fill import Sample
+from stepsift.sources import scratch
+from stepsift.sources.scratch import RulesByName
 
 SAMPLE_TRACES = 64
 """Traces whose answers are verified: enough to see a wrong layout or answer field, and a matter of seconds."""
@@ -21,7 +20,8 @@ SAMPLE_TRACES = 64
 
 @dataclass(frozen=True)
 class Alone:
-    """A file read by itself. `licences` and `teachers` count kept traces; a licence is None where the row has none."""
+    """Files read by themselves. `licences` and `teachers` count kept traces; a licence is None where the row has
+    none."""
 
     prompts: frozenset[str]
     """Ids."""
@@ -32,31 +32,31 @@ class Alone:
 
 
 @dataclass(frozen=True)
-class Look:
-    """A file as a part of the pool."""
+class Effect:
+    """New files as a part of the pool."""
 
     alone: Alone
     tally: Tally
-    """Its rows, after what contradicts or repeats other files' rows was rejected."""
-    first_rejected: dict[str, tuple[int, str]]
-    """Reason to (row, detail) of the first row rejected for it."""
+    """Their rows, after what contradicts or repeats rows of the pool was rejected."""
+    first_rejected: dict[str, tuple[str, int, str]]
+    """Reason to (file, row, detail) of the first row rejected for it."""
     new_prompts: int
     before: Candidates
     after: Candidates
     lost: dict[str, int]
-    """Other file to how many of its traces ingest would no longer keep."""
+    """Another file to how many of its traces ingest would no longer keep."""
 
     def lines(self) -> list[str]:
-        """What a person wants to know before the file is added."""
+        """What a person wants to know before files are added."""
         tally, alone, after = self.tally, self.alone, self.after
         lines = [f"rows        {tally.read} read, {tally.kept} kept, {tally.rejected} rejected"]
-        for reason, (row, detail) in self.first_rejected.items():
-            lines.append(f"            {reason} {tally.reasons[reason]}; first row {row}: {detail}")
+        for reason, (file, row, detail) in self.first_rejected.items():
+            lines.append(f"            {reason} {tally.reasons[reason]}; first {file}:{row}: {detail}")
         lines += [
             f"teachers    {_counts(alone.teachers)}",
             f"licences    {_counts({name or tables.UNKNOWN_LICENCE: n for name, n in alone.licences.items()})}",
             f"prompts     {len(alone.prompts)}, {self.new_prompts} of them new to the pool",
-            f"candidates  {after.min} to {after.max} a prompt with this file, median {after.median:g}"
+            f"candidates  {after.min} to {after.max} per prompt with it, median {after.median:g}"
             + (
                 f" (before: {self.before.min} to {self.before.max}, median {self.before.median:g})"
                 if self.before.max
@@ -65,7 +65,7 @@ class Look:
             f"verdicts    of {sum(alone.verdicts.values())} sampled traces: {_counts(alone.verdicts)}",
         ]
         lines += [
-            f"            {name} loses {n} traces, which contradict or repeat rows of this file"
+            f"            {name} loses {count(n, 'trace')}, contradicted or repeated by new rows"
             for name, n in self.lost.items()
         ]
         return lines
@@ -85,62 +85,72 @@ class Look:
         }
 
 
-def read_alone(file: files.SourceFile, settings: params.Ingest) -> Alone:
-    """Read a file under the name that it will have; raise SourceError where no row can be used."""
+def read_alone(files: list[SourceFile], rules: RulesByName, settings: params.Ingest) -> Alone:
+    """Read files under the names that they will have; raise SourceError where no row of one can be used."""
     sample = Sample(SAMPLE_TRACES)
-    with _read([file], settings, sample) as (spool, pool):
+    with scratch.read(files, rules, settings, sample) as (spool, pool):
         problems = useless_files(spool, pool)
         if problems:
             raise SourceError("\n".join(problems))
         return Alone(
             prompts=_prompt_ids(spool),
             teachers={name: tally.kept for name, tally in pool.by_teacher.items() if tally.kept},
-            licences={licence: count for _, licence, count in spool.licences()},
+            licences=_licences(spool),
             verdicts=_verdicts(sample, settings),
         )
 
 
-def read_in_pool(file: files.SourceFile, alone: Alone, others: list[files.SourceFile], settings: params.Ingest) -> Look:
-    """Read a file beside all `others` of the pool, which are read twice: without it and with it."""
+@dataclass(frozen=True)
+class Pool:
+    """What lies in the sources folder already: files and what their rule files say."""
+
+    files: list[SourceFile]
+    rules: RulesByName
+
+
+def read_in_pool(
+    files: list[SourceFile], alone: Alone, pool: Pool, rules: RulesByName, settings: params.Ingest
+) -> Effect:
+    """Read new files beside the pool, which is read twice: without them and with them. `rules` are the new files'."""
     kept: dict[str, int] = {}
-    known: frozenset[str] = frozenset()
+    prompts: frozenset[str] = frozenset()
     before = Candidates()
-    if others:
-        with _read(others, settings) as (spool, pool):
-            kept = {name: tally.kept for name, tally in pool.by_file.items()}
-            known, before = _prompt_ids(spool), pool.candidates
-    with _read([*others, file], settings) as (spool, pool):
-        tally = pool.by_file[file.name]
-        return Look(
+    if pool.files:
+        with scratch.read(pool.files, pool.rules, settings) as (spool, counts):
+            kept = {name: tally.kept for name, tally in counts.by_file.items()}
+            prompts, before = _prompt_ids(spool), counts.candidates
+    with scratch.read([*pool.files, *files], {**pool.rules, **rules}, settings) as (spool, counts):
+        tally = Tally()
+        first: dict[str, tuple[str, int, str]] = {}
+        for file in files:
+            of_file = counts.by_file[file.name]
+            tally.read += of_file.read
+            tally.kept += of_file.kept
+            tally.rejected += of_file.rejected
+            for reason, n in of_file.reasons.items():
+                tally.reasons[reason] = tally.reasons.get(reason, 0) + n
+                if reason not in first:
+                    first[reason] = (file.name, *spool.first_rejected(file.name, reason))
+        return Effect(
             alone=alone,
             tally=tally,
-            first_rejected={reason: spool.first_rejected(file.name, reason) for reason in tally.reasons},
-            new_prompts=len(alone.prompts - known),
+            first_rejected=dict(sorted(first.items())),
+            new_prompts=len(alone.prompts - prompts),
             before=before,
-            after=pool.candidates,
-            lost={name: n - pool.by_file[name].kept for name, n in kept.items() if n > pool.by_file[name].kept},
+            after=counts.candidates,
+            lost={name: n - counts.by_file[name].kept for name, n in kept.items() if n > counts.by_file[name].kept},
         )
-
-
-@contextlib.contextmanager
-def _read(
-    found: list[files.SourceFile], settings: params.Ingest, sample: Sample | None = None
-) -> Iterator[tuple[Spool, Pool]]:
-    """A spool of these files under their names, and its counts."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        for file in found:
-            link = folder / file.name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(file.path.resolve())
-        with Spool(folder, bodies=False) as spool:
-            read = fill(spool, folder, settings, sample)
-            spool.resolve(settings.duplicates)
-            yield spool, pool_of(spool, read)
 
 
 def _prompt_ids(spool: Spool) -> frozenset[str]:
     return frozenset(row[0] for row in spool.golds())
+
+
+def _licences(spool: Spool) -> dict[str | None, int]:
+    licences: Counter[str | None] = Counter()
+    for _, licence, n in spool.licences():
+        licences[licence] += n
+    return dict(licences)
 
 
 def _verdicts(sample: Sample, settings: params.Ingest) -> dict[str, int]:
