@@ -8,7 +8,7 @@ import pytest
 
 from helpers import lineage_project as project
 from stepsift.lineage import verify
-from stepsift.lineage.link import Link
+from stepsift.lineage.check_result import CheckResult
 
 Cli = Callable[..., tuple[object, list[str], list[str]]]
 
@@ -16,7 +16,7 @@ Cli = Callable[..., tuple[object, list[str], list[str]]]
 @pytest.fixture(autouse=True)
 def _here(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All tests look at the copied repository; its student is no model."""
-    monkeypatch.setattr(verify, "check_scores", lambda *given: Link("scores", f"{given[2:]}"))
+    monkeypatch.setattr(verify, "check_scores", lambda *given: CheckResult("scores", f"{given[2:]}"))
 
 
 def test_why(run_cli: Cli):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from helpers import lineage_project as project
 from stepsift.core import tables
 from stepsift.core.errors import CacheError, LineageError
-from stepsift.lineage.diff import REASONS, diff
+from stepsift.lineage.diff import REASONS, compare
 from stepsift.lineage.render import MOST_ROWS, html, markdown, terminal
 from stepsift.lineage.snapshot import Snapshot, of_folder, of_revision
 
@@ -147,7 +147,7 @@ CASES: dict[str, tuple[Snapshot, tuple[str | None, str | None], str, str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_why_a_choice_changed(case: str):
     after, (left, came), reason, detail = CASES[case]
-    changes = diff(before(), after).selectors["lalp"].changes
+    changes = compare(before(), after).selectors["lalp"].changes
     assert changes.height == 1
     row = changes.row(0, named=True)
     assert (row["before"], row["after"], row["reason"], row["detail"]) == (left, came, reason, detail)
@@ -156,17 +156,23 @@ def test_why_a_choice_changed(case: str):
 
 def test_a_trace_that_was_dropped_before():
     old = snapshot("old", [A, B, OTHER], ["b", "o"], LOOP)
-    row = diff(old, before()).selectors["lalp"].changes.row(0, named=True)
+    row = compare(old, before()).selectors["lalp"].changes.row(0, named=True)
     assert (row["before"], row["after"], row["reason"]) == ("b", "a", "changed filter")
     assert row["detail"] == "a was dropped: loop (20 times)"
 
 
 def test_rows_of_other_selectors_drop_nothing():
     drops = {"a": ("select", "low_margin", "selector galp: margin 0")}
-    row = diff(before(), snapshot("new", [A, B, OTHER], ["b", "o"], drops)).selectors["lalp"].changes.row(0, named=True)
+    row = (
+        compare(before(), snapshot("new", [A, B, OTHER], ["b", "o"], drops))
+        .selectors["lalp"]
+        .changes.row(0, named=True)
+    )
     assert row["reason"] == "changed pool"
     own = {"a": ("select", "low_margin", "selector lalp: margin 0")}
-    row = diff(before(), snapshot("new", [A, B, OTHER], ["b", "o"], own)).selectors["lalp"].changes.row(0, named=True)
+    row = (
+        compare(before(), snapshot("new", [A, B, OTHER], ["b", "o"], own)).selectors["lalp"].changes.row(0, named=True)
+    )
     assert (row["reason"], row["detail"]) == ("changed filter", "a is dropped: low_margin (selector lalp: margin 0)")
 
 
@@ -186,13 +192,13 @@ def test_settings_that_give_every_trace_another_score(by: str, setting: dict, re
 
     old, new = scored("old", -1.0, "a"), scored("new", -3.0, "b")
     new = replace(new, parameters=new.parameters | setting)
-    assert diff(old, new).selectors["lalp"].changes["reason"].to_list() == [reason]
+    assert compare(old, new).selectors["lalp"].changes["reason"].to_list() == [reason]
 
 
 def test_several_traces_of_a_prompt():
     more = [(f"{t}", "p", "carl", "correct", -3.0) for t in ("c", "d", "e")]
     old, new = snapshot("old", [A, B, *more], ["a", "c", "d"]), snapshot("new", [A, B, *more], ["b", "c"])
-    changes = diff(old, new).selectors["lalp"]
+    changes = compare(old, new).selectors["lalp"]
     pairs = changes.changes.select("before", "after", "teacher_before", "teacher_after").rows()
     assert pairs == [("a", "b", "anna", "bob"), ("d", None, "carl", None)]
     assert (changes.n_same, changes.n_prompts) == (1, 1)
@@ -203,7 +209,7 @@ def test_several_traces_of_a_prompt():
 @given(st.lists(st.sampled_from("abcdefgh"), unique=True), st.lists(st.sampled_from("abcdefgh"), unique=True))
 def test_every_trace_that_left_or_came_is_told_once(old: list[str], new: list[str]):
     traces = [(t, f"p{i // 3}", f"t{i % 2}", "correct", -float(i)) for i, t in enumerate("abcdefgh")]
-    found = diff(snapshot("old", traces, old), snapshot("new", traces, new)).selectors["lalp"]
+    found = compare(snapshot("old", traces, old), snapshot("new", traces, new)).selectors["lalp"]
     assert sorted(found.changes["before"].drop_nulls()) == sorted(set(old) - set(new))
     assert sorted(found.changes["after"].drop_nulls()) == sorted(set(new) - set(old))
     assert found.n_same == len(set(old) & set(new))
@@ -212,14 +218,14 @@ def test_every_trace_that_left_or_came_is_told_once(old: list[str], new: list[st
     both = found.changes.drop_nulls(["before", "after"])
     prompt = {t[0]: t[1] for t in traces}
     assert all(prompt[r["before"]] == prompt[r["after"]] == r["prompt_id"] for r in both.rows(named=True))
-    swapped = diff(snapshot("new", traces, new), snapshot("old", traces, old)).selectors["lalp"]
+    swapped = compare(snapshot("new", traces, new), snapshot("old", traces, old)).selectors["lalp"]
     names = ["before", "after"]
     assert swapped.changes.select(names).rows() == found.changes.select(names[::-1]).rows()
 
 
 def test_in_the_terminal():
     after = CASES["new trace"][0]
-    assert list(terminal(diff(before(), after))) == [
+    assert list(terminal(compare(before(), after))) == [
         "old -> new",
         "",
         "lalp: 1 of 2 prompts changed; 2 traces before, 2 after, 1 in both",
@@ -235,7 +241,7 @@ def test_in_the_terminal():
 
 def test_as_markdown():
     after = snapshot("new", [A, ("b|`x`", *B[1:4], -0.5), OTHER], ["b|`x`"], selector={"max_examples": 1})
-    assert list(markdown(diff(before(), after))) == [
+    assert list(markdown(compare(before(), after))) == [
         "## Curated sets: `old` -> `new`",
         "",
         "### `lalp`",
@@ -263,7 +269,7 @@ def test_as_markdown():
 def test_as_html_every_name_is_text():
     name = "<script>b</script>\u202e"
     after = snapshot("new & old", [A, (name, *B[1:4], -0.5), OTHER], [name])
-    text = "".join(html(diff(before(), after)))
+    text = "".join(html(compare(before(), after)))
     assert text.startswith("<p>old &rarr; new &amp; old</p><h3>lalp</h3><p>2 of 2 prompts changed; ")
     assert "<tr><td>p</td><td>a anna</td><td>&lt;script&gt;b&lt;/s bob</td>" in text
     assert "by bob</td></tr>" in text
@@ -275,7 +281,7 @@ def test_as_html_every_name_is_text():
 def test_the_first_twenty_are_listed_and_the_rest_is_counted(form: Callable):
     n = MOST_ROWS + 2
     traces = [(f"{t}{i:02}", f"p{i:02}", t, "correct", -1.0) for i in range(n) for t in "ab"]
-    found = diff(
+    found = compare(
         snapshot("old", traces, [f"a{i:02}" for i in range(n)]), snapshot("new", traces, [f"b{i:02}" for i in range(n)])
     )
     text = "\n".join(form(found))
@@ -286,7 +292,7 @@ def test_the_first_twenty_are_listed_and_the_rest_is_counted(form: Callable):
 
 
 def test_nothing_changed():
-    assert list(terminal(diff(before(), before())))[2:] == [
+    assert list(terminal(compare(before(), before())))[2:] == [
         "lalp: 0 of 2 prompts changed; 2 traces before, 2 after, 2 in both",
     ]
 
@@ -295,7 +301,7 @@ def test_revisions_of_a_repository(repository: Path):
     traces = project.pool()
     traces[1]["lalp"] = -0.0625
     project.commit("bob is better", traces, selectors=[project.LALP, project.LALP | {"name": "more"}])
-    found = diff(of_revision("HEAD~1"), of_revision("HEAD"))
+    found = compare(of_revision("HEAD~1"), of_revision("HEAD"))
     assert (found.only_before, found.only_after) == (("random",), ("more",))
     row = found.selectors["lalp"].changes.row(0, named=True)
     assert (row["before"], row["after"], row["reason"]) == ("aaaa0001", "bbbb0001", "changed score")
@@ -303,7 +309,7 @@ def test_revisions_of_a_repository(repository: Path):
     assert text[:3] == ["HEAD~1 -> HEAD", "only in HEAD~1: random", "only in HEAD: more"]
     # The working folder, from which anna has gone.
     project.write(traces[1:3], selectors=[project.LALP])
-    here = diff(of_revision("HEAD"), of_folder(project.LOCK), "lalp")
+    here = compare(of_revision("HEAD"), of_folder(project.LOCK), "lalp")
     assert here.after == "the working folder"
     assert here.only_before == ()
     assert here.selectors["lalp"].changes.select("before", "after", "reason").rows() == [
@@ -312,7 +318,7 @@ def test_revisions_of_a_repository(repository: Path):
     with pytest.raises(
         LineageError, match="no curated set 'random' in both HEAD and the working folder; both have lalp"
     ):
-        diff(of_revision("HEAD"), of_folder(project.LOCK), "random")
+        compare(of_revision("HEAD"), of_folder(project.LOCK), "random")
 
 
 def test_a_revision_of_another_version(repository: Path, monkeypatch: pytest.MonkeyPatch):

@@ -8,9 +8,9 @@ import yaml
 
 from helpers import lineage_project as project
 from stepsift.core.errors import CacheError, LineageError
-from stepsift.lineage.history import HERE, history
-from stepsift.lineage.tell import tell
-from stepsift.lineage.why import why
+from stepsift.lineage.history import HERE, history_of
+from stepsift.lineage.why import explain
+from stepsift.lineage.why_lines import lines_of
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def _here(repository: Path) -> None:
 
 
 def events(name: str) -> list[tuple[str, str, str, str, int]]:
-    found = history(name, project.LOCK).events
+    found = history_of(name, project.LOCK).events
     return [(e.what, e.selector, e.trace_id, e.moment.subject, e.unread_before) for e in found]
 
 
@@ -86,11 +86,11 @@ def test_a_revision_that_dvc_no_longer_holds_is_said_to_be_one(whole_folder: boo
         ("entered", "lalp", "dddd0001", "as it was, nearly", 1),
         ("entered", "random", "dddd0001", "as it was, nearly", 1),
     ]
-    found = history("dddd0001", project.LOCK)
+    found = history_of("dddd0001", project.LOCK)
     assert [(u.moment.subject, u.why) for u in found.unread] == [("bob is better", why_not)]
     project.commit("only lalp", with_dora(), selectors=[project.LALP])
     assert events("dddd0001")[2:] == [("left", "random", "dddd0001", "only lalp", 0)]
-    text = list(tell(why("dddd0001", project.LOCK)))
+    text = list(lines_of(explain("dddd0001", project.LOCK)))
     assert any(line.endswith(", or in one of 1 revisions before it that cannot be read here") for line in text)
     assert any(line.startswith("unread") and "'dvc fetch --all-commits'" in line for line in text)
 
@@ -101,19 +101,19 @@ def test_what_is_not_committed_is_the_newest_revision():
     # dvc.lock says it now, and no commit does.
     project.dvc_commit()
     assert events("bbbb0001")[1:] == [("entered", "lalp", "bbbb0001", HERE, 0)]
-    assert any(line.endswith(f"entered lalp in {HERE}") for line in tell(why("bbbb0001", project.LOCK)))
+    assert any(line.endswith(f"entered lalp in {HERE}") for line in lines_of(explain("bbbb0001", project.LOCK)))
     shutil.rmtree("data/select")
-    assert [u.moment.subject for u in history("bbbb0001", project.LOCK).unread] == [HERE]
+    assert [u.moment.subject for u in history_of("bbbb0001", project.LOCK).unread] == [HERE]
 
 
 def test_a_trace_that_only_older_revisions_hold():
     project.commit("anna left", project.pool()[1:3])
-    text = list(tell(why("aaaa0001", project.LOCK)))
+    text = list(lines_of(explain("aaaa0001", project.LOCK)))
     assert text[0] == "aaaa0001 is in none of the present tables; older curated sets held it"
     assert [line.split(" in ")[0] for line in text[1:3]] == ["history     entered lalp", "history     left lalp"]
     assert [e[2] for e in events("more-than-42")][:2] == ["bbbb0002", "aaaa0002"]
     with pytest.raises(LineageError, match="no trace and no prompt is called 'zzzz0001'"):
-        why("zzzz0001", project.LOCK)
+        explain("zzzz0001", project.LOCK)
 
 
 def test_a_merged_branch_counts_where_it_was_merged():
@@ -138,4 +138,4 @@ def test_without_git():
 def test_without_dvc():
     shutil.rmtree(".dvc")
     with pytest.raises(CacheError, match="run stepsift in the root folder of a repository of DVC"):
-        history("aaaa0001", project.LOCK)
+        history_of("aaaa0001", project.LOCK)

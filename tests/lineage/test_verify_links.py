@@ -15,8 +15,8 @@ from stepsift.core import disk, tables
 from stepsift.core.disk import file_md5
 from stepsift.core.errors import LineageError
 from stepsift.lineage import rescore, verify
+from stepsift.lineage.check_result import CheckResult
 from stepsift.lineage.exports import check_exports
-from stepsift.lineage.link import Link
 from stepsift.lineage.lock import read
 from stepsift.lineage.rerun import check_stage
 from stepsift.lineage.sources import check_sources
@@ -27,12 +27,12 @@ SETTINGS = params.Params()
 @pytest.fixture(autouse=True)
 def _here(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All tests look at the copied repository; its student is no model, so nothing is scored."""
-    monkeypatch.setattr(verify, "check_scores", lambda *_: Link("scores", "not looked at"))
+    monkeypatch.setattr(verify, "check_scores", lambda *_: CheckResult("scores", "not looked at"))
 
 
 def broken() -> dict[str, tuple[str, ...]]:
     """What broke, by link, of those that run no stage."""
-    found = verify.verify(project.LOCK, SETTINGS, 8, 0, fast=True)
+    found = verify.check_links(project.LOCK, SETTINGS, 8, 0, fast=True)
     return {link.name: link.broken for link in found if link.broken}
 
 
@@ -64,7 +64,7 @@ def flip(path: str, old: bytes, new: bytes) -> None:
 
 
 def test_all_is_well():
-    links = list(verify.verify(project.LOCK, SETTINGS, 8, 0, fast=False))
+    links = list(verify.check_links(project.LOCK, SETTINGS, 8, 0, fast=False))
     assert [link.line() for link in links] == [
         "ok      sources           1 files, 6 rows: as ingest read them",
         "ok      outputs           5 outputs of 4 stages: as dvc.lock has them",
@@ -328,7 +328,7 @@ def test_a_pipeline_that_did_not_run_to_the_end():
 
 
 def test_many_breaks_are_one_line():
-    link = Link("sources", "", tuple(f"file {i}" for i in range(7)))
+    link = CheckResult("sources", "", tuple(f"file {i}" for i in range(7)))
     assert link.line() == "broken  sources           file 0; file 1; file 2; file 3; file 4; and 2 more"
 
 

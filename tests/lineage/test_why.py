@@ -10,15 +10,15 @@ import pytest
 from helpers import lineage_project as project
 from stepsift.core import tables
 from stepsift.core.errors import LineageError
-from stepsift.lineage import facts
+from stepsift.lineage import story as stories
 from stepsift.lineage.lock import read
-from stepsift.lineage.tell import _line, tell
-from stepsift.lineage.why import why
+from stepsift.lineage.why import explain
+from stepsift.lineage.why_lines import _line, lines_of
 
 
 def story(text: str, **options: str) -> dict[str, list[str]]:
     """Lines by their first word; the first of all is under 'title'."""
-    first, *rest = tell(why(text, project.LOCK, **options))
+    first, *rest = lines_of(explain(text, project.LOCK, **options))
     lines: dict[str, list[str]] = {"title": [first]}
     for line in rest:
         label, _, said = line.partition(" ")
@@ -91,8 +91,8 @@ def test_why_a_candidate_lost(change: dict, said: str):
 def test_of_several_chosen_the_last_is_the_measure(better: str, last: str, monkeypatch: pytest.MonkeyPatch):
     traces = [*project.pool(), project.trace("dddd0001", "sum-of-numbers", "dora", -0.125)]
     project.write(traces, [project.LALP | {"per_prompt": 2}])
-    metric = replace(facts.all_metrics()["lalp"], better=better)
-    monkeypatch.setattr(facts, "all_metrics", lambda: {"lalp": metric})
+    metric = replace(stories.all_metrics()["lalp"], better=better)
+    monkeypatch.setattr(stories, "all_metrics", lambda: {"lalp": metric})
     # dddd0001 has -0.125 and aaaa0001 -0.25.
     assert f"; chosen was {last} by " in story("bbbb0001")["lalp"][0]
 
@@ -103,9 +103,9 @@ def test_what_training_left_out_was_chosen_all_the_same():
     path = Path("data/train/rejected.parquet")
     tables.write(tables.REJECTED, pl.DataFrame(rows, schema=tables.REJECTED.schema), path)
     folders = read(project.LOCK).folders() | {"train": path.parent}
-    prompt = facts.of_prompt("sum-of-numbers", folders, facts.manifests(folders["select"]))
+    prompt = stories.of_prompt("sum-of-numbers", folders, story.manifests(folders["select"]))
     trace = prompt.traces[0]
-    assert trace.dropped == (facts.Dropped("train", "too_long", "9 tokens"),)
+    assert trace.dropped == (story.Dropped("train", "too_long", "9 tokens"),)
     assert [(v.chosen, v.reason) for v in trace.selectors] == [
         (True, "best lalp of 2 candidates"),
         (False, "behind by random"),
@@ -165,21 +165,21 @@ def test_one_selector_alone():
     assert "lalp" not in lines
     assert lines["history"] == ["in no curated set of any revision that can be read here"]
     with pytest.raises(LineageError, match="there is no curated set 'galp'; there are lalp, random"):
-        why("aaaa0001", project.LOCK, "galp")
+        explain("aaaa0001", project.LOCK, "galp")
 
 
 def test_a_row_by_its_source_and_line():
     assert story("a.jsonl:1")["title"][0].startswith("trace aaaa0001 by anna")
-    assert list(tell(why("a.jsonl:99", project.LOCK))) == [
+    assert list(lines_of(explain("a.jsonl:99", project.LOCK))) == [
         "a.jsonl, line 99: not a trace",
         "dropped     ingest: broken_json (line ends too early)",
     ]
     with pytest.raises(LineageError, match=r"no trace and no prompt is called 'a\.jsonl:97'"):
-        why("a.jsonl:97", project.LOCK)
+        explain("a.jsonl:97", project.LOCK)
 
 
 def test_a_trace_that_ingest_rejected():
-    assert list(tell(why("eeee0001", project.LOCK))) == [
+    assert list(lines_of(explain("eeee0001", project.LOCK))) == [
         "a.jsonl, line 98: not a trace",
         "dropped     ingest: conflicting_answer (7 or 8)",
     ]
@@ -193,7 +193,7 @@ def test_copies_that_ingest_dropped_do_not_make_a_trace_dropped():
     assert lines["copies"] == ["b.jsonl:5, dropped as duplicates"]
     assert "dropped" not in lines
     assert lines["lalp"][0].startswith("not chosen: behind by lalp; ")
-    assert list(tell(why("b.jsonl:5", project.LOCK))) == [
+    assert list(lines_of(explain("b.jsonl:5", project.LOCK))) == [
         "b.jsonl, line 5: not a trace",
         "dropped     ingest: duplicate ()",
     ]
@@ -207,28 +207,28 @@ def test_prefixes_of_six_characters():
     assert story("sum-of")["title"][0].startswith("prompt sum-of-numbers")
     assert story("abcdef01")["title"][0].startswith("trace abcdef01")
     with pytest.raises(LineageError, match="'abcdef' begins 2 ids, such as trace abcdef01, trace abcdef02; give more"):
-        why("abcdef", project.LOCK)
+        explain("abcdef", project.LOCK)
     with pytest.raises(LineageError, match="no trace and no prompt is called 'sum-o'"):
-        why("sum-o", project.LOCK)
+        explain("sum-o", project.LOCK)
 
 
 def test_the_nearest_ids_are_named():
     with pytest.raises(LineageError, match=r"called 'sun-of-numbers' \(nearest: sum-of-numbers\); give an id"):
-        why("sun-of-numbers", project.LOCK)
+        explain("sun-of-numbers", project.LOCK)
     with pytest.raises(LineageError, match=r"called 'aaaa0003' \(nearest: aaaa0002, aaaa0001\)"):
-        why("aaaa0003", project.LOCK)
+        explain("aaaa0003", project.LOCK)
     with pytest.raises(LineageError, match="called 'zzzzzzzz'; give an id"):
-        why("zzzzzzzz", project.LOCK)
+        explain("zzzzzzzz", project.LOCK)
 
 
 def test_the_same_as_json():
-    content = json.loads(json.dumps(why("aaaa0001", project.LOCK).as_json()))
+    content = json.loads(json.dumps(explain("aaaa0001", project.LOCK).as_json()))
     assert content["trace"]["origin"]["line"] == 1
     assert content["trace"]["selectors"][0]["other"] == "bbbb0001"
     assert content["trace"]["scores"] == {"lalp": -0.25, "random": 0.9}
     assert "traces" not in content["prompt"]
     assert content["history"]["events"][0]["moment"]["subject"] == "first"
-    whole = why("sum-of-numbers", project.LOCK).as_json()
+    whole = explain("sum-of-numbers", project.LOCK).as_json()
     assert whole["trace"] is None
     assert [t["trace_id"] for t in whole["prompt"]["traces"]] == ["aaaa0001", "bbbb0001", "cccc0001"]
 
@@ -236,7 +236,7 @@ def test_the_same_as_json():
 def test_without_a_pipeline_that_ran():
     project.LOCK.unlink()
     with pytest.raises(LineageError, match=r"there is no dvc\.lock, so the pipeline was not run here; run 'dvc repro'"):
-        why("aaaa0001", project.LOCK)
+        explain("aaaa0001", project.LOCK)
 
 
 def test_control_characters_of_a_source_reach_no_terminal():

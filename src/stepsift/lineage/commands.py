@@ -50,22 +50,22 @@ def add_report(parser: argparse.ArgumentParser) -> None:
 
 def run_why(args: argparse.Namespace, voice: Voice) -> None:
     """Print the story of a trace or a prompt."""
-    from stepsift.lineage.tell import tell
-    from stepsift.lineage.why import why
+    from stepsift.lineage.why import explain
+    from stepsift.lineage.why_lines import lines_of
 
-    answer = why(args.id, LOCK, args.selector)
-    voice.lines(tell(answer))
+    answer = explain(args.id, LOCK, args.selector)
+    voice.lines(lines_of(answer))
     voice.data(answer.as_json())
 
 
 def run_verify(args: argparse.Namespace, voice: Voice) -> None:
     """Print a line for each link; raises LineageError where one is broken."""
     settings = params.load()
-    from stepsift.lineage.verify import verify
+    from stepsift.lineage.verify import check_links
 
     seed = settings.score.seed if args.seed is None else args.seed
     links = []
-    for link in verify(LOCK, settings, args.sample, seed, args.fast):
+    for link in check_links(LOCK, settings, args.sample, seed, args.fast):
         links.append(link)
         voice.lines([link.line()])
     voice.data([asdict(link) for link in links])
@@ -80,19 +80,19 @@ def run_verify(args: argparse.Namespace, voice: Voice) -> None:
 def run_diff(args: argparse.Namespace, voice: Voice) -> None:
     """Print what changed in the curated sets."""
     from stepsift.lineage import render
-    from stepsift.lineage.diff import diff
+    from stepsift.lineage.diff import compare
     from stepsift.lineage.snapshot import of_folder, of_revision
 
     after = of_folder(LOCK) if args.after is None else of_revision(args.after)
-    found = diff(of_revision(args.before), after, args.selector)
-    voice.lines(render.markdown(found) if args.markdown else render.terminal(found))
-    voice.data(found.as_json())
+    comparison = compare(of_revision(args.before), after, args.selector)
+    voice.lines(render.markdown(comparison) if args.markdown else render.terminal(comparison))
+    voice.data(comparison.as_json())
 
 
 def run_report(args: argparse.Namespace, voice: Voice) -> None:
     """Write the report's page once more, with what changed since a revision in its place."""
-    from stepsift.lineage.since import since
+    from stepsift.lineage.since import with_changes
 
-    disk.write_text(since(args.page, args.since, LOCK), args.out)
+    disk.write_text(with_changes(args.page, args.since, LOCK), args.out)
     voice.lines([f"{args.out}: the report, with what changed since {args.since or 'the last commit'}"])
     voice.data({"page": str(args.out)})

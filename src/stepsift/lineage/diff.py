@@ -66,7 +66,7 @@ class Diff:
         }
 
 
-def diff(before: Snapshot, after: Snapshot, selector: str | None = None) -> Diff:
+def compare(before: Snapshot, after: Snapshot, selector: str | None = None) -> Diff:
     """Compare all curated sets that both have, or one of them; raises LineageError where there is no such set."""
     names = [n for n in after.curated if n in before.curated]
     if selector is not None:

@@ -10,8 +10,8 @@ import polars as pl
 from stepsift.core import tables
 from stepsift.core.disk import file_md5
 from stepsift.core.errors import TableError
+from stepsift.lineage.check_result import CheckResult
 from stepsift.lineage.history import CURATED
-from stepsift.lineage.link import Link
 from stepsift.select.manifest import Manifest, fingerprint
 
 MANIFEST = "manifest.json"
@@ -28,13 +28,13 @@ Expected = dict[str, tuple[dict[str, Any], Messages]]
 """Trace id to what a row should say of it, and its messages."""
 
 
-def check_exports(folders: Mapping[str, Path]) -> list[Link]:
+def check_exports(folders: Mapping[str, Path]) -> list[CheckResult]:
     """A link for each curated set below select's output; `folders` maps a stage to its output."""
-    found = sorted(p.parent for p in folders["select"].glob(f"*/{CURATED}"))
-    if not found:
-        return [Link("exports", "", (f"{folders['select']} holds no curated set; run 'dvc repro select'",))]
+    set_folders = sorted(p.parent for p in folders["select"].glob(f"*/{CURATED}"))
+    if not set_folders:
+        return [CheckResult("exports", "", (f"{folders['select']} holds no curated set; run 'dvc repro select'",))]
     inputs = _inputs(folders)
-    return [_check_set(folder, folders, inputs) for folder in found]
+    return [_check_set(folder, folders, inputs) for folder in set_folders]
 
 
 def _inputs(folders: Mapping[str, Path]) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _inputs(folders: Mapping[str, Path]) -> dict[str, Any]:
     }
 
 
-def _check_set(folder: Path, folders: Mapping[str, Path], inputs: dict[str, Any]) -> Link:
+def _check_set(folder: Path, folders: Mapping[str, Path], inputs: dict[str, Any]) -> CheckResult:
     name = f"set {folder.name}"
     path = folder / MANIFEST
     try:
@@ -65,8 +65,8 @@ def _check_set(folder: Path, folders: Mapping[str, Path], inputs: dict[str, Any]
             broken += _compare(folder / file, expected)
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as e:
         said = str(e) if isinstance(e, TableError) else f"{folder} cannot be read as a curated set ({e!r})"
-        return Link(name, "", (said,))
-    return Link(
+        return CheckResult(name, "", (said,))
+    return CheckResult(
         name, f"{curated.height} traces, manifest and {', '.join(exports)} agree with the tables", tuple(broken)
     )
 

@@ -66,7 +66,7 @@ class History:
     unread: tuple[Unread, ...]
 
 
-def history(name: str, lock_file: Path) -> History:
+def history_of(name: str, lock_file: Path) -> History:
     """Events of the trace or the prompt that is called `name`, along the first parents of the present branch.
 
     `lock_file` is the `dvc.lock` of the working folder, which counts as the newest revision where it is another.
@@ -90,21 +90,21 @@ def history(name: str, lock_file: Path) -> History:
 
 def _revisions(lock_file: Path) -> list[tuple[Moment, Lock]]:
     """Revisions in which the curated sets are others than in the one before, from the oldest to the newest."""
-    found: list[tuple[Moment, Lock]] = []
+    moments: list[tuple[Moment, Lock]] = []
     for moment in _commits(lock_file):
         try:
             text = _git("show", f"{moment.commit}:./{lock_file.as_posix()}")
         except subprocess.CalledProcessError:  # the commit removed it
             continue
-        _append(found, moment, locks.parse(text, f"commit {moment.commit}"))
+        _append(moments, moment, locks.parse(text, f"commit {moment.commit}"))
     if lock_file.is_file():
-        _append(found, Moment(None, None, HERE), locks.read(lock_file))
-    return found
+        _append(moments, Moment(None, None, HERE), locks.read(lock_file))
+    return moments
 
 
-def _append(found: list[tuple[Moment, Lock]], moment: Moment, lock: Lock) -> None:
-    if STAGE in lock and not (found and found[-1][1].md5(STAGE) == lock.md5(STAGE)):
-        found.append((moment, lock))
+def _append(moments: list[tuple[Moment, Lock]], moment: Moment, lock: Lock) -> None:
+    if STAGE in lock and not (moments and moments[-1][1].md5(STAGE) == lock.md5(STAGE)):
+        moments.append((moment, lock))
 
 
 def _commits(lock_file: Path) -> list[Moment]:

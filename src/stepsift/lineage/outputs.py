@@ -8,13 +8,13 @@ import tempfile
 from typing import Any
 
 from stepsift.core.errors import LineageError
-from stepsift.lineage.link import Link
+from stepsift.lineage.check_result import CheckResult
 from stepsift.lineage.lock import Lock
 
 _WORDS = {"modified": "was changed", "deleted": "is missing", "added": "is new", "new": "is new"}
 
 
-def check_outputs(lock: Lock) -> list[Link]:
+def check_outputs(lock: Lock) -> list[CheckResult]:
     """Two links: the outputs file by file, and what the stages ran on: commands, parameters, code and other inputs.
 
     Runs in the repository's root folder. Raises LineageError where DVC cannot answer.
@@ -28,10 +28,12 @@ def check_outputs(lock: Lock) -> list[Link]:
     outputs = _outputs(data, stages)
     n_outs = sum(len(lock.outs(stage)) for stage in lock.stages)
     return [
-        Link(
+        CheckResult(
             "outputs", f"{n_outs} outputs of {len(lock.stages)} stages: as dvc.lock has them", tuple(outputs.values())
         ),
-        Link("stages", "commands, parameters, code and inputs: as dvc.lock has them", tuple(_inputs(stages, outputs))),
+        CheckResult(
+            "stages", "commands, parameters, code and inputs: as dvc.lock has them", tuple(_inputs(stages, outputs))
+        ),
     ]
 
 
@@ -54,32 +56,34 @@ def _dvc(*command: str, memory: str) -> dict[str, Any]:
 
 def _outputs(data: dict[str, Any], stages: dict[str, Any]) -> dict[str, str]:
     """Path to what is wrong with it: single files where DVC knows them, else their folder."""
-    found: dict[str, str] = {}
+    findings: dict[str, str] = {}
     uncommitted = data.get("uncommitted", {})
     for kind, paths in uncommitted.items():
-        found |= {path: f"{path} {_WORDS[kind]}" for path in paths if kind in _WORDS}
+        findings |= {path: f"{path} {_WORDS[kind]}" for path in paths if kind in _WORDS}
     for pair in uncommitted.get("renamed", []):
-        found[pair["old"]] = f"{pair['old']} is missing"
-        found[pair["new"]] = f"{pair['new']} is new"
+        findings[pair["old"]] = f"{pair['old']} is missing"
+        findings[pair["new"]] = f"{pair['new']} is new"
     # A folder is named for its files, where there are any.
-    found = {p: w for p, w in found.items() if not (p.endswith("/") and any(o != p and o.startswith(p) for o in found))}
+    findings = {
+        p: w for p, w in findings.items() if not (p.endswith("/") and any(o != p and o.startswith(p) for o in findings))
+    }
     for path, state in _changed(stages, "changed outs"):
-        if state in _WORDS and not _covered(path, found):
-            found[path] = f"{path} {_WORDS[state]}"
-    return dict(sorted(found.items()))
+        if state in _WORDS and not _covered(path, findings):
+            findings[path] = f"{path} {_WORDS[state]}"
+    return dict(sorted(findings.items()))
 
 
 def _inputs(stages: dict[str, Any], outputs: dict[str, str]) -> list[str]:
     """What stages ran on and is otherwise now; not what the outputs' link says already."""
-    found = []
+    findings = []
     for path, state in _changed(stages, "changed deps"):
         if isinstance(state, dict):
-            found += [f"{key} of {path} {_WORDS.get(how, how)}" for key, how in sorted(state.items())]
+            findings += [f"{key} of {path} {_WORDS.get(how, how)}" for key, how in sorted(state.items())]
         elif not _covered(path, outputs):
-            found.append(f"{path} {_WORDS.get(state, state)}")
+            findings.append(f"{path} {_WORDS.get(state, state)}")
     for stage, changes in stages.items():
-        found += [f"the command of stage {stage} was changed" for c in changes if c == "changed command"]
-    return [f"{what} since the pipeline ran" for what in dict.fromkeys(found)]
+        findings += [f"the command of stage {stage} was changed" for c in changes if c == "changed command"]
+    return [f"{what} since the pipeline ran" for what in dict.fromkeys(findings)]
 
 
 def _changed(stages: dict[str, Any], kind: str) -> list[tuple[str, Any]]:
@@ -93,7 +97,9 @@ def _changed(stages: dict[str, Any], kind: str) -> list[tuple[str, Any]]:
     ]
 
 
-def _covered(path: str, found: dict[str, str]) -> bool:
-    """Whether something is found at, below or above a path."""
+def _covered(path: str, findings: dict[str, str]) -> bool:
+    """Whether something was noted at, below or above a path."""
     own = path.rstrip("/")
-    return any(o == own or o.startswith(f"{own}/") or own.startswith(f"{o}/") for o in (p.rstrip("/") for p in found))
+    return any(
+        o == own or o.startswith(f"{own}/") or own.startswith(f"{o}/") for o in (p.rstrip("/") for p in findings)
+    )

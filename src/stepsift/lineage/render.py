@@ -11,11 +11,11 @@ MOST_ROWS = 20
 _SHORT_CHARS = 12
 
 
-def terminal(found: Diff) -> Iterator[str]:
+def terminal(comparison: Diff) -> Iterator[str]:
     """Tables of text, aligned."""
-    yield f"{found.before} -> {found.after}"
-    yield from _only(found, "{}", str)
-    for name, change in found.selectors.items():
+    yield f"{comparison.before} -> {comparison.after}"
+    yield from _only(comparison, "{}", str)
+    for name, change in comparison.selectors.items():
         yield ""
         yield f"{name}: {_summary(change, str)}"
         for title, rows in _tables(change):
@@ -24,11 +24,11 @@ def terminal(found: Diff) -> Iterator[str]:
             yield f"  and {more} more"
 
 
-def markdown(found: Diff) -> Iterator[str]:
+def markdown(comparison: Diff) -> Iterator[str]:
     """Headings and tables of GitHub's Markdown."""
-    yield f"## Curated sets: {markdown_code(found.before)} -> {markdown_code(found.after)}"
-    yield from _only(found, "\n{}", markdown_code)
-    for name, change in found.selectors.items():
+    yield f"## Curated sets: {markdown_code(comparison.before)} -> {markdown_code(comparison.after)}"
+    yield from _only(comparison, "\n{}", markdown_code)
+    for name, change in comparison.selectors.items():
         yield ""
         yield f"### {markdown_code(name)}"
         yield ""
@@ -43,11 +43,11 @@ def markdown(found: Diff) -> Iterator[str]:
             yield f"and {more} more."
 
 
-def html(found: Diff) -> Iterator[str]:
+def html(comparison: Diff) -> Iterator[str]:
     """Headings and tables, every text escaped."""
-    yield f"<p>{text(found.before)} &rarr; {text(found.after)}</p>"
-    yield from (f"<p>{text(line)}</p>" for line in _only(found, "{}", str))
-    for name, change in found.selectors.items():
+    yield f"<p>{text(comparison.before)} &rarr; {text(comparison.after)}</p>"
+    yield from (f"<p>{text(line)}</p>" for line in _only(comparison, "{}", str))
+    for name, change in comparison.selectors.items():
         yield f"<h3>{text(name)}</h3><p>{text(_summary(change, str))}.</p>"
         for title, rows in _tables(change):
             yield '<div class="scroll"><table><thead>'
@@ -63,8 +63,8 @@ def _html_row(cells: Sequence[str], tag: str) -> str:
     return "<tr>" + "".join(f"<{tag}>{text(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
-def _only(found: Diff, form: str, safe: Callable[[str], str]) -> Iterator[str]:
-    for name, selectors in ((found.before, found.only_before), (found.after, found.only_after)):
+def _only(comparison: Diff, form: str, safe: Callable[[str], str]) -> Iterator[str]:
+    for name, selectors in ((comparison.before, comparison.only_before), (comparison.after, comparison.only_after)):
         if selectors:
             yield form.format(f"only in {safe(name)}: {', '.join(map(safe, selectors))}")
 

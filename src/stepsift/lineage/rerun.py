@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from stepsift.lineage.link import Link
+from stepsift.lineage.check_result import CheckResult
 from stepsift.lineage.lock import Lock
 
 CHEAP = ("ingest", "segment", "select")
@@ -17,7 +17,7 @@ CHEAP = ("ingest", "segment", "select")
 _PARAMS = "params.yaml"
 
 
-def check_stage(stage: str, lock: Lock) -> Link:
+def check_stage(stage: str, lock: Lock) -> CheckResult:
     """Run a stage's command of `dvc.lock` anew, with outputs in a temporary folder, and compare these byte by byte.
 
     The working folder is the repository's root. Inputs and parameters are those of the working folder; MLflow is off.
@@ -33,10 +33,10 @@ def check_stage(stage: str, lock: Lock) -> Link:
         )
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            return Link(name, "", (f"stage {stage} fails on these inputs and parameters: {said}",))
-        differing = [found for out in outs if (found := first_difference(made / out, Path(out))) is not None]
+            return CheckResult(name, "", (f"stage {stage} fails on these inputs and parameters: {said}",))
+        differing = [difference for out in outs if (difference := first_difference(made / out, Path(out))) is not None]
         n_files = sum(len(files(made / out)) for out in outs)
-    return Link(name, f"{n_files} files: the same bytes", tuple(differing))
+    return CheckResult(name, f"{n_files} files: the same bytes", tuple(differing))
 
 
 def _room(room: Path) -> Path:

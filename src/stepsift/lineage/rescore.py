@@ -11,14 +11,14 @@ import polars as pl
 from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import StepsiftError
-from stepsift.lineage.link import Link
+from stepsift.lineage.check_result import CheckResult
 
 TOLERANCE_NATS = 1e-3
 """How far log-probabilities and entropies of two numerics may lie apart, as a mean over a step's tokens."""
 NATS = [f"{p}_{s}" for p in tables.PASSES for s in ("logprob", "entropy")]
 
 
-def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: int, seed: int) -> Link:
+def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: int, seed: int) -> CheckResult:
     """Score a seeded sample of the scored traces anew, with an empty cache, and compare with table step_scores.
 
     Equal to the last bit where student and numerics are those of the table and a batch holds one trace; else within
@@ -45,16 +45,20 @@ def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: i
             with setup.load(settings.student, settings.score, room / "cache") as scoring:
                 ours = scoring.identity.as_json()
                 if ours["student"] != theirs["student"]:
-                    return Link("scores", "", (f"student.path {settings.student.path} is not the student that scored",))
+                    return CheckResult(
+                        "scores", "", (f"student.path {settings.student.path} is not the student that scored",)
+                    )
                 score_to_tables(scoring, Pool(prompts, room / tables.TRACES.file, room / tables.STEPS.file), room)
         except StepsiftError as e:
-            return Link("scores", "", (f"{len(chosen)} traces cannot be scored again: {e}",))
+            return CheckResult("scores", "", (f"{len(chosen)} traces cannot be scored again: {e}",))
         new = tables.read(tables.STEP_SCORES, room / tables.STEP_SCORES.file)
     old = tables.read_part(tables.STEP_SCORES, path, where=of_sample)
     exact = ours == theirs and theirs["numerics"].get("batching") == "trace"
     how = "tolerance 0" if exact else f"tolerance {TOLERANCE_NATS:g} nats a token, {_why(ours, theirs)}"
     broken = differences(old, new, None if exact else TOLERANCE_NATS)
-    return Link("scores", f"{len(chosen)} traces scored again: the same, {how}", tuple(f"{b} ({how})" for b in broken))
+    return CheckResult(
+        "scores", f"{len(chosen)} traces scored again: the same, {how}", tuple(f"{b} ({how})" for b in broken)
+    )
 
 
 def _why(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:

@@ -5,11 +5,11 @@ from pathlib import Path
 from stepsift import report
 from stepsift.core.errors import CacheError, LineageError
 from stepsift.lineage import render
-from stepsift.lineage.diff import diff
+from stepsift.lineage.diff import compare
 from stepsift.lineage.snapshot import of_folder, of_revision
 
 
-def since(page: Path, revision: str | None, lock_file: Path) -> str:
+def with_changes(page: Path, revision: str | None, lock_file: Path) -> str:
     """The page `page` of stage report, as HTML, compared with `revision`; None: with the last commit.
 
     The last commit may hold no run yet, or data that are not to be had: the page then says so. Raises LineageError
@@ -23,7 +23,7 @@ def since(page: Path, revision: str | None, lock_file: Path) -> str:
     if not (between and end):
         raise LineageError(f"{page} is no page of this version's report stage; run 'dvc repro'")
     try:
-        lines = list(render.html(diff(of_revision(revision or "HEAD"), after)))
+        lines = list(render.html(compare(of_revision(revision or "HEAD"), after)))
     except (CacheError, LineageError) as e:
         if revision is not None:
             raise

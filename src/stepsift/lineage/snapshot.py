@@ -10,8 +10,8 @@ import polars as pl
 
 from stepsift.core import tables
 from stepsift.core.errors import LineageError, TableError
-from stepsift.lineage import facts
 from stepsift.lineage import lock as locks
+from stepsift.lineage import story
 from stepsift.lineage.history import CURATED
 from stepsift.lineage.lock import Lock
 from stepsift.lineage.revision import Revision
@@ -71,7 +71,7 @@ def of_revision(rev: str) -> Snapshot:
 
 
 def _load(name: str, folders: Mapping[str, Path]) -> Snapshot:
-    manifests = facts.manifests(folders["select"])
+    manifests = story.manifests(folders["select"])
     return Snapshot(
         name=name,
         traces=tables.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, tables.TRACE_COLUMNS),

@@ -6,22 +6,22 @@ from pathlib import Path
 from stepsift.core.disk import file_md5
 from stepsift.core.errors import SourceError
 from stepsift.ingest.files import find as files
-from stepsift.lineage.link import Link
+from stepsift.lineage.check_result import CheckResult
 
 
-def check_sources(sources: Path, written: Path) -> Link:
+def check_sources(sources: Path, written: Path) -> CheckResult:
     """Compare every file below `sources` with its MD5 in `written`, the `sources.json` of ingest."""
     if not written.is_file():
-        return Link("sources", "", (f"there is no {written}, which ingest writes; run 'dvc repro ingest'",))
+        return CheckResult("sources", "", (f"there is no {written}, which ingest writes; run 'dvc repro ingest'",))
     known = json.loads(written.read_bytes())
     try:
-        found = {f.name: f.path for f in files.find(sources)[0]}
+        present = {f.name: f.path for f in files.find(sources)[0]}
     except SourceError as e:
-        return Link("sources", "", (str(e),))
-    broken = [f"{sources / name} is missing" for name in sorted(known) if name not in found]
-    broken += [f"{sources / name} is new, ingest did not read it" for name in sorted(found) if name not in known]
-    for name in sorted(found):
-        if name in known and (seen := file_md5(found[name])) != known[name]["md5"]:
+        return CheckResult("sources", "", (str(e),))
+    broken = [f"{sources / name} is missing" for name in sorted(known) if name not in present]
+    broken += [f"{sources / name} is new, ingest did not read it" for name in sorted(present) if name not in known]
+    for name in sorted(present):
+        if name in known and (seen := file_md5(present[name])) != known[name]["md5"]:
             broken.append(f"{sources / name} was changed (MD5 {seen}, ingest read {known[name]['md5']})")
     n_rows = sum(about["rows"] for about in known.values())
-    return Link("sources", f"{len(known)} files, {n_rows} rows: as ingest read them", tuple(broken))
+    return CheckResult("sources", f"{len(known)} files, {n_rows} rows: as ingest read them", tuple(broken))

@@ -6,15 +6,15 @@ from pathlib import Path
 from stepsift import params
 from stepsift.core.errors import LineageError
 from stepsift.lineage import lock as locks
+from stepsift.lineage.check_result import CheckResult
 from stepsift.lineage.exports import check_exports
-from stepsift.lineage.link import Link
 from stepsift.lineage.outputs import check_outputs
 from stepsift.lineage.rerun import CHEAP, check_stage
 from stepsift.lineage.rescore import check_scores
 from stepsift.lineage.sources import check_sources
 
 
-def verify(lock_file: Path, settings: params.Params, sample: int, seed: int, fast: bool) -> Iterator[Link]:
+def check_links(lock_file: Path, settings: params.Params, sample: int, seed: int, fast: bool) -> Iterator[CheckResult]:
     """Yield the links in the order of the pipeline as they are checked; runs in the repository's root folder.
 
     `sample` traces, drawn by `seed`, are scored anew. `fast` leaves out what runs a stage or the student. Raises

@@ -6,7 +6,7 @@ _MOST_SAID = 5
 
 
 @dataclass(frozen=True)
-class Link:
+class CheckResult:
     """What was checked, in words; `broken` has a sentence for each thing that does not hold."""
 
     name: str

@@ -4,23 +4,23 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from stepsift.lineage.facts import Prompt, Trace, Verdict
 from stepsift.lineage.history import Event, Moment
+from stepsift.lineage.story import Choice, PromptStory, TraceStory
 from stepsift.lineage.why import Why
 
 _MOST_PROMPT_CHARS = 300
 _LABEL_CHARS = 11
 
 
-def tell(answer: Why) -> Iterator[str]:
+def lines_of(answer: Why) -> Iterator[str]:
     """Lines to read: what it is, where it comes from, each selector's choice, history, and what decided."""
-    if answer.found.kind == "row":
-        yield f"{answer.found.source}, line {answer.found.source_line}: not a trace"
+    if answer.named.kind == "row":
+        yield f"{answer.named.source}, line {answer.named.source_line}: not a trace"
         for row in answer.rows:
             yield _line("dropped", f"{row.stage}: {row.reason} ({row.detail})")
         return
     if answer.prompt is None:
-        yield f"{answer.found.name} is in none of the present tables; older curated sets held it"
+        yield f"{answer.named.name} is in none of the present tables; older curated sets held it"
     elif answer.trace is not None:
         yield from _trace(answer.trace, answer.prompt)
     else:
@@ -29,7 +29,7 @@ def tell(answer: Why) -> Iterator[str]:
     yield _line("decided by", _settings(answer))
 
 
-def _trace(trace: Trace, prompt: Prompt) -> Iterator[str]:
+def _trace(trace: TraceStory, prompt: PromptStory) -> Iterator[str]:
     yield f"trace {trace.trace_id} by {trace.teacher}, for prompt {trace.prompt_id}: {_summary(trace)}"
     origin = trace.origin
     md5 = f", MD5 of the file {origin.md5}" if origin.md5 else ""
@@ -50,14 +50,14 @@ def _trace(trace: Trace, prompt: Prompt) -> Iterator[str]:
         yield _line(verdict.selector, _chosen(verdict) if verdict.chosen else _not_chosen(verdict))
 
 
-def _summary(trace: Trace) -> str:
+def _summary(trace: TraceStory) -> str:
     named = {flag: [v.selector for v in trace.selectors if v.chosen == flag] for flag in (True, False)}
     parts = [f"chosen by {', '.join(named[True])}"] if named[True] else []
     parts += [f"not by {', '.join(named[False])}"] if named[True] and named[False] else []
     return "; ".join(parts) or "not chosen"
 
 
-def _chosen(verdict: Verdict) -> str:
+def _chosen(verdict: Choice) -> str:
     score = "" if verdict.score is None else f"; {verdict.by} {_number(verdict.score)}"
     text = f"chosen: {verdict.reason}{score}"
     if verdict.other is not None:
@@ -66,7 +66,7 @@ def _chosen(verdict: Verdict) -> str:
     return text + ("" if verdict.stability is None else f", stability {verdict.stability:.0%}")
 
 
-def _not_chosen(verdict: Verdict) -> str:
+def _not_chosen(verdict: Choice) -> str:
     text = f"not chosen: {verdict.reason}"
     if verdict.score is not None:
         text += f"; {verdict.by} {_number(verdict.score)}"
@@ -75,12 +75,12 @@ def _not_chosen(verdict: Verdict) -> str:
     return text + ("" if verdict.margin is None else f", {_number(verdict.margin)} apart")
 
 
-def _other(verdict: Verdict) -> str:
+def _other(verdict: Choice) -> str:
     score = "" if verdict.other_score is None else f" with {_number(verdict.other_score)}"
     return f"{verdict.other} by {verdict.other_teacher}{score}"
 
 
-def _prompt(prompt: Prompt) -> Iterator[str]:
+def _prompt(prompt: PromptStory) -> Iterator[str]:
     yield f"prompt {prompt.prompt_id}, domain {prompt.domain or 'none'}, {len(prompt.traces)} traces"
     yield _line("prompt", _text(prompt))
     if prompt.answer is not None:
@@ -95,7 +95,7 @@ def _prompt(prompt: Prompt) -> Iterator[str]:
 def _history(answer: Why) -> Iterator[str]:
     past = answer.history
     for event in past.events:
-        trace = f" {event.trace_id}" if event.trace_id != answer.found.name else ""
+        trace = f" {event.trace_id}" if event.trace_id != answer.named.name else ""
         yield _line("history", f"{event.what} {event.selector}{trace} in {_moment(event.moment)}{_perhaps(event)}")
     if not past.events:
         yield _line("history", "in no curated set of any revision that can be read here")
@@ -124,7 +124,7 @@ def _plain(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _text(prompt: Prompt) -> str:
+def _text(prompt: PromptStory) -> str:
     """The last message, on one line."""
     text = " ".join(prompt.prompt[-1]["content"].split())
     return text if len(text) <= _MOST_PROMPT_CHARS else text[:_MOST_PROMPT_CHARS] + " …"

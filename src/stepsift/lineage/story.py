@@ -35,7 +35,7 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Choice:
     """What one selector made of a trace.
 
     `other` is the runner-up of a trace that was chosen, else the last of the prompt's traces that were; `margin` how
@@ -55,7 +55,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Trace:
+class TraceStory:
     """One trace; `scores` by metric, null where a metric is not defined for it; empty where it was not scored.
 
     `copies` are the places (`FILE:LINE`) of exact duplicates that ingest dropped, `dropped` says what later stages did.
@@ -72,11 +72,11 @@ class Trace:
     n_tokens: int | None
     scores: dict[str, float | None]
     dropped: tuple[Dropped, ...]
-    selectors: tuple[Verdict, ...]
+    selectors: tuple[Choice, ...]
 
 
 @dataclass(frozen=True)
-class Prompt:
+class PromptStory:
     """A prompt and its traces, sorted by trace_id."""
 
     prompt_id: str
@@ -84,7 +84,7 @@ class Prompt:
     domain: str | None
     answer: str | None
     answer_kind: str
-    traces: tuple[Trace, ...]
+    traces: tuple[TraceStory, ...]
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def manifests(select: Path) -> dict[str, Manifest]:
     return by_name
 
 
-def of_prompt(prompt_id: str, folders: Mapping[str, Path], selectors: Mapping[str, Manifest]) -> Prompt:
+def of_prompt(prompt_id: str, folders: Mapping[str, Path], selectors: Mapping[str, Manifest]) -> PromptStory:
     """All of a prompt; `folders` maps a stage to its output, `selectors` a selector to its manifest."""
     own = pl.col("prompt_id") == prompt_id
     prompt = tables.read_part(tables.PROMPTS, folders["ingest"] / tables.PROMPTS.file, where=own).row(0, named=True)
@@ -136,11 +136,11 @@ def of_prompt(prompt_id: str, folders: Mapping[str, Path], selectors: Mapping[st
     selected = [_selected(folders["select"], m["selector"], own) for m in selectors.values()]
     teachers: dict[str | None, str] = dict(zip(traces["trace_id"], traces["teacher"], strict=True))
 
-    def trace(row: dict[str, Any]) -> Trace:
+    def trace(row: dict[str, Any]) -> TraceStory:
         name = row["trace_id"]
         numbers = scored.get(name, {})
         drops = tuple(dropped.get(name, []))
-        return Trace(
+        return TraceStory(
             trace_id=name,
             prompt_id=prompt_id,
             teacher=row["teacher"],
@@ -155,7 +155,7 @@ def of_prompt(prompt_id: str, folders: Mapping[str, Path], selectors: Mapping[st
             selectors=tuple(_verdict(name, s, scored, teachers, drops) for s in selected),
         )
 
-    return Prompt(
+    return PromptStory(
         prompt_id,
         prompt["prompt"],
         prompt["domain"],
@@ -177,7 +177,7 @@ def _verdict(
     scored: Mapping[str | None, dict[str, Any]],
     teachers: Mapping[str | None, str],
     dropped: tuple[Dropped, ...],
-) -> Verdict:
+) -> Choice:
     own = next((r for r in selected.rows if r["trace_id"] == name), None)
     if own is not None:
         other, score, reason = own["runner_up"], own["score"], own["reason"]
@@ -189,7 +189,7 @@ def _verdict(
         margin = None if score is None or other_score is None else abs(score - other_score)
         stability = None
         reason = _why_not(selected, score, other_score, teachers[name], dropped)
-    return Verdict(
+    return Choice(
         selector=selected.name,
         by=selected.by,
         chosen=own is not None,

@@ -18,7 +18,7 @@ _MOST_COMPARED = 1_000
 
 
 @dataclass(frozen=True)
-class Found:
+class Named:
     """`name` is the whole id of a trace or a prompt, or of what only older revisions hold (`gone`); a row that ingest
     rejected is known by its source and line."""
 
@@ -28,7 +28,7 @@ class Found:
     source_line: int = 0
 
 
-def find(text: str, folders: Mapping[str, Path]) -> Found:
+def resolve_id(text: str, folders: Mapping[str, Path]) -> Named:
     """The trace, prompt or source row (`FILE:LINE`) that `text` names, by its whole id or the beginning of one.
 
     `folders` maps a stage to its output. Raises LineageError where there is none, with the nearest, or more than one.
@@ -38,13 +38,13 @@ def find(text: str, folders: Mapping[str, Path]) -> Found:
     known: list[tuple[Literal["trace", "prompt"], pl.Series]] = [("trace", traces), ("prompt", prompts)]
     for kind, names in known:
         if (names == text).any():
-            return Found(kind, text)
+            return Named(kind, text)
     if (row := _row(text, folders)) is not None:
         return row
     if (gone := tables.read_rejected({"ingest": folders["ingest"]}, pl.col("trace_id") == text)).height:
-        return Found("row", text, gone["source"][0], gone["source_line"][0])
+        return Named("row", text, gone["source"][0], gone["source_line"][0])
     if len(text) >= FEWEST_CHARS:
-        hits = [Found(kind, name) for kind, names in known for name in names.filter(names.str.starts_with(text)).sort()]
+        hits = [Named(kind, name) for kind, names in known for name in names.filter(names.str.starts_with(text)).sort()]
         if len(hits) == 1:
             return hits[0]
         if hits:
@@ -56,7 +56,7 @@ def find(text: str, folders: Mapping[str, Path]) -> Found:
     )
 
 
-def _row(text: str, folders: Mapping[str, Path]) -> Found | None:
+def _row(text: str, folders: Mapping[str, Path]) -> Named | None:
     """A trace by its source and line, or a row that ingest rejected; None if `text` is no such thing."""
     source, colon, line = text.rpartition(":")
     if not colon or not (line.isascii() and line.isdigit()):
@@ -69,9 +69,9 @@ def _row(text: str, folders: Mapping[str, Path]) -> Found | None:
     if len(traces) > 1:
         raise LineageError(f"line {line} of {source} holds {len(traces)} traces, {', '.join(traces)}; name one of them")
     if traces:
-        return Found("trace", traces[0])
+        return Named("trace", traces[0])
     if tables.read_rejected({"ingest": folders["ingest"]}, here).height:
-        return Found("row", text, source, int(line))
+        return Named("row", text, source, int(line))
     return None
 
 
