@@ -74,14 +74,14 @@ ROW = '{"prompt": "p", "response": "r"}\n'
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("teecher: R1\n", "unknown key 'teecher', did you mean 'teacher'?; known are layout, fields, teacher"),
+        ("teecher: R1\n", "unknown key 'teecher', did you mean 'teacher'?; known are preset, layout, fields"),
         ("match: a.jsonl\n", "unknown key 'match'"),
         ("fields: {aswer: gold}\n", "unknown key 'fields.aswer', did you mean 'answer'?"),
         ("layout: chatt\n", "'layout' is 'chatt': must be 'auto', 'chat'"),
         ("teacher: 3\n", "'teacher' is 3: must be text; put it in quotes"),
         ("teacher: a\nteacher: b\n", "is not valid YAML: line 1, column 1: key 'teacher' stands more than once"),
-        ("- teacher: a\n", "is [{'teacher': 'a'}]: must hold keys and values (layout, fields"),
-        ("", "is empty: must hold keys and values (layout, fields"),
+        ("- teacher: a\n", "is [{'teacher': 'a'}]: must hold keys and values (preset, layout, fields"),
+        ("", "is empty: must hold keys and values (preset, layout, fields"),
         ("teacher: [\n", "is not valid YAML: line 2"),
         (
             "<<<<<<< HEAD\nteacher: a\n=======\nteacher: b\n>>>>>>> b\n",

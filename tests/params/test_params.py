@@ -67,7 +67,7 @@ def test_an_unknown_key_of_a_section_names_the_nearest_and_all(section: str):
         ({"score": {4: 4}}, "unknown key 'score.4'; known in 'score' are window"),
         (
             {"ingest": {"files": [{"match": "*"}, {"match": "*", "mtch": 1}]}},
-            "unknown key 'ingest.files.1.mtch', did you mean 'match'?; known in 'ingest.files.1' are layout, fields",
+            "unknown key 'ingest.files.1.mtch', did you mean 'match'?; known in 'ingest.files.1' are preset, layout",
         ),
         (
             {"ingest": {"fields": {"promt": "x"}}},

@@ -91,7 +91,7 @@ def kind_of(value: object) -> str:
 class Row:
     """One decoded row, read by our field names (params.FieldName and `tests`)."""
 
-    def __init__(self, data: Mapping[str, Any], fields: Mapping[Any, str] | None = None):
+    def __init__(self, data: Mapping[str, Any], fields: Mapping[Any, Any] | None = None):
         self.data = data
         self.fields = fields or {}
 

@@ -7,15 +7,12 @@ with the nearest valid name, a value outside its limits with the limits, before 
 from stepsift.params._audition import Audition
 from stepsift.params._evaluate import Evaluate
 from stepsift.params._file import TRACKED_BY_DVC, Params, load, load_rule, missing_for_dvc, parse, rule
+from stepsift.params._rules import FieldName, FileRule, Layout, Rule, TraceColumns
 from stepsift.params._section import Section
 from stepsift.params._select import Filters, Quotas, Select, Selector
 from stepsift.params._stages import (
-    FieldName,
-    FileRule,
     Ingest,
-    Layout,
     Report,
-    Rule,
     Score,
     Segment,
     Student,
@@ -45,6 +42,7 @@ __all__ = [
     "Select",
     "Selector",
     "Student",
+    "TraceColumns",
     "Tracking",
     "Train",
     "load",

@@ -10,10 +10,11 @@ from stepsift.core.errors import ParamsError
 from stepsift.core.text import error_line
 from stepsift.params._audition import Audition
 from stepsift.params._evaluate import Evaluate
+from stepsift.params._rules import Rule
 from stepsift.params._section import Section
 from stepsift.params._select import Select
 from stepsift.params._sentences import key_path, sentence, shown
-from stepsift.params._stages import Ingest, Report, Rule, Score, Segment, Student, Tracking
+from stepsift.params._stages import Ingest, Report, Score, Segment, Student, Tracking
 from stepsift.params._train import Train
 
 

@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from stepsift.params._rules import FieldName
 from stepsift.params._section import nearest
-from stepsift.params._stages import FieldName
 
 
 def key_path(where: tuple[int | str, ...]) -> str:

@@ -5,48 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from stepsift.params._rules import AnswerKind, FieldName, FileRule, Layout, Paths
 from stepsift.params._section import Section, Seed, Text
-
-Layout = Literal["auto", "chat", "sharegpt", "prompt_completion", "alpaca", "generations", "fields"]
-AnswerKind = Literal["auto", "math", "choice", "exact", "code", "none"]
-FieldName = Literal[
-    "prompt_id",
-    "prompt",
-    "system",
-    "response",
-    "reasoning",
-    "teacher",
-    "answer",
-    "answer_kind",
-    "domain",
-    "label",
-    "tests",
-    "licence",
-]
-
-
-class Rule(Section):
-    """How the rows of a source are read: the keys of a rule file, `NAME.rule.yaml` beside the file or folder NAME."""
-
-    layout: Layout = "auto"
-    """Layout of the rows; `auto` decides from the field names of each row."""
-    fields: dict[FieldName, Text] = Field(default_factory=dict)
-    """Our name to the file's field name; a dot walks into nested objects (`meta.model`)."""
-    teacher: Text | None = None
-    """Teacher of every row of these files; overrides field and file name."""
-    domain: Text | None = None
-    """Domain of rows that name none."""
-    licence: Text | None = None
-    """Licence of rows that name none, as an SPDX identifier (`MIT`, `Apache-2.0`) or a name; null: not known."""
-    answer_kind: AnswerKind | None = None
-    """Overrides `ingest.answer_kind` for these files."""
-
-
-class FileRule(Rule):
-    """A rule of params.yaml: how the files whose path matches `match` are read; the first rule that matches wins."""
-
-    match: Text
-    """Glob over the path below the sources folder, e.g. `openr1/*.jsonl.gz`."""
 
 
 class Ingest(Section):
@@ -54,8 +14,8 @@ class Ingest(Section):
 
     layout: Layout = "auto"
     """Layout of the rows of files that no rule names; `auto` decides from the field names of each row."""
-    fields: dict[FieldName, Text] = Field(default_factory=dict)
-    """Our name to the file's field name, for files that no rule names."""
+    fields: dict[FieldName, Paths] = Field(default_factory=dict)
+    """Our name to the path of its value, for files that no rule names."""
     files: tuple[FileRule, ...] = ()
     """Rules by pattern, tried in order: what a rule file beside a source leaves out is taken from them."""
     answer_kind: AnswerKind = "auto"
