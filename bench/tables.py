@@ -25,11 +25,12 @@ from stepsift.ingest.run import ingest
 from stepsift.score.backends.local import ModelSize
 from stepsift.score.cache.scores import ScoreCache
 from stepsift.score.forward.request import DTYPES, Request, Scores, TokenValues
+from stepsift.score.identity import Identity
 from stepsift.score.plan import Planner
 from stepsift.score.pool import Pool, Prompts
 from stepsift.score.progress import Progress
 from stepsift.score.run import score_to_tables
-from stepsift.score.setup import Identity, Scoring
+from stepsift.score.setup import Scoring
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("ingest", "segment", "plan")

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 
 from stepsift import params
 from stepsift.core.errors import StudentError
+from stepsift.core.finding import Finding
 from stepsift.core.quiet import quiet
 from stepsift.core.text import error_line
 from stepsift.render import Renderer
@@ -85,6 +87,46 @@ def locate(settings: params.Student) -> StudentFiles:
     if not tokenizer_in_gguf:
         _require(folder, "tokenizer_config.json", "student.path")
     return StudentFiles(folder, gguf_file, tokenizer_in_gguf)
+
+
+@dataclass(frozen=True)
+class StudentSource:
+    """A student on this machine and how it is used: all that loading any part of it takes."""
+
+    files: StudentFiles
+    settings: params.Student
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the files that decide what the student computes, see `fingerprint`; read once."""
+        return fingerprint(self.files)
+
+    def load_renderer(self) -> Renderer:
+        """The tokenizer, see `load_renderer`."""
+        return load_renderer(self.files, self.settings)
+
+    def load_model(self, dtype: str, device: str) -> Any:
+        """The model in evaluation mode, see `load_model`."""
+        return load_model(self.files, dtype, device)
+
+    def context_tokens(self) -> int:
+        """How many tokens it may see at once; reads its configuration. Raises StudentError where that is broken."""
+        return context_tokens(load_config(self.files), self.settings)
+
+    def at(self, folder: Path) -> "StudentSource":
+        """A trained one that lies in `folder`, used in the same way."""
+        return StudentSource(StudentFiles(folder), self.settings)
+
+
+def find(settings: params.Student) -> StudentSource:
+    """The student that the settings name; raises StudentError as `locate` does."""
+    return StudentSource(locate(settings), settings)
+
+
+def check_student(source: StudentSource, renderer: Renderer) -> Finding:
+    """For `stepsift check`: the student, and how it is given its prompts."""
+    form = "prompts through its chat template" if renderer.has_template else "prompts as plain text, no chat template"
+    return Finding([f"student     {source.settings.path}, {form}"])
 
 
 def _require(folder: Path, name: str, key: str) -> None:

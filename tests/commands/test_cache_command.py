@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stepsift import cachetool, sidecache
+from stepsift import sidecache
+from stepsift.commands import cache as cache_command
 from stepsift.core.errors import CacheError
 from stepsift.score.cache.scores import ScoreCache
 from stepsift.score.forward.request import TokenValues
@@ -57,13 +58,13 @@ def shard(root: Path) -> Path:
 
 
 def test_an_empty_cache_says_so(tmp_path: Path) -> None:
-    assert cachetool.show(tmp_path / "none") == [f"{tmp_path / 'none'} holds nothing yet"]
-    assert cachetool.verify(tmp_path / "none") == []
-    assert cachetool.prune(tmp_path / "none", 1, False) == ["there is nothing to remove"]
+    assert cache_command.show(tmp_path / "none") == [f"{tmp_path / 'none'} holds nothing yet"]
+    assert cache_command.verify(tmp_path / "none") == []
+    assert cache_command.prune(tmp_path / "none", 1, False) == ["there is nothing to remove"]
 
 
 def test_show_counts_everything(root: Path) -> None:
-    head, name, counts, models, evaluations, auditions, every = cachetool.show(root)
+    head, name, counts, models, evaluations, auditions, every = cache_command.show(root)
     assert re.fullmatch(r"scores +1 space, [\d.]+ kB", head)
     assert name == f"  {space(root).name[:12]}  student ffffffffffff: batch_tokens 512, device cpu"
     today = time.strftime("%Y-%m-%d")
@@ -86,14 +87,14 @@ def test_hit_rates_of_other_runs(root: Path) -> None:
         cache.put_sums(b"s" * 16, pl.DataFrame([row | {"trace_id": "t"}], schema=tables.STEP_SCORES.schema))
         cache.get_many([b"c" * 16])
         cache.get_sums([b"s" * 16])
-    assert "2 shards, 2 keys with 10 tokens, 1 key of step sums" in cachetool.show(root)[2]
-    assert cachetool.show(root)[2].endswith("its last run found 0 of 1 key (0%) and 1 trace from step sums")
+    assert "2 shards, 2 keys with 10 tokens, 1 key of step sums" in cache_command.show(root)[2]
+    assert cache_command.show(root)[2].endswith("its last run found 0 of 1 key (0%) and 1 trace from step sums")
     with ScoreCache(root, "f" * 64, {"device": "cpu", "batch_tokens": 512}):
         pass
-    assert cachetool.show(root)[2].endswith("its last run asked for nothing")
+    assert cache_command.show(root)[2].endswith("its last run asked for nothing")
     (space(root) / "last_run.json").unlink()
     (space(root) / "space.json").write_text("{")
-    _, name, counts, *_ = cachetool.show(root)
+    _, name, counts, *_ = cache_command.show(root)
     assert name.endswith("no student named: no numerics named") and counts.endswith("no run ended with it")
 
 
@@ -102,23 +103,23 @@ def test_hit_rates_of_other_runs(root: Path) -> None:
     [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (1_234_567, "1.2 MB"), (5e9, "5.0 GB"), (7e15, "7,000.0 TB")],
 )
 def test_size(n: float, said: str) -> None:
-    assert cachetool.size(n) == said
+    assert cache_command.size(n) == said
 
 
 def test_verify_finds_damage_everywhere_and_sets_it_aside(root: Path) -> None:
-    assert cachetool.verify(root) == []
+    assert cache_command.verify(root) == []
     with shard(root).open("r+b") as f:
         f.seek(40)
         f.write(b"damage")
     damaged = shard(root).name
     (root / "models" / "one" / "weights").write_bytes(b"y")
     (root / "evaluations" / "three" / "entry.json").unlink()
-    scores, model, evaluation = cachetool.verify(root)
+    scores, model, evaluation = cache_command.verify(root)
     assert f"shard {shard_path(root, damaged)} is damaged" in scores and "set aside as " in scores
     assert model == f"cache entry {root / 'models/one'} is damaged (changed: weights): set aside as one.damaged-1"
     assert evaluation.endswith("(no readable entry.json): set aside as three.damaged-1")
-    assert cachetool.verify(root) == []
-    assert "models      1 entry" in "\n".join(cachetool.show(root))
+    assert cache_command.verify(root) == []
+    assert "models      1 entry" in "\n".join(cache_command.show(root))
 
 
 def shard_path(root: Path, name: str) -> Path:
@@ -127,23 +128,23 @@ def shard_path(root: Path, name: str) -> Path:
 
 def test_prune_removes_what_serves_nobody_and_nothing_else(root: Path) -> None:
     (root / "models" / "one" / "weights").write_bytes(b"y" * 500)
-    cachetool.verify(root)
+    cache_command.verify(root)
     leftover = root / "evaluations" / f".tmp-four-{2**22 + 1}-{os.uname().nodename}"
     leftover.mkdir()
     (leftover / "half").write_bytes(b"z" * 200)
     alive = root / "evaluations" / f".tmp-five-{os.getpid()}-{os.uname().nodename}"
     alive.mkdir()
     # What a run is making is no entry, and not damaged because it lacks its list of files.
-    assert cachetool.verify(root) == []
-    assert "evaluations 1 entry," in "\n".join(cachetool.show(root))
+    assert cache_command.verify(root) == []
+    assert "evaluations 1 entry," in "\n".join(cache_command.show(root))
     before = sorted(root.rglob("*"))
     aside = root / "models" / "one.damaged-1"
-    size = cachetool.size(sidecache.n_bytes(aside) + 200)
-    assert cachetool.prune(root, None, True) == [
+    size = cache_command.size(sidecache.n_bytes(aside) + 200)
+    assert cache_command.prune(root, None, True) == [
         f"would remove {aside}", f"would remove {leftover}", f"would remove {size} in all",
     ]  # fmt: skip
     assert sorted(root.rglob("*")) == before
-    assert cachetool.prune(root, None, False)[-1] == f"removed {size} in all"
+    assert cache_command.prune(root, None, False)[-1] == f"removed {size} in all"
     kept = [p for p in before if not p.is_relative_to(aside) and not p.is_relative_to(leftover)]
     assert sorted(root.rglob("*")) == kept
 
@@ -153,14 +154,14 @@ def test_prune_by_age_goes_by_the_last_use(root: Path) -> None:
         age(root / folder, days=10)
     # Used today.
     assert SideCache(root / "models").get_or_make("two", lambda _: pytest.fail("made again"))[1]
-    assert cachetool.prune(root, 11, False) == ["there is nothing to remove"]
-    removed = cachetool.prune(root, 9, False)
+    assert cache_command.prune(root, 11, False) == ["there is nothing to remove"]
+    removed = cache_command.prune(root, 9, False)
     assert removed[:-1] == [
         f"removed {p}" for p in (root / "scores" / removed[0].rpartition("/")[2], root / "models/one",
                                  root / "evaluations/three")
     ]  # fmt: skip
     assert [e.folder.name for e in SideCache(root / "models").entries()] == ["two"]
-    assert cachetool.verify(root) == []
+    assert cache_command.verify(root) == []
 
 
 def test_what_may_not_be_removed_is_one_sentence(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +173,7 @@ def test_what_may_not_be_removed_is_one_sentence(root: Path, monkeypatch: pytest
     with pytest.raises(
         CacheError, match="models/one' cannot be removed: Permission denied; allow writing to its folder"
     ):
-        cachetool.prune(root, 9, False)
+        cache_command.prune(root, 9, False)
 
 
 @pytest.fixture
@@ -184,7 +185,7 @@ def here(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_command_shows_verifies_and_prunes(here: Path, run_cli) -> None:
-    assert run_cli("cache") == (0, cachetool.show(here), [])
+    assert run_cli("cache") == (0, cache_command.show(here), [])
     assert run_cli("cache", "verify") == (0, [f"nothing is damaged in {here}"], [])
     (here / "models" / "one" / "weights").unlink()
     code, out, err = run_cli("cache", "verify")
@@ -220,7 +221,7 @@ def test_warm_prints_what_was_filled_and_fails_for_what_was_not(
         asked.append((rev, root))
         return warm.Warmed(["models      2 filled in"], ["scores are nowhere"])
 
-    monkeypatch.setattr(warm, "warm", filled)
+    monkeypatch.setattr(warm, "warm_caches", filled)
     assert run_cli("cache", "warm", "--rev", "v1") == (
         1, ["models      2 filled in"], ["error: scores are nowhere"],
     )  # fmt: skip
@@ -228,7 +229,9 @@ def test_warm_prints_what_was_filled_and_fails_for_what_was_not(
 
 
 def test_tune_takes_the_sample_of_the_sources(here: Path, monkeypatch, run_cli, tmp_path: Path) -> None:
-    from stepsift.commands import tune
+    from stepsift import params
+    from stepsift.commands import tuning
+    from stepsift.ingest.run import SampleTrace
 
     (tmp_path / "params.yaml").write_text("segment: {min_step_chars: 2}\n")
     monkeypatch.chdir(tmp_path)
@@ -237,14 +240,14 @@ def test_tune_takes_the_sample_of_the_sources(here: Path, monkeypatch, run_cli, 
     (tmp_path / "pool" / "a.jsonl").write_text(row + row.replace("anna", "bob"))
     asked = []
 
-    def tuned(student: object, score: object, sample: list[tune.Sampled], seconds: float) -> list[str]:
-        asked.append(([(s.prompt, s.response, list(s.ends)) for s in sample], seconds))
+    def tuned(settings: params.Params, sample: list[SampleTrace], seconds: float) -> list[str]:
+        asked.append((settings.segment.min_step_chars, [(s.prompt, s.response) for s in sample], seconds))
         return ["score:", "  batch_tokens: 64"]
 
-    monkeypatch.setattr(tune, "tune", tuned)
+    monkeypatch.setattr(tuning, "propose", tuned)
     assert run_cli("tune", "--sources", "pool", "--seconds", "3") == (
         0, ["score:", "  batch_tokens: 64"], [],
     )  # fmt: skip
-    trace = ([{"role": "user", "content": "p?"}], "It is 4. So it is.", [8, 18])
-    assert asked == [([trace, trace], 3.0)]
+    trace = ([{"role": "user", "content": "p?"}], "It is 4. So it is.")
+    assert asked == [(2, [trace, trace], 3.0)]
     assert (tmp_path / "params.yaml").read_text() == "segment: {min_step_chars: 2}\n"

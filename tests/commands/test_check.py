@@ -13,7 +13,8 @@ from transformers import AutoTokenizer
 from stepsift import params
 from stepsift import tasks as evaluate_tasks
 from stepsift.commands import selfcheck as naive
-from stepsift.commands.check import SHOWN_PROBLEMS, check, check_student
+from stepsift.commands.check import SHOWN_PROBLEMS, collect
+from stepsift.commands.selfcheck import compare_engine
 from stepsift.core.errors import ScoringError, StudentError
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.request import Scores
@@ -56,13 +57,13 @@ def settings(student: Path, **sections: dict) -> params.Params:
 
 def planned(chosen: params.Params, sources: Path) -> list[str]:
     """The plan of sources without problems."""
-    report = check(chosen, sources, sources.parent / "tasks")
+    report = collect(chosen, sources, sources.parent / "tasks")
     assert report.problems == []
     return report.plan
 
 
 def problems(chosen: params.Params, sources: Path) -> list[str]:
-    found = check(chosen, sources, sources.parent / "tasks").problems
+    found = collect(chosen, sources, sources.parent / "tasks").problems
     assert all("\n" not in p and len(p) < 600 for p in found), found
     return found
 
@@ -89,8 +90,9 @@ def test_the_plan_by_hand(sources: Path, student_folder: Student, monkeypatch: p
         # With at most two steps, all windows of a trace start at its first step: one pass.
         "passes      about 4 windows (window 4) and 4 full passes",
         "programs    answers of the kind code are run on their tests, isolated by bubblewrap",
-        "students    6 to train (lalp, random; seeds 3, 5, 7), and the untrained one, on chain (of "
-        "lm-evaluation-harness)",
+        "machine     score and train run on this machine itself",
+        "students    6 to train (lalp, random; seeds 3, 5, 7)",
+        "tasks       chain (of lm-evaluation-harness), answered by each student and by the untrained one",
     ]
 
 
@@ -146,10 +148,10 @@ def test_all_problems_at_once_and_none_is_raised(tmp_path: Path):
 
 
 def test_a_wrong_student_leaves_the_plan_of_the_sources(sources: Path, tmp_path: Path):
-    report = check(settings(tmp_path / "none"), sources, tmp_path / "tasks")
+    report = collect(settings(tmp_path / "none"), sources, tmp_path / "tasks")
     assert len(report.problems) == 1
     assert [line.split()[0] for line in report.plan] == [
-        *("sources", "prompts", "candidates", "teachers", "traces", "programs", "students")
+        *("sources", "prompts", "candidates", "teachers", "traces", "programs", "machine", "students", "tasks")
     ]
 
 
@@ -223,10 +225,10 @@ def test_a_student_too_small_for_every_trace_is_a_problem(sources: Path, tmp_pat
     (problem,) = problems(chosen, sources)
     assert problem.startswith("not one of 4 sampled traces can be scored: prompt ")
     assert problem.endswith("the student's context is 8")
-    report = check(chosen, sources, tmp_path / "tasks")
+    report = collect(chosen, sources, tmp_path / "tasks")
     assert "            4 of 4 sampled traces cannot be scored (window_too_long 4)" in report.plan
     with pytest.raises(ScoringError, match=r"none of 4 sampled traces can be compared .* context is 8"):
-        check_student(chosen, report.sample)
+        compare_engine(chosen, report.sample)
 
 
 def test_traces_without_a_full_pass_are_counted(tmp_path: Path, student_folder: Student):
@@ -236,8 +238,8 @@ def test_traces_without_a_full_pass_are_counted(tmp_path: Path, student_folder: 
     raw = {"student": {"path": str(student_folder("llama")), "max_context_tokens": 64}, "score": {"window": 1}}
     plan = planned(params.parse(raw), sources)
     assert "            1 of 2 sampled traces exceed the student's context of 64 tokens and get no full pass" in plan
-    sample = check(params.parse(raw), sources, tmp_path / "tasks").sample
-    assert len(check_student(params.parse(raw), sample)) == 1
+    sample = collect(params.parse(raw), sources, tmp_path / "tasks").sample
+    assert len(compare_engine(params.parse(raw), sample)) == 1
 
 
 def test_a_problem_of_several_lines_is_one_line(sources: Path, tmp_path: Path, student_folder: Student):
@@ -258,7 +260,7 @@ def test_a_misspelt_task_is_a_problem(sources: Path, tmp_path: Path, student_fol
         "output_type: generate_until\ndoc_to_text: '{{prompt}}'\ndoc_to_target: '{{answer}}'\n"
     )
     good, bad = (settings(student_folder("llama"), evaluate={"tasks": [name]}) for name in ("chain", "chian"))
-    assert planned(good, sources)[-1].endswith("on chain (local)")
+    assert planned(good, sources)[-1].startswith("tasks       chain (local)")
     (problem,) = problems(bad, sources)
     assert problem == "evaluate.tasks names 'chian', which is unknown, did you mean 'chain'?"
     (tmp_path / "tasks/chain.jsonl").unlink()
@@ -289,7 +291,7 @@ def test_engine_and_naive_scoring_agree(sources, tmp_path, student_folder, famil
         score={"window": window, "passes": ["local"]},
         select={"selectors": ["lalp"]},
     )
-    lines = check_student(chosen, check(chosen, sources, tmp_path / "tasks").sample)
+    lines = compare_engine(chosen, collect(chosen, sources, tmp_path / "tasks").sample)
     assert len(lines) == 2
     # The shortest traces are those of anna, with two steps.
     for line in lines:
@@ -303,7 +305,7 @@ def test_engine_and_naive_scoring_agree(sources, tmp_path, student_folder, famil
 @pytest.mark.parametrize(("which", "place"), [("local", "window"), ("full", "whole context")])
 def test_a_sabotaged_engine_is_found(sources, tmp_path, student_folder, monkeypatch, which: str, place: str):
     chosen = settings(student_folder("llama"))
-    sample = check(chosen, sources, tmp_path / "tasks").sample
+    sample = collect(chosen, sources, tmp_path / "tasks").sample
     honest = Engine.score
 
     def score(self, request):
@@ -316,23 +318,23 @@ def test_a_sabotaged_engine_is_found(sources, tmp_path, student_folder, monkeypa
     monkeypatch.setattr(Engine, "score", score)
     said = rf"trace [0-9a-f]{{32}}: .* differ by 0\.001 nats a token \({place}\), 0\.0001 is allowed in float32; do not"
     with pytest.raises(ScoringError, match=said):
-        check_student(chosen, sample)
+        compare_engine(chosen, sample)
 
 
 def test_a_difference_that_is_no_number_is_found(sources, tmp_path, student_folder, monkeypatch):
     chosen = settings(student_folder("llama"))
-    sample = check(chosen, sources, tmp_path / "tasks").sample
+    sample = collect(chosen, sources, tmp_path / "tasks").sample
     honest = naive.full_logprobs
     monkeypatch.setattr(naive, "full_logprobs", lambda *a: honest(*a) * float("nan"))
     with pytest.raises(ScoringError, match=r"differ by nan nats a token \(whole context\)"):
-        check_student(chosen, sample)
+        compare_engine(chosen, sample)
 
 
 def test_a_student_without_all_its_weights_is_found_when_it_is_loaded(sources, tmp_path, student_folder):
     folder = tmp_path / "student"
     shutil.copytree(student_folder("llama"), folder)
     chosen = settings(folder)
-    sample = check(chosen, sources, tmp_path / "tasks").sample
+    sample = collect(chosen, sources, tmp_path / "tasks").sample
     (folder / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(StudentError, match="cannot be loaded"):
-        check_student(chosen, sample)
+        compare_engine(chosen, sample)

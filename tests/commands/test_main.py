@@ -13,6 +13,7 @@ import yaml
 
 from stepsift import __version__
 from stepsift.commands import ui
+from stepsift.commands.main import COMMANDS
 from stepsift.core import console
 from stepsift.metrics import all_metrics
 
@@ -62,7 +63,7 @@ def test_check_of_what_is_right_prints_the_plan_and_exits_0(repository, run_cli)
     code, out, err = run_cli("check")
     assert (code, err) == (0, [])
     assert out[0] == "sources     1 file, 4 rows read, 4 kept, 0 rejected"
-    assert out[-1].startswith("students    1 to train (lalp; seeds 0)")
+    assert out[-2] == "students    1 to train (lalp; seeds 0)"
 
 
 def test_check_with_the_student_compares_two_traces(repository, run_cli):
@@ -114,6 +115,12 @@ def test_a_typo_is_one_line_and_loads_nothing_heavy(tmp_path: Path):
         ],
         [],
     )
+
+
+def test_no_command_loads_anything_heavy_for_its_arguments(tmp_path: Path):
+    code, out, err, loaded = apart(tmp_path, *COMMANDS, "--help")
+    assert (code, err, loaded) == (0, [], [])
+    assert out[0].startswith("usage: stepsift check ")
 
 
 def test_a_wrong_source_and_student_load_no_model(tmp_path: Path):

@@ -121,7 +121,7 @@ def test_scores_are_means_of_plain_forward_passes(place: Path, settings):
     # A token belongs to the step that holds its last character.
     step = [sum(end <= last for end in ends) for last in rendered.last_char]
     ids = rendered.prompt_ids, rendered.response_ids
-    local = naive.local_logprobs(model, *ids, step, len(ends), 2)
+    local = naive.local_logprobs(model, *ids, step, 2)
     of_steps = [np.mean([v for v, s in zip(local, step, strict=True) if s == i]) for i in range(len(ends))]
     assert found["lalp"] == pytest.approx(np.mean(of_steps), abs=1e-4)
     assert found["galp"] == pytest.approx(np.mean(naive.full_logprobs(model, *ids)), abs=1e-4)

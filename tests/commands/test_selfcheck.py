@@ -18,7 +18,7 @@ def test_naive_agrees_with_engine_and_reference(load_student, family, tokenizer)
     assert len(set(owners)) < len(case.spans)  # there is a step without tokens
     engine = Engine(student.model, 64)
     for window in (1, 4, 0.25):
-        seen = naive.local_logprobs(student.model, *ids, owners, len(case.spans), window)
+        seen = naive.local_logprobs(student.model, *ids, owners, window)
         expected = reference.local(student.exact, *ids, case.rendered.last_char, case.spans, window)
         np.testing.assert_allclose(seen, [t.logprob for t in expected], atol=1e-4)
         np.testing.assert_allclose(

@@ -10,12 +10,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.score_cases import MESSAGES, RESPONSE, cut
+from helpers.score_cases import MESSAGES, RESPONSE
 from stepsift import params
-from stepsift.commands import tune as tune_module
-from stepsift.commands.race import KEPT, TURNS, ImpossibleError, Verdict, judge, race
-from stepsift.commands.tune import Bench, Sampled, Setting, advice, candidates, present, tune
+from stepsift.commands import tuning
+from stepsift.commands.tuning import Bench, Setting, advice, candidates, present, propose
+from stepsift.commands.turn_timing import KEPT, TURNS, Fastest, ImpossibleError, judge, time_in_turns
 from stepsift.core.errors import ScoringError
+from stepsift.ingest.run import SampleTrace
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.numerics import numerics
 
@@ -37,13 +38,13 @@ class Track:
         self.time += needed
         return needed
 
-    def race(self, seconds: float) -> tuple[dict[str, list[float]], dict[str, str]]:
-        return race(list(self.seconds), self.run, seconds, lambda: self.time)
+    def turns(self, seconds: float) -> tuple[dict[str, list[float]], dict[str, str]]:
+        return time_in_turns(list(self.seconds), self.run, seconds, lambda: self.time)
 
 
 def test_what_is_clearly_behind_drops_out_and_the_present_setting_never() -> None:
     track = Track(now=2.0, fast=1.0, near=1.2, far=1.4, out=1.6)
-    times, impossible = track.race(1e9)
+    times, impossible = track.turns(1e9)
     # Limits after the turns: 1.5, 1.25, 1.15 times the best.
     assert {name: len(t) for name, t in times.items()} == {"now": TURNS, "fast": TURNS, "near": 3, "far": 2, "out": 1}
     assert KEPT == (1.5, 1.25, 1.15) and impossible == {}
@@ -51,33 +52,33 @@ def test_what_is_clearly_behind_drops_out_and_the_present_setting_never() -> Non
     assert track.ran[:9] == ["now", "fast", "near", "far", "out", "far", "near", "fast", "now"]
 
 
-def test_the_race_ends_in_time() -> None:
+def test_the_turns_end_in_time() -> None:
     track = Track(now=1.0, a=1.0, b=1.0)
-    times, _ = track.race(8.0)  # turns take 3 seconds: a third would end after 9
+    times, _ = track.turns(8.0)  # turns take 3 seconds: a third would end after 9
     assert (track.time, {len(t) for t in times.values()}) == (6.0, {2})
     # A first turn that takes too long is broken off behind the setting with which the time is up.
-    times, _ = Track(now=3.0, a=3.0, b=3.0).race(5.0)
+    times, _ = Track(now=3.0, a=3.0, b=3.0).turns(5.0)
     assert times == {"now": [3.0], "a": [3.0]}
     # At least one is timed.
-    assert Track(now=3.0, a=3.0).race(0.1)[0] == {"now": [3.0]}
+    assert Track(now=3.0, a=3.0).turns(0.1)[0] == {"now": [3.0]}
 
 
 @given(st.lists(st.floats(0.01, 10), min_size=1, max_size=6), st.floats(0.01, 200))
 def test_time_is_kept_but_for_what_runs_as_it_ends(needed: list[float], seconds: float) -> None:
     track = Track(**{str(i): s for i, s in enumerate(needed)})
-    times, _ = track.race(seconds)
+    times, _ = track.turns(seconds)
     assert track.time <= seconds + max(needed) + 1e-9
     assert max(map(len, times.values())) <= TURNS
     assert len(times["0"]) == max(map(len, times.values()))
 
 
 def test_what_cannot_run_is_told_apart() -> None:
-    times, impossible = Track(now="no memory", a=1.0, b="no packing").race(10.0)
+    times, impossible = Track(now="no memory", a=1.0, b="no packing").turns(10.0)
     assert times == {"a": [1.0] * 10}
     assert impossible == {"now": "no memory", "b": "no packing"}
-    assert judge(times, "now") == Verdict("a", float("inf"), 0.0)
+    assert judge(times, "now") == Fastest("a", float("inf"), 0.0)
     assert not judge(times, "now").keep
-    times, _ = Track(now="no memory").race(10.0)
+    times, _ = Track(now="no memory").turns(10.0)
     with pytest.raises(ScoringError, match="not one setting can score these traces here"):
         judge(times, "now")
 
@@ -96,7 +97,7 @@ def test_gain_and_noise_by_hand() -> None:
     assert judge({"now": [1.02] * 4, "best": [1.0] * 4}, "now").keep
     # One turn says little.
     assert judge({"now": [1.9], "best": [1.0]}, "now").keep
-    assert judge({"now": [1.0] * 3, "other": [1.1] * 3}, "now") == Verdict("now", 1.0, 0.0)
+    assert judge({"now": [1.0] * 3, "other": [1.1] * 3}, "now") == Fastest("now", 1.0, 0.0)
 
 
 def test_candidates_are_those_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,29 +123,30 @@ def written(lines: list[str]) -> dict:
 
 def test_advice_is_kept_apart_from_noise() -> None:
     now, best = Setting("trace", 512, "native"), Setting("packed", 2048, "onednn")
-    change = advice(Verdict(best, 1.31, 0.04), now)
+    change = advice(Fastest(best, 1.31, 0.04), now)
     assert change[0].startswith("packed 2048 onednn is best: 31% faster than trace 512 native (noise 4%)")
     assert any("depend on what shares a batch" in line for line in change)
     assert written(change) == {"score": {"batching": "packed", "batch_tokens": 2048, "products": "onednn"}}
-    keep = advice(Verdict(best, 1.31, 0.4), now)
+    keep = advice(Fastest(best, 1.31, 0.4), now)
     assert keep[0] == "keep what you have (packed 2048 onednn is 31% faster, within the noise of 40%):"
     assert written(keep) == {"score": {"batching": "trace", "batch_tokens": 512, "products": "native"}}
-    assert advice(Verdict(now, 1.0, 0.0), now)[0] == "keep what you have (nothing is faster):"
-    assert "cannot be used here" in advice(Verdict(best, float("inf"), 0.0), now)[0]
-    assert written(advice(Verdict(now, 1.0, 0.0), Setting("trace", 64, None))) == {
+    assert advice(Fastest(now, 1.0, 0.0), now)[0] == "keep what you have (nothing is faster):"
+    assert "cannot be used here" in advice(Fastest(best, float("inf"), 0.0), now)[0]
+    assert written(advice(Fastest(now, 1.0, 0.0), Setting("trace", 64, None))) == {
         "score": {"batching": "trace", "batch_tokens": 64}
     }
 
 
-SAMPLE = [
-    Sampled(MESSAGES, response, [end for _, end in cut(response)] if response == RESPONSE else [9, len(response)])
-    for response in (RESPONSE, SHORT, "Let x be 4. So it is.")
-]
+SAMPLE = [SampleTrace("", MESSAGES, response) for response in (RESPONSE, SHORT, "Let x be 4. So it is.")]
+
+
+def of(student: Path, score: params.Score, **how: int) -> params.Params:
+    return params.Params(student=params.Student(path=str(student), **how), score=score)
 
 
 def test_tune_measures_and_prints_lines_that_params_accepts(student_folder: Callable[..., Path]) -> None:
     settings = params.Score(device="cpu", passes=("local", "full"))
-    lines = tune(params.Student(path=str(student_folder("llama"))), settings, SAMPLE, 2.0)
+    lines = propose(of(student_folder("llama"), settings), SAMPLE, 2.0)
     assert " response tokens, float32 on cpu; a large matrix product reaches " in lines[0]
     [mine] = [line for line in lines if line.endswith("  as it is")]
     name, speed, share, turns = str(present(settings, "cpu")), *mine.removesuffix("  as it is").split()[-3:]
@@ -157,7 +159,7 @@ def test_tune_measures_and_prints_lines_that_params_accepts(student_folder: Call
 
 
 def test_a_student_that_cannot_be_packed_is_tuned_for_traces(student_folder: Callable[..., Path]) -> None:
-    lines = tune(params.Student(path=str(student_folder("openai-gpt"))), params.Score(device="cpu"), SAMPLE, 1.0)
+    lines = propose(of(student_folder("openai-gpt"), params.Score(device="cpu")), SAMPLE, 1.0)
     refused = [line for line in lines if line.startswith("packed ")]
     assert refused and all("not possible: the student" in line for line in refused)
     assert written(lines)["score"]["batching"] == "trace"
@@ -165,13 +167,13 @@ def test_a_student_that_cannot_be_packed_is_tuned_for_traces(student_folder: Cal
 
 def test_a_sample_that_cannot_be_scored(student_folder: Callable[..., Path]) -> None:
     with pytest.raises(ScoringError, match="not one of 3 sampled traces can be scored; 'stepsift check' says why"):
-        tune(params.Student(path=str(student_folder("llama")), max_context_tokens=8), params.Score(), SAMPLE, 1.0)
+        propose(of(student_folder("llama"), params.Score(), max_context_tokens=8), SAMPLE, 1.0)
 
 
 def test_what_is_timed_is_what_the_setting_says(
     student_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = Bench(params.Student(path=str(student_folder("llama"))), params.Score(device="cpu"), "cpu")
+    bench = Bench(of(student_folder("llama"), params.Score(device="cpu")), "cpu")
     linears = [m for m in bench.model.modules() if isinstance(m, torch.nn.Linear)]
 
     def through_onednn() -> set[bool]:
@@ -193,13 +195,13 @@ def test_what_is_timed_is_what_the_setting_says(
     def crowded(self: Engine, request: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(tune_module.Engine, "score", crowded)
+    monkeypatch.setattr(tuning.Engine, "score", crowded)
     with pytest.raises(ImpossibleError, match="out of memory at batch_tokens 512"):
         bench.run(Setting("trace", 512, "native"))
 
 
 def test_medians_and_not_means_are_shown(student_folder: Callable[..., Path]) -> None:
-    bench = Bench(params.Student(path=str(student_folder("llama"))), params.Score(device="cpu"), "cpu")
+    bench = Bench(of(student_folder("llama"), params.Score(device="cpu")), "cpu")
     bench.requests = bench.plan(SAMPLE)
     tokens = sum(len(r.response) for r in bench.requests)
     flops = sum(bench.size.flops(r) for r in bench.requests)

@@ -17,7 +17,7 @@ from dvc.repo import Repo
 
 from stepsift import params, segment, sidecache, student
 from stepsift.commands import cache as upkeep
-from stepsift.commands.warm import warm
+from stepsift.commands.warm import warm_caches
 from stepsift.core import disk, tables
 from stepsift.core.errors import CacheError
 from stepsift.evaluate import run as evaluate
@@ -209,7 +209,7 @@ def test_after_warming_only_what_is_new_is_computed(project: Project) -> None:
     forget()
     work_tree = run("git", "status", "--porcelain")
 
-    warmed = warm("HEAD", project.settings(), CACHES)
+    warmed = warm_caches("HEAD", project.settings(), CACHES)
     assert warmed.problems == []
     assert first_words(warmed.lines) == [
         "scores      4 traces filled in", "models      2 filled in", "evaluations 6 filled in",
@@ -232,9 +232,9 @@ def test_after_warming_only_what_is_new_is_computed(project: Project) -> None:
 
 def test_what_is_there_already_is_not_stored_twice(project: Project) -> None:
     forget()
-    warm("HEAD", project.settings(), CACHES)
+    warm_caches("HEAD", project.settings(), CACHES)
     files = sorted(CACHES.rglob("*"))
-    assert first_words(warm("HEAD", project.settings(), CACHES).lines) == [
+    assert first_words(warm_caches("HEAD", project.settings(), CACHES).lines) == [
         "scores      0 traces filled in", "models      0 filled in", "evaluations 0 filled in",
     ]  # fmt: skip
     assert sorted(CACHES.rglob("*")) == files
@@ -245,11 +245,11 @@ def test_settings_are_those_of_the_run_and_not_those_of_the_file(project: Projec
     project.change("score", window=1, passes=["local", "full"])
     git_commit()
     forget()
-    warm("HEAD", project.settings(), CACHES)
+    warm_caches("HEAD", project.settings(), CACHES)
     assert project.score().from_cache == 0
     project.change("score", window=2)
     shutil.rmtree(CACHES)
-    warm("HEAD", project.settings(), CACHES)
+    warm_caches("HEAD", project.settings(), CACHES)
     assert project.score().from_cache == 4
 
 
@@ -261,7 +261,7 @@ def test_a_single_pass_is_filled_in_as_such(project: Project, passes: list[str])
     dvc_commit("score")
     git_commit()
     shutil.rmtree(CACHES)
-    assert warm("HEAD", project.settings(), CACHES).problems == []
+    assert warm_caches("HEAD", project.settings(), CACHES).problems == []
     assert project.score().from_cache == 4
     project.change("score", passes=["local", "full"])
     assert project.score().from_cache == 0
@@ -270,7 +270,7 @@ def test_a_single_pass_is_filled_in_as_such(project: Project, passes: list[str])
 def test_scores_of_other_numerics_are_filled_in_and_said_to_be_of_no_use(project: Project) -> None:
     forget()
     project.change("score", batch_tokens=64)
-    warmed = warm("HEAD", project.settings(), CACHES)
+    warmed = warm_caches("HEAD", project.settings(), CACHES)
     said = "they were scored with batch_tokens 512; this machine scores with batch_tokens 64; they will not be used"
     assert warmed.lines[:2] == ["scores      4 traces filled in, 0 were there", f"            {said}"]
     assert project.score().from_cache == 0
@@ -282,7 +282,7 @@ def test_scores_of_another_student_are_left_out(project: Project) -> None:
     config = Path("student/config.json")
     config.write_text(config.read_text() + "\n")
     forget()
-    warmed = warm("HEAD", project.settings(), CACHES)
+    warmed = warm_caches("HEAD", project.settings(), CACHES)
     assert warmed.lines[0].startswith("scores      are those of another student (")
     assert upkeep.spaces(CACHES) == []
     assert first_words(warmed.lines[1:]) == ["models      2 filled in", "evaluations 6 filled in"]
@@ -293,7 +293,7 @@ def test_scores_of_another_renderer_are_left_out(project: Project) -> None:
     dvc_commit("score")
     git_commit()
     forget()
-    warmed = warm("HEAD", project.settings(), CACHES)
+    warmed = warm_caches("HEAD", project.settings(), CACHES)
     assert warmed.lines[0].startswith("scores      were made by another src/stepsift/render.py")
     assert upkeep.spaces(CACHES) == []
 
@@ -316,7 +316,7 @@ def change_scores(change: pl.Expr) -> None:
 def test_scores_that_do_not_fit_their_trace_are_left_out(project: Project, change: pl.Expr) -> None:
     change_scores(change)
     forget()
-    warmed = warm("HEAD", project.settings(), CACHES)
+    warmed = warm_caches("HEAD", project.settings(), CACHES)
     assert warmed.lines[0] == (
         "scores      3 traces filled in, 0 were there, 1 come out with other tokens or passes now and are left out"
     )
@@ -330,7 +330,7 @@ def test_a_trace_that_was_refused_has_nothing_to_fill_in(project: Project) -> No
     dvc_commit("score")
     git_commit()
     forget()
-    assert warm("HEAD", project.settings(), CACHES).lines[0] == "scores      3 traces filled in, 0 were there"
+    assert warm_caches("HEAD", project.settings(), CACHES).lines[0] == "scores      3 traces filled in, 0 were there"
     assert project.score().from_cache == 3
 
 
@@ -342,7 +342,7 @@ def test_scores_of_a_trace_that_is_not_there_are_a_problem(project: Project) -> 
     dvc_commit("score")
     git_commit()
     forget()
-    warmed = warm("HEAD", project.settings(), CACHES)
+    warmed = warm_caches("HEAD", project.settings(), CACHES)
     assert warmed.problems == ["there are scores of trace 0, and no such trace is left in the revision's pool"]
     assert project.score().from_cache == 0
 
@@ -354,7 +354,7 @@ def test_a_stage_that_was_not_run_and_outputs_without_keys(project: Project) -> 
     Path("data/train/keys.json").unlink()
     dvc_commit("train")
     git_commit()
-    warmed = warm("HEAD", project.settings(), CACHES)
+    warmed = warm_caches("HEAD", project.settings(), CACHES)
     assert warmed.lines[1:] == [
         "models      do not say their keys (no data/train/keys.json): none is filled in",
         "evaluate    was not run in revision 'HEAD'",
@@ -371,7 +371,7 @@ def lose(path: str) -> None:
 def test_what_is_missing_is_one_sentence_and_the_rest_is_filled_in(project: Project) -> None:
     lose("data/score/step_scores.parquet")
     forget()
-    warmed = warm("HEAD", project.settings(), CACHES)
+    warmed = warm_caches("HEAD", project.settings(), CACHES)
     assert first_words(warmed.lines) == ["models      2 filled in", "evaluations 6 filled in"]
     [problem] = warmed.problems
     assert problem.startswith(
@@ -383,7 +383,7 @@ def test_what_is_missing_is_one_sentence_and_the_rest_is_filled_in(project: Proj
 def test_a_machine_without_any_data_says_so_of_every_part(project: Project) -> None:
     shutil.rmtree(".dvc/cache")
     forget()
-    warmed = warm("HEAD", project.settings(), CACHES)
+    warmed = warm_caches("HEAD", project.settings(), CACHES)
     assert warmed.lines == []
     assert [p.split()[0] for p in warmed.problems] == [
         "data/score/numerics.json", "data/train/keys.json", "data/evaluate/keys.json",
@@ -398,7 +398,7 @@ def test_a_remote_serves_where_the_cache_does_not(project: Project, local: bool,
     shutil.rmtree(".dvc/cache")
     shutil.rmtree(tmp_path / "site")
     forget()
-    warmed = warm("HEAD", project.settings(), CACHES)
+    warmed = warm_caches("HEAD", project.settings(), CACHES)
     assert warmed.problems == []
     assert first_words(warmed.lines) == [
         "scores      4 traces filled in", "models      2 filled in", "evaluations 6 filled in",
@@ -412,7 +412,7 @@ def test_a_damaged_file_is_not_taken(project: Project) -> None:
     path.chmod(0o644)
     path.write_bytes(path.read_bytes() + b" ")
     forget()
-    [problem] = warm("HEAD", project.settings(), CACHES).problems
+    [problem] = warm_caches("HEAD", project.settings(), CACHES).problems
     assert "config.json of revision 'HEAD' is damaged in DVC's cache (MD5 " in problem
     assert list((CACHES / "models").iterdir()) == []
 
@@ -420,16 +420,16 @@ def test_a_damaged_file_is_not_taken(project: Project) -> None:
 def test_what_is_no_revision_to_warm_from(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = project.settings()
     with pytest.raises(CacheError, match="git revision 'nope' cannot be read: unknown Git revision 'nope'"):
-        warm("nope", settings, CACHES)
+        warm_caches("nope", settings, CACHES)
     run("git", "rm", "-q", "--cached", "dvc.lock")
     Path("dvc.lock").rename("dvc.lock.old")
     git_commit()
     with pytest.raises(CacheError, match=r"revision 'HEAD' has no dvc\.lock: the pipeline was not run"):
-        warm("HEAD", settings, CACHES)
-    assert warm("HEAD~1", settings, CACHES).problems == []
+        warm_caches("HEAD", settings, CACHES)
+    assert warm_caches("HEAD~1", settings, CACHES).problems == []
     shutil.rmtree(".git")
     with pytest.raises(CacheError, match=r"git revision 'HEAD' cannot be read: .* is not a git repository"):
-        warm("HEAD", settings, CACHES)
+        warm_caches("HEAD", settings, CACHES)
     monkeypatch.chdir("data")
     with pytest.raises(CacheError, match=r"there is no \.dvc here; run stepsift in the repository's root"):
-        warm("HEAD", settings, CACHES)
+        warm_caches("HEAD", settings, CACHES)

@@ -12,6 +12,7 @@ import yaml
 from stepsift.container import image, inside, launch
 from stepsift.container.command import Place, engine_command, handed_on, outermost
 from stepsift.container.machine import ContainerError, Machine, load, machine_file
+from stepsift.core.finding import Finding
 
 ROOT = Path(__file__).resolve().parents[2]
 REPO = Path("/work space/repo")
@@ -156,17 +157,17 @@ def test_the_image_is_named_by_what_it_is_made_of(tmp_path: Path):
 
 
 def test_what_check_says(config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    assert image.machine_lines(ROOT) == (["machine     score and train run on this machine itself"], [])
+    assert image.check_machine(ROOT) == Finding(["machine     score and train run on this machine itself"])
     config.write_text("engine: podman\n")
     fake_engine(tmp_path / "bin", "podman", "echo sha256:0123456789abcdef")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    (line,), problems = image.machine_lines(ROOT)
-    assert "run in podman with no GPU: stepsift:cpu-" in line
-    assert not problems
+    there = image.check_machine(ROOT)
+    assert "run in podman with no GPU: stepsift:cpu-" in there.lines[0]
+    assert not there.problems
     config.write_text("engine: lxc\n")
-    lines, problems = image.machine_lines(ROOT)
-    assert not lines
-    assert len(problems) == 1
+    wrong = image.check_machine(ROOT)
+    assert not wrong.lines
+    assert len(wrong.problems) == 1
 
 
 def start(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -23,11 +23,12 @@ from stepsift.score.backends.local import LocalBackend, attempt, model_size
 from stepsift.score.cache.scores import ScoreCache
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.request import Refused, Request
+from stepsift.score.identity import Identity
 from stepsift.score.plan import Planner
 from stepsift.score.pool import Pool, read
 from stepsift.score.progress import Progress
 from stepsift.score.run import score_to_tables
-from stepsift.score.setup import Identity, Scoring
+from stepsift.score.setup import Scoring
 
 SHORT = "So x = 4. Yes!\n\nThe answer is 7."
 CYRILLIC = "Let x be 4. это 4."

@@ -13,6 +13,7 @@ from stepsift.commands.cache import spaces
 from stepsift.core import tables
 from stepsift.core.errors import StudentError
 from stepsift.score import setup
+from stepsift.score.identity import identify
 from stepsift.score.progress import Progress
 from stepsift.score.run import score_to_tables
 
@@ -50,12 +51,12 @@ def test_packed_batches_give_the_scores_of_single_traces(student_folder, tmp_pat
 
 def test_identity_is_that_of_the_scores(student_folder, tmp_path: Path):
     student = params.Student(path=str(student_folder("llama")))
-    mine = setup.identity(student, params.Score(device="cpu"))
+    mine = identify(student, params.Score(device="cpu"))
     with setup.load(student, params.Score(device="cpu"), tmp_path) as scoring:
         assert scoring.identity == mine
         assert scoring.backend.size.context == 512 and scoring.progress.ceiling > 0
-    assert mine != setup.identity(student, params.Score(device="cpu", dtype="bfloat16"))
-    other = setup.identity(params.Student(path=str(student_folder("gpt2"))), params.Score(device="cpu"))
+    assert mine != identify(student, params.Score(device="cpu", dtype="bfloat16"))
+    other = identify(params.Student(path=str(student_folder("gpt2"))), params.Score(device="cpu"))
     assert dataclasses.replace(other, student=mine.student) == mine != other
     assert mine.as_json() == {"student": mine.student, "numerics": mine.numerics}
 

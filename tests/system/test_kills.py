@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stepsift.commands.cache import spaces, verify
+from stepsift.commands.cache import spaces, verify_scores
 from stepsift.core import tables
 
 pytestmark = pytest.mark.system
@@ -74,7 +74,7 @@ def test_kills_at_random_moments_change_no_byte(student_folder, tmp_path: Path):
                 kills += 1
             run.communicate()
         kept.append(sum(s.n_keys for s in spaces(cache)))
-        assert verify(cache) == []
+        assert verify_scores(cache) == []
         for i, run in enumerate(runs):
             assert run.returncode in (0, -signal.SIGKILL)
             if run.returncode == 0:

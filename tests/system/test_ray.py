@@ -9,7 +9,7 @@ import pytest
 from stepsift import params
 from stepsift.core.errors import ScoringError, StudentError
 from stepsift.score.backends.ray import RayBackend, _compare, _Student
-from stepsift.score.setup import identity
+from stepsift.score.identity import identify
 
 pytestmark = pytest.mark.system
 
@@ -43,7 +43,7 @@ def test_what_an_actor_raises_on_purpose_arrives_as_it_is(ray, student_folder, t
 
 def test_a_node_that_would_give_other_scores_is_refused(student_folder):
     student = params.Student(path=str(student_folder("llama")))
-    here = identity(student, SETTINGS)
+    here = identify(student, SETTINGS)
     _compare(here, here)
     with pytest.raises(ScoringError, match="student is '00' there"):
         _compare(dataclasses.replace(here, student="00"), here)

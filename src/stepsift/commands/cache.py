@@ -1,5 +1,10 @@
-"""Upkeep of the cache of scores: what it holds, whether it is whole, and making room in it."""
+"""The command `cache`: all caches below one folder, shown, verified, pruned, and filled from another revision.
 
+Scores lie in spaces of shards (`score/cache/scores.py`), one space per student and numerics; models, evaluations and
+auditions are entries of side caches (`sidecache.py`).
+"""
+
+import argparse
 import contextlib
 import json
 import os
@@ -7,15 +12,21 @@ import re
 import shutil
 import stat
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stepsift import sidecache
-from stepsift.core.errors import ScoringError
+from stepsift import params, sidecache
+from stepsift.commands import arguments
+from stepsift.core.console import Voice
+from stepsift.core.errors import CacheError, ScoringError
 from stepsift.score.cache import shards
 from stepsift.score.cache.scores import LAST_RUN, SCORES, SPACE, SUMS, SUMS_SCHEMA, TOKENS, TOKENS_SCHEMA, Numerics
+from stepsift.sidecache import EntryInfo, SideCache, n_bytes, remove
 
+SIDE_CACHES = ("models", "evaluations", "auditions")
+"""Names of the folders beside that of scores."""
 _SPACE_NAME = re.compile(r"[0-9a-f]{64}")
 
 
@@ -37,6 +48,138 @@ class SpaceInfo:
     n_bytes: int
     used_s: float
     last_run: dict[str, int] | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stepsift cache` and of its actions."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    text = "compare every file with its checksum; what is damaged is set aside, and exit code 1 says so"
+    actions.add_parser("verify", help=text, description=text)
+    text = "remove what was set aside as damaged, what dead runs left and, if asked for, what was long not used"
+    prune_parser = actions.add_parser("prune", help=text, description=text)
+    unused = "also remove scores, models, evaluations and auditions that were not used for so long (default: keep all)"
+    prune_parser.add_argument("--unused-days", type=arguments.positive, metavar="N", help=unused)
+    prune_parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    text = "fill the caches with scores, models and evaluations that DVC holds for another git revision"
+    warm_parser = actions.add_parser("warm", help=text, description=text)
+    warm_parser.add_argument("--rev", required=True, help="branch, tag or commit whose pipeline was run")
+
+
+def run(args: argparse.Namespace, voice: Voice) -> None:
+    """Do what the action asks for, or show what is there; raises CacheError where something is wrong."""
+    root = sidecache.root()
+    problems: list[str] = []
+    match args.action:
+        case "verify":
+            problems = verify(root)
+            lines = [] if problems else [f"nothing is damaged in {root}"]
+        case "prune":
+            lines = prune(root, args.unused_days, args.dry_run)
+        case "warm":
+            settings = params.load()
+            from stepsift.commands.warm import warm_caches
+
+            warmed = warm_caches(args.rev, settings, root)
+            lines, problems = warmed.lines, warmed.problems
+        case _:
+            lines = show(root)
+    voice.lines(lines)
+    voice.data({"lines": lines, "problems": problems} | (as_json(root) if args.action is None else {}))
+    if problems:
+        raise CacheError("\n".join(problems))
+
+
+def show(root: Path) -> list[str]:
+    """Lines to read: each space of scores, each side cache, and all of them."""
+    every = spaces(root)
+    if not every and not any(_entries(root, name) for name in SIDE_CACHES):
+        return [f"{root} holds nothing yet"]
+    lines = [f"{'scores':12}{_many(len(every), 'space')}, {size(sum(s.n_bytes for s in every))}"]
+    for space in every:
+        lines += [f"  {line}" for line in _space_lines(space)]
+    for name in SIDE_CACHES:
+        entries = _entries(root, name)
+        used = f", last used {_date(max(e.used_s for e in entries))}" if entries else ""
+        lines.append(f"{name:12}{_many(len(entries), 'entry')}, {size(sum(e.n_bytes for e in entries))}{used}")
+    return [*lines, f"{'all':12}{size(n_bytes(root))} in {root}"]
+
+
+def as_json(root: Path) -> dict[str, Any]:
+    """The same for programs: `scores`, a part a space, and each side cache with its entries and bytes."""
+    caches = {name: _entries(root, name) for name in SIDE_CACHES}
+    return {
+        "root": str(root),
+        "scores": [asdict(space) | {"folder": space.folder.name} for space in spaces(root)],
+        **{name: {"entries": len(e), "bytes": sum(one.n_bytes for one in e)} for name, e in caches.items()},
+    }
+
+
+def _space_lines(space: SpaceInfo) -> Iterable[str]:
+    student = f"student {space.student[:12]}" if space.student else "no student named"
+    numerics = ", ".join(f"{k} {v}" for k, v in (space.numerics or {}).items()) or "no numerics named"
+    yield f"{space.folder.name[:12]}  {student}: {numerics}"
+    yield (
+        f"{'':14}{_many(space.n_shards, 'shard')}, {_many(space.n_keys, 'key')} with {space.n_tokens:,} tokens, "
+        f"{_many(space.n_sums, 'key')} of step sums, {size(space.n_bytes)}, last used {_date(space.used_s)}, "
+        f"{_hit_rate(space.last_run)}"
+    )
+
+
+def _hit_rate(counts: dict[str, int] | None) -> str:
+    """Of the keys that the last run asked for, sums counted for those that only sums answered."""
+    if counts is None:
+        return "no run ended with it"
+    asked = counts["hits"] + counts["misses"]
+    if not asked:
+        return "its last run asked for nothing"
+    sums = f" and {_many(counts['sums_hits'], 'trace')} from step sums" if counts["sums_hits"] else ""
+    return f"its last run found {counts['hits']:,} of {_many(asked, 'key')} ({counts['hits'] / asked:.0%}){sums}"
+
+
+def verify(root: Path) -> list[str]:
+    """One sentence for everything that is damaged, which is set aside; nothing where all is well."""
+    return verify_scores(root) + [p for name in SIDE_CACHES for p in SideCache(root / name).verify()]
+
+
+def prune(root: Path, unused_days: float | None, dry_run: bool) -> list[str]:
+    """Remove what serves nobody; lines to read.
+
+    That is what was set aside as damaged, what dead runs left behind and, with `unused_days`, every space and every
+    entry of a side cache that was not used for so long. Raises ScoringError or CacheError where something cannot be
+    removed.
+    """
+    pruned = prune_scores(root, unused_days=unused_days, dry_run=dry_run)
+    paths, total = list(pruned.removed), pruned.n_bytes
+    for name in SIDE_CACHES:
+        for path in SideCache(root / name).disposable(unused_days):
+            total += n_bytes(path)
+            paths.append(path)
+            if not dry_run:
+                remove(path)
+    verb = "would remove" if dry_run else "removed"
+    return [f"{verb} {p}" for p in paths] + [f"{verb} {size(total)} in all" if paths else "there is nothing to remove"]
+
+
+def _entries(root: Path, name: str) -> list[EntryInfo]:
+    return SideCache(root / name).entries()
+
+
+def size(n: float) -> str:
+    """Bytes for people: '812 B', '12.3 MB'."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 1_000:
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n /= 1_000
+    return f"{n:,.1f} TB"
+
+
+def _many(n: int, what: str) -> str:
+    plural = f"{what[:-1]}ies" if what.endswith("y") and what != "key" else f"{what}s"
+    return f"{n:,} {what if n == 1 else plural}"
+
+
+def _date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def spaces(root: Path) -> list[SpaceInfo]:
@@ -84,7 +227,7 @@ def _stats(path: Path) -> list[os.stat_result]:
     return [s for s in stats if stat.S_ISREG(s.st_mode)]
 
 
-def verify(root: Path) -> list[str]:
+def verify_scores(root: Path) -> list[str]:
     """Check every shard below `root` against its checksum and set the damaged aside; one sentence for each problem.
 
     Files that are not the cache's are problems too; they are left where they are.
@@ -120,14 +263,14 @@ class Pruned:
     n_bytes: int
 
 
-def prune(root: Path, *, unused_days: float | None = None, dry_run: bool = False) -> Pruned:
+def prune_scores(root: Path, *, unused_days: float | None = None, dry_run: bool = False) -> Pruned:
     """Remove damaged shards, leftovers of dead runs and, if `unused_days` is given, spaces not used for so long.
 
     A space is used when a run with it ends or stores something. With `dry_run` nothing is removed, and what would be is
     returned. Raises ScoringError where something cannot be removed.
     """
     removed: list[Path] = []
-    n_bytes = 0
+    freed = 0
     for space in spaces(root):
         if unused_days is not None and time.time() - space.used_s > unused_days * 24 * 3600:
             paths = [space.folder]
@@ -135,11 +278,11 @@ def prune(root: Path, *, unused_days: float | None = None, dry_run: bool = False
             folders = (space.folder, space.folder / TOKENS, space.folder / SUMS)
             paths = [p for f in folders for p in (*shards.files(f, shards.DAMAGED), *shards.leftover_paths(f))]
         for path in paths:
-            n_bytes += sum(s.st_size for s in _stats(path))
+            freed += sum(s.st_size for s in _stats(path))
             if not dry_run:
                 _remove(path)
         removed += paths
-    return Pruned(removed, n_bytes)
+    return Pruned(removed, freed)
 
 
 def _remove(path: Path) -> None:

@@ -1,38 +1,136 @@
-"""What scoring the rest of a pool would take, from the speed at which a part of it was scored."""
+"""What scoring a pool would take, estimated from a sample of its traces that is planned and not scored."""
 
 import itertools
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from stepsift import params, segment
 from stepsift.commands.scratch_run import Read, Scored
 from stepsift.core import tables
-from stepsift.score.plan import Planned, Planner
+from stepsift.core.errors import StudentError
+from stepsift.core.finding import Finding
+from stepsift.ingest.run import SampleTrace, Survey
+from stepsift.render import Renderer
+from stepsift.score.forward.request import Refused, Request
+from stepsift.score.plan import Planned, Planner, plan
 from stepsift.score.pool import Prompts
+from stepsift.student import StudentSource
 
 PLANNED_TRACES = 64
-"""So many of the traces that are left are planned; ids are hashes, so the smallest are as good as drawn."""
+"""So many of the remaining traces are planned; ids are hashes, so the smallest are as good as drawn."""
+NOT_RENDERABLE = "not_renderable"
 
 
-def seconds_left(found: Read, scored: Scored, left: pl.DataFrame, settings: params.Params) -> float | None:
-    """Seconds for the traces of `left` (rows of `found.traces`) in all of `score.passes`; None where no speed is known.
+@dataclass(frozen=True)
+class Estimate:
+    """What a sample says of the pool that it is from: means per trace, and the work of the traces that can be scored.
 
-    Operations of planned traces, scaled by the characters of all and divided by the operations a second of what was
+    `chars` are those of all sampled responses, `requests` the work on those that can be scored; `refused` counts the
+    others by reason, `refusal` says why the first of them cannot. `full_not_possible` of the sampled traces are longer
+    than the student's context.
+    """
+
+    n_sampled: int
+    chars: int
+    prompt_tokens: float
+    response_tokens_per_char: float
+    local_passes: float
+    refused: Counter[str]
+    refusal: str
+    full_not_possible: int
+    requests: list[Request]
+
+
+def estimate_cost(sample: Sequence[SampleTrace], renderer: Renderer, settings: params.Params, context: int) -> Estimate:
+    """Encode and plan the traces of a sample; `context` is the student's limit in tokens."""
+    prompt_tokens, response_tokens, chars = [], 0, 0
+    plans: list[Planned] = []
+    refusals: list[Refused] = []
+    for trace in sample:
+        try:
+            rendered = renderer.render([dict(m) for m in trace.prompt], trace.response)
+        except StudentError as e:
+            refusals.append(Refused(NOT_RENDERABLE, str(e)))
+            continue
+        prompt_tokens.append(len(rendered.prompt_ids))
+        response_tokens += len(rendered.response_ids)
+        chars += len(trace.response)
+        planned = plan(rendered, segment.step_ends(trace.response, settings.segment), settings.score, context)
+        if isinstance(planned, Planned):
+            plans.append(planned)
+        else:
+            refusals.append(planned)
+    wants_full = "full" in settings.score.passes
+    return Estimate(
+        n_sampled=len(sample),
+        chars=sum(len(trace.response) for trace in sample),
+        prompt_tokens=statistics.fmean(prompt_tokens) if prompt_tokens else 0.0,
+        response_tokens_per_char=response_tokens / chars if chars else 0.0,
+        local_passes=statistics.fmean(len(p.local) for p in plans) if plans else 0.0,
+        refused=Counter(r.reason for r in refusals),
+        # One line, also where a template's own error has several.
+        refusal=" ".join(refusals[0].detail.split()) if refusals else "",
+        full_not_possible=sum(wants_full and not p.full for p in plans),
+        requests=[p.request() for p in plans],
+    )
+
+
+def plan_sample(
+    planner: Planner, sample: Sequence[SampleTrace], settings: params.Segment
+) -> Iterator[tuple[SampleTrace, Planned | Refused]]:
+    """Each trace of a sample with its plan."""
+    for trace in sample:
+        ends = segment.step_ends(trace.response, settings)
+        yield trace, planner.plan([dict(m) for m in trace.prompt], trace.response, ends)
+
+
+def check_cost(pool: Survey, source: StudentSource, renderer: Renderer, settings: params.Params) -> Finding:
+    """For `stepsift check`: what scoring the pool takes, and whether any of it can be scored."""
+    context = source.context_tokens()
+    cost = estimate_cost(pool.sample, renderer, settings, context)
+    problems = []
+    if cost.refused.total() == cost.n_sampled:
+        problems.append(f"not one of {cost.n_sampled} sampled traces can be scored: {cost.refusal}")
+    share = min(1.0, settings.score.prompts / pool.prompts) if settings.score.prompts and pool.prompts else 1.0
+    traces = pool.total.kept * share
+    tokens = pool.response_chars * share * cost.response_tokens_per_char
+    n_local = cost.local_passes * traces
+    n_full = traces if "full" in settings.score.passes else 0
+    lines = [
+        f"tokens      about {tokens:,.0f} in responses, {cost.prompt_tokens:.0f} a prompt "
+        f"(from {cost.n_sampled} encoded traces)",
+        f"passes      about {n_local:,.0f} windows (window {settings.score.window}) and {n_full:,.0f} full passes",
+    ]
+    if cost.refused:
+        reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(cost.refused.items()))
+        lines.append(
+            f"            {cost.refused.total()} of {cost.n_sampled} sampled traces cannot be scored ({reasons})"
+        )
+    if cost.full_not_possible:
+        lines.append(
+            f"            {cost.full_not_possible} of {cost.n_sampled} sampled traces exceed the student's context of "
+            f"{context} tokens and get no full pass"
+        )
+    return Finding(lines, problems)
+
+
+def seconds_left(pool: Read, scored: Scored, left: pl.DataFrame, settings: params.Params) -> float | None:
+    """Seconds for the traces of `left` (rows of `pool.traces`) in all of `score.passes`; None where no speed is known.
+
+    Operations of planned traces, scaled by the characters of all and divided by the operations per second of what was
     scored: holds whichever passes that needed, and whatever part of it the cache had.
     """
     if not scored.flops:
         return None
-    planner = Planner(scored.planner.renderer, settings.score, scored.planner.context, scored.planner.vocabulary)
     drawn = left.sort("trace_id").head(PLANNED_TRACES)
-    prompts = Prompts(found.folder / tables.PROMPTS.file, set(drawn["prompt_id"]))
-    flops, chars = 0.0, 0
-    frames = tables.scan(tables.TRACES, found.folder / tables.TRACES.file, ["trace_id", "prompt_id", "response"])
+    prompts = Prompts(pool.folder / tables.PROMPTS.file, set(drawn["prompt_id"]))
+    frames = tables.scan(tables.TRACES, pool.folder / tables.TRACES.file, ["trace_id", "prompt_id", "response"])
     rows = itertools.chain.from_iterable(f.join(drawn, on="trace_id", how="semi").iter_rows() for f in frames)
-    for _, prompt_id, response in rows:
-        chars += len(response)
-        ends = np.asarray(segment.split(response, settings.segment).ends, dtype=np.int64)
-        planned = planner.plan(prompts[prompt_id], response, ends)
-        if isinstance(planned, Planned):
-            flops += scored.request_flops(planned.request())
-    return flops * sum(left["chars"]) / chars * scored.seconds / scored.flops
+    sample = [SampleTrace(trace_id, prompts[prompt_id], response) for trace_id, prompt_id, response in rows]
+    cost = estimate_cost(sample, scored.planner.renderer, settings, scored.planner.context)
+    flops = sum(scored.request_flops(request) for request in cost.requests)
+    return flops * sum(left["chars"]) / cost.chars * scored.seconds / scored.flops

@@ -1,15 +1,19 @@
-"""`stepsift rank`: which teacher suits the student, from a sample of prompts, before the whole pool is paid for."""
+"""The command `rank`: which teacher suits the student, from a sample of prompts, before the whole pool is paid for."""
 
+import argparse
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from stepsift import params, student
+from stepsift import params, sidecache, student
+from stepsift.commands import SOURCES, arguments
 from stepsift.commands import scratch_run as work
 from stepsift.commands.estimate import seconds_left
 from stepsift.commands.ranking_lines import Ranked, counted, line, ranked, read_line, rejected_lines
+from stepsift.commands.scratch_run import metric_names
+from stepsift.core.console import Voice
 from stepsift.core.errors import SelectionError
 from stepsift.core.pace import duration
 from stepsift.score.plan import sample_prompts
@@ -33,14 +37,37 @@ class Sample:
     left_out: dict[str, int]
 
 
-def rank(sources: Path, settings: params.Params, metrics: list[str], n_prompts: int, seed: int, cache: Path) -> Ranked:
-    """Rank the teachers of the sources by `metrics` on a sample of `n_prompts` prompts.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stepsift rank`."""
+    parser.add_argument("--sources", type=Path, default=SOURCES, help="folder with trace files")
+    parser.add_argument(
+        "--prompts", type=arguments.count, default=200, metavar="N", help="size of the sample (default: 200)"
+    )
+    parser.add_argument("--seed", type=int, help="seed of the sample (default: score.seed of params.yaml)")
+    parser.add_argument("--metrics", default="lalp", help="names with commas between (default: %(default)s)")
+
+
+def run(args: argparse.Namespace, voice: Voice) -> None:
+    """Print the ranking of the teachers on a sample, and what scoring all would cost."""
+    settings = params.load()
+    seed = settings.score.seed if args.seed is None else args.seed
+    metrics = metric_names(args.metrics, ranking=True)
+    ranking = rank_sources(args.sources, settings, metrics, (args.prompts, seed), sidecache.root())
+    voice.lines(ranking.lines)
+    voice.data(ranking.as_json())
+
+
+def rank_sources(
+    sources: Path, settings: params.Params, metrics: list[str], size_and_seed: tuple[int, int], cache: Path
+) -> Ranked:
+    """Rank the teachers of the sources by `metrics` on a sample of so many prompts, drawn with this seed.
 
     Candidates are those of `select.correct`, as in the pipeline. The sample is scored in the passes that `metrics`
     need; the cost is that of all other traces in `score.passes`, whatever `score.prompts` says. `cache` is the root
     of all caches. Raises SourceError and SelectionError where there is nothing to rank, before anything heavy is
     loaded; StudentError and ScoringError as scoring does.
     """
+    n_prompts, seed = size_and_seed
     student.locate(settings.student)
     with tempfile.TemporaryDirectory(prefix="stepsift-") as folder:
         found = work.read(sources, Path(folder) / "work", settings.ingest)

@@ -1,15 +1,20 @@
-"""`stepsift score`: one file of traces to scores of traces and steps, and a ranking of its teachers."""
+"""The command `score`: one file of traces to scores of traces and steps, and a ranking of its teachers."""
 
+import argparse
 import os
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 import polars as pl
 
-from stepsift import params, student
+from stepsift import params, sidecache, student
+from stepsift.commands import arguments
 from stepsift.commands import scratch_run as work
 from stepsift.commands.ranking_lines import Ranked, counted, line, ranked, read_line, rejected_lines
+from stepsift.commands.scratch_run import metric_names
 from stepsift.core import tables
+from stepsift.core.console import Voice
 from stepsift.core.errors import SourceError
 from stepsift.ingest.files.find import SUFFIXES
 from stepsift.score.plan import sample_prompts
@@ -27,6 +32,42 @@ SCORED_STEPS = tables.Table(
     checks=tables.STEP_SCORES.checks,
 )
 """Table step_scores with prompt, teacher, and the step's character offsets into the response as ingest has it."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stepsift score`."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="traces in any layout that stepsift reads")
+    parser.add_argument("--student", required=True, metavar="PATH", help="as student.path of params.yaml")
+    out = "one row per trace; OUT.steps.parquet beside it has one row per step"
+    parser.add_argument("--out", required=True, type=Path, metavar="OUT.parquet", help=out)
+    parser.add_argument("--metrics", default="lalp,galp", help="names with commas between (default: %(default)s)")
+    window = f"steps before it that a step sees (default: {params.Score.model_fields['window'].default})"
+    parser.add_argument("--window", type=float, metavar="K", help=window)
+    options: dict[str, tuple[type[params.Section], str]] = {
+        "unit": (params.Segment, "what a step is"),
+        "dtype": (params.Score, "precision of the student"),
+        "template": (params.Student, "chat template"),
+    }
+    for name, (section, text) in options.items():
+        field = section.model_fields[name]
+        parser.add_argument(f"--{name}", choices=get_args(field.annotation), help=f"{text} (default: {field.default})")
+    parser.add_argument(
+        "--prompts", type=arguments.count, metavar="N", help="only a seeded sample of N prompts (default: all)"
+    )
+
+
+def run(args: argparse.Namespace, voice: Voice) -> None:
+    """Score the file, write both tables, and print the ranking of its teachers."""
+    given = {
+        "student": {"path": args.student, "template": args.template},
+        "segment": {"unit": args.unit},
+        "score": {"window": args.window, "dtype": args.dtype, "prompts": args.prompts},
+    }
+    raw = {name: {k: v for k, v in section.items() if v is not None} for name, section in given.items()}
+    settings = params.parse(raw, "stepsift score")
+    scored = score_file(args.file, args.out, settings, metric_names(args.metrics), sidecache.root())
+    voice.lines(scored.lines)
+    voice.data(scored.as_json())
 
 
 def steps_path(out: Path) -> Path:

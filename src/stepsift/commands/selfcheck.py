@@ -1,7 +1,7 @@
-"""The same scores the obvious way: one forward pass a step, all logits, log-softmax over the whole vocabulary.
+"""`stepsift check --student`: two traces scored by the engine and once more the obvious way, on the user's own model.
 
-For `stepsift check --student`, which compares the engine with this on the user's own model. It shares nothing with the
-engine but the definition: it finds each step's window anew, token by token, and never caches or batches.
+The obvious way is one forward pass per step, all logits, and log-softmax over the whole vocabulary. It shares nothing
+with the engine but the definition: it finds each step's window anew, token by token, and never caches or batches.
 """
 
 import math
@@ -11,14 +11,95 @@ from typing import Any
 import numpy as np
 import torch
 
+from stepsift import params, student
+from stepsift.commands.estimate import plan_sample
+from stepsift.core.errors import ScoringError
+from stepsift.ingest.run import SampleTrace
+from stepsift.score.backends.local import attempt, model_size
+from stepsift.score.forward.engine import Engine
+from stepsift.score.forward.numerics import batch_tokens, batching, prepare
+from stepsift.score.forward.packed import PackedEngine
+from stepsift.score.forward.request import Refused, Scores
+from stepsift.score.plan import Planned, Planner
+
+COMPARED_TRACES = 2
+TOLERANCE_NATS = {"float32": 1e-4, "bfloat16": 1.0, "float16": 0.2}
+"""Largest difference per token between engine and naive forward passes that is taken; bfloat16 rounds
+every layer's result to three digits (float16 to four), and differently for each shape of a batch."""
+
+
+def compare_engine(settings: params.Params, sample: list[SampleTrace]) -> list[str]:
+    """Score two traces with the engine and once more naively, in both passes; lines to read.
+
+    Raises ScoringError where they differ by more than TOLERANCE_NATS per token, or no sampled trace can be scored.
+    """
+    files = student.locate(settings.student)
+    device = student.pick_device(settings.score.device)
+    model = student.load_model(files, settings.score.dtype, device)
+    prepare(model, settings.score, device)
+    context = student.context_tokens(model.config, settings.student)
+    packed = batching(settings.score, device) == "packed"
+    engine = (PackedEngine if packed else Engine)(model, batch_tokens(settings.score, device))
+    both = settings.score.model_copy(update={"passes": ("local", "full")})
+    renderer = student.load_renderer(files, settings.student)
+    planner = Planner(renderer, both, context, model_size(model, context).vocabulary)
+    lines: list[str] = []
+    why = ""
+    # The shortest traces of the sample: the naive way takes one forward pass per step.
+    shortest = sorted(sample, key=lambda t: len(t.response))
+    for trace, planned in plan_sample(planner, shortest, settings.segment):
+        if isinstance(planned, Refused):
+            why = why or planned.detail
+            continue
+        if not planned.full:
+            why = why or f"prompt and response exceed the student's context of {context} tokens"
+            continue
+        (scores,) = attempt(engine, [planned.request()])
+        if isinstance(scores, Refused):
+            why = why or scores.detail
+            continue
+        lines.append(_compare(trace.trace_id, planned, scores, model, settings.score))
+        if len(lines) == COMPARED_TRACES:
+            return lines
+    if not lines:
+        raise ScoringError(f"none of {len(sample)} sampled traces can be compared with this student: {why}")
+    return lines
+
+
+def _compare(trace_id: str, planned: Planned, scores: Scores, model: Any, settings: params.Score) -> str:
+    """A line on how far the engine's scores of one trace lie from the naive ones; raises ScoringError if too far."""
+    local, full = scores.local, scores.full
+    assert local is not None and full is not None
+    prompt, response = planned.rendered.prompt_ids, planned.rendered.response_ids
+    n_steps = len(planned.bounds) - 1
+    step = np.repeat(np.arange(n_steps), np.diff(planned.bounds)).tolist()
+    windowed = local_logprobs(model, prompt, response, step, settings.window)
+    whole = full_logprobs(model, prompt, response)
+    off = {"window": np.abs(local.logprob - windowed).max(), "whole context": np.abs(full.logprob - whole).max()}
+    tolerance = TOLERANCE_NATS[settings.dtype]
+    for name, worst in off.items():
+        if not worst <= tolerance:
+            raise ScoringError(
+                f"trace {trace_id}: engine and naive scoring differ by {worst:.2g} nats a token ({name}), "
+                f"{tolerance:g} is allowed in {settings.dtype}; do not trust scores of this student, and "
+                "please report its architecture"
+            )
+    return (
+        f"trace {trace_id}: {len(response)} tokens in {n_steps} steps; engine and naive scoring differ by "
+        f"at most {off['window']:.1e} (window) and {off['whole context']:.1e} (whole context) nats a token"
+    )
+
 
 @torch.inference_mode()
 def local_logprobs(
-    model: Any, prompt: list[int], response: list[int], step_of_token: list[int], n_steps: int, window: int | float
+    model: Any, prompt: list[int], response: list[int], step_of_token: list[int], window: int | float
 ) -> np.ndarray:
-    """log p of each response token in its window, nats, shape [tokens]; NaN never, one forward pass a step."""
+    """log p of each response token in its window, nats, shape [tokens]; NaN never, one forward pass per step.
+
+    `step_of_token` has the step, from 0, of each token.
+    """
     out = np.full(len(response), np.nan)
-    for step in range(n_steps):
+    for step in range(max(step_of_token) + 1):
         mine = [t for t, s in enumerate(step_of_token) if s == step]
         if not mine:
             continue

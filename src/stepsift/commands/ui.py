@@ -20,7 +20,7 @@ _QUIETLY = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_LOGGING_LEVEL
 """No processes that wait for jobs of chats and agents, of which there are none here."""
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stepsift ui`."""
     text = "of this machine, from which alone the pages can be opened (default: %(default)s)"
     parser.add_argument("--port", type=port, default=5000, help=text)

@@ -43,7 +43,7 @@ class Warmed:
     problems: list[str] = field(default_factory=list)
 
 
-def warm(rev: str, now: params.Params, caches: Path) -> Warmed:
+def warm_caches(rev: str, now: params.Params, caches: Path) -> Warmed:
     """Fill the caches below `caches` from git revision `rev` of the repository in the working folder.
 
     `now` are the present parameters: they say which student is here and how this machine would score. A part that
@@ -66,13 +66,13 @@ def warm(rev: str, now: params.Params, caches: Path) -> Warmed:
 
 def _scores(revision: Revision, now: params.Params, caches: Path) -> list[str]:
     """Step sums of every scored trace that is not there yet."""
-    from stepsift.score.setup import identity
+    from stepsift.score.identity import identify
 
     prompts, traces, steps, out = revision.paths("score", 4)
     theirs = revision.json(f"{out}/numerics.json")
     if theirs is None:
         return [f"scores      do not say how they were made (no {out}/numerics.json): none is filled in"]
-    ours = identity(now.student, now.score)
+    ours = identify(now.student, now.score)
     if theirs["student"] != ours.student:
         return [
             f"scores      are those of another student ({theirs['student'][:12]}, student.path is that of "

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stepsift.container.machine import ContainerError, Machine, load, machine_file
 from stepsift.core import console
+from stepsift.core.finding import Finding
 
 INGREDIENTS = ("Dockerfile", "requirements/lock.txt", "requirements/torch.txt", "scripts/check_image.py")
 """All that an image is made of, below the repository's root."""
@@ -62,18 +63,18 @@ def image_digest(machine: Machine, repo: Path) -> str:
     raise ContainerError(f"{engine} does not answer ({said}); start it, or set engine: host in {machine_file()}")
 
 
-def machine_lines(repo: Path) -> tuple[list[str], list[str]]:
-    """For `stepsift check`: a line on where score and train run, and what stands in the way."""
+def check_machine(repo: Path) -> Finding:
+    """For `stepsift check`: where score and train run, and what stands in the way."""
     try:
         machine = load(machine_file())
         if machine.engine == "host":
-            return ["machine     score and train run on this machine itself"], []
+            return Finding(["machine     score and train run on this machine itself"])
         digest = image_digest(machine, repo)
     except ContainerError as e:
-        return [], str(e).splitlines()
+        return Finding(problems=str(e).splitlines())
     name = image_name(repo, machine.target)
     gpus = "all GPUs" if machine.gpus else "no GPU"
-    return [f"machine     score and train run in {machine.engine} with {gpus}: {name} ({digest[:19]})"], []
+    return Finding([f"machine     score and train run in {machine.engine} with {gpus}: {name} ({digest[:19]})"])
 
 
 def main() -> None:

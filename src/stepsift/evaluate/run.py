@@ -17,6 +17,7 @@ import polars as pl
 from stepsift import params, sidecache
 from stepsift.core import disk, tables
 from stepsift.core.errors import EvaluationError
+from stepsift.core.finding import Finding
 from stepsift.core.quiet import quiet
 from stepsift.student import (
     StudentFiles,
@@ -27,7 +28,7 @@ from stepsift.student import (
     load_renderer,
     pick_device,
 )
-from stepsift.tasks import TaskSource, find_tasks, load_task
+from stepsift.tasks import TaskSource, check_tasks, find_tasks, load_task, local_tasks
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,18 @@ class Evaluated:
             .agg(pl.col("accuracy").mean(), seeds=pl.len(), seeds_std=pl.col("accuracy").std())
             .sort("task", "selector")
         )
+
+
+def check_evaluation(settings: params.Evaluate, tasks: Path) -> Finding:
+    """For `stepsift check`: the tasks, and what would stop the stage after hours of scoring and training."""
+    local = local_tasks(tasks)
+    names = [f"{task} ({'local' if task in local else 'of lm-evaluation-harness'})" for task in settings.tasks]
+    problems = [f"there is no folder {tasks} for evaluation tasks; make it (it may be empty: mkdir -p {tasks})"]
+    if tasks.is_dir():
+        problems = list(check_tasks(settings.tasks, tasks))
+    if settings.engine == "vllm" and not find_spec("vllm"):
+        problems.append("evaluate.engine is vllm, which is not installed; 'pip install vllm', or set engine: hf")
+    return Finding([f"tasks       {', '.join(names)}, answered by each student and by the untrained one"], problems)
 
 
 def evaluate_all(

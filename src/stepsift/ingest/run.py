@@ -20,10 +20,11 @@ import polars as pl
 from stepsift import params, verify
 from stepsift.core import disk, tables
 from stepsift.core.errors import SourceError
+from stepsift.core.finding import Finding
 from stepsift.ingest.counts import Pool, pool_of, require, useless_files
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import RULE_SUFFIX
-from stepsift.ingest.fill import Sample, fill
+from stepsift.ingest.fill import UNKNOWN, Sample, fill
 from stepsift.ingest.record import Message
 
 SAMPLE_TRACES = 64
@@ -156,6 +157,27 @@ def _unused(rule: str, sources: Path) -> str:
         name = sources / rule.removesuffix(RULE_SUFFIX)
         return f"{sources / rule} stands beside no file {name}; run 'dvc pull {name}' to get it, or delete the rule"
     return f"no file is read by the rule '{rule}' of ingest.files"
+
+
+def check_sources(pool: Survey) -> Finding:
+    """For `stepsift check`: what the sources hold, and what is wrong with them. New lines on the sources go here."""
+    total, candidates = pool.total, pool.candidates
+    teachers = {name: tally.kept for name, tally in pool.by_teacher.items() if tally.kept}
+    without = [name for name in pool.by_teacher if name not in teachers and name != UNKNOWN]
+    files = "1 file" if len(pool.by_file) == 1 else f"{len(pool.by_file)} files"
+    histogram = ", ".join(f"{size} for {prompts} prompts" for size, prompts in sorted(candidates.histogram.items()))
+    lines = [
+        f"sources     {files}, {total.read} rows read, {total.kept} kept, {total.rejected} rejected"
+        + (f" ({', '.join(f'{reason} {n}' for reason, n in total.reasons.items())})" if total.rejected else ""),
+        f"prompts     {pool.prompts}",
+        f"candidates  {candidates.min} to {candidates.max} a prompt, median {candidates.median:g} ({histogram})",
+        f"teachers    {len(teachers)}: {', '.join(f'{name} {kept}' for name, kept in teachers.items())}"
+        + (f"; nothing kept of {', '.join(without)}" if without else ""),
+        f"traces      {total.kept}, {pool.response_chars} characters",
+    ]
+    if pool.ignored_files:
+        lines.append(f"ignored     {', '.join(pool.ignored_files)}")
+    return Finding(lines, pool.problems)
 
 
 def _verify(spool: Spool, settings: params.Ingest) -> tuple[dict[str, Gold], dict[str, int]]:

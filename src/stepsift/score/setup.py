@@ -10,25 +10,14 @@ from stepsift import params, student
 from stepsift.render import Renderer
 from stepsift.score.backends.local import Backend, LocalBackend
 from stepsift.score.backends.processes import ProcessBackend
-from stepsift.score.cache.scores import KEPT_BYTES, Numerics, ScoreCache
-from stepsift.score.forward.numerics import batching, numerics
+from stepsift.score.cache.scores import KEPT_BYTES, ScoreCache
+from stepsift.score.forward.numerics import batching
+from stepsift.score.identity import Identity, identify
 from stepsift.score.plan import Planner
 from stepsift.score.progress import Progress, ceiling
 
 PACKED_KEPT_BYTES = 2**30
 """Values of tokens that a run with packed batches holds at most while it writes the tables: 64 million tokens."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Whose scores they are: the student's fingerprint and `numerics`. Scores of two are never in one table."""
-
-    student: str
-    numerics: Numerics
-
-    def as_json(self) -> dict[str, object]:
-        """For a file beside the scores."""
-        return {"student": self.student, "numerics": self.numerics}
 
 
 @dataclass(frozen=True)
@@ -56,18 +45,12 @@ class Scoring:
             self.backend.close()
 
 
-def identity(student_settings: params.Student, settings: params.Score) -> Identity:
-    """Whose scores these settings give on this machine; raises StudentError if there is no student or no device."""
-    files = student.locate(student_settings)
-    return Identity(student.fingerprint(files), numerics(settings, student.pick_device(settings.device)))
-
-
 def load(student_settings: params.Student, settings: params.Score, cache: Path) -> Scoring:
     """Load the student and open the cache below the folder `cache`.
 
     Raises StudentError or ScoringError where the student cannot be loaded or not be scored with.
     """
-    own = identity(student_settings, settings)
+    own = identify(student_settings, settings)
     device = student.pick_device(settings.device)
     renderer: Renderer = student.load_renderer(student.locate(student_settings), student_settings)
     backend = _backend(student_settings, settings, device)

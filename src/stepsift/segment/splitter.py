@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from stepsift import params
 from stepsift.segment.limits import cut_long, join_short
 from stepsift.segment.regions import Region, regions
@@ -42,6 +44,11 @@ def split(response: str, settings: params.Segment) -> Steps:
             kinds += [kind] * (1 + len(cuts))
             capped += [bool(cuts)] * (1 + len(cuts))
     return Steps(starts, [*starts[1:], len(response)] if starts else [], kinds, capped)
+
+
+def step_ends(response: str, settings: params.Segment) -> np.ndarray:
+    """End offsets of the steps of a response, in characters; int64 [steps]."""
+    return np.asarray(split(response, settings).ends, dtype=np.int64)
 
 
 def _pieces(text: str, region: Region, settings: params.Segment) -> Iterator[tuple[int, int, str]]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import polars as pl
 from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import TrainingError
+from stepsift.core.finding import Finding
 from stepsift.student import StudentFiles
 from stepsift.train.examples import Examples
 
@@ -83,6 +85,19 @@ def configuration(path: str) -> str:
             f"train.launch is '{path}', which cannot be read ({getattr(e, 'strerror', None) or e}); name a "
             "configuration of accelerate launch, such as configs/accelerate/ddp.yaml"
         ) from None
+
+
+def check_training(selectors: Sequence[str], settings: params.Train) -> Finding:
+    """For `stepsift check`: how many students will be trained, and what would stop it after hours of scoring."""
+    seeds = ", ".join(map(str, settings.seeds))
+    n_students = len(selectors) * len(settings.seeds)
+    lines = [f"students    {n_students} to train ({', '.join(selectors)}; seeds {seeds})"]
+    try:
+        if settings.launch is not None:
+            configuration(settings.launch)
+    except TrainingError as e:
+        return Finding(lines, [str(e)])
+    return Finding(lines)
 
 
 def launch(job: Job, config: str, on_log: "OnLog | None") -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from stepsift.commands import cache as upkeep
-from stepsift.commands.cache import prune, spaces, verify
+from stepsift.commands.cache import prune_scores, spaces, verify_scores
 from stepsift.core import tables
 from stepsift.core.errors import ScoringError
 from stepsift.score.cache import scores as cache
@@ -275,8 +275,8 @@ def test_opening_makes_nothing(tmp_path: Path) -> None:
     assert opened(tmp_path / "none").get_many([key(1)]) == {}
     assert not (tmp_path / "none").exists()
     assert spaces(tmp_path / "none") == []
-    assert verify(tmp_path / "none") == []
-    assert prune(tmp_path / "none", unused_days=0) == upkeep.Pruned([], 0)
+    assert verify_scores(tmp_path / "none") == []
+    assert prune_scores(tmp_path / "none", unused_days=0) == upkeep.Pruned([], 0)
 
 
 def test_spaces_say_what_they_hold(tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_verify_finds_damage_and_foreign_files_and_nothing_else(tmp_path: Path) 
         c.put_sums(key(3), step_frame())
     for folder in (c.folder, c.folder / "tokens"):
         (folder / f".tmp-ab-{os.getpid()}-another").touch()
-    assert verify(tmp_path) == []
+    assert verify_scores(tmp_path) == []
     token_shard = next((c.folder / "tokens").glob("*.parquet"))
     sums_shard = next((c.folder / "sums").glob("*.parquet"))
     token_shard.write_bytes(token_shard.read_bytes()[:-1])
@@ -319,7 +319,7 @@ def test_verify_finds_damage_and_foreign_files_and_nothing_else(tmp_path: Path) 
     for path in foreign:
         path.touch()
     (c.folder / "space.json").write_text('{"student": "another"}')
-    found = verify(tmp_path)
+    found = verify_scores(tmp_path)
     assert len(found) == 6
     for path in (token_shard, sums_shard):
         [said] = [p for p in found if str(path) in p]
@@ -327,10 +327,10 @@ def test_verify_finds_damage_and_foreign_files_and_nothing_else(tmp_path: Path) 
     for path in foreign:
         assert f"{path} is not a file of the cache" in found
     assert any("space.json does not describe its space" in p for p in found)
-    assert len(verify(tmp_path)) == 4
+    assert len(verify_scores(tmp_path)) == 4
     with opened(tmp_path) as c:
         pass
-    assert len(verify(tmp_path)) == 3
+    assert len(verify_scores(tmp_path)) == 3
     assert len(opened(tmp_path).get_many([key(1), key(2)])) == 1
 
 
@@ -338,11 +338,11 @@ def test_verify_says_which_shard_cannot_be_read(tmp_path: Path, monkeypatch: pyt
     with opened(tmp_path) as c:
         c.put(key(1), values(3))
     monkeypatch.setattr(Path, "read_bytes", not_allowed)
-    [said] = verify(tmp_path)
+    [said] = verify_scores(tmp_path)
     assert "cannot be read (Read-only file system)" in said
     [shard] = (c.folder / "tokens").glob("*.parquet")
     monkeypatch.setattr(shards, "load", lambda path, schema: path.unlink() or path.stat())
-    assert verify(tmp_path) == []
+    assert verify_scores(tmp_path) == []
     assert not shard.exists()
 
 
@@ -364,7 +364,7 @@ def test_prune_removes_what_was_not_used_and_what_is_damaged(tmp_path: Path) -> 
         c.get_many([key(1)])
     shard = next((recent / "tokens").glob("*.parquet"))
     shard.write_bytes(b"12345")
-    verify(tmp_path)
+    verify_scores(tmp_path)
     leftover = middle / "sums" / ".tmp-ab-1-another-host"
     leftover.parent.mkdir()
     leftover.write_bytes(b"1234567")
@@ -376,16 +376,16 @@ def test_prune_removes_what_was_not_used_and_what_is_damaged(tmp_path: Path) -> 
     size = sum(p.stat().st_size for p in old.rglob("*") if p.is_file())
     rest = {shard.with_name(f"{shard.name}.damaged-1"), leftover}
 
-    assert set(prune(tmp_path, dry_run=True).removed) == rest
-    planned = prune(tmp_path, unused_days=15, dry_run=True)
+    assert set(prune_scores(tmp_path, dry_run=True).removed) == rest
+    planned = prune_scores(tmp_path, unused_days=15, dry_run=True)
     assert (set(planned.removed), planned.n_bytes) == ({old, *rest}, size + 12)
     assert all(p.exists() for p in planned.removed)
-    assert prune(tmp_path, unused_days=15) == planned
+    assert prune_scores(tmp_path, unused_days=15) == planned
     assert not any(p.exists() for p in planned.removed)
     assert alive.exists()
     assert ScoreCache(tmp_path, "student 1", {}).get_many([key(1)]).keys() == {key(1)}
-    assert prune(tmp_path, unused_days=15) == upkeep.Pruned([], 0)
-    prune(tmp_path, unused_days=-1)
+    assert prune_scores(tmp_path, unused_days=15) == upkeep.Pruned([], 0)
+    prune_scores(tmp_path, unused_days=-1)
     assert list((tmp_path / "scores").iterdir()) == [foreign]
 
 
@@ -395,7 +395,7 @@ def test_prune_says_what_it_cannot_remove(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "rmdir", not_allowed)
     monkeypatch.setattr(os, "unlink", not_allowed)
     with pytest.raises(ScoringError, match="cannot be removed: Read-only file system"):
-        prune(tmp_path, unused_days=-1)
+        prune_scores(tmp_path, unused_days=-1)
 
 
 def test_a_space_that_is_removed_while_it_is_open_is_made_again(
@@ -405,11 +405,11 @@ def test_a_space_that_is_removed_while_it_is_open_is_made_again(
     with opened(tmp_path) as c:
         c.put(key(1), values(3))
         c.flush()
-        prune(tmp_path, unused_days=-1)
+        prune_scores(tmp_path, unused_days=-1)
         assert c.get_many([key(1)]) == {}
         c.put(key(2), values(3))
     assert opened(tmp_path).get_many([key(1), key(2)]).keys() == {key(2)}
-    assert verify(tmp_path) == []
+    assert verify_scores(tmp_path) == []
     assert caplog.records == []
 
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepsift.commands.check import _program_lines
 from stepsift.core import tables
 from stepsift.verify import Verifier
 from stepsift.verify.code import sandbox
@@ -244,7 +243,7 @@ def test_without_isolation_nothing_is_run(monkeypatch: pytest.MonkeyPatch, caplo
             assert verifier.run_tests(fenced(source), '["assert f(2) == 4"]', "") == Outcome("unchecked", "isolation")
     (record,) = caplog.records
     assert none.reason in record.getMessage()
-    (line,) = _program_lines()
+    (line,) = sandbox.check_isolation().lines
     assert line.endswith(f"no isolation ({none.reason})")
 
 
@@ -256,6 +255,6 @@ def test_other_systems_have_no_isolation(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_check_says_whether_programs_can_be_judged(runner: CodeRunner) -> None:
-    assert _program_lines() == [
+    assert sandbox.check_isolation().lines == [
         f"programs    answers of the kind code are run on their tests, isolated by {runner.sandbox.name}"
     ]

@@ -16,7 +16,7 @@ from stepsift.core.text import error_line
 from stepsift.score.backends.local import Done, LocalBackend, ModelSize, Result
 from stepsift.score.backends.processes import hand_out, in_order, worker_lost
 from stepsift.score.forward.request import Request
-from stepsift.score.setup import Identity, identity
+from stepsift.score.identity import Identity, identify
 
 _MOST_RETRIES = 3
 """How often a shard is done again whose actor was lost."""
@@ -56,7 +56,7 @@ class RayBackend:
         )
         here = student.model_copy(update={"path": str(Path(student.path).resolve())})
         there = settings.model_copy(update={"device": device, "engine": "ray"})
-        expected = identity(here, there)
+        expected = identify(here, there)
         self._actors = [actor.remote(here, there, device, expected) for _ in range(n)]
         self._workers, self._batching = n, batching
         self.device = f"{device}, {n} Ray actors"
@@ -141,7 +141,7 @@ class _Student:
     def __init__(self, student: params.Student, settings: params.Score, device: str, expected: Identity):
         self._failed: Exception | None = None
         try:
-            _compare(identity(student, settings), expected)
+            _compare(identify(student, settings), expected)
             self._backend = LocalBackend(student, settings, device)
         except Exception as e:  # from a constructor it would reach nobody as itself
             self._failed = e

@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from stepsift.core.finding import Finding
 from stepsift.verify.code.sandbox_probe import ATTEMPTS
 
 HERE = Path(__file__).parent
@@ -218,3 +219,11 @@ def _bubblewrap() -> tuple[str, ...] | str:
 
 
 _COMMANDS: dict[str, Callable[[], tuple[str, ...] | str]] = {"bubblewrap": _bubblewrap, "namespaces": _namespaces}
+
+
+def check_isolation() -> Finding:
+    """For `stepsift check`: whether answers that are programs can be run here."""
+    sandbox = find()
+    if sandbox.command:
+        return Finding([f"programs    answers of the kind code are run on their tests, isolated by {sandbox.name}"])
+    return Finding([f"programs    answers of the kind code stay unchecked: no isolation ({sandbox.reason})"])

@@ -1,17 +1,16 @@
-"""The commands `add` and `remove`."""
+"""The command `add`: check files of traces, and put them into the pool."""
 
 import argparse
 from pathlib import Path
 from typing import get_args
 
 from stepsift import params
+from stepsift.commands import PARAMS, SOURCES
 from stepsift.core.console import Voice
 from stepsift.core.errors import SourceError
 
-PARAMS = Path("params.yaml")
 
-
-def add_add(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stepsift add`."""
     what = "files, or folders of files, of traces in any layout that stepsift reads"
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help=what)
@@ -23,21 +22,16 @@ def add_add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name", metavar="NAME", help="name without ending (default: the teacher, else the file's or folder's)"
     )
-    _add_both(parser)
+    add_place(parser)
 
 
-def add_remove(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `stepsift remove`."""
-    parser.add_argument("what", metavar="NAME", help="file or folder, its name, or its teacher")
-    _add_both(parser)
-
-
-def _add_both(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sources", type=Path, default=Path("data/sources"), help="folder with trace files")
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `add` and `remove`."""
+    parser.add_argument("--sources", type=Path, default=SOURCES, help="folder with trace files")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
 
-def run_add(args: argparse.Namespace, voice: Voice) -> None:
+def run(args: argparse.Namespace, voice: Voice) -> None:
     """Say what would be read of files and folders, and add them."""
     settings = params.load(PARAMS).ingest
     from stepsift.sources.add import Origin, plan_addition
@@ -51,14 +45,3 @@ def run_add(args: argparse.Namespace, voice: Voice) -> None:
     commands = [] if args.dry_run else plan.carry_out()
     voice.lines(f"next        {command}" for command in commands)
     voice.data(plan.as_json() | {"added": not args.dry_run, "next": commands})
-
-
-def run_remove(args: argparse.Namespace, voice: Voice) -> None:
-    """Take a file or folder that was added out of the pool."""
-    from stepsift.sources.remove import plan_removal
-
-    plan = plan_removal(args.what, args.sources)
-    voice.lines(plan.lines())
-    commands = [] if args.dry_run else plan.carry_out()
-    voice.lines(f"next        {command}" for command in commands)
-    voice.data(plan.as_json() | {"removed": not args.dry_run, "next": commands})

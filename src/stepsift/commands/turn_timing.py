@@ -27,7 +27,7 @@ class ImpossibleError(ScoringError):
     """A setting cannot be used: the student cannot be packed, or there is not enough memory."""
 
 
-def race(
+def time_in_turns(
     settings: list[T], run: Callable[[T], float], seconds: float, clock: Callable[[], float] = time.perf_counter
 ) -> tuple[dict[T, list[float]], dict[T, str]]:
     """Time settings in turns for about so many seconds: seconds by setting and turn, and why some could not run.
@@ -63,7 +63,7 @@ def race(
 
 
 @dataclass(frozen=True)
-class Verdict(Generic[T]):
+class Fastest(Generic[T]):
     """The fastest setting, its gain over the present one as a ratio of speeds (1: none), and how sure that is.
 
     `gain` is the median ratio over the n turns that both were in. `noise` is twice its standard error, as for a normal
@@ -80,7 +80,7 @@ class Verdict(Generic[T]):
         return self.gain - 1 <= max(SMALLEST_GAIN, self.noise)
 
 
-def judge(times: dict[T, list[float]], now: T) -> Verdict[T]:
+def judge(times: dict[T, list[float]], now: T) -> Fastest[T]:
     """Compare what was in the most turns with the present setting, turn by turn.
 
     Raises ScoringError if the present setting could not run and no other could.
@@ -92,10 +92,10 @@ def judge(times: dict[T, list[float]], now: T) -> Verdict[T]:
     most = max(map(len, times.values()))
     best = min((s for s in times if len(times[s]) == most), key=lambda s: statistics.median(times[s]))
     if now not in times:
-        return Verdict(best, float("inf"), 0.0)
+        return Fastest(best, float("inf"), 0.0)
     ratios = [theirs / own for theirs, own in zip(times[now], times[best], strict=False)]
     noise = 1.0
     if len(ratios) > 1:
         low, _, high = statistics.quantiles(ratios, n=4)
         noise = 2 * 1.253 / 1.349 * (high - low) / math.sqrt(len(ratios))
-    return Verdict(best, statistics.median(ratios), noise)
+    return Fastest(best, statistics.median(ratios), noise)

@@ -1,0 +1,36 @@
+"""The command `verify`: every link from the sources to the exports."""
+
+import argparse
+from dataclasses import asdict
+
+from stepsift import params
+from stepsift.commands import LOCK, arguments
+from stepsift.core.console import Voice
+from stepsift.core.errors import LineageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stepsift verify`."""
+    sample = "traces that are scored anew, without caches (default: %(default)s)"
+    parser.add_argument("--sample", type=arguments.count, default=8, metavar="N", help=sample)
+    parser.add_argument("--seed", type=int, help="seed of that sample (default: score.seed of params.yaml)")
+    parser.add_argument("--fast", action="store_true", help="run no stage again and score nothing")
+
+
+def run(args: argparse.Namespace, voice: Voice) -> None:
+    """Print a line per link; raises LineageError where one is broken."""
+    settings = params.load()
+    from stepsift.lineage.verify import check_links
+
+    seed = settings.score.seed if args.seed is None else args.seed
+    links = []
+    for link in check_links(LOCK, settings, args.sample, seed, args.fast):
+        links.append(link)
+        voice.lines([link.line()])
+    voice.data([asdict(link) for link in links])
+    broken = [link.name for link in links if link.broken]
+    if broken:
+        raise LineageError(
+            f"{len(broken)} links are broken, the first is '{broken[0]}'; 'dvc checkout' brings outputs back, "
+            "'dvc repro' makes what is out of date"
+        )

@@ -1,0 +1,16 @@
+"""What a room answers to `stepsift check`: lines to read, and what is wrong."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An answer to `stepsift check`: lines to read, each a label of 12 characters and text, and one sentence per
+    problem that a run would meet later.
+
+    Each room has a function that returns one, beside the code that it speaks of; commands/check.py asks them all.
+    """
+
+    lines: Sequence[str] = ()
+    problems: Sequence[str] = ()

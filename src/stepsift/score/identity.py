@@ -1,0 +1,25 @@
+"""Whose scores they are: student and numerics, which no two kinds of scores in one table may differ in."""
+
+from dataclasses import dataclass
+
+from stepsift import params, student
+from stepsift.score.cache.scores import Numerics
+from stepsift.score.forward.numerics import numerics
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose scores they are: the student's fingerprint and `numerics`. Scores of two are never in one table."""
+
+    student: str
+    numerics: Numerics
+
+    def as_json(self) -> dict[str, object]:
+        """For a file beside the scores."""
+        return {"student": self.student, "numerics": self.numerics}
+
+
+def identify(student_settings: params.Student, settings: params.Score) -> Identity:
+    """Whose scores these settings give on this machine; raises StudentError if there is no student or no device."""
+    files = student.locate(student_settings)
+    return Identity(student.fingerprint(files), numerics(settings, student.pick_device(settings.device)))
