@@ -41,8 +41,9 @@ class Checkup:
         """The problems of all rooms, of each the first SHOWN_PROBLEMS."""
         problems: list[str] = []
         for room, finding in self.findings.items():
-            more = len(finding.problems) - SHOWN_PROBLEMS
-            problems += [*finding.problems[:SHOWN_PROBLEMS], *([f"and {more} more problems of the {room}"] * (more > 0))]
+            problems += finding.problems[:SHOWN_PROBLEMS]
+            if (more := len(finding.problems) - SHOWN_PROBLEMS) > 0:
+                problems.append(f"and {more} more problems of the {room}")
         return problems
 
     def as_json(self) -> dict[str, Any]:
