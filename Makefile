@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo repro check ray remotes moto browser test test-system lint ui bench lock image clean
+.PHONY: help setup demo repro check ray remotes moto browser quick test test-system lint ui bench lock image clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -40,11 +40,16 @@ repro: $(INSTALLED)  ## check, then run what changed
 	$(BIN)/dvc repro
 	$(BIN)/stepsift report
 
-test: $(INSTALLED)  ## lint and tests
+SIDE_BY_SIDE := -n auto --maxprocesses 4
+
+quick: $(INSTALLED)  ## before a commit: tests that load no model and start no process, within a minute
+	$(BIN)/pytest --quick $(SIDE_BY_SIDE) --dist worksteal
+
+test: $(INSTALLED)  ## lint, format, types, and all tests but those of the system
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
+	$(BIN)/pytest $(SIDE_BY_SIDE) --dist worksteal
 
 ray: $(INSTALLED)  ## the extra `ray`: scoring on a cluster
 	$(BIN)/pip install --quiet --no-deps -r requirements/ray.txt

@@ -53,6 +53,7 @@ def _store_slowly(folder: str) -> None:
     SideCache(Path(folder)).get_or_make("k", _fill_and_hang)
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_entry_and_its_rest_is_cleared(tmp_path: Path) -> None:
     process = multiprocessing.get_context("fork").Process(target=_store_slowly, args=(str(tmp_path),))
     process.start()

@@ -228,6 +228,7 @@ def test_warm_prints_what_was_filled_and_fails_for_what_was_not(
     assert asked == [("v1", here)]
 
 
+@pytest.mark.slow
 def test_tune_takes_the_sample_of_the_sources(here: Path, monkeypatch, run_cli, tmp_path: Path) -> None:
     from stepsift import params
     from stepsift.commands import tuning

@@ -104,6 +104,7 @@ def test_a_file_without_what_dvc_tracks_is_refused(repository, student_folder, r
     assert len(err) == 12  # seven sections, four keys of select, evaluate.tasks
 
 
+@pytest.mark.slow
 def test_a_typo_is_one_line_and_loads_nothing_heavy(tmp_path: Path):
     (tmp_path / "params.yaml").write_text("score: {windw: 4}\n")
     assert apart(tmp_path, "check") == (
@@ -117,12 +118,14 @@ def test_a_typo_is_one_line_and_loads_nothing_heavy(tmp_path: Path):
     )
 
 
+@pytest.mark.slow
 def test_no_command_loads_anything_heavy_for_its_arguments(tmp_path: Path):
     code, out, err, loaded = apart(tmp_path, *COMMANDS, "--help")
     assert (code, err, loaded) == (0, [], [])
     assert out[0].startswith("usage: stepsift check ")
 
 
+@pytest.mark.slow
 def test_a_wrong_source_and_student_load_no_model(tmp_path: Path):
     (tmp_path / "data/tasks").mkdir(parents=True)
     (tmp_path / "data/sources").mkdir()
@@ -150,6 +153,7 @@ def test_a_wrong_call_is_exit_2_with_the_usage(arguments, run_cli):
     assert err[0].startswith("usage: stepsift")
 
 
+@pytest.mark.slow
 def test_the_installed_script_is_this_command(tmp_path: Path):
     script = Path(sys.executable).parent / "stepsift"
     done = subprocess.run([script, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -123,6 +123,7 @@ def test_a_missing_engine_is_said(config: Path, monkeypatch: pytest.MonkeyPatch,
         image.image_digest(Machine(engine="podman"), ROOT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stderr", "said"),
     [
@@ -156,6 +157,7 @@ def test_the_image_is_named_by_what_it_is_made_of(tmp_path: Path):
         image.image_name(tmp_path, "cpu")
 
 
+@pytest.mark.slow
 def test_what_check_says(config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     assert image.check_machine(ROOT) == Finding(["machine     score and train run on this machine itself"])
     config.write_text("engine: podman\n")
@@ -190,12 +192,14 @@ def repo(tmp_path: Path, config: Path) -> Path:
     return repo
 
 
+@pytest.mark.slow
 def test_on_the_host_the_script_takes_over(repo: Path):
     done = start(repo, "a b", "c")
     assert done.returncode == 7, done.stderr
     assert done.stdout.endswith("['a b', 'c']\n")
 
 
+@pytest.mark.slow
 def test_in_a_container_the_engine_takes_over(repo: Path, config: Path, tmp_path: Path):
     config.write_text(f"engine: podman\ngpus: true\nmounts: [{tmp_path}/student]\n")
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
@@ -217,6 +221,7 @@ def test_in_a_container_the_engine_takes_over(repo: Path, config: Path, tmp_path
     assert (tmp_path / "side").is_dir()
 
 
+@pytest.mark.slow
 def test_a_worktree_and_a_cache_elsewhere_are_mounted(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def ok(folder: Path, *words: str) -> None:
         subprocess.run(words, cwd=folder, check=True, capture_output=True)
@@ -239,6 +244,7 @@ def test_a_worktree_and_a_cache_elsewhere_are_mounted(repo: Path, tmp_path: Path
     assert launch.git_variables()["STEPSIFT_GIT_DIRTY"] == "true"
 
 
+@pytest.mark.slow
 def test_a_missing_gpu_stops_the_stage(monkeypatch: pytest.MonkeyPatch):
     import torch
 
@@ -254,6 +260,7 @@ def test_a_missing_gpu_stops_the_stage(monkeypatch: pytest.MonkeyPatch):
     assert became == [["-P", "stages/score.py", "a b"]]
 
 
+@pytest.mark.slow
 def test_building_names_the_image_and_notes_its_digest(
     repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
@@ -270,6 +277,7 @@ def test_building_names_the_image_and_notes_its_digest(
         image.main()
 
 
+@pytest.mark.slow
 def test_a_machines_own_image_is_built_where_it_is_not_there(
     repo: Path, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
@@ -296,6 +304,7 @@ def test_a_machines_own_image_is_built_where_it_is_not_there(
         image.main()
 
 
+@pytest.mark.slow
 def test_caches_of_the_hub_are_mounted_wherever_they_are_named(
     repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

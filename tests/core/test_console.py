@@ -102,6 +102,7 @@ def test_files_that_cannot_be_made_or_read_are_told_from_real_calls(capsys: pyte
         assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_imports_is_no_traceback(tmp_path: Path):
     script = "from stepsift.core import console\nraise KeyboardInterrupt"
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)

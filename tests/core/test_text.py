@@ -170,6 +170,7 @@ def test_a_shell_reads_one_word_back(text: str):
         assert shlex.split(shell_word(text)) == [text]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [*HOSTILE[:-2], "tab\tbell\x07'\\"])
 def test_bash_reads_one_word_back(text: str):
     command = f"export LC_ALL=C.UTF-8; printf %s {shell_word(text)}"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_world import read_story
 
 import make_sources
 from helpers.places import DEMO
+from helpers.stories import read_story
 from teachers import TEACHERS, respond
 from world import distinct_problems
 
@@ -43,6 +43,7 @@ def written(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_same_bytes_twice_and_other_bytes_for_another_seed(written, tmp_path):
     assert run(tmp_path / "again").returncode == 0
     assert read_bytes(tmp_path / "again") == read_bytes(written)
@@ -51,6 +52,7 @@ def test_same_bytes_twice_and_other_bytes_for_another_seed(written, tmp_path):
     assert read_bytes(tmp_path / "other") != read_bytes(written)
 
 
+@pytest.mark.slow
 def test_every_teacher_answers_every_prompt_with_its_gold_answer(written):
     pool = {problem.prompt: problem for problem in distinct_problems("pool:0", PROMPTS)}
     seen = set()
@@ -81,6 +83,7 @@ def read_row(row: dict, name: str) -> tuple[str, str, str]:
     return row["question"], row["solution"], row["teacher"]
 
 
+@pytest.mark.slow
 def test_the_task_is_held_out_and_has_right_answers(written):
     task = yaml.safe_load((written / "tasks/chain.yaml").read_text())
     rows = read_rows(written / "tasks" / task["dataset_kwargs"]["data_files"]["test"])
@@ -91,6 +94,7 @@ def test_the_task_is_held_out_and_has_right_answers(written):
     assert all(len(read_story(row["prompt"])) - 1 in (4, 5, 6) for row in rows)
 
 
+@pytest.mark.slow
 def test_operations_are_those_that_are_asked_for(tmp_path):
     assert run(tmp_path, "--operations", "2", "3").returncode == 0
     for path, field in (("tasks/chain.jsonl", "prompt"), ("sources/named_fields.jsonl.gz", "question")):
@@ -100,6 +104,7 @@ def test_operations_are_those_that_are_asked_for(tmp_path):
     assert "--operations must be at least 1, not 0" in refused.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("taken", ["sources", "tasks"])
 def test_a_folder_that_holds_files_is_refused(tmp_path, taken):
     (tmp_path / taken / "deep").mkdir(parents=True)
@@ -111,6 +116,7 @@ def test_a_folder_that_holds_files_is_refused(tmp_path, taken):
     assert read_bytes(tmp_path) == {f"{taken}/deep/mine.jsonl": b"mine"}
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_is_made_good(written, tmp_path):
     """Killed while it wrote, or after the tasks were in place and before the sources were."""
     shutil.copytree(written / "tasks", tmp_path / "tasks")
@@ -137,6 +143,7 @@ def test_no_source_is_in_place_before_all_are_written(tmp_path, monkeypatch):
     assert read_bytes(tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_a_file_that_keeps_a_folder_is_no_file(written, tmp_path):
     for name in ("sources/.gitkeep", "tasks/.DS_Store"):
         (tmp_path / name).parent.mkdir()

@@ -1,39 +1,13 @@
 """The problems: their answers against a reader of the story that shares no code with the world; determinism."""
 
-import re
 import subprocess
 import sys
 
 import pytest
 
 from helpers.places import DEMO
+from helpers.stories import read_story
 from world import HIGHEST, LONG, LOWEST, distinct_problems, make_problem
-
-CHANGES = {
-    "doubles them": lambda n: n * 2,
-    "ends up with twice as many": lambda n: n * 2,
-    "triples them": lambda n: n * 3,
-    "ends up with three times as many": lambda n: n * 3,
-    "keeps only half": lambda n: n / 2,
-    "gives half to a friend": lambda n: n / 2,
-    "keeps only a third": lambda n: n / 3,
-    "divides them by three": lambda n: n / 3,
-}
-
-
-def read_story(prompt: str) -> list[float]:
-    """The values that the words of the story tell of, one before the first sentence of change and one after each."""
-    first, *changes, _question = re.split(r"(?<=[.?]) ", prompt)
-    values = [float(re.search(r"\d+", first).group())]
-    for sentence in changes:
-        deed = sentence.split(" ", 1)[1].rstrip(".")
-        if gain := re.fullmatch(r"(?:buys|picks up|plants|grows|finds|collects) (\d+) more", deed):
-            values.append(values[-1] + int(gain.group(1)))
-        elif loss := re.fullmatch(r"(?:sells|eats|pulls out|gives away|loses|trades away) (\d+)", deed):
-            values.append(values[-1] - int(loss.group(1)))
-        else:
-            values.append(CHANGES[deed](values[-1]))
-    return values
 
 
 def test_read_story_by_hand():
@@ -58,6 +32,7 @@ def test_a_problem_depends_on_its_key_only():
     assert make_problem("test:8") != alone
 
 
+@pytest.mark.slow
 def test_no_dependence_on_hash_randomisation():
     script = "from world import make_problem; from teachers import respond, TEACHERS\n"
     script += "for n in range(5):\n for t in TEACHERS: print(respond(t, make_problem(str(n))).text)"

@@ -10,9 +10,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_evaluate import QUESTIONS, SETTINGS, Bench, write_choices, write_task
 from transformers.generation import TopKLogitsWarper, TopPLogitsWarper
 
+from helpers.evaluate_bench import QUESTIONS, SETTINGS, Bench, write_choices, write_task
 from stepsift import params
 from stepsift.core.errors import ParamsError
 from stepsift.evaluate import sampling

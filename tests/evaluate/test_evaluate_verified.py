@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
-from test_evaluate import QUESTIONS, SETTINGS, Bench, says
 
+from helpers.evaluate_bench import QUESTIONS, SETTINGS, Bench, says
 from stepsift import params
 from stepsift.core.errors import EvaluationError
 from stepsift.evaluate import grade

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_evaluate import QUESTIONS, STUDENT, write_choices, write_task
 
+from helpers.evaluate_bench import QUESTIONS, STUDENT, write_choices, write_task
 from stepsift import params
 from stepsift.core.errors import EvaluationError
 from stepsift.evaluate.run import _load_vllm, key_settings

@@ -66,6 +66,7 @@ def reasons(rejected: pl.DataFrame) -> list[tuple]:
     return rejected.select("source", "source_line", "reason").rows()
 
 
+@pytest.mark.slow
 def test_tables_by_hand(tmp_path):
     files = {
         "pool.jsonl": [
@@ -100,6 +101,7 @@ def test_tables_by_hand(tmp_path):
     assert json.loads(json.dumps(counts.as_dict()))["total"]["kept"] == 4
 
 
+@pytest.mark.slow
 def test_one_row_for_each_reason(tmp_path):
     bad = {
         "broken_json": b'{"prompt": ',
@@ -128,6 +130,7 @@ def test_one_row_for_each_reason(tmp_path):
     assert (by_reason["empty_field"]["teacher"], by_reason["broken_json"]["teacher"]) == ("A", None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["prompt", "teacher", "prompt_id", "answer", "domain", "tests", "reasoning"])
 def test_no_text_may_hold_half_a_surrogate_pair(tmp_path, field):
     _, _, traces, rejected = run(tmp_path, {"a.jsonl": [row(), row(**{field: "a \ud800"})]})
@@ -145,6 +148,7 @@ def test_a_broken_gzip_keeps_what_came_before(tmp_path):
     assert counts.total.reasons == {"corrupt_gzip": 1}
 
 
+@pytest.mark.slow
 def test_generations_count_one_by_one(tmp_path):
     generations = {"problem": "2 + 2?", "generations": ["4", 5, "It is 4.", "4"], "answer": "4", "model": "R1"}
     counts, _, traces, rejected = run(tmp_path, {"a.jsonl": [generations]})
@@ -153,6 +157,7 @@ def test_generations_count_one_by_one(tmp_path):
     assert rejected["teacher"].to_list() == ["R1", "R1"]
 
 
+@pytest.mark.slow
 def test_thinking_dropped(tmp_path):
     rows = [row(response="<think>hm</think>It is 4."), row(response="<think>hm"), row(response="<think>a</think>")]
     _, _, traces, rejected = run(tmp_path, {"a.jsonl": rows}, thinking="drop")
@@ -160,6 +165,7 @@ def test_thinking_dropped(tmp_path):
     assert [r for *_, r in reasons(rejected)] == ["unfinished_thinking", "empty_field"]
 
 
+@pytest.mark.slow
 def test_duplicates_kept_under_their_own_ids(tmp_path):
     _, _, dropped, _ = run(tmp_path / "1", {"a.jsonl": [row(), row(), row()]})
     counts, _, kept, rejected = run(tmp_path / "2", {"a.jsonl": [row(), row(), row()]}, duplicates="keep")
@@ -169,11 +175,13 @@ def test_duplicates_kept_under_their_own_ids(tmp_path):
     assert kept["content_hash"].n_unique() == 1
 
 
+@pytest.mark.slow
 def test_the_first_duplicate_by_source_and_line_stays(tmp_path):
     _, _, traces, _ = run(tmp_path, {"b.jsonl": [row(), row("other?")], "a.jsonl": [row("more?"), row()]})
     assert traces.filter(pl.col("source") == "a.jsonl")["source_line"].sort().to_list() == [1, 2]
 
 
+@pytest.mark.slow
 def test_conflicting_gold_answers(tmp_path):
     rows = [
         *(row(answer="4"), row(teacher="B", answer="5"), row(teacher="C", answer=None), row(answer="5")),
@@ -187,6 +195,7 @@ def test_conflicting_gold_answers(tmp_path):
     assert "unchecked" not in traces["verdict"].to_list()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, -1])
 def test_spellings_of_a_gold_answer_are_no_conflict(tmp_path, order):
     spellings = ["18.0", "$18", "18", "9+9\n#### 18"]
@@ -199,12 +208,14 @@ def test_spellings_of_a_gold_answer_are_no_conflict(tmp_path, order):
     assert traces.height == 6
 
 
+@pytest.mark.slow
 def test_a_tie_of_prompts_is_not_called_a_majority(tmp_path):
     rows = [row("a?", teacher="A", prompt_id="1"), row("b?", teacher="B", prompt_id="1")]
     *_, rejected = run(tmp_path, {"a.jsonl": rows})
     assert "in at least as many rows" in rejected["detail"][0]
 
 
+@pytest.mark.slow
 def test_conflicting_prompts_of_one_id(tmp_path):
     rows = [row(f"{p}?", teacher=t, prompt_id="1") for p, t in [("a", "A"), ("b", "B"), (" a", "C"), ("c", "D")]]
     counts, prompts, traces, rejected = run(tmp_path, {"a.jsonl": rows})
@@ -214,6 +225,7 @@ def test_conflicting_prompts_of_one_id(tmp_path):
     assert "strip_suffixes" in rejected["detail"][0]
 
 
+@pytest.mark.slow
 def test_the_shortest_wording_stands_for_a_prompt(tmp_path):
     suffix = " Put your answer in \\boxed{}."
     rows = [row("2 + 2?" + suffix), row(teacher="B"), row("2 + 2?" + suffix, teacher="C")]
@@ -264,6 +276,7 @@ def test_useless_sources(tmp_path, files, word):
     assert [p.name for p in tmp_path.iterdir()] == ["sources"]
 
 
+@pytest.mark.slow
 def test_survey(tmp_path):
     rows = [row(f"{i}?", f"It is {i}{t}", t, answer=str(i)) for i in range(40) for t in "ABC"]
     sources = write(
@@ -295,6 +308,7 @@ def bytes_of(tmp_path: Path, files: Sources) -> dict[str, bytes]:
     return {t.name: (tmp_path / "out" / f"{t.name}.parquet").read_bytes() for t in TABLES}
 
 
+@pytest.mark.slow
 def test_twice_the_same_bytes(tmp_path):
     files = {
         "b.jsonl": [row(f"{i % 7}?", f"r{i % 11}", "AB"[i % 2], None) for i in range(60)],
@@ -303,6 +317,7 @@ def test_twice_the_same_bytes(tmp_path):
     assert bytes_of(tmp_path / "1", files) == bytes_of(tmp_path / "2", dict(reversed(list(files.items()))))
 
 
+@pytest.mark.slow
 def test_shuffled_lines_give_the_same_prompts_and_traces(tmp_path):
     rows = [row(f"{i % 7}?  " + " " * (i % 3), f"r{i % 11}", "AB"[i % 2], str(i % 7)) for i in range(80)]
     rows += [row(f"{p}?", teacher=t, prompt_id="own") for p, t in [("a", "A"), ("b", "B"), ("a", "C")]]
@@ -343,6 +358,7 @@ def test_every_row_is_accounted_for(tmp_path_factory, lines):
     assert set(kept["prompt_id"]) == set(tables.read(tables.PROMPTS, folder / "out" / "prompts.parquet")["prompt_id"])
 
 
+@pytest.mark.slow
 def test_real_traces(shared_data, tmp_path):
     """Every row is kept, gold answers pass their verifiers, and verdicts agree with labels made elsewhere.
 

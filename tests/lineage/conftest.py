@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from helpers import lineage_project as project
-
 
 @pytest.fixture(scope="session")
 def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with one revision of `project.pool()`; to be copied."""
+    from helpers import lineage_project as project
+
     folder = tmp_path_factory.mktemp("lineage") / "repository"
     folder.mkdir()
     with pytest.MonkeyPatch.context() as monkeypatch:

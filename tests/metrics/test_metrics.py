@@ -250,6 +250,7 @@ def test_a_metric_must_be_named_like_its_file(one_more_file):
         all_metrics()
 
 
+@pytest.mark.slow
 def test_importing_metrics_and_curation_loads_no_model_library():
     code = "import sys, stepsift.metrics as m, stepsift.select; m.selectable(); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

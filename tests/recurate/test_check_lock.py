@@ -11,6 +11,8 @@ from types import ModuleType
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).resolve().parents[2] / "src/stepsift/recurate/check_lock.py"
 PIPELINE = """stages:
   one:

@@ -11,6 +11,8 @@ import pytest
 from stepsift.recurate import commits, pull_requests
 from stepsift.recurate.proposal import RecurationError
 
+pytestmark = pytest.mark.slow
+
 
 def git(folder: Path, *command: str) -> str:
     """What git answers; it must succeed."""

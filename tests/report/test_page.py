@@ -177,6 +177,7 @@ def test_the_same_outputs_give_the_same_bytes(page: report.Page, places: report.
     assert again.pngs == page.pngs
 
 
+@pytest.mark.slow
 def test_the_page_stays_small_whatever_the_texts(tmp_path: Path):
     # 120 kB of each prompt could be shown, which is more than there is room for.
     world = World(n_prompts=60, teachers=("ann", "bob"), text=lambda p, t: ["漢" * 200_000])
@@ -186,6 +187,7 @@ def test_the_page_stays_small_whatever_the_texts(tmp_path: Path):
     assert data["explorer"]["left_out"] > 0
 
 
+@pytest.mark.slow
 def test_the_page_stays_small_whatever_the_pool(tmp_path: Path):
     teachers, domains = tuple(f"teacher {i}" for i in range(50)), tuple(f"domain {i}" for i in range(40))
     page = render(write(tmp_path, World(n_prompts=400, teachers=teachers, domains=domains)))
@@ -193,6 +195,7 @@ def test_the_page_stays_small_whatever_the_pool(tmp_path: Path):
     assert len(Reader(page.html).scripts[0].encode()) < 2 * 10**6
 
 
+@pytest.mark.slow
 def test_the_page_stays_small_however_many_teachers_and_sources(tmp_path: Path):
     places = write(tmp_path, World(n_prompts=2, teachers=tuple(f"teacher {i} {'x' * 50}" for i in range(3_000))))
     source = json.loads((places.ingest / "sources.json").read_text())["a.jsonl"]

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from test_run import MESSAGES, SHORT, frames
 
+from helpers.score_cases import MESSAGES
+from helpers.score_pool import SHORT, frames
 from stepsift.core import tables
 from stepsift.core.errors import TableError
 from stepsift.score import pool as pool_module

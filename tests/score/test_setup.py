@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from test_run import CYRILLIC, POOL, SHORT, write_pool
 
+from helpers.score_pool import CYRILLIC, POOL, SHORT, write_pool
 from stepsift import params
 from stepsift.commands.cache import spaces
 from stepsift.core import tables

@@ -160,6 +160,7 @@ ADVERSARIAL = [
 MANY = 2_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fragment", ADVERSARIAL, ids=repr)
 def test_two_megabytes_of_one_fragment_are_split(fragment):
     """A quadratic rule would take hours here, so this test ends only if there is none; bench/segment.py has times."""

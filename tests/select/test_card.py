@@ -106,6 +106,7 @@ def test_the_card_says_how_it_was_chosen_and_from_what():
         assert said in text, said
 
 
+@pytest.mark.slow
 def test_datasets_takes_the_folder_for_train_jsonl_alone(tmp_path):
     import datasets
 

@@ -13,6 +13,8 @@ from stepsift.sources import add as adding
 from stepsift.sources.add import Addition, Origin, plan_addition
 from stepsift.sources.rules import as_keys
 
+pytestmark = pytest.mark.slow
+
 PARAMS = """# settings
 ingest:
   layout: auto     # six of them

@@ -19,6 +19,8 @@ from stepsift.core.errors import TrackingError
 from stepsift.tracking.pipeline import source_tags
 from stepsift.tracking.provenance import DvcStage, git_story, git_tags
 
+pytestmark = pytest.mark.slow
+
 SRC = Path(tracking.__file__).parents[2]
 DVC = Path(sys.executable).with_name("dvc")
 PARAMS = {"ingest": {"thinking": "drop"}, "segment": {"unit": "line"}}

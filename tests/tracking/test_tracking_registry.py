@@ -9,6 +9,8 @@ import pytest
 from stepsift import params, tracking
 from stepsift.tracking.registry import Student, _alias, register
 
+pytestmark = pytest.mark.slow
+
 
 def students(dataset: str = "d1", fingerprint: str = "f") -> list[Student]:
     return [

@@ -1,9 +1,7 @@
 """Training gets exactly the ids of render(), is repeatable, and pays once for each set and seed."""
 
-import dataclasses
 import json
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,61 +11,19 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from helpers.student_files import copy_tokenizer, write_gguf
+from helpers.training import STUDENT, files_in, row, train_one, write
 from stepsift import params, train
-from stepsift.core import disk, tables
+from stepsift.core import tables
 from stepsift.core.errors import TrainingError
 from stepsift.student import StudentFiles, load_renderer
-from test_student import copy_tokenizer, write_gguf
 
 SETTINGS = params.Train(epochs=2, batch_size=2, learning_rate=1e-2)
-STUDENT = params.Student()
 FAMILIES = [("llama", "plain"), ("qwen2", "qwen2"), ("gemma2", "gemma")]
 Folder = Callable[..., Path]
 
 
-def files_in(folder: Path) -> StudentFiles:
-    return StudentFiles(folder)
-
-
-def row(prompt: str, answer: str, n: int = 0) -> dict[str, Any]:
-    messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
-    return {"messages": messages, "prompt_id": f"p{n}", "trace_id": f"t{n}", "teacher": "someone"}
-
-
 ROWS = [row("2 + 3 ?", "Let x be 2.\nThen it is 5.", 0), row("7 * 6 ?", "42 🙂", 1), row("12 + 30 ?", "42. Yes!", 2)]
-
-
-def write(rows: list[dict[str, Any]], path: Path) -> Path:
-    disk.write_lines((json.dumps(r) + "\n" for r in rows), path)
-    return path
-
-
-def train_one(
-    files: StudentFiles,
-    settings: params.Train,
-    data: Path,
-    seed: int,
-    out: Path,
-    on_log: Callable[[int, dict[str, float]], None] | None = None,
-) -> train.TrainResult:
-    """Train on one set with one seed, into `out`; nothing comes from a cache."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        (folder / "select" / "one").mkdir(parents=True)
-        shutil.copyfile(data, folder / "select" / "one" / "train.jsonl")
-        trained = train.train_all(
-            files,
-            settings.model_copy(update={"seeds": (seed,)}),
-            STUDENT,
-            folder / "select",
-            ("one",),
-            folder / "train",
-            folder / "cache",
-            (lambda _selector, _seed, step, values: on_log(step, values)) if on_log else None,
-        )
-        result = trained.results["one", seed]
-        shutil.copytree(result.folder, out)
-    return dataclasses.replace(result, folder=out)
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from test_train import STUDENT, files_in, row, train_one, write
 from transformers import AutoModelForCausalLM
 
+from helpers.training import STUDENT, files_in, row, train_one, write
 from stepsift import params, train
 from stepsift.core.errors import ParamsError, TrainingError
 from stepsift.train.examples import hold_out

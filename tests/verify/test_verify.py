@@ -104,6 +104,7 @@ def test_formulas(answer, gold, found):
     assert formulas(answer, gold) == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("response", "gold", "verdict"),
     [
@@ -186,12 +187,14 @@ def test_exact(gold, answer, same):
     assert exact.same(gold, answer) is same
 
 
+@pytest.mark.slow
 def test_gold_answers_are_tried_on_their_verifier(verifier):
     golds = {"math": "\\frac{3}{4}", "choice": "(D)", "exact": "[1, 'a']"}
     assert all(verifier.accepts(kind, gold) for kind, gold in golds.items())
     assert not verifier.accepts("choice", "none of these")
 
 
+@pytest.mark.slow
 def test_an_endless_answer_is_killed_and_the_next_is_judged():
     with Verifier(2.0) as verifier:
         assert verifier.verdict("math", "\\boxed{4}", "4") == "correct"
@@ -201,6 +204,7 @@ def test_an_endless_answer_is_killed_and_the_next_is_judged():
         assert verifier.verdict("math", "\\boxed{5}", "5") == "correct"
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_replaced():
     with math_answers.MathWorker(20.0) as worker:
         assert worker.judge("4", "4") == "correct"
@@ -213,6 +217,7 @@ def test_a_dead_worker_is_replaced():
         os.kill(process.pid, 0)
 
 
+@pytest.mark.slow
 def test_it_works_from_a_script_without_a_main_guard(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

@@ -413,6 +413,7 @@ def test_a_space_that_is_removed_while_it_is_open_is_made_again(
     assert caplog.records == []
 
 
+@pytest.mark.slow
 def test_neither_module_loads_torch() -> None:
     code = "import sys, stepsift.score.cache.scores; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

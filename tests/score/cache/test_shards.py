@@ -376,6 +376,7 @@ def test_damage_that_cannot_be_renamed_or_read_is_missing(
     assert path.exists()
 
 
+@pytest.mark.slow
 def test_leftovers_of_dead_processes_are_removed_on_opening(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
@@ -427,6 +428,7 @@ def _fill_until_the_limit(folder: Path) -> None:
         os._exit(7)
 
 
+@pytest.mark.slow
 def test_a_write_that_breaks_off_leaves_no_part_of_a_file(tmp_path: Path) -> None:
     assert run(_fill_until_the_limit, tmp_path) == 7
     found = store(tmp_path).get_many(key(i) for i in range(100))
@@ -455,6 +457,7 @@ def _write_some(folder: Path, start: int, step: int) -> None:
     s.flush()
 
 
+@pytest.mark.slow
 def test_processes_that_write_and_read_one_folder_at_once(tmp_path: Path) -> None:
     """They share every sixth entry, and each reads all of it while the others write."""
     writers = [get_context("fork").Process(target=_write_some, args=(tmp_path, 0, step)) for step in (2, 3, 6)]
@@ -479,6 +482,7 @@ def _write_for_ever(folder: Path, start: int, pipe: int) -> None:
             os.write(pipe, i.to_bytes(8, "little"))
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments_lose_the_shard_in_flight_and_nothing_else(tmp_path: Path) -> None:
     """What a process had reported as stored is there, whatever is there is right, and every shard is whole."""
     moments = np.random.default_rng(0).uniform(0, 0.03, size=30)

@@ -5,19 +5,17 @@ import copy
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, BertLMHeadModel, LlamaForCausalLM
+from transformers import AutoConfig, BertLMHeadModel
 
 from helpers import reference
+from helpers.engine_checks import TOLERANCE, WINDOWS, RootedLlama, largest_difference
 from helpers.score_cases import RESPONSE, make_case
 from stepsift.core.errors import ScoringError
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.head import ModelLogits, SlicedHead
-from stepsift.score.forward.request import Request, TokenValues
+from stepsift.score.forward.request import Request
 from stepsift.score.forward.windows import Pass
 
-TOLERANCE = 1e-4
-"""Nats a token."""
-WINDOWS = (1, 4, 0.25)
 BUDGETS = (1, 50, 4_096)
 """One row a batch and full passes token by token; a few rows and some chunks; everything at once."""
 STUDENTS = [
@@ -39,18 +37,6 @@ STUDENTS = [
     ("lfm2", "plain"),
     ("qwen3_next", "qwen3"),
 ]
-
-
-def largest_difference(values: TokenValues, tokens: list[reference.Token]) -> float:
-    """The largest distance to the reference in nats; ranks must be equal unless a logit lies beside the token's own."""
-    worst = 0.0
-    for name in ("logprob", "entropy", "brier"):
-        theirs = np.array([getattr(t, name) for t in tokens])
-        worst = max(worst, float(np.abs(getattr(values, name) - theirs).max()))
-    clear = np.array([t.gap > TOLERANCE for t in tokens])
-    assert clear.mean() > 0.9 or len(tokens) == 1
-    assert (values.rank[clear] == np.array([t.rank for t in tokens])[clear]).all()
-    return worst
 
 
 @pytest.mark.parametrize(("family", "tokenizer"), STUDENTS)
@@ -116,15 +102,6 @@ def test_prompt_is_shared_where_the_family_can(load_student, family, shares):
 @pytest.mark.parametrize("family", ["llama", "gemma2", "cohere", "granite", "gpt2"])
 def test_known_heads_are_sliced(load_student, family):
     assert isinstance(Engine(load_student(family).model, 64).head, SlicedHead)
-
-
-class RootedLlama(LlamaForCausalLM):
-    """A family that changes its logits in a way that no configuration names."""
-
-    def forward(self, *args, **kwargs):
-        out = super().forward(*args, **kwargs)
-        out.logits = out.logits.sign() * out.logits.abs().sqrt()
-        return out
 
 
 def test_unknown_change_of_logits_is_found_out(load_student, student_folder):

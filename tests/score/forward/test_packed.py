@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_attention import reference_varlen
-from test_engine import TOLERANCE, WINDOWS, RootedLlama, largest_difference
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from helpers import reference
+from helpers.engine_checks import TOLERANCE, WINDOWS, RootedLlama, largest_difference
+from helpers.reference_attention import reference_varlen
 from helpers.score_cases import MESSAGES, RESPONSE, Case, make_case
 from stepsift.core.errors import ScoringError
 from stepsift.score.forward import packed

@@ -117,6 +117,7 @@ def test_an_export_that_fails_leaves_the_old_file(tmp_path):
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["train.jsonl", "prompt_completion.jsonl", "sharegpt.jsonl", "train.parquet"])
 def test_datasets_reads_it(tmp_path, file):
     import datasets
@@ -130,6 +131,7 @@ def test_datasets_reads_it(tmp_path, file):
     assert TEXT in rows[0][last][-1].values()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["train.jsonl", "prompt_completion.jsonl", "sharegpt.jsonl"])
 def test_datasets_reads_a_licence_that_comes_late(tmp_path, file):
     """`datasets` fixes the columns' types on the first 10 MB of a file."""

@@ -171,6 +171,7 @@ def test_a_field_name_stands_for_its_text(folder: Path) -> None:
     assert rows(load_questions(("sums",), folder))[0] == ("sums", 0, "one and one?")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["process_docs: !function code.f", "doc_to_choice: [a, b]", "dataset_name: x"])
 def test_other_tasks_are_built_by_the_harness(folder: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
     (folder / "sums.yaml").write_text(TASK + line + "\n", encoding="utf-8")
@@ -179,6 +180,7 @@ def test_other_tasks_are_built_by_the_harness(folder: Path, monkeypatch: pytest.
     assert rows(load_questions(("sums",), folder)) == [("part", 0, "a"), ("part", 1, "x\ny")]
 
 
+@pytest.mark.slow
 def test_data_that_cannot_be_had(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

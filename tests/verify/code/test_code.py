@@ -104,6 +104,7 @@ def test_what_tests_nothing_is_no_test(tests: str) -> None:
     assert CodeRunner(1.0).judge_source(DOUBLE, tests, "") == Outcome("unchecked", "no_tests")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tests", "good", "bad"),
     [
@@ -134,6 +135,7 @@ def test_programs_that_pass_and_that_fail(runner: CodeRunner, tests: str, good: 
     assert runner.judge_source(bad, tests, "") == Outcome("wrong", "wrong_answer")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("response", "reason"),
     [
@@ -165,6 +167,7 @@ def test_the_prompt_comes_first_only_where_it_defines_what_is_tested() -> None:
     assert with_prompt(DOUBLE, "def g():\n    return 1\n", tests) == DOUBLE
 
 
+@pytest.mark.slow
 def test_every_input_counts(runner: CodeRunner) -> None:
     inputs = list(map(str, range(5)))
     tests = json.dumps({"inputs": inputs, "outputs": [str(2 * int(i)) for i in inputs]})
@@ -172,6 +175,7 @@ def test_every_input_counts(runner: CodeRunner) -> None:
     assert runner.judge_source("x = int(input())\nprint(2 * x if x < 4 else 0)", tests, "").reason == "wrong_answer"
 
 
+@pytest.mark.slow
 def test_real_problems_with_their_solutions(runner: CodeRunner, humaneval: list[dict]) -> None:
     for problem in humaneval[:8]:
         tests = json.dumps({"test": problem["test"], "entry_point": problem["entry_point"]})
@@ -254,6 +258,7 @@ def test_other_systems_have_no_isolation(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "darwin" in found.reason
 
 
+@pytest.mark.slow
 def test_check_says_whether_programs_can_be_judged(runner: CodeRunner) -> None:
     assert sandbox.check_isolation().lines == [
         f"programs    answers of the kind code are run on their tests, isolated by {runner.sandbox.name}"

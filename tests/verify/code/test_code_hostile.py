@@ -17,6 +17,8 @@ import pytest
 from stepsift.verify.code import sandbox
 from stepsift.verify.code.judge import CodeRunner, Outcome
 
+pytestmark = pytest.mark.slow
+
 TESTS = '["assert f(2) == 4"]'
 GOOD = "def f(x):\n    return 2 * x\n"
 BACKENDS = ("bubblewrap", "namespaces")

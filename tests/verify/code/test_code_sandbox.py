@@ -36,6 +36,7 @@ def fenced(source: str) -> str:
     return f"Here it is:\n```python\n{source}\n```\nDone."
 
 
+@pytest.mark.slow
 def test_the_probe_tells_what_an_open_machine_lets_it_do(tmp_path: Path) -> None:
     """Without a sandbox all that the probe tries succeeds: its silence means something."""
     (tmp_path / "canary").write_text("canary")
@@ -75,6 +76,7 @@ def test_a_home_within_the_python_installation_would_be_open(monkeypatch: pytest
     assert "home folder" in found.reason
 
 
+@pytest.mark.slow
 def test_the_runner_refuses_to_run_outside_of_a_sandbox() -> None:
     program = Path(sandbox.__file__).with_name("sandbox_runner.py")
     done = subprocess.run([sys.executable, "-P", program], input="{}", capture_output=True, text=True, check=False)
@@ -82,6 +84,7 @@ def test_the_runner_refuses_to_run_outside_of_a_sandbox() -> None:
     assert "must not be run by hand" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "tests", "reason"),
     [
@@ -110,6 +113,7 @@ def test_verdicts(runner: CodeRunner, source: str, tests: str, reason: str) -> N
     assert runner.judge(fenced(source), tests, "") == Outcome(REASONS[reason], reason)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["passed", "isolation", "no_tests", "nonsense", {}, 1])
 def test_a_program_cannot_name_a_reason_that_saves_it(runner: CodeRunner, word: object) -> None:
     report = json.dumps({"reason": word, "value": "x"})
@@ -117,12 +121,14 @@ def test_a_program_cannot_name_a_reason_that_saves_it(runner: CodeRunner, word: 
     assert runner.judge_source(source, "assert 1", "").verdict == "wrong"
 
 
+@pytest.mark.slow
 def test_the_same_answer_runs_once(runner: CodeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     first = runner.judge_source("x = 77", "assert x == 77", "")
     monkeypatch.setattr(sandbox.Sandbox, "run", lambda *_: pytest.fail("it ran again"))
     assert runner.judge_source("x = 77", "assert x == 77", "") == first == Outcome("correct", "passed")
 
 
+@pytest.mark.slow
 def test_what_is_printed_does_not_vary_with_hashes(runner: CodeRunner) -> None:
     job = {"mode": "stdin", "code": "print(*{'a', 'b', 'c', 'd', 'e'}, hash('x'))", "inputs": [""]}
     one, two = (runner.sandbox.run(job, 5.0, runner.limits) for _ in range(2))
@@ -157,6 +163,7 @@ def ingested(tmp_path: Path, *answers: str, **settings: object) -> tuple[dict, p
     return counts.as_dict(), tables.read(tables.TRACES, tmp_path / "out" / "traces.parquet")
 
 
+@pytest.mark.slow
 def test_ingest_runs_programs_and_counts_reasons(tmp_path: Path, runner: CodeRunner) -> None:
     answers = (fenced("    return x ** 2"), fenced("    return x"), "no code", fenced("raise SystemExit"))
     counts, traces = ingested(tmp_path, *answers, answer_kind="code")
@@ -180,6 +187,7 @@ def test_ingest_without_isolation(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (counts["code"], counts["gold"]) == ({"isolation": 1}, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", sandbox.BACKENDS)
 def test_no_privilege_can_be_gained_inside(backend: str) -> None:
     """No capability, no program that grants one, and no namespace in which to be root again."""
@@ -201,6 +209,7 @@ except PermissionError:
     assert result["output"] == "new privileges 1\nnew namespace -1\nno capability\n"  # type: ignore[index]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", sandbox.BACKENDS)
 def test_the_root_holds_what_python_needs_and_cannot_be_changed(backend: str) -> None:
     found = sandbox.find((backend,))

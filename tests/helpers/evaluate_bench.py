@@ -1,0 +1,98 @@
+"""Small tasks, and a student and a trained one that are evaluated on them."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import AutoModelForCausalLM
+
+from stepsift import evaluate, params
+from stepsift.student import StudentFiles, load_renderer
+
+SETTINGS = params.Evaluate(tasks=("toy",), batch_size=3)
+STUDENT = params.Student()
+QUESTIONS = ["2 + 3 ?", "What is the sum of the first ten numbers, one by one?", "x", "7 * 6 ?", "Let x be 4 .  Is it?"]
+TOY: dict[str, Any] = {
+    "task": "toy",
+    "dataset_path": "json",
+    "dataset_kwargs": {"data_files": {"test": "toy.jsonl"}},
+    "test_split": "test",
+    "output_type": "generate_until",
+    "doc_to_text": "{{question}}",
+    "doc_to_target": "{{answer}}",
+    "generation_kwargs": {"until": [], "do_sample": False, "max_gen_toks": 8},
+    "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
+}
+
+
+def files_in(folder: Path) -> StudentFiles:
+    return StudentFiles(folder)
+
+
+def write_task(folder: Path, rows: list[dict[str, str]], name: str = "toy", **changes: Any) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = {"dataset_kwargs": {"data_files": {"test": f"{name}.jsonl"}}}
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(TOY | {"task": name} | files | changes))
+
+
+CHOICES = ["42", "yes", "the sum"]
+
+
+def write_choices(folder: Path, questions: list[str], name: str = "pick") -> None:
+    """A task in which the student picks one of three continuations, the first being right."""
+    rows = [{"question": q, "choices": CHOICES, "gold": 0} for q in questions]
+    write_task(
+        folder,
+        rows,  # type: ignore[arg-type]
+        name,
+        output_type="multiple_choice",
+        doc_to_choice="{{choices}}",
+        doc_to_target="{{gold}}",
+        generation_kwargs=None,
+        metric_list=[{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+    )
+
+
+def says(folder: Path, question: str, new_tokens: int = 8) -> str:
+    """What the student says, greedy, computed without harness, batch or padding; up to its end token."""
+    renderer = load_renderer(files_in(folder), STUDENT)
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    ids = renderer.prompt([{"role": "user", "content": question}])
+    with torch.no_grad():
+        for _ in range(new_tokens):
+            ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+            if ids[-1] in (renderer.end_id, renderer.tokenizer.eos_token_id):
+                break
+    said = ids[len(renderer.prompt([{"role": "user", "content": question}])) :]
+    return renderer.tokenizer.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+class Bench:
+    """A student, a trained one beside it, and tasks, in one folder."""
+
+    def __init__(self, folder: Path, student: Path):
+        self.folder, self.student = folder, student
+        self.add_trained("lalp", 0, scale=-1.0)
+
+    def add_trained(self, selector: str, seed: int, scale: float) -> Path:
+        target = shutil.copytree(self.student, self.folder / "train" / selector / f"seed-{seed}")
+        model = AutoModelForCausalLM.from_pretrained(target)
+        with torch.no_grad():
+            model.get_output_embeddings().weight.mul_(scale)
+        model.save_pretrained(target)
+        return target
+
+    def run(self, settings: params.Evaluate = SETTINGS, student: params.Student = STUDENT) -> evaluate.Evaluated:
+        return evaluate.evaluate_all(
+            files_in(self.student),
+            self.folder / "train",
+            settings,
+            student,
+            self.folder / "tasks",
+            self.folder / "out",
+            self.folder / "cache",
+        )
