@@ -14,16 +14,15 @@ import json
 import logging
 import os
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from filelock import FileLock, Timeout
 
+from stepsift.core import disk
 from stepsift.core.errors import CacheError
 
 log = logging.getLogger(__name__)
@@ -31,7 +30,7 @@ log = logging.getLogger(__name__)
 ROOT_VARIABLE = "STEPSIFT_CACHE"
 """Environment variable that names the folder of all caches: a matter of the machine, not of the pipeline."""
 _MANIFEST = "entry.json"
-_TEMPORARY, _DAMAGED, _PARTIAL, _LOCK = ".tmp", ".damaged-", ".partial-", ".lock"
+_PARTIAL, _LOCK = ".partial-", ".lock"
 
 
 def root() -> Path:
@@ -81,12 +80,12 @@ class SideCache:
                 with contextlib.suppress(OSError):  # a cache that may only be read serves as well
                     os.utime(entry / _MANIFEST)
                 return entry, True
-            aside = _set_aside(entry)
+            aside = disk.set_aside(entry)
             log.warning("cache entry %s is damaged (%s): set aside as %s and made again", entry, damage, aside.name)
         temporary = self._place_for(key)
         try:
             make(temporary)
-            hashes = {str(p.relative_to(temporary)): _sha256(p) for p in _files(temporary)}
+            hashes = {str(p.relative_to(temporary)): disk.file_sha256(p) for p in disk.files_below(temporary)}
             (temporary / _MANIFEST).write_text(json.dumps({"files": hashes}, indent=2, sort_keys=True))
             try:
                 temporary.rename(entry)
@@ -135,7 +134,7 @@ class SideCache:
 
     def _place_for(self, key: str) -> Path:
         """An empty folder beside the entries."""
-        temporary = self.folder / f"{_TEMPORARY}-{key}-{os.getpid()}-{socket.gethostname()}"
+        temporary = disk.temporary_beside(self.folder, key)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._remove_leftovers()
@@ -150,9 +149,9 @@ class SideCache:
     def entries(self) -> list[EntryInfo]:
         """The entries, sorted by name; those that were set aside are not among them."""
         return [
-            EntryInfo(p, n_bytes(p), _used_s(p))
+            EntryInfo(p, disk.n_bytes(p), _used_s(p))
             for p in sorted(self.folder.glob("*"))
-            if p.is_dir() and not p.name.startswith((_TEMPORARY, _PARTIAL)) and _DAMAGED not in p.name
+            if p.is_dir() and not (p.name.startswith(_PARTIAL) or disk.is_temporary(p) or disk.DAMAGED in p.name)
         ]
 
     def verify(self) -> list[str]:
@@ -161,7 +160,7 @@ class SideCache:
         for entry in self.entries():
             if damage := _damage(entry.folder):
                 try:
-                    what = f"set aside as {_set_aside(entry.folder).name}"
+                    what = f"set aside as {disk.set_aside(entry.folder).name}"
                 except OSError as e:
                     what = f"it cannot be renamed ({e.strerror or e})"
                 problems.append(f"cache entry {entry.folder} is damaged ({damage}): {what}")
@@ -175,7 +174,7 @@ class SideCache:
         old = [] if unused_days is None else [*self.entries(), *self._partial()]
         before = time.time() - (unused_days or 0) * 24 * 3600
         return [
-            *sorted(self.folder.glob(f"*{_DAMAGED}*")),
+            *sorted(self.folder.glob(f"*{disk.DAMAGED}*")),
             *sorted(self._leftovers()),
             *(e.folder for e in old if e.used_s < before),
         ]
@@ -183,7 +182,7 @@ class SideCache:
     def _partial(self) -> list[EntryInfo]:
         """What runs that were killed, or still go on, have made so far."""
         places = sorted(p for p in self.folder.glob(f"{_PARTIAL}*") if p.is_dir())
-        return [EntryInfo(p, n_bytes(p), max(f.stat().st_mtime for f in [p, *p.rglob("*")])) for p in places]
+        return [EntryInfo(p, disk.n_bytes(p), max(f.stat().st_mtime for f in [p, *p.rglob("*")])) for p in places]
 
     def _remove_leftovers(self) -> None:
         for path in self._leftovers():
@@ -191,10 +190,7 @@ class SideCache:
 
     def _leftovers(self) -> Iterator[Path]:
         """Temporary folders of runs of this machine that are no more."""
-        for path in self.folder.glob(f"{_TEMPORARY}-*"):
-            _, _, pid, host = path.name.split("-", 3)
-            if host == socket.gethostname() and not psutil.pid_exists(int(pid)):
-                yield path
+        yield from (path for path in self.folder.glob(".tmp-*") if disk.is_leftover(path))
 
 
 def copy(entry: Path, target: Path) -> None:
@@ -202,7 +198,7 @@ def copy(entry: Path, target: Path) -> None:
 
     Copies and no links: DVC may make outputs read-only, or replace them by links into its own cache.
     """
-    for path in _files(entry):
+    for path in disk.files_below(entry):
         if path != entry / _MANIFEST:
             to = target / path.relative_to(entry)
             to.parent.mkdir(parents=True, exist_ok=True)
@@ -215,48 +211,13 @@ def _damage(entry: Path) -> str | None:
         expected: dict[str, str] = json.loads((entry / _MANIFEST).read_text())["files"]
     except (OSError, ValueError, KeyError, TypeError):
         return f"no readable {_MANIFEST}"
-    present = {str(p.relative_to(entry)): p for p in _files(entry) if p != entry / _MANIFEST}
+    present = {str(p.relative_to(entry)): p for p in disk.files_below(entry) if p != entry / _MANIFEST}
     if set(present) != set(expected):
         return f"files missing or added: {', '.join(sorted(set(present) ^ set(expected)))}"
-    changed = [name for name, path in present.items() if _sha256(path) != expected[name]]
+    changed = [name for name, path in present.items() if disk.file_sha256(path) != expected[name]]
     return f"changed: {', '.join(changed)}" if changed else None
-
-
-def n_bytes(folder: Path) -> int:
-    """Bytes of all files below a folder; those removed meanwhile are left out."""
-    total = 0
-    for path in _files(folder):
-        with contextlib.suppress(FileNotFoundError):
-            total += path.stat().st_size
-    return total
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder of a side cache; raises CacheError where that is not allowed."""
-    try:
-        shutil.rmtree(folder)
-    except FileNotFoundError:  # another process did it
-        return
-    except OSError as e:
-        raise CacheError(f"'{folder}' cannot be removed: {e.strerror or e}; allow writing to its folder") from e
 
 
 def _used_s(entry: Path) -> float:
     manifest = entry / _MANIFEST
     return (manifest if manifest.is_file() else entry).stat().st_mtime
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def _set_aside(entry: Path) -> Path:
-    n = 1
-    while (aside := entry.with_name(f"{entry.name}{_DAMAGED}{n}")).exists():
-        n += 1
-    return entry.rename(aside)

@@ -10,6 +10,7 @@ import pytest
 
 from stepsift import sidecache
 from stepsift.commands import cache as cache_command
+from stepsift.core import disk
 from stepsift.core.errors import CacheError
 from stepsift.score.cache.scores import ScoreCache
 from stepsift.score.forward.request import TokenValues
@@ -139,7 +140,7 @@ def test_prune_removes_what_serves_nobody_and_nothing_else(root: Path) -> None:
     assert "evaluations 1 entry," in "\n".join(cache_command.show(root))
     before = sorted(root.rglob("*"))
     aside = root / "models" / "one.damaged-1"
-    size = cache_command.size(sidecache.n_bytes(aside) + 200)
+    size = cache_command.size(disk.n_bytes(aside) + 200)
     assert cache_command.prune(root, None, True) == [
         f"would remove {aside}", f"would remove {leftover}", f"would remove {size} in all",
     ]  # fmt: skip

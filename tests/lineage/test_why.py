@@ -103,9 +103,9 @@ def test_what_training_left_out_was_chosen_all_the_same():
     path = Path("data/train/rejected.parquet")
     tables.write(tables.REJECTED, pl.DataFrame(rows, schema=tables.REJECTED.schema), path)
     folders = read(project.LOCK).folders() | {"train": path.parent}
-    prompt = stories.of_prompt("sum-of-numbers", folders, story.manifests(folders["select"]))
+    prompt = stories.of_prompt("sum-of-numbers", folders, stories.manifests(folders["select"]))
     trace = prompt.traces[0]
-    assert trace.dropped == (story.Dropped("train", "too_long", "9 tokens"),)
+    assert trace.dropped == (stories.Dropped("train", "too_long", "9 tokens"),)
     assert [(v.chosen, v.reason) for v in trace.selectors] == [
         (True, "best lalp of 2 candidates"),
         (False, "behind by random"),

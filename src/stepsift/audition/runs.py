@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from stepsift import evaluate, params, sidecache, train
 from stepsift.audition.arms import NamedBudget
-from stepsift.core import processes
+from stepsift.core import disk, processes
 from stepsift.core.errors import AuditionError, StepsiftError
 from stepsift.student import StudentFiles, take_share
 from stepsift.tasks import TaskSource
@@ -180,7 +180,7 @@ def _attempt(setting: Setting, data: train.Examples, run: Run) -> None:
         answers.write_parquet(target / _ANSWERS)
         (target / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
         if not (trained.reused or setting.keep_students):
-            sidecache.remove(trained.folder)
+            disk.remove(trained.folder)
 
     try:
         _store(setting).get_or_make(run.key, make)

@@ -5,12 +5,8 @@ auditions are entries of side caches (`sidecache.py`).
 """
 
 import argparse
-import contextlib
 import json
-import os
 import re
-import shutil
-import stat
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -20,10 +16,11 @@ from typing import Any
 from stepsift import params, sidecache
 from stepsift.commands import arguments
 from stepsift.core.console import Voice
-from stepsift.core.errors import CacheError, ScoringError
+from stepsift.core.disk import last_change_s, n_bytes, remove
+from stepsift.core.errors import CacheError
 from stepsift.score.cache import shards
 from stepsift.score.cache.scores import LAST_RUN, SCORES, SPACE, SUMS, SUMS_SCHEMA, TOKENS, TOKENS_SCHEMA, Numerics
-from stepsift.sidecache import EntryInfo, SideCache, n_bytes, remove
+from stepsift.sidecache import EntryInfo, SideCache
 
 SIDE_CACHES = ("models", "evaluations", "auditions")
 """Names of the folders beside that of scores."""
@@ -145,7 +142,7 @@ def prune(root: Path, unused_days: float | None, dry_run: bool) -> list[str]:
     """Remove what serves nobody; lines to read.
 
     That is what was set aside as damaged, what dead runs left behind and, with `unused_days`, every space and every
-    entry of a side cache that was not used for so long. Raises ScoringError or CacheError where something cannot be
+    entry of a side cache that was not used for so long. Raises CacheError where something cannot be
     removed.
     """
     pruned = prune_scores(root, unused_days=unused_days, dry_run=dry_run)
@@ -195,7 +192,6 @@ def _info(folder: Path) -> SpaceInfo:
     space, last_run = _read_json(folder / SPACE), _read_json(folder / LAST_RUN)
     tokens = [shards.count(p) for p in shards.files(folder / TOKENS, shards.SHARD)]
     sums = [shards.count(p) for p in shards.files(folder / SUMS, shards.SHARD)]
-    stats = _stats(folder)
     return SpaceInfo(
         folder=folder,
         student=space.get("student"),
@@ -204,8 +200,8 @@ def _info(folder: Path) -> SpaceInfo:
         n_keys=sum(keys for keys, _ in tokens),
         n_tokens=sum(rows for _, rows in tokens),
         n_sums=sum(keys for keys, _ in sums),
-        n_bytes=sum(s.st_size for s in stats),
-        used_s=max([s.st_mtime for s in stats] or [folder.stat().st_mtime]),
+        n_bytes=n_bytes(folder),
+        used_s=last_change_s(folder),
         last_run=last_run or None,
     )
 
@@ -216,15 +212,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _stats(path: Path) -> list[os.stat_result]:
-    """Sizes and times of a file, or of the files below a folder; those removed meanwhile are left out."""
-    stats = []
-    for p in (path, *path.rglob("*")):
-        with contextlib.suppress(FileNotFoundError):
-            stats.append(p.stat())
-    return [s for s in stats if stat.S_ISREG(s.st_mode)]
 
 
 def verify_scores(root: Path) -> list[str]:
@@ -267,7 +254,7 @@ def prune_scores(root: Path, *, unused_days: float | None = None, dry_run: bool 
     """Remove damaged shards, leftovers of dead runs and, if `unused_days` is given, spaces not used for so long.
 
     A space is used when a run with it ends or stores something. With `dry_run` nothing is removed, and what would be is
-    returned. Raises ScoringError where something cannot be removed.
+    returned. Raises CacheError where something cannot be removed.
     """
     removed: list[Path] = []
     freed = 0
@@ -278,18 +265,8 @@ def prune_scores(root: Path, *, unused_days: float | None = None, dry_run: bool 
             folders = (space.folder, space.folder / TOKENS, space.folder / SUMS)
             paths = [p for f in folders for p in (*shards.files(f, shards.DAMAGED), *shards.leftover_paths(f))]
         for path in paths:
-            freed += sum(s.st_size for s in _stats(path))
+            freed += n_bytes(path)
             if not dry_run:
-                _remove(path)
+                remove(path)
         removed += paths
     return Pruned(removed, freed)
-
-
-def _remove(path: Path) -> None:
-    try:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError as e:
-        raise ScoringError(f"'{path}' cannot be removed: {e.strerror or e}; allow writing to its folder") from e

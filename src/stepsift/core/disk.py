@@ -1,25 +1,107 @@
 """Files on disk: written whole or not at all, with the same bytes for the same content.
 
 A file gets its name when it is complete and on the disk (temporary file, fsync, rename); a folder that is rewritten
-takes the place of the old one at once.
+takes the place of the old one at once. Caches, which several processes may write to, name what is not complete yet
+after its process, so that the next one can clear away what a dead one left, and rename what is damaged.
 """
 
 import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from stepsift.core.errors import TableError
+import psutil
+
+from stepsift.core.errors import CacheError, TableError
+
+DAMAGED = ".damaged-"
+"""Stands, with a number behind it, at the end of the name of what was set aside."""
+_TEMPORARY = re.compile(r"\.tmp-[^-]*-([0-9]+)-(.+)")
 
 
 def file_md5(path: Path) -> str:
     """The md5 of a file, as DVC takes it; 32 hexadecimal digits."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file; 64 hexadecimal digits."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def files_below(path: Path) -> list[Path]:
+    """The files of a folder and of those below it, sorted; a file is its own."""
+    return sorted(p for p in (path, *path.rglob("*")) if p.is_file())
+
+
+def n_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder; those removed meanwhile are left out."""
+    total = 0
+    for file in files_below(path):
+        with contextlib.suppress(FileNotFoundError):
+            total += file.stat().st_size
+    return total
+
+
+def last_change_s(path: Path) -> float:
+    """When a file, or one of the files below a folder, was last written, in seconds since 1970; else the folder."""
+    times = []
+    for file in files_below(path):
+        with contextlib.suppress(FileNotFoundError):
+            times.append(file.stat().st_mtime)
+    return max(times) if times else path.stat().st_mtime
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that is in it; raises CacheError where that is not allowed."""
+    try:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except FileNotFoundError:  # another process did it
+        return
+    except OSError as e:
+        raise CacheError(f"'{path}' cannot be removed: {e.strerror or e}; allow writing to its folder") from e
+
+
+def set_aside(path: Path) -> Path:
+    """Rename what is damaged, so that it is not read again; the new path. Raises OSError where that is not possible."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}{DAMAGED}{number}")).exists():
+        number += 1
+    return path.rename(aside)
+
+
+def temporary_beside(folder: Path, name: str) -> Path:
+    """A path in `folder` for what becomes `name` (without a dash), known as this process's own."""
+    return folder / f".tmp-{name}-{os.getpid()}-{socket.gethostname()}"
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a path is one of `temporary_beside`, whosesoever."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def is_leftover(path: Path, lives_s: float | None = None) -> bool:
+    """Whether a temporary path is of a process of this machine that is no more or, with `lives_s`, older than that."""
+    match = _TEMPORARY.fullmatch(path.name)
+    if match is None:
+        return False
+    if match[2] == socket.gethostname() and not psutil.pid_exists(int(match[1])):
+        return True
+    with contextlib.suppress(FileNotFoundError):
+        return lives_s is not None and time.time() - path.stat().st_mtime > lives_s
+    return False
 
 
 def replace_durably(temporary: Path, path: Path) -> None:

@@ -21,7 +21,7 @@ from polars.testing import assert_frame_equal
 from stepsift.commands import cache as upkeep
 from stepsift.commands.cache import prune_scores, spaces, verify_scores
 from stepsift.core import tables
-from stepsift.core.errors import ScoringError
+from stepsift.core.errors import CacheError, ScoringError
 from stepsift.score.cache import scores as cache
 from stepsift.score.cache import shards
 from stepsift.score.cache.scores import ScoreCache, full_key, local_key, space_key, sums_key
@@ -394,7 +394,7 @@ def test_prune_says_what_it_cannot_remove(tmp_path: Path, monkeypatch: pytest.Mo
         c.put(key(1), values(3))
     monkeypatch.setattr(os, "rmdir", not_allowed)
     monkeypatch.setattr(os, "unlink", not_allowed)
-    with pytest.raises(ScoringError, match="cannot be removed: Read-only file system"):
+    with pytest.raises(CacheError, match="cannot be removed: Read-only file system"):
         prune_scores(tmp_path, unused_days=-1)
 
 

@@ -10,23 +10,20 @@ Several processes may use one folder at once: a temporary name belongs to one pr
 import contextlib
 import hashlib
 import logging
-import os
 import re
 import secrets
-import socket
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stepsift.core.disk import replace_durably
+from stepsift.core import disk
 from stepsift.core.errors import ScoringError
 from stepsift.core.text import error_line
 
@@ -39,7 +36,7 @@ _ROWS = b"stepsift.rows"
 """In a shard's footer: how many rows of values its entries have in all."""
 SHARD = re.compile(r"[0-9a-f]{64}\.parquet")
 DAMAGED = re.compile(r"[0-9a-f]{64}\.parquet\.damaged-[0-9]+")
-TEMPORARY = re.compile(r"\.tmp-[0-9a-f]+-([0-9]+)-(.+)")
+TEMPORARY = re.compile(r"\.tmp-[0-9a-f]+-[0-9]+-.+")
 _TEMPORARY_LIVES_S = 24 * 3600
 """A temporary file lives for seconds: after this it is a leftover, also where its process cannot be looked up."""
 
@@ -278,16 +275,9 @@ def files(folder: Path, *kinds: re.Pattern[str]) -> list[Path]:
         ) from e
 
 
-def leftover_paths(folder: Path) -> Iterator[Path]:
+def leftover_paths(folder: Path) -> list[Path]:
     """Temporary files of processes of this machine that are no more, and those of a day ago and older."""
-    for path in files(folder, TEMPORARY):
-        match = TEMPORARY.fullmatch(path.name)
-        assert match is not None
-        pid, host = match.groups()
-        with contextlib.suppress(FileNotFoundError):
-            dead = host == socket.gethostname() and not psutil.pid_exists(int(pid))
-            if dead or time.time() - path.stat().st_mtime > _TEMPORARY_LIVES_S:
-                yield path
+    return [path for path in files(folder, TEMPORARY) if disk.is_leftover(path, _TEMPORARY_LIVES_S)]
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -299,16 +289,12 @@ def remove_leftovers(folder: Path) -> None:
 
 def set_aside(path: Path) -> str:
     """Rename a damaged shard so that it is not read again; says in a few words what became of it."""
-    n = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{n}")).exists():
-        n += 1
     try:
-        path.rename(aside)
+        return f"set aside as {disk.set_aside(path).name}"
     except FileNotFoundError:
         return "another process has set it aside"
     except OSError as e:
         return f"it cannot be renamed ({e.strerror})"
-    return f"set aside as {aside.name}"
 
 
 def write_durably(content: bytes | memoryview, path: Path) -> None:
@@ -316,12 +302,12 @@ def write_durably(content: bytes | memoryview, path: Path) -> None:
 
     Raises ScoringError if the disk is full or may not be written to; nothing is left of the file then.
     """
-    temporary = path.with_name(f".tmp-{secrets.token_hex(8)}-{os.getpid()}-{socket.gethostname()}")
+    temporary = disk.temporary_beside(path.parent, secrets.token_hex(8))
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_bytes(content)
-            replace_durably(temporary, path)
+            disk.replace_durably(temporary, path)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
