@@ -53,6 +53,15 @@ def test_a_chosen_trace():
     assert lines["decided"][0].endswith("student student, fingerprint f1n9e8p7r6i5")
 
 
+def test_where_its_file_was_published():
+    assert "published" not in story("aaaa0001")
+    path = Path("data/ingest/sources.json")
+    sources = json.loads(path.read_text())
+    sources["a.jsonl"] |= {"repository": "org/set", "revision": "1234"}
+    path.write_text(json.dumps(sources))
+    assert story("aaaa0001")["published"] == ["org/set at revision 1234"]
+
+
 def test_a_trace_that_a_filter_dropped():
     lines = story("cccc0001")
     assert lines["title"] == ["trace cccc0001 by carl, for prompt sum-of-numbers: not chosen"]

@@ -147,3 +147,15 @@ def test_croissant_says_where_it_comes_from(tmp_path):
     ]
     assert "f" * 64 in found["prov:wasGeneratedBy"]["description"]
     assert found["license"] == ["MIT"]
+
+
+def test_where_a_source_was_published_stands_in_card_and_croissant(tmp_path):
+    chosen = chosen_rows(1)
+    found = about(chosen, export.write(chosen, ("messages",), tmp_path))
+    assert "| file | licence | rows |\n" in card(found, chosen)
+    found["inputs"]["sources"]["a.jsonl"] |= {"repository": "org/set|x", "revision": "1234"}
+    text = card(found, chosen)
+    assert "| file | licence | rows | published as | revision |\n" in text
+    assert "<code>org&#47;set&#124;x</code> | `1234` |" in text
+    [derived] = croissant(found, chosen)["prov:wasDerivedFrom"]
+    assert derived["prov:hadPrimarySource"] == "org/set|x@1234"

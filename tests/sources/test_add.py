@@ -10,7 +10,8 @@ import yaml
 from stepsift.ingest.run import ingest
 from stepsift.params import Rule, load
 from stepsift.sources import add as adding
-from stepsift.sources.add import Addition, Origin, plan_addition
+from stepsift.sources.add import Addition, plan_addition
+from stepsift.sources.origin import Origin
 from stepsift.sources.rules import as_keys
 
 pytestmark = pytest.mark.slow

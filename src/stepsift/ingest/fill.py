@@ -25,6 +25,8 @@ class ReadCounts:
 
     by_file: Counter[str] = field(default_factory=Counter)
     by_teacher: Counter[str] = field(default_factory=Counter)
+    rules: dict[str, params.Rule] = field(default_factory=dict)
+    """File to its rule."""
     ignored_files: list[str] = field(default_factory=list)
     """Files of kinds that are not read."""
     unused_rules: list[str] = field(default_factory=list)
@@ -64,7 +66,7 @@ def fill(spool: Spool, sources: Path, settings: params.Ingest, sample: Sample | 
     counts = ReadCounts(ignored_files=ignored)
     rules = Rules(sources, settings)
     for file in known:
-        rule = rules.of(file.name)
+        rule = counts.rules[file.name] = rules.of(file.name)
         counts.by_file[file.name] = 0
         for line, part, found, wrote in candidates(file, rule, settings):
             counts.by_file[file.name] += 1

@@ -95,7 +95,8 @@ def ingest(sources: Path, out: Path, settings: params.Ingest) -> IngestCounts:
     """Read all files below `sources`; write prompts, traces and rejected as Parquet into the folder `out`.
 
     Beside them `sources.json` says of each source file, by its path below `sources`, its `md5` and `bytes`, the `rows`
-    (responses) that were read, how many were `kept` and `rejected`, and `licences`: name, or "unknown", to kept traces.
+    (responses) that were read, how many were `kept` and `rejected`, `licences`: name, or "unknown", to kept traces; and
+    `repository` and `revision` where its rule says them.
 
     Raises SourceError where there is no file to read, or one of which every row was rejected.
     """
@@ -109,7 +110,7 @@ def ingest(sources: Path, out: Path, settings: params.Ingest) -> IngestCounts:
             raise SourceError("\n".join(problems))
         gold, code = _verify(spool, settings)
         kept, rejected = _write(spool, out)
-        disk.write_json(_sources(spool, pool, sources), out / SOURCES)
+        disk.write_json(_sources(spool, pool, sources, read.rules), out / SOURCES)
         require((kept, rejected) == (pool.total.kept, pool.total.rejected), "rows of the tables and the counts")
         verdicts: dict[str, Counter[str]] = defaultdict(Counter)
         labels: dict[str, Labels] = {name: Labels() for name in pool.by_file}
@@ -250,7 +251,7 @@ def _write(spool: Spool, out: Path) -> tuple[int, int]:
     return _write_table(tables.TRACES, traces, out), _write_table(tables.REJECTED, spool.rejected(), out)
 
 
-def _sources(spool: Spool, pool: Pool, sources: Path) -> dict[str, dict[str, Any]]:
+def _sources(spool: Spool, pool: Pool, sources: Path, rules: dict[str, params.Rule]) -> dict[str, dict[str, Any]]:
     """What the data set is made of, file by file."""
     licences: dict[str, Counter[str]] = defaultdict(Counter)
     for source, licence, count in spool.licences():
@@ -264,6 +265,7 @@ def _sources(spool: Spool, pool: Pool, sources: Path) -> dict[str, dict[str, Any
             "kept": tally.kept,
             "rejected": tally.rejected,
             "licences": licences[name],
+            **rules[name].model_dump(include={"repository", "revision"}, exclude_none=True),
         }
         for name, tally in pool.by_file.items()
     }

@@ -17,12 +17,13 @@ from stepsift.select.manifest import Manifest, read_manifests
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a trace comes from; `md5` is that of the whole source file."""
+    """Where a trace comes from; `md5` is that of the whole source file, `published` where it was published."""
 
     source: str
     line: int
     licence: str | None
     md5: str | None
+    published: str | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def of_prompt(prompt_id: str, folders: Mapping[str, Path], selectors: Mapping[st
             trace_id=name,
             prompt_id=prompt_id,
             teacher=row["teacher"],
-            origin=Origin(row["source"], row["source_line"], row["licence"], sources.get(row["source"], {}).get("md5")),
+            origin=_origin(row, sources.get(row["source"], {})),
             copies=tuple(copies.get(name, [])),
             verdict=row["verdict"],
             label=row["label"],
@@ -163,6 +164,12 @@ def of_prompt(prompt_id: str, folders: Mapping[str, Path], selectors: Mapping[st
         prompt["answer_kind"],
         tuple(trace(row) for row in traces.rows(named=True)),
     )
+
+
+def _origin(row: dict[str, Any], about: dict[str, Any]) -> Origin:
+    """`about` is what sources.json says of the file."""
+    published = " at revision ".join(about[key] for key in ("repository", "revision") if key in about) or None
+    return Origin(row["source"], row["source_line"], row["licence"], about.get("md5"), published)
 
 
 def _selected(select: Path, settings: dict[str, Any], own: pl.Expr) -> Selected:

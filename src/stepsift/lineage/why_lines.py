@@ -34,6 +34,8 @@ def _trace(trace: TraceStory, prompt: PromptStory) -> Iterator[str]:
     origin = trace.origin
     md5 = f", MD5 of the file {origin.md5}" if origin.md5 else ""
     yield _line("source", f"{origin.source}, line {origin.line}, licence {origin.licence or 'unknown'}{md5}")
+    if origin.published:
+        yield _line("published", origin.published)
     if trace.copies:
         yield _line("copies", f"{', '.join(trace.copies)}, dropped as duplicates")
     yield _line("prompt", _text(prompt))

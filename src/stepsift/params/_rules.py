@@ -99,6 +99,10 @@ class Rule(Section):
     """Licence of rows that name none, as an SPDX identifier (`MIT`, `Apache-2.0`) or a name; null: not known."""
     answer_kind: AnswerKind | None = None
     """Overrides `ingest.answer_kind` for these files."""
+    repository: Text | None = None
+    """Where the files were published, `OWNER/NAME` of a hub or an address; kept for lineage and the data set card."""
+    revision: Text | None = None
+    """The published version of it: a commit, a tag or a date."""
 
     @field_validator("traces")
     @classmethod

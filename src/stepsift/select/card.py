@@ -1,6 +1,7 @@
 """The data set card: README.md of a curated set, with what is known of it and what is not."""
 
 import re
+from typing import Any
 
 import polars as pl
 import yaml
@@ -39,7 +40,7 @@ def card(manifest: Manifest, chosen: pl.DataFrame) -> str:
         _shares(chosen, "teacher"),
         _shares(chosen.with_columns(pl.col("domain").fill_null("none")), "domain"),
         "## Sources and licences",
-        _sources(chosen, licences),
+        _sources(chosen, licences, manifest["inputs"]["sources"]),
         "## What to know before using it",
         _limits(chosen, licences),
         "## How to make it again",
@@ -105,11 +106,17 @@ def _shares(chosen: pl.DataFrame, column: str) -> str:
     return "\n".join(lines)
 
 
-def _sources(chosen: pl.DataFrame, licences: pl.Series) -> str:
+def _sources(chosen: pl.DataFrame, licences: pl.Series, about: dict[str, Any]) -> str:
     counts = chosen.select("source", licences.alias("licence")).group_by("source", "licence").len()
-    lines = ["| file | licence | rows |", "|---|---|---|"]
     rows = counts.sort("source", "licence").rows()
-    lines += [f"| {markdown_cell(source)} | {markdown_cell(licence)} | {n:,} |" for source, licence, n in rows]
+    if not any("repository" in about.get(source, {}) for source, _, _ in rows):
+        lines = ["| file | licence | rows |", "|---|---|---|"]
+        lines += [f"| {markdown_cell(source)} | {markdown_cell(licence)} | {n:,} |" for source, licence, n in rows]
+        return "\n".join(lines)
+    lines = ["| file | licence | rows | published as | revision |", "|---|---|---|---|---|"]
+    for source, licence, n in rows:
+        published = [markdown_cell(about.get(source, {}).get(key, "")) for key in ("repository", "revision")]
+        lines.append(f"| {markdown_cell(source)} | {markdown_cell(licence)} | {n:,} | {' | '.join(published)} |")
     return "\n".join(lines)
 
 

@@ -87,6 +87,7 @@ def croissant(manifest: Manifest, chosen: pl.DataFrame) -> dict[str, Any]:
                 "name": name,
                 "md5": about["md5"],
                 "license": sorted(about["licences"]),
+                **({"prov:hadPrimarySource": _published(about)} if "repository" in about else {}),
             }
             for name, about in sorted(manifest["inputs"]["sources"].items())
         ],
@@ -96,6 +97,10 @@ def croissant(manifest: Manifest, chosen: pl.DataFrame) -> dict[str, Any]:
             "description": f"code {manifest['code']}, student {manifest['student'].get('student', 'unknown')}",
         },
     }
+
+
+def _published(about: dict[str, Any]) -> str:
+    return f"{about['repository']}@{about['revision']}" if "revision" in about else about["repository"]
 
 
 def _field(name: str) -> dict[str, Any]:

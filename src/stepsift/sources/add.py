@@ -3,7 +3,8 @@
 import logging
 import re
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,22 +15,12 @@ from stepsift.core.text import count, error_line
 from stepsift.ingest.files import find as files
 from stepsift.ingest.files.find import SourceFile
 from stepsift.sources.effect import Alone, Effect, Pool, read_alone, read_in_pool
+from stepsift.sources.origin import Origin
 from stepsift.sources.place import all_or_nothing, dvc_file_of, next_commands, rule_file_of
 from stepsift.sources.rules import as_keys, as_yaml, over, own_rule, without
 
+SHOWN_FILES = 8
 _Key = TypeVar("_Key")
-
-
-@dataclass(frozen=True)
-class Origin:
-    """A file or folder that is to be added, and what is known of it before it is read."""
-
-    path: Path
-    about: params.Rule = field(default_factory=params.Rule)
-    """Stands above the rule file that lies beside it."""
-    name: str | None = None
-    """Name below the sources folder, without a file's ending; None: its teacher's where it is the only one, else its
-    own."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +36,7 @@ class Part:
     inner: dict[str, Path]
     """Rule files inside of a folder: what each stands beside, below the sources folder, to where it lies now."""
     left_out: list[str]
-    """Files of a folder that are of no kind that is read."""
+    """Files of a folder that are of no kind that is read, or that no pattern fits."""
 
     def lines(self) -> list[str]:
         """What would be written."""
@@ -55,7 +46,8 @@ class Part:
             rule = [f"rule        {'its own, inside of it' if self.inner else 'none is needed'}"]
         if self.target.suffix and len(self.files) == 1 and not self.left_out and not self.inner:
             return [*rule, f"place       {self.target} and {dvc_file_of(self.target)}"]
-        left_out = [f"left out    {', '.join(self.left_out)}"] if self.left_out else []
+        more = f" and {len(self.left_out) - SHOWN_FILES} more" if len(self.left_out) > SHOWN_FILES else ""
+        left_out = [f"left out    {', '.join(self.left_out[:SHOWN_FILES])}{more}"] if self.left_out else []
         return [*left_out, *rule, f"place       {self.target}, {count(len(self.files), 'file')}, with a .dvc file each"]
 
 
@@ -150,6 +142,13 @@ def _part(origin: Origin, sources: Path, one: bool) -> Part:
     if not path.is_dir():
         return Part(target, [SourceFile(path, name, suffix)], rule, {}, [])
     inside, left_out = files.find(path)
+    if origin.patterns:
+        fit = [f for f in inside if any(fnmatchcase(f.name, pattern) for pattern in origin.patterns)]
+        left_out, inside = [*left_out, *(f.name for f in inside if f not in fit)], fit
+        if not inside:
+            raise SourceError(
+                f"no file of {path} fits --files {' '.join(origin.patterns)}; it holds {', '.join(left_out[:5])}"
+            )
     return Part(
         target,
         [SourceFile(f.path, f"{name}/{f.name}", f.suffix) for f in inside],
