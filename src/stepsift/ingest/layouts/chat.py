@@ -13,6 +13,6 @@ NAMES = ("messages", "conversation", "conversations")
 def read(row: Row) -> list[Record | RowError]:
     """One record: the last assistant turn."""
     where, turns = row.require("prompt", NAMES)
-    prompt, response, reasoning = messages.split(turns, where, "role", "content")
+    prompt, response, reasoning = messages.split(row, turns, where, ("role", "content"))
     prompt = messages.with_system(row.text("system"), prompt)
     return [Record(prompt, response, reasoning, label=label(row), **about(row))]

@@ -1,7 +1,11 @@
 """Turns of a conversation: checked, and cut into a prompt and a response."""
 
+from typing import NamedTuple
+
+from stepsift.ingest.layouts import reasoning
 from stepsift.ingest.record import Message
-from stepsift.ingest.rows import RowError, kind_of, require_text
+from stepsift.ingest.rows import Row, RowError, kind_of, require_text
+from stepsift.ingest.thinking import channels, take_apart
 
 ROLES = {
     "system": "system",
@@ -16,19 +20,38 @@ ROLES = {
     "tool": "tool",
     "function": "tool",
     "observation": "tool",
+    "reasoning": "assistant",
+    "thinking": "assistant",
+    "thought": "assistant",
 }
 """Roles as the publishers write them, to the four that chat templates know."""
 
-REASONING = ("reasoning_content", "reasoning", "thinking")
-"""Keys under which a message keeps reasoning beside its content."""
+_TEXT = ("text", "output_text", "input_text")
+_THINKING = ("thinking", "reasoning", "thought", "reasoning_text", "reasoning.text", "reasoning_content")
+"""Types of parts that hold text, and of those that hold reasoning."""
+
+THINKING_ROLES = ("reasoning", "thinking", "thought")
+"""Roles of turns that hold what the assistant thought before its next turn."""
 
 
-def split(turns: object, where: str, role_key: str, content_key: str) -> tuple[list[Message], str, str | None]:
+class Content(NamedTuple):
+    """What a turn says, and reasoning that stood among its parts."""
+
+    text: str
+    reasoning: str | None = None
+
+
+def split(row: Row, turns: object, where: str, keys: tuple[str, str]) -> tuple[list[Message], str, str | None]:
     """(prompt, response, reasoning) of a conversation: the last assistant turn and all turns before it.
 
-    Turns after the last assistant turn are left out: nobody answered them. Reasoning of earlier assistant turns is
-    left out too, as chat templates do. Raises RowError where a turn is malformed or there is nothing to answer.
+    `keys` are those of a turn's role and content. The row's own reasoning counts where the last turn has none.
+
+    Where turns name a `channel`, the response is all that the assistant said to its channels since the last turn of a
+    user (stepsift.ingest.thinking.channels), with what tools answered in between. Turns after the last assistant turn
+    are left out: nobody answered them. Reasoning of earlier assistant turns is left out too, as chat templates do.
+    Raises RowError where a turn is malformed or there is nothing to answer.
     """
+    role_key, content_key = keys
     if not isinstance(turns, list):
         raise RowError("wrong_type", f"{where} is {kind_of(turns)}, it must be a list of turns")
     if not turns:
@@ -37,18 +60,58 @@ def split(turns: object, where: str, role_key: str, content_key: str) -> tuple[l
     if "assistant" not in roles:
         raise RowError("missing_field", f"{where} holds no turn of an assistant; roles: {', '.join(roles[:8])}")
     last = len(roles) - 1 - roles[::-1].index("assistant")
+    to_channels = [_channel(turn, role_key) for turn in turns]
+    first = last
+    while first and roles[first - 1] in ("assistant", "tool"):
+        first -= 1
+    if not any(to_channels[first : last + 1]):
+        first = last
     prompt = [
-        {"role": roles[i], "content": content(turns[i].get(content_key), f"{where}[{i}].{content_key}")}
-        for i in range(last)
+        _before(roles[i], turns[i].get(content_key), f"{where}[{i}].{content_key}")
+        for i in range(first)
+        if to_channels[i] in (None, channels.FINAL)
     ]
     check_prompt(prompt, where)
-    reasoning = next((turns[last][k] for k in REASONING if turns[last].get(k) is not None), None)
-    if reasoning is not None and not isinstance(reasoning, str):
-        raise RowError("wrong_type", f"reasoning of {where}[{last}] is {kind_of(reasoning)}, it must be text")
+    if first < last or to_channels[last]:
+        return prompt, *_of_channels(turns[first : last + 1], roles[first : last + 1], role_key, content_key)
+    beside = reasoning.beside(turns[last], f"{where}[{last}]") or reasoning.of_conversation(row)
     answer = turns[last].get(content_key)
     # A response that was cut off within its reasoning comes with empty content.
-    unfinished = reasoning is not None and reasoning.strip() and answer in (None, "")
-    return prompt, "" if unfinished else content(answer, f"{where}[{last}].{content_key}"), reasoning
+    if beside is not None and answer in (None, "", []):
+        return prompt, "", beside
+    said = content(answer, f"{where}[{last}].{content_key}")
+    return prompt, said.text, said.reasoning or beside
+
+
+def _channel(turn: dict[str, object], role_key: str) -> str | None:
+    """The channel that a turn of an assistant names; None where it names none."""
+    if str(turn.get(role_key)).strip().lower() in THINKING_ROLES:
+        return "analysis"
+    channel = turn.get("channel")
+    return channel.strip().lower() or None if isinstance(channel, str) else None
+
+
+def _of_channels(
+    turns: list[dict[str, object]], roles: list[str], role_key: str, content_key: str
+) -> tuple[str, str | None]:
+    """(answer, reasoning) of an assistant's turns to channels; no answer where the last is not to `final`."""
+    said = []
+    for turn, who in zip(turns, roles, strict=True):
+        value = turn.get(content_key)
+        text = content(value, content_key).text if value else ""
+        channel = "tool" if who == "tool" else _channel(turn, role_key) or channels.FINAL
+        # The last turn may keep reasoning in a field, too.
+        beside = reasoning.beside(turn, content_key)
+        said += [channels.Message("analysis", beside)] if beside else []
+        said.append(channels.Message(channel, text))
+    thought, answer = channels.split(said)
+    return answer, thought or None
+
+
+def _before(who: str, value: object, where: str) -> Message:
+    """A turn of a prompt: of an assistant's, what it answered and not what it thought."""
+    text = content(value, where).text
+    return {"role": who, "content": (take_apart(text).answer or text) if who == "assistant" else text}
 
 
 def prompt_from(value: object, where: str) -> list[Message]:
@@ -56,7 +119,7 @@ def prompt_from(value: object, where: str) -> list[Message]:
     if not isinstance(value, list):
         return [{"role": "user", "content": require_text(value, where)}]
     turns = [
-        {"role": role(turn, f"{where}[{i}]", "role"), "content": content(turn.get("content"), f"{where}[{i}].content")}
+        _before(role(turn, f"{where}[{i}]", "role"), turn.get("content"), f"{where}[{i}].content")
         for i, turn in enumerate(value)
     ]
     check_prompt(turns, where)
@@ -80,14 +143,34 @@ def role(turn: object, where: str, key: str) -> str:
     return ROLES[said]
 
 
-def content(value: object, where: str) -> str:
-    """A turn's text; a list of {type: text, text} parts is joined."""
-    if isinstance(value, list):
-        parts = [part.get("text") if isinstance(part, dict) and part.get("type") == "text" else part for part in value]
-        texts = [part for part in parts if isinstance(part, str)]
-        if texts and len(texts) == len(parts):
-            value = "".join(texts)
-    return require_text(value, where)
+def content(value: object, where: str) -> Content:
+    """A turn's text, and what its parts hold of reasoning.
+
+    Parts are texts, `{type: text, text}` or `{type: thinking, thinking}` as publishers write them. Text before the last
+    part of reasoning belongs to it; redacted reasoning is left out. Raises RowError where a part is something else
+    (an image, a call of a tool) or there is no text.
+    """
+    if not isinstance(value, list):
+        return Content(require_text(value, where))
+    if not value:
+        raise RowError("wrong_type", f"{where} is a list without a part, it must be text")
+    texts: list[str] = []
+    thought: list[str] = []
+    for part in value:
+        kind = part.get("type", "text") if isinstance(part, dict) else "text"
+        if isinstance(part, dict) and (kind in _THINKING or part.get("thought") is True):
+            text = reasoning.text_of(part, where)
+            thought += [*("".join(texts),) * bool(texts), *((text,) if text else ())]
+            texts = []
+        elif isinstance(part, str) or (isinstance(part, dict) and kind in _TEXT and isinstance(part.get("text"), str)):
+            texts.append(part if isinstance(part, str) else part["text"])
+        elif not any(word in str(kind) for word in reasoning.HIDDEN):
+            shown = f"a part of type '{str(kind)[:40]}'" if isinstance(part, dict) else kind_of(part)
+            raise RowError("wrong_type", f"{where} is a list that holds {shown}, it must hold text alone")
+    text = "".join(texts)
+    if thought and not text.strip():
+        return Content("", "\n".join(thought))
+    return Content(require_text(text, where), "\n".join(thought) or None)
 
 
 def check_prompt(prompt: list[Message], where: str) -> None:

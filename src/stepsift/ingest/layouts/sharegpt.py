@@ -13,6 +13,6 @@ NAMES = ("conversations", "conversation")
 def read(row: Row) -> list[Record | RowError]:
     """One record: the last assistant turn."""
     where, turns = row.require("prompt", NAMES)
-    prompt, response, reasoning = messages.split(turns, where, "from", "value")
+    prompt, response, reasoning = messages.split(row, turns, where, ("from", "value"))
     prompt = messages.with_system(row.text("system"), prompt)
     return [Record(prompt, response, reasoning, label=label(row), **about(row))]

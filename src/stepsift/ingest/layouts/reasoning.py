@@ -1,0 +1,118 @@
+"""Reasoning that a source keeps beside an answer: in a field, in several, or among the parts of its content.
+
+Publishers write text, a list of texts, objects like `{type: reasoning.text, text}` or `{summary: [{text}]}`, and pieces
+of a stream, which have the same `index`. Of several fields the first that is filled counts: an empty one hides nothing.
+What was redacted or encrypted is left out.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from stepsift.ingest.rows import GUESSES, Row, RowError, kind_of
+
+_MORE = ("reasoning_details", "thinking_content", "reasoning_text", "thoughts", "thought")
+NAMES = tuple(dict.fromkeys((*GUESSES["reasoning"], *_MORE)))
+"""Keys under which a message or a row keeps reasoning, in the order in which they are tried."""
+
+_TEXTS = ("text", "thinking", "reasoning", "reasoning_content", "reasoning_text", "content", "value")
+_SUMMARY = "summary"
+HIDDEN = ("redacted", "encrypted")
+"""Words in the types of parts that nobody can read."""
+_SWITCHES = frozenset(
+    (
+        *("on", "off", "true", "false", "yes", "no", "none", "null", "auto", "enabled", "disabled"),
+        *("minimal", "low", "medium", "high"),
+    )
+)
+"""What a field says of how a teacher was run, not what it thought."""
+
+
+def beside(holder: Mapping[str, Any], where: str) -> str | None:
+    """The reasoning that a message or a row keeps under one of NAMES; raise RowError where it is no text."""
+    wrong: RowError | None = None
+    for name in NAMES:
+        try:
+            text = text_of(holder.get(name), f"reasoning: field '{name}' of {where}")
+        except RowError as e:
+            wrong = wrong or e
+            continue
+        if text is not None:
+            return text
+    if wrong is not None:
+        raise wrong
+    return None
+
+
+def of_row(row: Row) -> str | None:
+    """Reasoning beside a row's only response."""
+    if "reasoning" in row.fields:
+        where, value = row.find("reasoning")
+        return text_of(value, f"reasoning: field '{where}'")
+    return beside(row.data, "the row")
+
+
+def of_conversation(row: Row) -> str | None:
+    """Reasoning that a row keeps beside a whole conversation; a field of that name may hold anything else."""
+    try:
+        return of_row(row)
+    except RowError:
+        if "reasoning" in row.fields:
+            raise
+        return None
+
+
+def text_of(value: object, where: str) -> str | None:
+    """Reasoning as text, None where there is none; raise RowError where it is something else."""
+    if isinstance(value, str):
+        blank = not value.strip() or value.strip().lower() in _SWITCHES
+        return None if blank else value
+    if value is None or isinstance(value, bool | int | float):
+        return None
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return "\n\n".join(value).strip() or None
+    if isinstance(value, list):
+        return _of_parts(value, where)
+    if isinstance(value, dict):
+        return _of_parts([value], where)
+    raise _wrong(value, where)
+
+
+def _of_parts(parts: list[Any], where: str) -> str | None:
+    """Texts of a list of objects; a summary counts where nothing else is there."""
+    texts: list[str] = []
+    summaries: list[str] = []
+    before: object = None
+    for part in parts:
+        text: str | None
+        if isinstance(part, str):
+            text, summary, index = part, None, None
+        elif isinstance(part, dict):
+            (text, summary), index = _of_part(part, where), part.get("index")
+        else:
+            raise _wrong(part, where)
+        if text is not None:
+            # Pieces of one stream of text follow each other without a gap.
+            if texts and index is not None and index == before:
+                texts[-1] += text
+            else:
+                texts.append(text)
+            before = index
+        if summary is not None:
+            summaries.append(summary)
+    return "\n".join(texts or summaries).strip() or None
+
+
+def _of_part(part: dict[str, Any], where: str) -> tuple[str | None, str | None]:
+    """(text, summary) of one object."""
+    if any(word in str(part.get("type", "")) for word in HIDDEN):
+        return None, None
+    named = [name for name in _TEXTS if part.get(name) is not None]
+    summary = text_of(part.get(_SUMMARY), where)
+    if not named and summary is None and not part.keys() & {"type", "data", "signature", _SUMMARY, *_TEXTS}:
+        raise _wrong(part, where)
+    value = part[named[0]] if named else None
+    return value if isinstance(value, str) else text_of(value, where), summary
+
+
+def _wrong(value: object, where: str) -> RowError:
+    return RowError("wrong_type", f"{where} is or holds {kind_of(value)}, it must be text or a list of texts")

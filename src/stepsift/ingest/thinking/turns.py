@@ -1,0 +1,54 @@
+"""Tokens that open and end a model's turn, off a response.
+
+Only what stands at the very beginning or end is taken, and nothing that the text only speaks of: "the token is
+<|im_end|>" keeps its last word.
+"""
+
+import re
+
+from stepsift.ingest.thinking.families import ENDS, STARTS
+
+_TAIL_CHARS = 120
+"""Longer than any token that ends a turn, with white space."""
+
+
+def _any(tokens: tuple[str, ...]) -> str:
+    return "|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True))
+
+
+_START = re.compile(rf"\s*(?:{_any(STARTS)})\s*", re.IGNORECASE)
+_GENERIC = r"<[|｜](?![^<>]{0,40}th(?:ink|ought))[\w▁]{0,30}(?:end|eos|eot|eod|stop)[\w▁]{0,30}[|｜]>"
+"""A token of a family that is not in the table: one that calls itself an end, but none that ends the reasoning."""
+_END = re.compile(rf"({_any(ENDS)}|{_GENERIC})\s{{0,40}}\Z", re.IGNORECASE)
+_ENDS_ALONE = re.compile(rf"(?:{_any(ENDS)}|{_GENERIC}|\s)+", re.IGNORECASE)
+_NAMED = re.compile(
+    r"\b(?:is|are|be|tokens?|markers?|tags?|uses?|with|by|and|or|the|an?|emits?|called|named|after|before)\Z",
+    re.IGNORECASE,
+)
+
+
+def bare(response: str) -> str:
+    """A response without white space around it and without tokens that open or end its turn."""
+    response = response.strip()
+    start, end = 0, len(response)
+    struck_out = _strikes_out(response)
+    while (match := _START.match(response, start, end)) and not (struck_out and match[0].strip() == "<s>"):
+        start = match.end()
+    last_open = response.rfind("<s>")
+    while match := _END.search(response, max(start, end - _TAIL_CHARS), end):
+        before = response[max(start, match.start() - _TAIL_CHARS) : match.start()]
+        if (match[1] == "</s>" and last_open >= start) or _is_named(before):
+            break
+        end = match.start()
+    return response[start:end].strip()
+
+
+def _strikes_out(response: str) -> bool:
+    """Whether `<s>` begins a text that is struck out, as in HTML, and not a sequence: its end is within the text."""
+    close = response.find("</s>") if "<s>" in response else -1
+    return close >= 0 and _ENDS_ALONE.fullmatch(response, close) is None
+
+
+def _is_named(before: str) -> bool:
+    """Whether a text goes on with the token that follows it: "the turn ends with <|im_end|>"."""
+    return before[-1:].isspace() and _NAMED.search(before.rstrip()) is not None

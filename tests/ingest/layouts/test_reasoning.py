@@ -1,0 +1,147 @@
+"""Reasoning beside an answer, in every place where publishers keep it."""
+
+import pytest
+
+from stepsift.ingest.layouts.detect import read
+from stepsift.ingest.record import Record
+from stepsift.ingest.rows import Row, RowError
+from stepsift.ingest.thinking import put_together, take_apart
+
+R, A = "We add.\nSo 7.", "She has \\boxed{7} shells."
+FORM, CUT = f"<think>\n{R}\n</think>\n\n{A}", f"<think>\n{R}"
+USER = {"role": "user", "content": "q"}
+
+
+def chat(**turn) -> dict:
+    return {"messages": [USER, {"role": "assistant", **turn}]}
+
+
+def said(*turns: tuple[str, str], **more) -> dict:
+    """A conversation whose turns of the assistant name channels."""
+    return {"messages": [USER, *({"role": "assistant", "channel": c, "content": text} for c, text in turns)], **more}
+
+
+def form(row: dict) -> str:
+    (record,) = read(Row(row))
+    assert isinstance(record, Record), record
+    return put_together(take_apart(record.response, record.reasoning))
+
+
+def text(value: str, **more) -> dict:
+    return {"type": "text", "text": value, **more}
+
+
+ROWS = [
+    chat(content=A, reasoning_content="", reasoning=R),
+    chat(content=A, reasoning_content=" ", thinking=R),
+    chat(content=A, reasoning=None, reasoning_details=[], thinking=R),
+    chat(content=FORM, reasoning_content=None),
+    chat(content=FORM, reasoning_content=R),
+    chat(content=A, reasoning_details=[{"type": "reasoning.text", "text": R, "signature": None, "index": 0}]),
+    chat(
+        content=A,
+        reasoning_details=[
+            {"type": "reasoning.text", "text": "We a", "index": 0},
+            {"type": "reasoning.text", "text": "dd.\nSo 7.", "index": 0},
+            {"type": "reasoning.encrypted", "data": "b64"},
+        ],
+    ),
+    chat(content=A, reasoning_details=[{"type": "reasoning.summary", "summary": R}]),
+    chat(content=A, reasoning_details=[{"type": "reasoning.summary", "summary": "s"}, {"text": R}]),
+    chat(content=A, reasoning={"content": R, "effort": "high"}),
+    chat(content=A, reasoning={"summary": [{"type": "summary_text", "text": R}]}),
+    chat(content=A, thinking=[R]),
+    chat(content=A, reasoning_content=f"[THINK]{R}[/THINK]"),
+    chat(content=[{"type": "thinking", "thinking": R, "signature": "b64"}, text(A)]),
+    chat(content=[{"type": "redacted_thinking", "data": "b64"}, {"type": "thinking", "thinking": R}, text(A)]),
+    chat(content=[{"type": "thinking", "thinking": [text(R)]}, text(A)]),
+    chat(content=[{"type": "thinking", "thinking": "We add."}, {"type": "thinking", "thinking": "So 7."}, text(A)]),
+    chat(
+        content=[{"type": "reasoning", "summary": [{"type": "summary_text", "text": R}]}, text(A, type="output_text")]
+    ),
+    chat(content=[{"text": R, "thought": True}, {"text": A}]),
+    chat(content=[text(f"<think>{R}</think>"), text(A)]),
+    said(("analysis", R), ("final", A)),
+    said(("analysis", "We add."), ("commentary", "So 7."), ("final", A)),
+    said(("Analysis", "We add."), ("analysis", "So 7."), ("final", A)),
+    {
+        "messages": [
+            USER,
+            {"role": "assistant", "channel": "analysis", "content": "We add."},
+            {"role": "assistant", "channel": "commentary", "content": None, "tool_calls": []},
+            {"role": "tool", "content": "So 7."},
+            {"role": "assistant", "channel": "final", "content": A},
+        ]
+    },
+    {"messages": [USER, {"role": "assistant", "content": A}], "reasoning_content": R},
+    {"messages": [USER, {"role": "assistant", "content": A}], "reasoning": "on", "thinking": R},
+    {"messages": [USER, {"role": "reasoning", "content": R}, {"role": "assistant", "content": A}]},
+    {"conversations": [{"from": "human", "value": "q"}, {"from": "thought", "value": R}, {"from": "gpt", "value": A}]},
+    {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": A, "reasoning": R}]},
+    {"prompt": "q", "response": A, "reasoning_content": R},
+    {"prompt": "q", "response": A, "reasoning_content": "", "reasoning": R},
+    {"prompt": "q", "response": A, "reasoning": True, "thinking": R},
+    {"prompt": "q", "response": A, "reasoning": [{"type": "reasoning.text", "text": R}]},
+    {"prompt": "q", "response": [{"type": "thinking", "thinking": R}, text(A)]},
+    {"prompt": "q", "completion": [{"role": "assistant", "content": A, "reasoning_content": R}]},
+    {"instruction": "q", "output": A, "thinking": R},
+]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_place_gives_the_one_form(row):
+    assert form(row) == FORM
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        chat(content="", reasoning=R),
+        chat(content=None, reasoning_details=[{"text": R}]),
+        chat(content=[], thinking=R),
+        chat(content=[{"type": "thinking", "thinking": R}]),
+        said(("analysis", R)),
+        said(("analysis", "We add."), ("commentary", "So 7.")),
+        {"messages": [USER, {"role": "assistant", "content": ""}], "reasoning": R},
+        {"messages": [USER, {"role": "thinking", "content": R}]},
+        {"prompt": "q", "response": "", "reasoning": R},
+    ],
+)
+def test_reasoning_without_an_answer_was_cut_off(row):
+    assert form(row) == CUT
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "q", "response": A, "reasoning": "on"},
+        {"prompt": "q", "response": A, "thinking": "Off"},
+        {"prompt": "q", "response": A, "reasoning": "high"},
+        {"messages": [USER, {"role": "assistant", "content": A}], "reasoning": {"effort": 3}},
+        chat(content=A, reasoning_details=[{"type": "reasoning.encrypted", "data": "b64"}]),
+        chat(content=[{"type": "redacted_thinking", "data": "b64"}, text(A)]),
+        said(("final", A)),
+    ],
+)
+def test_a_switch_or_what_nobody_can_read_is_no_reasoning(row):
+    assert form(row) == A
+
+
+def test_the_prompt_of_a_conversation_holds_no_reasoning():
+    """Not that of earlier turns, whatever it is written in, and not the turns to channels that are the response."""
+    sure = {"role": "user", "content": "Sure?"}
+    earlier = [USER, {"role": "assistant", "content": f"[THINK]{R}[/THINK]It is 7."}, sure]
+    (record,) = read(Row({"messages": [*earlier, *said(("analysis", R), ("final", A))["messages"][1:]]}))
+    assert [turn["content"] for turn in record.prompt] == ["q", "It is 7.", "Sure?"]
+    before = [*said(("analysis", R), ("final", "It is 7."))["messages"], sure]
+    (record,) = read(Row({"messages": [*before, {"role": "assistant", "content": A, "reasoning": R}]}))
+    assert [turn["content"] for turn in record.prompt] == ["q", "It is 7.", "Sure?"]
+    assert (record.response, record.reasoning) == (A, R)
+
+
+def test_parts_that_are_no_text_are_named():
+    for part in ({"type": "image_url", "image_url": "x"}, {"type": "tool_use", "name": "add"}):
+        with pytest.raises(RowError, match=f"a part of type '{part['type']}'"):
+            read(Row(chat(content=[text(A), part])))
+    with pytest.raises(RowError, match="a list without a part"):
+        read(Row(chat(content=[])))
