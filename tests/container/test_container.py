@@ -173,9 +173,9 @@ def test_what_check_says(config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def start(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run scripts/run_score.py of the repository in a folder that looks like one."""
+    """Start the stage score in a folder that looks like a repository."""
     env = os.environ | {"PYTHONPATH": str(ROOT / "src")} | variables
-    script = [sys.executable, "-P", str(ROOT / "scripts/run_score.py"), *arguments]
+    script = [sys.executable, "-P", "-m", "stepsift.container.launch", "score", *arguments]
     return subprocess.run(script, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
@@ -323,10 +323,13 @@ def test_caches_of_the_hub_are_mounted_wherever_they_are_named(
 @pytest.mark.parametrize("stage", ["score", "train"])
 def test_the_pipeline_knows_nothing_of_engines_and_all_of_the_image(stage: str):
     found = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]
-    assert found["cmd"].split()[:3] == ["python", "-P", f"scripts/run_{stage}.py"]
+    assert found["cmd"].split()[:3] == ["python", "-P", "-m"] and found["cmd"].split()[3:5] == [
+        "stepsift.container.launch",
+        stage,
+    ]
     assert set(image.INGREDIENTS) - {"scripts/check_image.py"} <= set(found["deps"])
     assert f"stages/{stage}.py" in found["deps"]
-    assert f'"stages/{stage}.py"' in (ROOT / f"scripts/run_{stage}.py").read_text()
+    assert (ROOT / f"stages/{stage}.py").is_file() and stage in launch.STAGES
 
 
 def test_nothing_but_the_ingredients_is_sent_to_the_engine():

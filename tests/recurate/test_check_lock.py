@@ -1,19 +1,18 @@
 """`recurate/check_lock.py`: sentences from what DVC says, and on scratch repositories what it really says."""
 
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from stepsift.recurate import check_lock
+
 pytestmark = pytest.mark.slow
 
-SCRIPT = Path(__file__).resolve().parents[2] / "src/stepsift/recurate/check_lock.py"
 PIPELINE = """stages:
   one:
     cmd: mkdir -p data/one && printf 1 > data/one/t && echo '{}' > one.json
@@ -28,17 +27,6 @@ PIPELINE = """stages:
 """
 
 
-def load() -> ModuleType:
-    """The script, as a module."""
-    spec = importlib.util.spec_from_file_location("check_lock", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["check_lock"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-check_lock = load()
 OUTS = check_lock.Outs({"data/one": "one", "two.txt": "two", "data/sources/a.jsonl": "data/sources/a.jsonl.dvc"})
 
 
@@ -53,7 +41,7 @@ def run(repo: Path, *command: str, ok: bool = True) -> subprocess.CompletedProce
 
 def check(repo: Path, *options: str) -> tuple[int, list[str]]:
     """Exit code and lines."""
-    done = run(repo, sys.executable, str(SCRIPT), *options, ok=False)
+    done = run(repo, sys.executable, "-m", "stepsift.recurate.check_lock", *options, ok=False)
     return done.returncode, (done.stdout + done.stderr).splitlines()
 
 

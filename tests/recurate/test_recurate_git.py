@@ -1,4 +1,4 @@
-"""Commits, branches and charts of `src/stepsift/recurate/run.py`, on scratch repositories of git alone."""
+"""Commits, branches and charts of `stepsift recurate`, on scratch repositories of git alone."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ def git(folder: Path, *command: str) -> str:
 
 @pytest.fixture
 def script() -> ModuleType:
-    """The module that `src/stepsift/recurate/run.py` imports."""
+    """The module that makes commits."""
     return commits
 
 

@@ -79,14 +79,14 @@ def test_a_recuration_waits_for_an_approval_and_for_the_one_before():
     assert "secrets." not in str(needed) and "gpu" not in str(needed["runs-on"])
     assert job["permissions"] == {"contents": "write", "pull-requests": "write"}
     assert {"push", "workflow_dispatch", "schedule"} == set(workflow["on"])
-    assert "src/stepsift/recurate/run.py --pull-request" in str(job["steps"])
+    assert "stepsift recurate --pull-request" in str(job["steps"])
 
 
 def test_a_recuration_by_hand_always_runs_and_any_only_with_its_image():
     job = load("recurate.yml")["jobs"]["recurate"]
     assert job["if"] == "needs.needed.outputs.stale == 'true' || github.event_name == 'workflow_dispatch'"
     runs = "\n".join(step.get("run", "") for step in job["steps"])
-    assert runs.index("-m stepsift.container.image") < runs.index("src/stepsift/recurate/run.py")
+    assert runs.index("-m stepsift.container.image") < runs.index("stepsift recurate")
 
 
 def test_a_recuration_starts_for_all_that_decides_and_for_nothing_that_it_writes():
@@ -111,7 +111,7 @@ def test_a_recuration_starts_for_all_that_decides_and_for_nothing_that_it_writes
 
 
 def test_data_are_pushed_before_anything_is_committed():
-    steps = (ROOT / "src/stepsift/recurate/run.py").read_text().partition("def run(")[2].partition("\ndef ")[0]
-    order = ['"pull"', '"check"', "warm(", '"repro"', "push_runs.py", "in_remote()", "commit_of(", "push(commit"]
+    steps = (ROOT / "src/stepsift/recurate/run.py").read_text().partition("def _steps(")[2].partition("\ndef ")[0]
+    order = ['"pull"', '"check"', "warm(", '"repro"', "push_runs", "in_remote()", "commit_of(", "push(commit"]
     places = [steps.rindex(name) for name in order]
     assert places == sorted(places)

@@ -109,7 +109,7 @@ def test_a_stage_that_is_stopped_leaves_no_container(repo: Path, engine: tuple[s
     before = started.read_text() if started.exists() else ""
     (repo / "stages/score.py").write_text("import time\nprint('asleep', flush=True)\ntime.sleep(600)\n")
     env = os.environ | {"PYTHONPATH": str(repo / "src")}
-    script = [shutil.which("python") or "python", "-P", "scripts/run_score.py"]
+    script = [shutil.which("python") or "python", "-P", "-m", "stepsift.container.launch", "score"]
     with subprocess.Popen(script, cwd=repo, env=env, stdout=subprocess.PIPE, text=True) as stage:
         assert stage.stdout is not None
         assert stage.stdout.readline() == "asleep\n"

@@ -1,4 +1,4 @@
-"""`src/stepsift/recurate/run.py` for real: a bare git remote, a DVC remote, and the pipeline on a small pool.
+"""`stepsift recurate` for real: a bare git remote, a DVC remote, and the pipeline on a small pool.
 
 The tests run in order and build on one another, as pushes to main do.
 """
@@ -81,13 +81,13 @@ def team(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Team:  # noqa:
     ok(repo, "git", "add", "-A")
     ok(repo, *GIT, "commit", "-qm", "run")
     ok(repo, "git", "branch", "-M", "main")
-    ok(repo, sys.executable, "src/stepsift/recurate/push_runs.py")
+    ok(repo, sys.executable, "-m", "stepsift.recurate.push_runs")
     ok(team.root, "git", "clone", "-q", "--bare", str(repo), "origin.git")
     return team
 
 
 def test_nothing_changed_makes_no_branch(team: Team):
-    said = ok(team.clone(), "src/stepsift/recurate/run.py")
+    said = ok(team.clone(), "stepsift", "recurate")
     assert "nothing changed" in said
     assert "Running stage" not in said
     assert set(team.heads()) == {"main"}
@@ -121,7 +121,7 @@ def test_a_new_teacher_is_scored_alone_and_proposed(team: Team, tmp_path: Path, 
     team.publish(mate, "Add teacher zoe, says @somebody")
 
     ci = team.clone()
-    said = ok(ci, "src/stepsift/recurate/run.py", "--text", str(team.text), "--pull-request")
+    said = ok(ci, "stepsift", "recurate", "--text", str(team.text), "--pull-request")
 
     ingested = json.loads((ci / "metrics/ingest.json").read_text())
     new = ingested["by_teacher"]["zoe"]["kept"]
@@ -168,7 +168,7 @@ def test_the_branch_is_complete_and_a_second_run_makes_it_again(team: Team, gh: 
     # Who checks it out has it all and runs nothing.
     reviewer = team.clone()
     ok(reviewer, "git", "checkout", "-q", branch)
-    ok(reviewer, sys.executable, "src/stepsift/recurate/check_lock.py")
+    ok(reviewer, sys.executable, "-m", "stepsift.recurate.check_lock")
     ok(reviewer, "dvc", "pull")
     assert "Running stage" not in ok(reviewer, "dvc", "repro")
     assert run(reviewer, "dvc", "data", "status", "--not-in-remote", "--json").stdout.strip() == "{}"
@@ -176,7 +176,7 @@ def test_the_branch_is_complete_and_a_second_run_makes_it_again(team: Team, gh: 
     # Elsewhere, on the same inputs: the same commit from the run cache, the same pull request.
     heads = team.heads()
     (gh / "open").write_text(f"7 {branch}\n")
-    again = ok(team.clone(), "src/stepsift/recurate/run.py", "--text", str(gh / "again.md"), "--pull-request")
+    again = ok(team.clone(), "stepsift", "recurate", "--text", str(gh / "again.md"), "--pull-request")
     assert "Running stage" not in again
     assert team.heads() == heads
     assert (gh / "again.md").read_text() == team.text.read_text()
@@ -189,7 +189,7 @@ def test_once_merged_it_calls_for_no_other(team: Team):
     heads = team.heads()
     [branch] = team.proposals()
     ok(team.root / "origin.git", "git", "update-ref", "refs/heads/main", heads[branch])
-    assert "nothing changed" in ok(team.clone(), "src/stepsift/recurate/run.py")
+    assert "nothing changed" in ok(team.clone(), "stepsift", "recurate")
     assert set(team.heads()) == set(heads)
 
 
@@ -206,7 +206,13 @@ def test_killed_half_way_and_run_again_it_ends_the_same(team: Team, tmp_path: Pa
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = os.environ | {"PATH": path, "PYTHONPATH": str(ci / "src")}
     with subprocess.Popen(
-        ["src/stepsift/recurate/run.py"], cwd=ci, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ["stepsift", "recurate"],
+        cwd=ci,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     ) as killed:
         assert killed.stdout is not None
         for line in killed.stdout:
@@ -222,8 +228,8 @@ def test_killed_half_way_and_run_again_it_ends_the_same(team: Team, tmp_path: Pa
     assert "Re-curate" not in ok(ci, "git", "log", "--format=%s", "--all", "--not", *heads.values())
     assert "dvc.lock" in ok(ci, "git", "status", "--porcelain")
 
-    ok(ci, "src/stepsift/recurate/run.py")
-    ok(undisturbed.clone(), "src/stepsift/recurate/run.py")
+    ok(ci, "stepsift", "recurate")
+    ok(undisturbed.clone(), "stepsift", "recurate")
     # One branch for the proposal, one for its charts.
     assert len(team.heads()) == len(heads) + 2
     assert undisturbed.heads() == team.heads()
@@ -237,7 +243,7 @@ def test_without_the_remote_nothing_is_committed(team: Team, tmp_path: Path):
     heads = team.heads()
     away = shutil.move(team.root / "remote", team.root / "away")
     for clone in (warm, team.clone()):
-        done = run(clone, "src/stepsift/recurate/run.py")
+        done = run(clone, "stepsift", "recurate")
         assert done.returncode == 1
         assert "nothing was committed" in done.stderr or "no branch was changed" in done.stderr
         assert "Traceback" not in done.stderr
@@ -251,6 +257,6 @@ def test_without_the_remote_nothing_is_committed(team: Team, tmp_path: Path):
 def test_what_is_not_committed_stops_it(team: Team):
     clone = team.clone()
     (clone / "src/stepsift/more.py").write_text("")
-    done = run(clone, "src/stepsift/recurate/run.py")
+    done = run(clone, "stepsift", "recurate")
     assert done.returncode == 1
     assert "src/stepsift/more.py and 1 in all are not as committed" in done.stderr

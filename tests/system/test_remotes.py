@@ -145,12 +145,12 @@ def test_a_fresh_clone_pulls_and_runs_nothing(
         modify(shared)
         ok(shared, "git", "add", "-A")
         ok(shared, *GIT, "commit", "-qm", f"remote {url}")
-        ok(shared, sys.executable, "src/stepsift/recurate/push_runs.py")
+        ok(shared, sys.executable, "-m", "stepsift.recurate.push_runs")
 
         mate = tmp_path / "mate"
         ok(shared, "git", "clone", "-q", str(shared), str(mate))
         modify(mate)
-        ok(mate, sys.executable, "src/stepsift/recurate/check_lock.py")
+        ok(mate, sys.executable, "-m", "stepsift.recurate.check_lock")
         ok(mate, "dvc", "pull", "--run-cache")
         assert "Running stage" not in ok(mate, "dvc", "repro")
         assert ok(mate, "git", "status", "--porcelain") == ""

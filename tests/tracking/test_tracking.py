@@ -247,11 +247,12 @@ def test_an_unknown_user_id_is_no_author(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_environment_and_code_are_no_data_sets() -> None:
-    code = ["src/stepsift/x", "stages/train.py", "scripts/run_train.py", "configs/accelerate", "requirements/lock.txt"]
+    code = ["src/stepsift/x", "stages/train.py", "scripts/lock.py", "configs/accelerate", "requirements/lock.txt"]
     dependencies = dict.fromkeys([*code, "Dockerfile", "data/x"], "m")
-    found = DvcStage("python -P scripts/run_train.py data", dependencies, {}, {}, [], {})
+    found = DvcStage("python -P -m stepsift.container.launch train data", dependencies, {}, {}, [], {})
     assert found.data() == {"data/x": "m"}
-    assert found.script() == "scripts/run_train.py"
+    assert found.script() == "stepsift.container.launch train"
+    assert DvcStage("python -P stages/select.py data", {}, {}, {}, [], {}).script() == "stages/select.py"
     assert DvcStage("make x", {}, {}, {}, [], {}).script() == "make x"
 
 

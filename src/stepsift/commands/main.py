@@ -24,6 +24,7 @@ COMMANDS = {
     "diff": "what changed in the curated sets between two revisions, and why",
     "report": "the report's page once more, with what changed since a commit",
     "audition": "train a student by each metric, teacher and control, and say which data made it better",
+    "recurate": "run the pipeline on what is committed, and propose its results as a branch",
     "setup": "create the MLflow database that params.yaml names",
     "ui": "serve MLflow's pages on the runs of this repository",
 }

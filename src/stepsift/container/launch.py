@@ -1,27 +1,44 @@
-"""Start a stage's script where the machine's settings say, in the place of this process.
+"""Start a stage where the machine's settings say, in the place of this process.
+
+    python -P -m stepsift.container.launch score|train ARGUMENT ..
 
 Nothing stays between DVC and the stage: signals, output and exit code are those of the script, or of the engine, whose
 client hands signals on to the container and ends with the exit code from inside.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from stepsift.container.command import Place, engine_command
 from stepsift.container.image import image_digest, image_name
 from stepsift.container.machine import ContainerError, Machine, load, machine_file
+from stepsift.core import console
 from stepsift.tracking.provenance import VARIABLES, git_tags
 
+STAGES = ("score", "train")
+"""Those that may run in a container."""
 
-def run(script: str) -> None:
-    """Become `script` (relative to the working folder, the repository's root) with this process's arguments.
+
+def main() -> None:
+    """Become the stage that the arguments name."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="of the stage's script")
+    args = parser.parse_args()
+    start(args.stage, args.arguments)
+
+
+def start(stage: str, arguments: Sequence[str]) -> None:
+    """Become `stages/STAGE.py` in the working folder, the repository's root, with these arguments.
 
     Raises ContainerError where the settings are wrong, or engine or image are missing; else it does not return.
     """
-    words = [script, *sys.argv[1:]]
+    words = [f"stages/{stage}.py", *arguments]
     machine = load(machine_file())
     if machine.engine == "host":
         os.execv(sys.executable, [sys.executable, "-P", *words])
@@ -71,3 +88,7 @@ def _said(repo: Path, *command: str) -> str:
     """Standard output of a command, empty where it fails."""
     done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+if __name__ == "__main__":
+    console.run(main)

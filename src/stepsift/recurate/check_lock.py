@@ -1,6 +1,6 @@
 """Does dvc.lock describe what is committed, and does the remote hold what it names? Needs no data, only git's files.
 
-    python src/stepsift/recurate/check_lock.py [--no-remote | --remote-only] [--json]
+    python -m stepsift.recurate.check_lock [--no-remote | --remote-only] [--json]
 
 Exit code 0: yes to both. 1: no, with a sentence for each stage. 2: it cannot be told, with one that says why.
 

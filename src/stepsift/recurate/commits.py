@@ -1,4 +1,4 @@
-"""Commits and branches of `src/stepsift/recurate/run.py`, made beside the index and the branch that is checked out."""
+"""Commits and branches of `stepsift recurate`, made beside the index and the branch that is checked out."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Pull requests of `src/stepsift/recurate/run.py`, by GitHub's client `gh`."""
+"""Pull requests of `stepsift recurate`, by GitHub's client `gh`."""
 
 import subprocess
 from pathlib import Path

@@ -1,6 +1,6 @@
 """`dvc push --run-cache`, and the objects of metrics that it leaves out; `dvc repro --pull` then finds whole runs.
 
-    python src/stepsift/recurate/push_runs.py
+    python -m stepsift.recurate.push_runs
 
 DVC (3.67) pushes the list of runs and what dvc.lock names. Metrics that git holds (`cache: false`) lie in the cache of
 the machine that made them and are never pushed, and a run of which one output is missing is no run: another machine

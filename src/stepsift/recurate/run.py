@@ -1,55 +1,66 @@
-#!/usr/bin/env python3
-"""Run the pipeline on what is committed, and propose its results as a branch. CI calls it; so may anybody.
-
-    src/stepsift/recurate/run.py [--remote origin] [--text FILE] [--pull-request] [--base main]
+"""Run the pipeline on what is committed, and propose its results as a branch.
 
 Data come and go before anything is committed: pull, check, warm the caches, `dvc repro`, push, and only then a commit
-of dvc.lock and the metrics on `recurate/<id>`. The id is that of the inputs (stepsift.recurate.identifier) and the
-commit has the date of the one that it rests on, so that a second run on the same inputs makes the same commit. The
-branch that is checked out is left as it is.
+of dvc.lock and the metrics on `recurate/<id>`. The id is that of the inputs (proposal.identifier) and the commit has
+the date of the one that it rests on, so that a second run on the same inputs makes the same commit. The branch that is
+checked out is left as it is.
 """
 
-import argparse
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
 
-from stepsift.core import console
 from stepsift.recurate import check_lock
-from stepsift.recurate import proposal as recurate
 from stepsift.recurate.commits import BRANCHES, commit_of, fetch, git, output, publish_charts, push, tree_with
-from stepsift.recurate.proposal import RecurationError
+from stepsift.recurate.proposal import Proposal, RecurationError, identifier, input_changes, markdown
 from stepsift.recurate.pull_requests import propose
 
 PNG_FILES = Path("report/charts")
 """Charts that the stage report writes."""
 WARM_BRANCHES = 3
 """Proposals that are not merged yet, newest first, from which caches are filled too."""
+LOCK = Path("dvc.lock")
 
 
-def main() -> None:
-    """One run, the only one in this clone."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--remote", default="origin", help="git's remote (default: %(default)s)")
-    parser.add_argument("--text", type=Path, default=Path(".stepsift/recurate.md"), help="file for the text")
-    parser.add_argument("--pull-request", action="store_true", help="open or update a pull request by `gh`")
-    parser.add_argument("--base", default="main", help="branch that a pull request is for (default: %(default)s)")
-    args = parser.parse_args()
+@dataclass(frozen=True)
+class Order:
+    """What is to be done: git's remote, the file for the text, and the branch that a pull request is for, if any."""
+
+    remote: str
+    text: Path
+    base: str | None
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """The branch that was pushed and its commit."""
+
+    branch: str
+    commit: str
+
+
+def recurate(order: Order, say: Callable[[str], None]) -> Proposed | None:
+    """One run, the only one in this clone; None where nothing changed. `say` gets a line per step as it begins.
+
+    Raises RecurationError where a step fails: nothing was committed then.
+    """
     os.chdir(git("rev-parse", "--show-toplevel"))
-    needed = ["dvc", "stepsift"] + ["gh"] * args.pull_request
-    if lacking := [name for name in needed if shutil.which(name) is None]:
-        raise RecurationError(f"there is no {', '.join(lacking)} on the PATH; activate the virtual environment")
+    needed = ["dvc", "stepsift"] + ["gh"] * (order.base is not None)
+    if absent := [name for name in needed if shutil.which(name) is None]:
+        raise RecurationError(f"there is no {', '.join(absent)} on the PATH; activate the virtual environment")
     Path(".stepsift").mkdir(exist_ok=True)
     try:
         with FileLock(".stepsift/recurate.lock", timeout=0):
-            run(args)
+            return _steps(order, say)
     except Timeout:
         raise RecurationError(
             "another re-curation runs in this clone; wait for it, or use a clone of your own"
@@ -58,34 +69,35 @@ def main() -> None:
         raise RecurationError(f"{e}; nothing was committed") from e
 
 
-def run(args: argparse.Namespace) -> None:
+def _steps(order: Order, say: Callable[[str], None]) -> Proposed | None:
     """All steps in their order."""
     paths = generated()
-    begin(args.remote, paths)
-    before = lock()
-    call("dvc", "pull", "--force", "--run-cache")
+    begin(order.remote, paths)
+    before = read_lock()
+    call(say, "dvc", "pull", "--force", "--run-cache")
     in_remote()
-    call("stepsift", "check")
-    notes = warm(args.remote) if before else []
-    call("dvc", "repro", "--pull")
+    call(say, "stepsift", "check")
+    notes = warm(order.remote) if before else []
+    call(say, "dvc", "repro", "--pull")
     tree = tree_with(paths)
     if tree == git("rev-parse", "HEAD^{tree}"):
         say("nothing changed: dvc.lock and the metrics are what is committed")
-        return
-    call(sys.executable, str(Path(__file__).with_name("push_runs.py")))
+        return None
+    call(say, sys.executable, "-m", "stepsift.recurate.push_runs")
     in_remote()
-    identifier = recurate.identifier(lock())
-    branch = f"{BRANCHES}/{identifier}"
+    name = identifier(read_lock())
+    branch = f"{BRANCHES}/{name}"
     base = git("show", "-s", "--format=%h %s", "HEAD")
-    args.text.parent.mkdir(parents=True, exist_ok=True)
-    charts = publish_charts(PNG_FILES, identifier, args.remote)
-    args.text.write_text(recurate.markdown(told(base, branch, before, charts, notes)), encoding="utf-8")
+    order.text.parent.mkdir(parents=True, exist_ok=True)
+    charts = publish_charts(PNG_FILES, name, order.remote)
+    order.text.write_text(markdown(proposal(base, branch, before, charts, notes)), encoding="utf-8")
     commit = commit_of(tree, f"Re-curate {base}", "HEAD")
-    push(commit, branch, args.remote)
-    say(f"{branch} is {commit}; {args.text} has the text")
-    if args.pull_request:
-        for line in propose(branch, args.base, f"Re-curate {base}", args.text, args.remote):
+    push(commit, branch, order.remote)
+    say(f"{branch} is {commit}; {order.text} has the text")
+    if order.base is not None:
+        for line in propose(branch, order.base, f"Re-curate {base}", order.text, order.remote):
             say(line)
+    return Proposed(branch, commit)
 
 
 def generated() -> list[str]:
@@ -117,41 +129,40 @@ def begin(remote: str, paths: list[str]) -> None:
 def warm(remote: str) -> list[str]:
     """Fill the caches from the last run and from the latest proposals; a sentence where that did not work."""
     refs = f"refs/remotes/{remote}/{BRANCHES}"
-    found = git("for-each-ref", "--sort=-committerdate", f"--count={WARM_BRANCHES}", "--format=%(refname)", refs)
+    latest = git("for-each-ref", "--sort=-committerdate", f"--count={WARM_BRANCHES}", "--format=%(refname)", refs)
     notes = []
-    for rev in ["HEAD", *found.splitlines()]:
-        if subprocess.run(["stepsift", "cache", "warm", "--rev", rev], check=False).returncode:
+    for rev in ["HEAD", *latest.splitlines()]:
+        if subprocess.run(["stepsift", "cache", "warm", "--rev", rev], stdout=sys.stderr, check=False).returncode:
             notes.append(f"the caches could not be filled from {rev.removeprefix('refs/remotes/')}")
     return notes
 
 
 def in_remote() -> None:
     """Raise RecurationError where the remote does not hold all that dvc.lock and .dvc files name."""
-    if lacking := check_lock.missing(check_lock.read_outs()):
-        raise RecurationError("\n".join([*lacking, "nothing was committed"]))
+    if absent := check_lock.missing(check_lock.read_outs()):
+        raise RecurationError("\n".join([*absent, "nothing was committed"]))
 
 
-def lock() -> dict[str, Any]:
+def read_lock() -> dict[str, Any]:
     """Content of dvc.lock; empty where there is none yet."""
-    path = Path("dvc.lock")
-    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+    return (yaml.safe_load(LOCK.read_text(encoding="utf-8")) or {}) if LOCK.is_file() else {}
 
 
-def told(
+def proposal(
     base: str, branch: str, before: dict[str, Any], charts: list[tuple[str, str]], notes: list[str]
-) -> recurate.Proposal:
+) -> Proposal:
     """What the text says, from the commands that know it."""
     if not before:
         notes = [*notes, "this is the first run of the pipeline: there is nothing to compare it with"]
-        return recurate.Proposal(base, branch, recurate.input_changes({}, lock()), charts=charts, notes=notes)
-    changes = recurate.input_changes(before, lock())
+        return Proposal(base, branch, input_changes({}, read_lock()), charts=charts, notes=notes)
+    changes = input_changes(before, read_lock())
     since = git("log", "-1", "--format=%H", "HEAD", "--", "dvc.lock")
     dependencies = [name for name, _, _ in changes if Path(name).exists()]
     diff = ("diff", "--name-status", since, "HEAD", "--", *dependencies)
     sets = subprocess.run(["stepsift", "diff", "HEAD", "--markdown"], capture_output=True, text=True, check=False)
     if sets.returncode:
         notes = [*notes, f"the curated sets cannot be compared: {sets.stderr}"]
-    return recurate.Proposal(
+    return Proposal(
         base,
         branch,
         changes,
@@ -164,19 +175,11 @@ def told(
     )
 
 
-def say(line: str) -> None:
-    """A line on standard output, at once."""
-    print(f"recurate: {line}", flush=True)
-
-
-def call(*command: str) -> None:
+def call(say: Callable[[str], None], *command: str) -> None:
     """Run a command that speaks for itself; raises RecurationError where it fails."""
     say(" ".join(command))
-    if code := subprocess.run(command, check=False).returncode:
+    # Standard output is for what the command itself answers.
+    if code := subprocess.run(command, stdout=sys.stderr, check=False).returncode:
         raise RecurationError(
             f"'{' '.join(command[:2])}' failed with exit code {code}, see above; no branch was changed"
         )
-
-
-if __name__ == "__main__":
-    console.run(main)

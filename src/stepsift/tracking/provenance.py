@@ -63,8 +63,11 @@ class DvcStage:
         return {path: md5 for path, md5 in self.dependencies.items() if _is_data(path)}
 
     def script(self) -> str:
-        """The script that the command runs; the whole command where there is none."""
-        return next((word for word in self.cmd.split() if word.endswith(".py")), self.cmd)
+        """The script that the command runs, or its module with its first argument; else the whole command."""
+        words = self.cmd.split()
+        if "-m" in words:
+            return " ".join(words[words.index("-m") + 1 :][:2])
+        return next((word for word in words if word.endswith(".py")), self.cmd)
 
 
 def dvc_stage(name: str, settings: params.Params) -> DvcStage:
