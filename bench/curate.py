@@ -3,7 +3,7 @@
     python bench/curate.py [--traces 1000000] [--steps 40] [--selectors lalp galp random]
 
 Traces are by ten teachers on as many prompts as that takes, in four domains; step scores are random numbers. Filters
-that read the responses are off: their speed is a matter of the text (docs/LOG.md has it for real traces). The pool is
+that read the responses are off: their speed is a matter of the text (docs/log/LOG.md has it for real traces). The pool is
 made in one process and selected from in another, whose peak memory is told; what its imports alone take is "base".
 """
 

@@ -158,7 +158,7 @@ def main() -> int:
     parser.add_argument("--tasks", type=Path, required=True, help="empty or new folder for the evaluation task")
     parser.add_argument("--prompts", type=int, default=300, help="prompts in the pool; every teacher answers each")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other problems")
-    teachers = "the demo's eleven, or the sixteen of docs/EVIDENCE.md"
+    teachers = "the demo's eleven, or the sixteen of docs/log/EVIDENCE.md"
     parser.add_argument("--teachers", choices=sorted(SETS), default="demo", help=teachers)
     operations = "operations a problem may have, in the pool and in the task"
     parser.add_argument("--operations", type=int, nargs="+", default=LONG, metavar="N", help=operations)

@@ -1,4 +1,4 @@
-"""Further teachers, for the audition of docs/EVIDENCE.md: `make demo` does without them.
+"""Further teachers, for the audition of docs/log/EVIDENCE.md: `make demo` does without them.
 
 As in `teachers.py`: a step is a line, the last line is `#### <integer>`, and all but `noisy` are right.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the audition of docs/EVIDENCE.md: for each base student a clone of this repository, the pool, its scores, and the
+# Runs the audition of docs/log/EVIDENCE.md: for each base student a clone of this repository, the pool, its scores, and the
 # audition. What was done is kept: the same command goes on where it was stopped, with the commit that it began with.
 #
 #   demo/evidence/run.sh FOLDER [WORKERS]     # WORKERS students are trained at a time (2)

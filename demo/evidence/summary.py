@@ -1,4 +1,4 @@
-"""The auditions of several bases side by side, as the tables of docs/EVIDENCE.md.
+"""The auditions of several bases side by side, as the tables of docs/log/EVIDENCE.md.
 
     python demo/evidence/summary.py FOLDER/student/auditions/*/ FOLDER/base-1/auditions/*/ FOLDER/base-2/auditions/*/
 

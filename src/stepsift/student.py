@@ -24,11 +24,11 @@ from stepsift.render import Renderer
 HUB_SUFFIX = ".hub.yaml"
 SMALL_PARAMETERS = 10_000_000
 """Below this many parameters a CPU uses one thread: dividing products this small among threads costs more than it
-saves, and on a machine that does something else besides, ten times more (docs/LOG.md)."""
+saves, and on a machine that does something else besides, ten times more (docs/log/LOG.md)."""
 KEPT_PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16", "LRU_CACHE_CAPACITY": "1"}
 """How many sizes of product oneDNN keeps a kernel for, and torch's layer above it the arguments of one. Their defaults
 of 1,024 took 200 MB where batches all differ in size, and a forward pass comes back to no more than a dozen
-(docs/LOG.md)."""
+(docs/log/LOG.md)."""
 _ERROR_CHARS = 300
 _WEIGHTS = ("*.safetensors", "*.bin")
 _WEIGHT_MAPS = ("*.safetensors.index.json", "*.bin.index.json", "adapter_config.json")
