@@ -3,8 +3,8 @@
     python bench/curate.py [--traces 1000000] [--steps 40] [--selectors lalp galp random]
 
 Traces are by ten teachers on as many prompts as that takes, in four domains; step scores are random numbers. Filters
-that read the responses are off: their speed is a matter of the text (docs/log/LOG.md has it for real traces). The pool is
-made in one process and selected from in another, whose peak memory is told; what its imports alone take is "base".
+that read the responses are off: their speed is a matter of the text (docs/log/LOG.md has it for real traces). The pool
+is made in one process and selected from in another, whose peak memory is told; what its imports alone take is "base".
 """
 
 import argparse
