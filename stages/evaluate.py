@@ -32,7 +32,7 @@ def main() -> None:
         disk.write_json(evaluated.chart(), args.chart)
         disk.write_json(evaluated.metrics(), args.metrics)
         run.log_metrics(evaluated.metrics())
-        end.did = f"{evaluated.evaluated} examined, {evaluated.reused} from the cache"
+        end.did = f"{evaluated.evaluated} evaluated, {evaluated.reused} from the cache"
 
 
 if __name__ == "__main__":

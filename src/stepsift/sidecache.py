@@ -1,6 +1,6 @@
 """A side cache: folders that were expensive to make, kept by a key of everything that decides their content.
 
-A stage rewrites its outputs whole; what is dear in them (a trained student, an evaluation) is taken from here when
+A stage rewrites its outputs whole; what is expensive in them (a trained student, an evaluation) is taken from here when
 nothing that decides it has changed. The cache is neither under git nor under DVC and may be deleted at any time.
 
 An entry is filled in a temporary folder and renamed when it is complete, so a killed run leaves no half of one, and it

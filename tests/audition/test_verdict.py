@@ -30,14 +30,16 @@ COMPARED = [
 def test_who_is_best_and_who_beats_chance() -> None:
     said = verdict(ACCURACY | {"stratified": estimate(0.48)}, KINDS, COMPARED, [], {}, 3)
     assert said[0] == (
-        "Of the selectors galp trained best, 52.0 % (49.0 to 55.0); galp beats rsr by 22.0 ± 3.0 points; galp cannot "
-        "be told apart from lalp."
+        "Of the selectors galp trained best, 52.0 % (49.0 to 55.0); galp beats rsr by 22.0 ± 3.0 points; galp is "
+        "not distinguishable from lalp."
     )
     assert said[1] == (
         "Random choice, 41.0 % (38.0 to 44.0), is beaten by galp by 11.0 ± 3.0 points and lalp by 9.0 ± 3.0 points."
     )
     assert said[2] == "Random choice beats rsr by 11.0 ± 3.0 points."
-    assert said[3].startswith("lalp cannot be told from the same mix of teachers by lot (2.0 ± 3.0 points)")
+    assert said[3].startswith(
+        "lalp is not distinguishable from a random choice with the same teacher mix (2.0 ± 3.0 points)"
+    )
     assert said[-1] == (
         "2 of 7 comparisons are open; if the differences are what they seem, lalp and stratified with 40 seeds would "
         "be settled."
@@ -71,7 +73,7 @@ def test_single_teachers_and_what_metrics_foresaw() -> None:
 
 def test_one_seed_decides_nothing() -> None:
     [said] = verdict(ACCURACY, KINDS, COMPARED, [], {}, 1)
-    assert said.startswith("With one seed nothing can be told from chance in training")
+    assert said.startswith("With one seed nothing is distinguishable from chance in training")
 
 
 def test_listed() -> None:

@@ -594,7 +594,7 @@ def test_a_ranking_in_lines():
         "             4 emil     -3.0000 [-3.1250, -2.8750]",
         "               dora  not ranked: scores on 1 prompt only",
         "            the order no longer changed after 7 prompts (median of 20 orders)",
-        "            bob and anna cannot be told apart: bob is above anna with probability .61",
+        "            bob and anna are not distinguishable: bob is above anna with probability .61",
         "            anna is above carla with probability .97",
         "            carla is above emil with probability more than .99",
     ]
@@ -631,8 +631,8 @@ def test_rankings_that_compare_nothing():
 @pytest.mark.parametrize(
     ("p", "said"),
     [
-        (0.5, "a and b cannot be told apart: a is above b with probability .50"),
-        (0.949, "a and b cannot be told apart: a is above b with probability .95"),
+        (0.5, "a and b are not distinguishable: a is above b with probability .50"),
+        (0.949, "a and b are not distinguishable: a is above b with probability .95"),
         (0.95, "a is above b with probability .95"),
         (0.994, "a is above b with probability .99"),
         (0.995, "a is above b with probability more than .99"),

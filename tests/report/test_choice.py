@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from stepsift.report.choice import CLEAR, CLOSE, CONTESTED, LOT, choose
+from stepsift.report.choice import AT_RANDOM, CLEAR, CLOSE, CONTESTED, choose
 
 SCHEMA = {"prompt_id": pl.String, "trace_id": pl.String, "margin": pl.Float64}
 
@@ -25,7 +25,7 @@ def test_each_kind_in_turn():
 def test_all_prompts_where_there_is_room_and_each_once():
     found = choose({"lalp": LALP, "galp": GALP}, [], 60)
     assert sorted(found) == ["p1", "p2", "p3", "p4", "p5"]
-    assert all(LOT in kinds for kinds in found.values())
+    assert all(AT_RANDOM in kinds for kinds in found.values())
     # Margins .1 and .5 are the closer half, .7 and 2 the other; p5 has none.
     assert {p for p, kinds in found.items() if CLOSE in kinds} == {"p1", "p2"}
     assert {p for p, kinds in found.items() if CLEAR in kinds} == {"p3", "p4"}
@@ -33,7 +33,7 @@ def test_all_prompts_where_there_is_room_and_each_once():
 
 def test_lots_alone_choose_by_lot_alone():
     found = choose({"draw": DRAW}, ["draw"], 2)
-    assert list(found.values()) == [[LOT], [LOT]]
+    assert list(found.values()) == [[AT_RANDOM], [AT_RANDOM]]
 
 
 def test_nothing_chosen_and_nothing_wanted():

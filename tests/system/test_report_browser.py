@@ -158,7 +158,7 @@ def test_the_theme_goes_round(opened: Opened):
         # ann is lalp's choice for each third prompt, bob's for the next.
         ("teacher", "ann", 2),
         ("domain", "algebra", 3),
-        ("kind", "by lot", 6),
+        ("kind", "at random", 6),
         # lalp's margins are 1.
         ("low", "0.5", 6),
         ("low", "1.5", 0),

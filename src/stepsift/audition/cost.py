@@ -1,4 +1,4 @@
-"""What an audition costs, told from the runs of a pilot."""
+"""What an audition costs, estimated from the runs of a pilot."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ def predict(
     """Lines on what the runs `ahead` will take, from what the runs of a pilot took.
 
     Training takes a constant and so much for each response token shown, by least squares over the pilot's runs;
-    examining takes their mean. `n_known` runs are in the side cache and cost nothing.
+    evaluation takes their mean. `n_known` runs are in the side cache and cost nothing.
     """
     timed = [(f.presented_tokens, f.train_s) for f in found if f.train_s is not None]
     if not timed:
@@ -26,12 +26,12 @@ def predict(
     (constant, per_token), _ = nnls(np.stack([np.ones_like(tokens), tokens], axis=1), seconds)
     shown = [_presented(setting, data, run) for setting, data, run in ahead]
     train_s = constant * len(shown) + per_token * sum(shown)
-    examine_s = float(np.mean([f.evaluate_s for f in found])) * len(shown)
+    evaluate_s = float(np.mean([f.evaluate_s for f in found])) * len(shown)
     return [
         f"pilot: {len(found)} students, {duration(seconds.mean())} of training each on average",
         f"the whole: {len(ahead)} students to train ({n_known} more are known), {sum(shown):,} response tokens",
-        f"about {duration(train_s)} of training and {duration(examine_s)} of examining, "
-        f"{duration((train_s + examine_s) / workers)} with --workers {workers}",
+        f"about {duration(train_s)} of training and {duration(evaluate_s)} of evaluation, "
+        f"{duration((train_s + evaluate_s) / workers)} with --workers {workers}",
     ]
 
 

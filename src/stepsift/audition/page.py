@@ -16,7 +16,7 @@ def page(plan: Plan, result: dict[str, Any]) -> str:
         "",
         f"Plan `{plan.digest}`, written before its first run. {len(arms)} arms, "
         f"{len(seeds)} seeds ({', '.join(map(str, seeds))}), {len(content['budgets'])} budgets: {result['runs']} "
-        f"runs, examined on {tasks}; arms that chose the same traces share their students. Of these runs "
+        f"runs, evaluated on {tasks}; arms that chose the same traces share their students. Of these runs "
         f"{result['runs_known_before']} were known when the plan was written.",
         "",
         f"Untrained, the student has {100 * result['untrained']:.1f} %.",

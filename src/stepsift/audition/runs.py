@@ -1,4 +1,4 @@
-"""The runs of an audition: one student for each arm, seed and budget, trained, examined and remembered.
+"""The runs of an audition: one student for each arm, seed and budget, trained, evaluated and remembered.
 
 What a run found is kept in a side cache by everything that decides it, so that an audition which was stopped goes on
 where it was, and a plan with one more arm trains one more arm. Runs are independent, so that several processes do them

@@ -22,8 +22,8 @@ def verdict(
     if n_seeds < 2:
         top = ", ".join(f"{a} {percent(accuracy[a])}" for a in selectors)
         return [
-            f"With one seed nothing can be told from chance in training; seen were {top}. Give audition.seeds two or "
-            "more."
+            f"With one seed nothing is distinguishable from chance in training; measured: {top}. Give audition.seeds "
+            "two or more."
         ]
     sentences = [_leader(accuracy, selectors, found), *_against_chance(accuracy, selectors, found)]
     sentences += _controls(kinds, compared)
@@ -70,7 +70,7 @@ def _leader(accuracy: dict[str, Estimate], selectors: list[str], found: dict[tup
     if beaten:
         text += f"; {top} beats {listed(beaten)}"
     if alike:
-        text += f"; {top} cannot be told apart from {listed(alike)}"
+        text += f"; {top} is not distinguishable from {listed(alike)}"
     return text + "."
 
 
@@ -89,14 +89,17 @@ def _against_chance(
     if below:
         sentences.append(f"Random choice beats {listed(below)}.")
     if open_:
-        sentences.append(f"{listed(open_)} cannot be told from random choice, {percent(accuracy['random'])}.")
+        verb = "is" if len(open_) == 1 else "are"
+        sentences.append(
+            f"{listed(open_)} {verb} not distinguishable from random choice, {percent(accuracy['random'])}."
+        )
     return sentences
 
 
 def _controls(kinds: dict[str, str], compared: list[Comparison]) -> list[str]:
     meaning = {
-        "stratified": "the same mix of teachers by lot",
-        "length_matched": "traces of the same lengths by lot",
+        "stratified": "a random choice with the same teacher mix",
+        "length_matched": "a random choice with the same lengths",
     }
     sentences = []
     for c in compared:
@@ -105,8 +108,7 @@ def _controls(kinds: dict[str, str], compared: list[Comparison]) -> list[str]:
         what = meaning[c.other]
         if not c.settled:
             sentences.append(
-                f"{c.arm} cannot be told from {what} ({points(c.difference)}): nothing shows that more than this "
-                "is behind it."
+                f"{c.arm} is not distinguishable from {what} ({points(c.difference)}), so that may explain its gain."
             )
         elif c.difference.value > 0:
             sentences.append(f"{c.arm} beats {what} by {points(c.difference)}.")
@@ -131,7 +133,7 @@ def _teachers(accuracy: dict[str, Estimate], selectors: list[str], best: dict[st
 def _foresight(foreseen: list[Foresight]) -> str:
     sure = [f for f in foreseen if f.rho_interval is not None and f.rho_interval[0] > 0]
     wrong = [f for f in foreseen if f.rho_interval is not None and f.rho_interval[1] < 0]
-    text = "No metric's ranking of teachers can be told from chance"
+    text = "No metric's ranking of teachers is distinguishable from chance"
     if sure:
         ranked = sorted(sure, key=lambda f: -(f.rho or 0))
         text = f"What training on each teacher gave was foreseen by {listed([_rho(f) for f in ranked])}"

@@ -102,7 +102,7 @@ def show(root: Path) -> list[str]:
 
 
 def as_json(root: Path) -> dict[str, Any]:
-    """The same for programs: `scores`, a part a space, and each side cache with its entries and bytes."""
+    """The same for programs: `scores`, one part per space, and each side cache with its entries and bytes."""
     caches = {name: _entries(root, name) for name in SIDE_CACHES}
     return {
         "root": str(root),

@@ -105,7 +105,7 @@ def comparison(above: str, below: str, p: float) -> str:
     probability = "more than .99" if p >= _CERTAIN else f"{p:.2f}".removeprefix("0")
     if p >= TOLD_APART:
         return f"{above} is above {below} with probability {probability}"
-    return f"{above} and {below} cannot be told apart: {above} is above {below} with probability {probability}"
+    return f"{above} and {below} are not distinguishable: {above} is above {below} with probability {probability}"
 
 
 def _bounds(row: dict[str, int | None]) -> str:

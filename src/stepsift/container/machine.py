@@ -50,7 +50,7 @@ def machine_file() -> Path:
 
 
 def load(path: Path) -> Machine:
-    """Read the settings, those of a missing file being the defaults. Raises ContainerError, a line a problem."""
+    """Read the settings, those of a missing file being the defaults. Raises ContainerError, one line per problem."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -26,7 +26,7 @@ _FILLED = _N > 0
 
 
 def trace_sums(step_scores: pl.DataFrame) -> pl.DataFrame:
-    """Columns trace_id and COLUMNS, a row a trace, sorted by trace_id; nothing depends on the order of rows.
+    """Columns trace_id and COLUMNS, one row per trace, sorted by trace_id; nothing depends on the order of rows.
 
     `step_scores` are whole traces of the table of that name.
     """

@@ -25,10 +25,10 @@ class Audition(Section):
     teachers: Annotated[tuple[Text, ...], AfterValidator(distinct)] | None = None
     """Teachers on whose traces alone a student is trained; null: all. With none ([]) no ranking of them is tested."""
     controls: Annotated[tuple[Control, ...], AfterValidator(distinct)] = (*("random", "stratified", "length_matched"),)
-    """`random`: a trace of each prompt by lot; `stratified`: by lot, but as many of each teacher as the first selector
-    takes; `length_matched`: by lot, but as many of each class of length as the first selector takes."""
+    """`random`: a trace of each prompt at random; `stratified`: at random, with as many of each teacher as the first
+    selector takes; `length_matched`: at random, with as many of each class of length as the first selector takes."""
     seeds: Annotated[tuple[Seed, ...], AfterValidator(some_distinct)] = (0, 1, 2)
-    """Seeds of training; with one alone, chance in training cannot be told from merit."""
+    """Seeds of training; with one alone, chance in training is not distinguishable from merit."""
     budgets: Annotated[tuple[_Budget, ...], AfterValidator(some_distinct)] = ("examples", "tokens")
     """What every student is shown, and thus what is equal; as `train.budget`. `examples` or `tokens` alone: as many as
     `train.epochs` passes over a random choice hold, to two digits."""

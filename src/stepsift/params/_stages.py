@@ -107,7 +107,7 @@ class Report(Section):
     """Heading of the page."""
     prompts: Annotated[int, Field(ge=0, le=500)] = 60
     """Prompts in the trace explorer: those chosen most closely and most clearly, those that selectors disagree on, and
-    some by lot. Prompts beyond 5 MiB of their texts and scores are left out, and said."""
+    some at random. Prompts beyond 5 MiB of their texts and scores are left out, and said."""
 
 
 class Student(Section):

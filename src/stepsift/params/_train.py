@@ -55,7 +55,7 @@ class Train(Section):
     """Passes over the curated set; without effect where there is a budget."""
     budget: Budget | None = None
     """What every student is shown, whatever the size of its set: a small set is passed over more often. Null: `epochs`
-    passes. Equal examples and equal tokens give different comparisons: long traces are dear in the second."""
+    passes. Equal examples and equal tokens give different comparisons: long traces are expensive in the second."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 8
     """Examples in one update, on all devices together."""
     micro_batch: Annotated[int, Field(ge=1)] | None = None

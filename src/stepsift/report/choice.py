@@ -1,4 +1,4 @@
-"""Which prompts a reader is shown: those where the choice was closest, clearest or contested, and some by lot."""
+"""Which prompts a reader is shown: those where the choice was closest, clearest or contested, and some at random."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -6,8 +6,8 @@ from itertools import zip_longest
 
 import polars as pl
 
-CLOSE, CLEAR, CONTESTED, LOT = "closest choice", "clearest choice", "selectors disagree", "by lot"
-KINDS = (CLOSE, CLEAR, CONTESTED, LOT)
+CLOSE, CLEAR, CONTESTED, AT_RANDOM = "closest choice", "clearest choice", "selectors disagree", "at random"
+KINDS = (CLOSE, CLEAR, CONTESTED, AT_RANDOM)
 
 
 def choose(curated: dict[str, pl.DataFrame], drawn: Sequence[str], most: int) -> dict[str, list[str]]:
@@ -15,8 +15,8 @@ def choose(curated: dict[str, pl.DataFrame], drawn: Sequence[str], most: int) ->
     as many: the closer half of the margins can be close, the other half clear.
 
     `curated` maps a selector to its table. Margins are those of the first selector that has some; `drawn` are the
-    selectors that draw by lot, whose choice says nothing about agreement. The lot depends on the prompt ids alone, so
-    the same prompts are shown from run to run.
+    selectors that draw at random, whose choice says nothing about agreement. The draw depends on the prompt ids alone,
+    so the same prompts are shown from run to run.
     """
     if not curated:
         return {}

@@ -70,7 +70,7 @@ def _ranking(outputs: Outputs) -> Figure:
     }
     note = (
         "Mean over the prompts that all ranked teachers share, with a 95 % interval over prompts. Teachers whose "
-        "possible ranks overlap cannot be told apart on this pool."
+        "possible ranks overlap are not distinguishable on this pool."
     )
     if (n := ranked["teacher"].n_unique()) > _MOST_TEACHERS:
         note += f" The {_MOST_TEACHERS} best of {n} are shown."

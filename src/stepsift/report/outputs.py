@@ -33,7 +33,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Outputs:
-    """The stages' outputs as the page needs them: tables with a row a trace at most, never all steps or texts."""
+    """The stages' outputs as the page needs them: tables with at most one row per trace, never all steps or texts."""
 
     ingest: dict[str, Any]
     sources: dict[str, Any]

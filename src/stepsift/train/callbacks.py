@@ -30,7 +30,7 @@ class Progress(ProgressCallback):
 
 
 class Curve(TrainerCallback):
-    """Keeps the values of every update, hands them on, and stops at a loss that is no number."""
+    """Keeps the values of every update, hands them on, and stops at a loss that is NaN."""
 
     def __init__(self, on_log: OnLog | None):
         self.on_log_values = on_log

@@ -76,7 +76,7 @@ def fit(
     Prompt tokens have no label, response tokens and end token have one. With `train.checkpoint_every` checkpoints go to
     the folder `checkpoints`, and training goes on from what is there. Where it is one of several processes, each calls
     this and the first one writes. Raises TrainingError if settings do not fit each other or the student, or if loss or
-    gradient become infinite or no number.
+    gradient become infinite or NaN.
     """
     set_seed(seed)
     trained_on, held_out = hold_out(examples, settings.early_stop.share) if settings.early_stop else (examples.ids, [])
@@ -239,7 +239,7 @@ def _arguments(settings: params.Train, n_shown: int, seed: int, folder: Path, co
         use_cache=getattr(config, "use_cache", True),
         dataloader_pin_memory=not on_cpu,
         logging_steps=1,
-        # By default a loss that is no number is logged as the mean of those before it.
+        # By default a loss that is NaN is logged as the mean of those before it.
         logging_nan_inf_filter=False,
         report_to="none",
         save_strategy="no" if every is None else "steps",

@@ -120,9 +120,9 @@ def train_all(
     key in the side cache, from which `stepsift cache warm` fills the cache of another machine. A student that was
     trained before on the same ids with the same settings, seed and versions comes from the side cache in `cache`, and
     `on_log` gets the curve of the time when it was trained. The same seed gives the same weights on one machine. A
-    student's folder also gets `training.json` (counts, final loss) and `curve.jsonl` (a line an update).
+    student's folder also gets `training.json` (counts, final loss) and `curve.jsonl` (one line per update).
 
-    Raises TrainingError if a set is missing or leaves no example, or if a loss becomes no number.
+    Raises TrainingError if a set is missing or leaves no example, or if a loss becomes NaN.
     """
     renderer = load_renderer(files, student)
     most = most_tokens(files, settings, student)
@@ -160,7 +160,7 @@ def train_student(
 ) -> TrainedStudent:
     """Train one student, or find it in the side cache `cache`; `on_log` gets its curve either way.
 
-    `origin` is the fingerprint of `files` where that is known. Raises TrainingError if a loss becomes no number.
+    `origin` is the fingerprint of `files` where that is known. Raises TrainingError if a loss becomes NaN.
     """
     parts = key_parts(origin or fingerprint(files), data, settings, seed)
     store, key = sidecache.SideCache(cache), sidecache.key(**parts)

@@ -11,7 +11,7 @@ def unfinished(frame: pl.DataFrame) -> pl.DataFrame:
     """Columns trace_id and detail of the rows (trace_id, response) that are dropped.
 
     Only a `<think>` that a response begins with counts as opened: an answer may speak of the tag. A response that was
-    cut off in reasoning that its template opened, and so holds no tag at all, cannot be told from an answer.
+    cut off in reasoning that its template opened, and so holds no tag at all, is not distinguishable from an answer.
     """
     opened = _RESPONSE.str.strip_chars_start().str.starts_with(OPEN)
     closed = _RESPONSE.str.contains(CLOSE, literal=True)
