@@ -1,6 +1,6 @@
-"""Programs that attack: each ends as a verdict with its reason, on every kind of isolation that this machine has.
+"""Programs that attack: each ends as a verdict with its reason. .ci/run runs this as root and as an ordinary user.
 
-Where there is none the tests are skipped with the reason that the probe gave.
+Where there is no sandbox the tests are skipped with the reason that the probe gave.
 """
 
 import os
@@ -21,12 +21,11 @@ pytestmark = pytest.mark.slow
 
 TESTS = '["assert f(2) == 4"]'
 GOOD = "def f(x):\n    return 2 * x\n"
-BACKENDS = ("bubblewrap", "namespaces")
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
-def runner(request: pytest.FixtureRequest) -> CodeRunner:
-    found = CodeRunner(5.0, (request.param,))
+@pytest.fixture(scope="module")
+def runner() -> CodeRunner:
+    found = CodeRunner(5.0)
     # A backend that starts and lets something through is a defect and no lack of the machine.
     assert "does not prevent" not in found.sandbox.reason
     if not found.sandbox.command:
@@ -106,7 +105,7 @@ def test_hostile_programs(runner: CodeRunner, source: str, reason: str) -> None:
     ],
 )
 def test_what_never_ends_is_a_timeout(runner: CodeRunner, source: str) -> None:
-    impatient = CodeRunner(0.5, (runner.sandbox.name,))
+    impatient = CodeRunner(0.5)
     start = time.monotonic()
     assert impatient.judge_source(source, TESTS, "") == Outcome("timeout", "time")
     # At its own time, and not at the end of what a sandbox may take to start.
@@ -118,8 +117,6 @@ def test_what_never_ends_is_a_timeout(runner: CodeRunner, source: str) -> None:
     [
         "import os\nos.kill(-1, 9)",
         "import os\nos.kill(1, 9)\nos._exit(0)",
-        # bubblewrap does not limit the number of files: there it is the time that ends it.
-        "for i in range(10**6):\n    open(f'/tmp/{i}', 'w').close()",
     ],
 )
 def test_what_may_end_in_two_ways(runner: CodeRunner, source: str) -> None:
@@ -134,7 +131,10 @@ def test_the_home_of_the_user_is_not_there(runner: CodeRunner) -> None:
     leading = {Path(path).relative_to(home).parts[0] for path in sandbox._binds() if Path(path).is_relative_to(home)}
     assert set(printed(runner, source).split("\n")) - {""} <= leading
     assert judge(runner, f"open({str(home / '.profile')!r}).read()") == "outside"
-    assert printed(runner, "import os\nprint(os.path.expanduser('~'), os.listdir('/tmp'))") == "/tmp []"
+    # Nothing but the way to an interpreter that lies there.
+    seen = printed(runner, "import os\nprint(os.path.expanduser('~'), *os.listdir('/tmp'))").split()
+    below = {Path(path).parts[2] for path in sandbox._binds() if Path(path).is_relative_to("/tmp")}
+    assert seen[:1] == ["/tmp"] and set(seen[1:]) == below
 
 
 def test_files_outside_are_neither_read_nor_written(runner: CodeRunner, open_folder: Path) -> None:
@@ -162,7 +162,7 @@ def test_what_is_shared_is_shared_read_only(runner: CodeRunner, monkeypatch: pyt
         library.write_text("x = 1")
         library.chmod(0o666)
         monkeypatch.setattr(sandbox, "_SYSTEM", (*sandbox._SYSTEM, folder))
-        wider = CodeRunner(5.0, (runner.sandbox.name,))
+        wider = CodeRunner(5.0)
         assert printed(wider, f"print(open({str(library)!r}).read())") == "x = 1"
         assert judge(wider, f"open({str(library)!r}, 'a')") == "outside"
         assert judge(wider, f"open({folder + '/new'!r}, 'w')") == "outside"
@@ -171,12 +171,6 @@ def test_what_is_shared_is_shared_read_only(runner: CodeRunner, monkeypatch: pyt
 def test_no_further_namespaces_are_made(runner: CodeRunner) -> None:
     """In one of its own a program would be root again and could mount."""
     assert printed(runner, "import ctypes\nprint(ctypes.CDLL(None).unshare(0x10000000))") == "-1"
-
-
-def test_shared_memory_is_no_way_around_the_limit(runner: CodeRunner) -> None:
-    if runner.sandbox.name == "bubblewrap" or os.geteuid() != 0:
-        pytest.skip("only root can limit segments of shared memory, in namespaces of its own")
-    assert printed(runner, "import ctypes\nprint(ctypes.CDLL(None).shmget(0, 2**20, 0o1600))") == "-1"
 
 
 @pytest.mark.parametrize("way", ["os.symlink(SECRET, 'a')", "os.link(SECRET, 'a')", "os.symlink('../..', 'a')"])
@@ -238,8 +232,8 @@ for fd in range(4, 64):
         ("raise SystemExit", "exited"),
         ("quit()", None),
         ("print('correct')\nprint('passed')\nimport os\nos._exit(0)", "exited"),
-        ('import os\nos.write(3, b\'{"reason": null, "value": "0"}\')\nos._exit(0)', "wrong_answer"),
-        ('import os\nos.write(3, b\'{"reason": null, "value": null}\')\nos._exit(0)', "exited"),
+        ('import os\nos.write(3, b\'{"reason": null, "value": "0"}\')\nos._exit(0)', "output"),
+        ('import os\nos.write(3, b\'{"reason": null, "value": null}\')\nos._exit(0)', "output"),
         ('import os\nos.write(1, b\'[{"reason": null, "value": "0", "output": ""}]\')\nos._exit(0)', "exited"),
         ("import os\nif os.fork():\n    os._exit(0)\ndef f(x):\n    return 4", "exited"),
         ("import builtins\nbuiltins.AssertionError = KeyboardInterrupt\ndef f(x):\n    return 5", "wrong_answer"),

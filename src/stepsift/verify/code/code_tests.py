@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+BUILTINS = frozenset(vars(builtins))
 _NO_PROGRAM = (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError)
 
 TOLERANCE = 1e-6
@@ -35,7 +36,7 @@ class Tests:
     outputs: tuple[Any, ...] = ()
     """The expected output or value for each input; none for asserts."""
     name: str | None = None
-    """The function that is called."""
+    """The function that is called, or that asserts are about where their object names it."""
     needs: frozenset[str] = frozenset()
     """Names that the answer must define, as far as asserts show them."""
 
@@ -109,7 +110,8 @@ def _asserts(source: str, entry_point: object) -> Tests | None:
         if not calls:
             return None
     whole = "\n".join([source, *calls])
-    return Tests("asserts", (whole,), needs=_free_names(ast.parse(whole)))
+    name = entry_point if isinstance(entry_point, str) else None
+    return Tests("asserts", (whole,), name=name, needs=_free_names(ast.parse(whole)))
 
 
 def _tests_something(node: ast.stmt) -> bool:
@@ -163,7 +165,7 @@ def _free_names(tree: ast.Module) -> frozenset[str]:
     # HumanEval's check(f) has a parameter that is called as the function is: what is called at the top is meant too.
     top = {n.id for stmt in tree.body if isinstance(stmt, ast.Expr) for n in ast.walk(stmt) if isinstance(n, ast.Name)}
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    return frozenset((read - defined(tree)) | (top - functions)) - vars(builtins).keys()
+    return frozenset((read - defined(tree)) | (top - functions)) - BUILTINS
 
 
 def same_value(found: object, wanted: object) -> bool:

@@ -2,17 +2,23 @@
 
 The answer is the last Python block of the conclusion. Where the prompt itself holds code that defines what the tests
 call (HumanEval), that code stands before the answer, which may then be a mere continuation. Expected outputs are
-compared out here; tests that are asserts run beside the answer, and sandbox_runner.py says what a hostile one forges.
+compared out here; tests that are asserts run in a process of their own (sandbox_grader.py), or beside the answer where
+they need its objects.
+
+A verdict `unchecked` is decided out here: what a program reports can only make it wrong, or late.
 """
 
 import hashlib
 import json
 import logging
 import math
+import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 from stepsift.verify.code import sandbox
+from stepsift.verify.code.code_names import missing_packages, plan
 from stepsift.verify.code.code_tests import Tests, compiles, defined, parse, read_tests, same_output, same_value
 from stepsift.verify.extract import conclusion
 
@@ -20,6 +26,7 @@ log = logging.getLogger(__name__)
 
 REASONS = {
     "passed": "correct",
+    "passed_together": "correct",
     "wrong_answer": "wrong",
     "error": "wrong",
     "exited": "wrong",
@@ -38,13 +45,15 @@ REASONS = {
     "isolation": "unchecked",
     "sandbox": "unchecked",
 }
-"""Reason to verdict. error: an exception without a word of its own; exited: it ended before its tests did; files: disk
-space, size or number of files; outside: a file that is not there or closed to it; crash: a signal ended it; no_code:
-the conclusion has no Python block; no_tests, bad_tests: there are none that would be run, or they are no Python;
-missing_module: a module that is not installed; isolation: no sandbox on this machine; sandbox: it did not start."""
+"""Reason to verdict. passed_together: the tests need objects of the answer, so they ran in its process, where a hostile
+program could forge it; error: an exception without a word of its own; exited: it ended before its tests did; files:
+disk space, size or number of files; outside: a file that is not there or closed to it; crash: a signal ended it;
+no_code: the conclusion has no Python block; no_tests, bad_tests: there are none that would be run, or they are no
+Python; missing_module: a package that exists but is not installed; isolation: no sandbox on this machine; sandbox: it
+did not start."""
 
-RUN_REASONS = frozenset(REASONS) - {"passed", "no_code", "no_tests", "isolation", "sandbox"}
-"""Those that a run can end with."""
+RUN_REASONS = frozenset(reason for reason, verdict in REASONS.items() if verdict in ("wrong", "timeout"))
+"""Those that a program may report."""
 
 MEMO_ANSWERS = 16_384
 """Distinct answers whose outcomes are remembered."""
@@ -66,14 +75,17 @@ def outcome(reason: str) -> Outcome:
     return Outcome(REASONS[reason], reason)
 
 
+class NotStartedError(Exception):
+    """The sandbox did not start, so nothing of an answer ran."""
+
+
 class CodeRunner:
     """Judges programs; looks for a sandbox when the first one comes."""
 
-    def __init__(self, timeout_s: float, backends: tuple[str, ...] = sandbox.BACKENDS):
-        """`timeout_s`: seconds for an answer on all of its tests; `backends`: names that sandbox.find knows."""
+    def __init__(self, timeout_s: float):
+        """`timeout_s`: seconds for an answer on all of its tests."""
         self.timeout_s = timeout_s
         self.limits = sandbox.Limits(cpu_s=math.ceil(timeout_s) + 1)
-        self._backends = backends
         self._sandbox: sandbox.Sandbox | None = None
         self._memo: OrderedDict[bytes, Outcome] = OrderedDict()
 
@@ -81,11 +93,10 @@ class CodeRunner:
     def sandbox(self) -> sandbox.Sandbox:
         """The sandbox, or one without a command; that there is none is said in the log, once."""
         if self._sandbox is None:
-            self._sandbox = sandbox.find(self._backends)
+            self._sandbox = sandbox.find()
             if not self._sandbox.command:
                 log.warning(
-                    "programs are not run and stay unchecked, since nothing isolates them on this machine (%s); "
-                    "install bubblewrap or allow user namespaces",
+                    "programs are not run and stay unchecked, since nothing isolates them on this machine: %s",
                     self._sandbox.reason,
                 )
         return self._sandbox
@@ -101,42 +112,80 @@ class CodeRunner:
         wanted = None if tests is None else read_tests(tests)
         if wanted is None:
             return outcome("no_tests")
+        if wanted.mode == "asserts" and not compiles(wanted.inputs[0]):
+            return outcome("bad_tests")
         if not self.sandbox.command:
             return outcome("isolation")
         program = with_prompt(source, prompt, wanted)
-        key = hashlib.blake2b(json.dumps([program, tests]).encode()).digest()
+        key = hashlib.blake2b(json.dumps([program, tests, prompt]).encode()).digest()
         if key not in self._memo:
-            self._memo[key] = self._run(program, wanted)
+            asserted = wanted.mode == "asserts"
+            try:
+                reason = self._on_asserts(program, wanted, prompt) if asserted else self._on_inputs(program, wanted)
+            except NotStartedError:
+                return outcome("sandbox")
+            self._memo[key] = outcome(reason)
             if len(self._memo) > MEMO_ANSWERS:
                 self._memo.popitem(last=False)
         return self._memo[key]
 
-    def _run(self, program: str, tests: Tests) -> Outcome:
-        token = sandbox.token()
-        job = {"mode": tests.mode, "code": program, "inputs": tests.inputs, "name": tests.name, "token": token}
-        results = self.sandbox.run(job, self.timeout_s, self.limits)
-        if isinstance(results, str):
-            if results != "time":
-                log.warning("the sandbox did not start for one answer: %s", results)
-            return outcome("time" if results == "time" else "sandbox")
-        for result, expected in zip(results, tests.outputs or (token,), strict=False):
+    def _on_inputs(self, program: str, tests: Tests) -> str:
+        """The reason for a program that is run on each input, or of which a function is called."""
+        job = {"mode": tests.mode, "code": program, "inputs": tests.inputs, "name": tests.name}
+        results = self._results(job)
+        for result, expected in zip(results, tests.outputs, strict=False):
             if result["reason"] is not None:
-                # The answer can write this word: it must not be able to pass with it.
-                return outcome(result["reason"] if result["reason"] in RUN_REASONS else "error")
+                return _reported(result["reason"], program)
             reason = _compared(tests.mode, result, expected)
             if reason != "passed":
-                return outcome(reason)
-        return outcome("passed" if len(results) == len(tests.inputs) else "exited")
+                return reason
+        return "passed" if len(results) == len(tests.inputs) else "exited"
+
+    def _on_asserts(self, program: str, tests: Tests, prompt: str) -> str:
+        """The reason for a program on tests that are asserts: apart from them, else together with them."""
+        apart = plan(tests, python_block(prompt) or prompt, prompt, program)
+        if not apart.beside:
+            (result,) = self._results({"mode": "apart", "code": program, "inputs": [""]}, apart.grader(tests))
+            if result["reason"] is not None:
+                return _reported(result["reason"], program)
+            # The grader's word, which no answer can write.
+            if result["value"] != "together":
+                return str(result["value"])
+        token = secrets.token_hex(16)
+        job = {"mode": "together", "code": program, "inputs": tests.inputs, "token": token}
+        (result,) = self._results({**job, "subjects": sorted(apart.subjects)})
+        if result["reason"] is not None:
+            return _reported(result["reason"], program)
+        if result["value"] is None:
+            return "exited"
+        return "passed_together" if result["value"] == token else "wrong_answer"
+
+    def _results(self, job: dict[str, Any], plan: dict[str, Any] | None = None) -> list[dict[str, str | None]]:
+        """What the sandbox gives for a job; raises NotStartedError where it did not start, which is tried twice."""
+        for last in (False, True):
+            results = self.sandbox.run(job, self.timeout_s, self.limits, plan)
+            if results == "time":
+                return [{"reason": "time", "output": "", "value": None}]
+            if not isinstance(results, str):
+                return results
+            if last:
+                log.warning("the sandbox did not start for one answer: %s", results)
+        raise NotStartedError
+
+
+def _reported(reason: str, program: str) -> str:
+    """The reason to believe where a run ended with one that the answer may have written."""
+    if reason == "missing_module":
+        return reason if missing_packages(program) else "error"
+    return reason if reason in RUN_REASONS else "error"
 
 
 def _compared(mode: str, result: dict[str, str | None], expected: object) -> str:
-    """The reason for a run that ended well."""
+    """The reason for a run on one input that ended well."""
     if mode == "stdin":
         return "passed" if same_output(result["output"] or "", str(expected)) else "wrong_answer"
     if result["value"] is None:
         return "exited"
-    if mode == "asserts":
-        return "passed" if result["value"] == expected else "wrong_answer"
     try:
         return "passed" if same_value(json.loads(result["value"]), expected) else "wrong_answer"
     except (ValueError, TypeError, RecursionError):

@@ -43,7 +43,23 @@ def fork():
             os._exit(0)
 
 
+def files():
+    if all(0 < os.statvfs(path).f_files <= given["inodes"] for path in ("/tmp", "/dev/shm")):
+        raise OSError
+
+
+def hide():
+    os.close(os.memfd_create("probe"))
+
+
+def device():
+    os.close(os.open("/dev/probe", os.O_CREAT | os.O_WRONLY))
+
+
 attempt("a connection", connect)
+attempt("more files than the limit", files)
+attempt("memory that nothing counts", hide)
+attempt("a file in /dev", device)
 attempt("a write outside", write)
 attempt("a read outside", read)
 attempt("a change of the interpreter", change)
@@ -52,5 +68,5 @@ if os.geteuid() == 0:
     done.append("being root")
 print(", ".join(done) or "none")
 """
-"""Input: JSON with `folder` (one that everyone may write to, with a file `canary`), `port` (on which 127.0.0.1 listens)
-and `processes` (their limit). Output: what succeeded, separated by commas, or "none"."""
+"""Input: JSON with `folder` (one that everyone may write to, with a file `canary`), `port` (on which 127.0.0.1
+listens), `processes` and `inodes` (their limits). Output: what succeeded, separated by commas, or "none"."""
