@@ -87,9 +87,38 @@ def test_nothing_there_or_another_file(tmp_path: Path):
     (tmp_path / "model.pt").touch()
     with pytest.raises(StudentError, match=r"neither \.gguf nor \.hub\.yaml"):
         locate(settings(tmp_path / "model.pt"))
+
+
+def test_a_folder_with_a_gguf_file_and_no_tokenizer_says_what_to_name(tmp_path: Path):
     (tmp_path / "model.gguf").touch()
-    with pytest.raises(StudentError, match=r"student\.path is .* holds no tokenizer_config\.json"):
+    with pytest.raises(StudentError, match=r"holds model\.gguf and no tokenizer; name the file itself") as e:
         locate(settings(tmp_path))
+    assert f"student.path: {tmp_path / 'model.gguf'}" in one_sentence(e)
+    assert locate(settings(tmp_path / "model.gguf")).tokenizer_in_gguf
+    (tmp_path / "model-q8.gguf").touch()
+    with pytest.raises(StudentError, match=r"holds 2 \.gguf files \(model-q8\.gguf, model\.gguf\); name one") as e:
+        locate(settings(tmp_path))
+    one_sentence(e)
+
+
+@pytest.mark.parametrize("config", ['{"base_model_name_or_path": "org/base-7b"}', "{}", "[]", "{"])
+def test_an_adapter_is_no_student(folder: Path, tmp_path: Path, config: str):
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(config)
+    (adapter / "adapter_model.safetensors").touch()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(folder / name, adapter)
+    of = " of org/base-7b" if "org" in config else ""
+    with pytest.raises(StudentError, match=f"holds a LoRA adapter{of} and no model; merge it into its base model") as e:
+        locate(settings(adapter))
+    one_sentence(e)
+    # Some keep the base model's configuration beside it; a model with an adapter's file beside it is one.
+    shutil.copy(folder / "config.json", adapter)
+    with pytest.raises(StudentError, match="holds a LoRA adapter"):
+        locate(settings(adapter))
+    shutil.copy(folder / "model.safetensors", adapter)
+    assert locate(settings(adapter)).folder == adapter
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "noise"])

@@ -18,7 +18,7 @@ from stepsift import params
 from stepsift.core.errors import StudentError
 from stepsift.core.finding import Finding
 from stepsift.core.quiet import quiet
-from stepsift.core.text import error_line
+from stepsift.core.text import error_line, one_line
 from stepsift.render import Renderer
 
 HUB_SUFFIX = ".hub.yaml"
@@ -68,9 +68,9 @@ def locate(settings: params.Student) -> StudentFiles:
     gguf_file, tokenizer_in_gguf = None, False
     if path.is_dir():
         folder = path
-        found = sorted(p.name for p in folder.glob("*.gguf"))
-        if len(found) == 1 and not (folder / "config.json").is_file():
-            gguf_file = found[0]
+        gguf_files = sorted(p.name for p in folder.glob("*.gguf"))
+        if gguf_files and not (folder / "config.json").is_file():
+            gguf_file = _only_gguf(folder, gguf_files)
     elif path.suffix == ".gguf":
         folder, gguf_file, tokenizer_in_gguf = path.parent, path.name, True
     elif path.name.endswith(HUB_SUFFIX):
@@ -79,6 +79,7 @@ def locate(settings: params.Student) -> StudentFiles:
     else:
         raise StudentError(f"student.path is '{path}', a file that is neither .gguf nor {HUB_SUFFIX}")
     if gguf_file is None:
+        _refuse_adapter(folder)
         _require(folder, "config.json", "student.path")
         if not any(True for pattern in _WEIGHTS for _ in folder.glob(pattern)):
             raise StudentError(f"student.path is '{folder}', which holds no weights ({' or '.join(_WEIGHTS)})")
@@ -87,6 +88,39 @@ def locate(settings: params.Student) -> StudentFiles:
     if not tokenizer_in_gguf:
         _require(folder, "tokenizer_config.json", "student.path")
     return StudentFiles(folder, gguf_file, tokenizer_in_gguf)
+
+
+def _only_gguf(folder: Path, names: list[str]) -> str:
+    """The GGUF file of a folder; raises StudentError where there are several, or no tokenizer beside it."""
+    if len(names) > 1:
+        raise StudentError(
+            f"student.path is '{folder}', which holds {len(names)} .gguf files ({', '.join(names[:3])}); name one of "
+            f"them, as in student.path: {folder / names[0]}"
+        )
+    if not (folder / "tokenizer_config.json").is_file():
+        raise StudentError(
+            f"student.path is '{folder}', which holds {names[0]} and no tokenizer; name the file itself "
+            f"(student.path: {folder / names[0]}), whose own tokenizer is then used, or put tokenizer.json and "
+            "tokenizer_config.json beside it"
+        )
+    return names[0]
+
+
+def _refuse_adapter(folder: Path) -> None:
+    """Raise StudentError where a folder holds a LoRA adapter, which is no model by itself."""
+    path = folder / "adapter_config.json"
+    weights = [p for pattern in _WEIGHTS for p in folder.glob(pattern) if not p.name.startswith("adapter_model")]
+    if not path.is_file() or weights:
+        return
+    try:
+        base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (ValueError, AttributeError):
+        base = None
+    of = f" of {one_line(str(base), 100)}" if base else ""
+    raise StudentError(
+        f"student.path is '{folder}', which holds a LoRA adapter{of} and no model; merge it into its base model "
+        "(peft's merge_and_unload, then save_pretrained of model and tokenizer) and name the folder of that"
+    )
 
 
 @dataclass(frozen=True)
@@ -131,7 +165,10 @@ def check_student(source: StudentSource, renderer: Renderer) -> Finding:
 
 def _require(folder: Path, name: str, key: str) -> None:
     if not (folder / name).is_file():
-        raise StudentError(f"{key} is '{folder}', which holds no {name}")
+        raise StudentError(
+            f"{key} is '{folder}', which holds no {name}; name a folder as save_pretrained of model and tokenizer "
+            "writes it, with config.json, weights and tokenizer_config.json"
+        )
     try:
         json.loads((folder / name).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as e:

@@ -164,10 +164,29 @@ def test_an_empty_folder_is_a_problem_and_so_is_a_pool_without_choice(tmp_path: 
     # Candidates 1, 1 and 3: the median is 1. With one more it is 1.5.
     rows = pair("p", "A b.") + pair("q", "A b.") + pair("r", "A b.", "C d.", "E f.")
     (problem,) = problems(chosen, write(sources, **{"a.jsonl": rows}))
-    assert problem.startswith("the median prompt has one candidate (5 traces of 3 prompts), so there is nothing to")
-    assert "ingest.fields.prompt_id" in problem
+    assert problem.startswith(
+        "the median prompt has one candidate: 1 of 3 prompts has two or more, fewer than the 10 that a choice needs"
+    )
+    assert "fields.prompt_id" in problem
     assert "ingest.strip_suffixes" in problem
     assert problems(chosen, write(sources, **{"a.jsonl": rows + pair("s", "A b.", "C d.")})) == []
+
+
+@pytest.mark.parametrize(("several", "stops"), [(0, True), (9, True), (10, False)])
+def test_a_pool_where_most_prompts_have_one_candidate_is_a_problem_only_if_few_have_two(
+    several: int, stops: bool, tmp_path: Path, student_folder: Student
+):
+    (tmp_path / "tasks").mkdir()
+    rows = [row for i in range(several) for row in pair(f"p{i}", "A b.", "C d.")]
+    rows += [row for i in range(12) for row in pair(f"q{i}", "A b.")]
+    sources = write(tmp_path / "sources", **{"a.jsonl": rows})
+    report = collect(settings(student_folder("llama")), sources, tmp_path / "tasks")
+    finding = report.findings["sources"]
+    assert (len(finding.problems), len(finding.warnings)) == ((1, 0) if stops else (0, 1))
+    [sentence] = [*finding.problems, *finding.warnings]
+    assert f"{several} of {several + 12} prompts have two or more" in sentence
+    assert (f"warning     {sentence}" in report.plan) is not stops
+    assert report.as_json()["warnings"] == [*finding.warnings]
 
 
 def test_a_file_of_broken_rows_alone_is_a_problem_that_names_it(sources: Path, student_folder: Student):

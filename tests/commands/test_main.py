@@ -146,6 +146,41 @@ def test_outside_a_repository_check_says_where_to_run(tmp_path: Path, monkeypatc
     )
 
 
+@pytest.mark.parametrize("command", [("check",), ("remove", "x"), ("why", "x"), ("cache",), ("report",), ("setup",)])
+def test_in_a_folder_below_a_command_says_where_to_go(command, tmp_path: Path, monkeypatch, run_cli):
+    (tmp_path / "params.yaml").write_text("{}")
+    (tmp_path / "data/sources").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "data/sources")
+    where = "works in the folder of params.yaml, and this is data/sources below it; run 'cd ../..' first"
+    assert run_cli(*command) == (1, [], [f"error: stepsift {command[0]} {where}"])
+
+
+@pytest.mark.parametrize("command", [("check",), ("why", "x"), ("remove", "x"), ("why",), ("chek",)])
+def test_json_is_answered_when_a_command_fails(command, tmp_path: Path, monkeypatch, run_cli):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run_cli(*command, "--json")
+    [problem] = json.loads("\n".join(out))["problems"]
+    assert code == (1 if command in (("check",), ("why", "x"), ("remove", "x")) else 2)
+    assert err[-1].endswith(problem.partition(": ")[2] if code == 2 else problem)
+
+
+def test_json_has_every_problem_of_the_parameters(tmp_path: Path, monkeypatch, run_cli):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("x: 1\ny: 2\n")
+    code, out, err = run_cli("check", "--json")
+    assert (code, len(err)) == (1, 2)
+    assert [f"error: {p}" for p in json.loads("\n".join(out))["problems"]] == err
+
+
+def test_a_check_that_fails_answers_once(repository: Path, run_cli):
+    write_params(repository, student="{path: nowhere}")
+    code, out, err = run_cli("check", "--json")
+    answer = json.loads("\n".join(out))
+    assert code == 1
+    assert answer["plan"][0].startswith("sources ")
+    assert [f"error: {p}" for p in answer["problems"]] == err
+
+
 @pytest.mark.parametrize("arguments", [(), ("chek",), ("check", "--studnet"), ("check", "--sources")])
 def test_a_wrong_call_is_exit_2_with_the_usage(arguments, run_cli):
     code, out, err = run_cli(*arguments)

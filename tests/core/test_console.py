@@ -1,6 +1,7 @@
 """How a command ends: its exit code, and what it says on standard error."""
 
 import errno
+import json
 import logging
 import signal
 import subprocess
@@ -149,3 +150,42 @@ def test_a_stage_that_fails_says_nothing_of_what_it_did(caplog: pytest.LogCaptur
     with pytest.raises(SourceError), console.told("ingest", "reads", Path("data/ingest")):
         raise SourceError("broken")
     assert caplog.messages == ["ingest: reads"]
+
+
+@pytest.mark.parametrize(
+    ("error", "caught", "problem"),
+    [
+        (SourceError("a is wrong\nb is wrong"), SystemExit, "a is wrong"),
+        (OSError(errno.ENOENT, "", "data/x"), SystemExit, "data/x is not there"),
+        (OSError(errno.EIO, "I/O error"), OSError, "a defect of stepsift: OSError: [Errno 5] I/O error; please report"),
+        (ValueError("no"), ValueError, "a defect of stepsift: ValueError: no; please report it"),
+        (Stopped("stopped after 3 traces", 143), SystemExit, "stopped after 3 traces"),
+        (KeyboardInterrupt(), SystemExit, "stopped"),
+    ],
+)
+def test_with_json_every_end_is_answered_once(
+    error: BaseException,
+    caught: type,
+    problem: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.setattr(sys, "argv", ["stepsift", "check", "--json"])
+
+    def main() -> None:
+        raise error
+
+    def answered() -> None:
+        console.Voice("json").data({"plan": []})
+        raise error
+
+    with pytest.raises(caught):
+        console.run(main)
+    assert json.loads(capsys.readouterr().out)["problems"][0].startswith(problem)
+    with pytest.raises(caught):
+        console.run(answered)
+    assert json.loads(capsys.readouterr().out) == {"plan": []}
+    monkeypatch.setattr(sys, "argv", ["stepsift", "check"])
+    with pytest.raises(caught):
+        console.run(main)
+    assert capsys.readouterr().out == ""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from helpers import lineage_project as project
 from stepsift.lineage import verify
@@ -111,3 +112,34 @@ def test_a_first_run_has_nothing_to_compare_with(run_cli: Cli):
     code, _, err = run_cli("report")
     assert (code, err) == (0, [])
     assert "Nothing to compare with: " in Path("report/since.html").read_text()
+
+
+MARKED = "schema: '2.0'\nstages:\n<<<<<<< HEAD\n  ingest: {}\n=======\n  ingest: {x: 1}\n>>>>>>> other\n"
+
+
+@pytest.mark.parametrize("command", [("why", "aaaa0001"), ("verify", "--fast"), ("report",)])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (MARKED, "dvc.lock of the working folder holds the conflict marks of a merge; take the one that was committed"),
+        ("stages: 3\n", "dvc.lock of the working folder is broken: its stages are no mapping; take the one"),
+        ("", "dvc.lock of the working folder is broken: it has no stages; take the one that was committed"),
+    ],
+)
+def test_a_lock_file_that_cannot_be_read_is_one_sentence(command, text: str, says: str, run_cli: Cli):
+    Path("dvc.lock").write_text(text)
+    code, out, err = run_cli(*command)
+    assert (code, out, len(err)) == (1, [], 1)
+    assert err[0].startswith(f"error: {says}")
+    assert "git checkout HEAD -- dvc.lock" in err[0]
+
+
+@pytest.mark.parametrize("stage", ["select", "ingest"])
+def test_before_a_stage_ran_its_name_is_said(stage: str, run_cli: Cli):
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    names = list(lock["stages"])
+    lock["stages"] = {name: lock["stages"][name] for name in names[: names.index(stage)]}
+    Path("dvc.lock").write_text(yaml.safe_dump(lock))
+    code, out, err = run_cli("why", "aaaa0001")
+    assert (code, out) == (1, [])
+    assert err == ["error: dvc.lock of the working folder has no stage 'select', so it was not run; run 'dvc repro'"]

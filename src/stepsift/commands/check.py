@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stepsift import params
-from stepsift.commands import SOURCES, TASKS
+from stepsift.commands import LOCK, SOURCES, TASKS
 from stepsift.core.console import Voice
 from stepsift.core.errors import StepsiftError
 from stepsift.core.finding import Finding
@@ -33,8 +33,8 @@ class Checkup:
 
     @property
     def plan(self) -> list[str]:
-        """The lines of all rooms."""
-        return [line for finding in self.findings.values() for line in finding.lines]
+        """The lines of all rooms, each with its warnings behind them."""
+        return [line for finding in self.findings.values() for line in _lines(finding)]
 
     @property
     def problems(self) -> list[str]:
@@ -48,8 +48,12 @@ class Checkup:
 
     def as_json(self) -> dict[str, Any]:
         """For programs: lines and problems, all together and by room."""
-        rooms = {room: {"lines": [*f.lines], "problems": [*f.problems]} for room, f in self.findings.items()}
-        return {"plan": self.plan, "problems": self.problems, "rooms": rooms}
+        rooms = {
+            room: {"lines": [*f.lines], "warnings": [*f.warnings], "problems": [*f.problems]}
+            for room, f in self.findings.items()
+        }
+        warnings = [warning for finding in self.findings.values() for warning in finding.warnings]
+        return {"plan": self.plan, "warnings": warnings, "problems": self.problems, "rooms": rooms}
 
     def ask(self, room: str, function: Callable[..., T], *arguments: Any) -> T | None:
         """Keep a Finding that a function returns, and an error that it raises as the room's problems."""
@@ -61,6 +65,10 @@ class Checkup:
         if isinstance(answer, Finding):
             self.findings[room] = answer
         return answer
+
+
+def _lines(finding: Finding) -> list[str]:
+    return [*finding.lines, *(f"warning     {warning}" for warning in finding.warnings)]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,6 +104,8 @@ def collect(settings: params.Params, sources: Path, tasks: Path) -> Checkup:
     from stepsift.container.image import check_machine
     from stepsift.evaluate.run import check_evaluation
     from stepsift.ingest.run import check_sources, survey
+    from stepsift.lineage.lock import check_lock
+    from stepsift.sources.removed import check_removed
     from stepsift.train.launch import check_training
     from stepsift.verify.code.sandbox import check_isolation
 
@@ -104,6 +114,8 @@ def collect(settings: params.Params, sources: Path, tasks: Path) -> Checkup:
     if pool is not None:
         report.ask("sources", check_sources, pool)
         report.sample = pool.sample
+    report.ask("removed sources", check_removed, sources)
+    report.ask("pipeline", check_lock, LOCK)
     source = report.ask("student", student.find, settings.student)
     renderer = source and report.ask("student", source.load_renderer)
     if source is not None and renderer is not None:

@@ -2,13 +2,18 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Collection
 from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
 
 from stepsift import __version__
+from stepsift.commands import PARAMS
 from stepsift.core import console
 from stepsift.core.console import Voice
+from stepsift.core.errors import StepsiftError
 
 COMMANDS = {
     "check": "validate parameters, sources and student, and print the plan",
@@ -31,6 +36,18 @@ COMMANDS = {
 """Command to its help. `commands/NAME.py` has `add_arguments(parser)` and `run(args, voice)`."""
 
 
+ANYWHERE = ("metrics", "preview", "score")
+"""Commands that need no repository of a pipeline."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A wrong call is answered in JSON, too."""
+
+    def error(self, message: str) -> NoReturn:
+        console.answer_problems([f"{self.prog}: {message}"])
+        super().error(message)
+
+
 def main() -> None:
     """Entry point of the console script; exits 1 with one sentence per problem, 2 for a wrong call."""
     console.run(_main)
@@ -38,7 +55,7 @@ def main() -> None:
 
 def build_parser(names: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
     """All commands; only those of `names` are imported and have their options."""
-    parser = argparse.ArgumentParser(prog="stepsift", description="Curate reasoning-distillation data for one student.")
+    parser = _Parser(prog="stepsift", description="Curate reasoning-distillation data for one student.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in COMMANDS.items():
@@ -70,4 +87,20 @@ def _main() -> None:
     voice = Voice("json" if vars(args).get("json") else "quiet" if vars(args).get("quiet") else "lines")
     if voice.form == "quiet":
         logging.getLogger("stepsift").setLevel(logging.WARNING)
+    if args.command not in ANYWHERE:
+        _require_root(args.command)
     args.run(args, voice)
+
+
+def _require_root(command: str) -> None:
+    """Raise StepsiftError in a folder below that of params.yaml: a command's paths are relative to that one."""
+    if PARAMS.exists():
+        return
+    here = Path.cwd()
+    root = next((folder for folder in here.parents if (folder / PARAMS).is_file()), None)
+    if root is not None:
+        up = os.path.relpath(root, here)
+        raise StepsiftError(
+            f"stepsift {command} works in the folder of {PARAMS}, and this is {here.relative_to(root)} below it; run "
+            f"'cd {up}' first"
+        )

@@ -8,14 +8,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from stepsift.core.errors import StepsiftError, Stopped
 from stepsift.core.pace import duration
-from stepsift.core.text import json_text, terminal_line, terminal_text
+from stepsift.core.text import error_line, json_text, terminal_line, terminal_text
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,23 @@ class Voice:
     def data(self, value: Any) -> None:
         """The same for programs; said once."""
         if self.form == "json":
-            sys.stdout.write(json_text(value) + "\n")
+            _answer(value)
+
+
+_answered = ContextVar("answered", default=False)
+"""Whether this command has answered in JSON."""
+
+
+def _answer(value: Any) -> None:
+    _answered.set(True)
+    sys.stdout.write(json_text(value) + "\n")
+    sys.stdout.flush()
+
+
+def answer_problems(sentences: list[str]) -> None:
+    """In JSON, where the command line asks for it and nothing was answered yet: what is wrong, as `problems`."""
+    if "--json" in sys.argv[1:] and not _answered.get():
+        _answer({"problems": sentences})
 
 
 @dataclass
@@ -95,8 +112,10 @@ def told(stage: str, intent: str, out: Path) -> Iterator[Told]:
 def run(main: Callable[[], None]) -> None:
     """Run a command: log lines to standard error, what is wrong as its text alone with exit code 1.
 
-    What is wrong is a StepsiftError, or what the system says of a file.
+    What is wrong is a StepsiftError, or what the system says of a file. With --json it is answered on standard output,
+    too, and so is everything else that ends a command.
     """
+    _answered.set(False)
     handler = logging.StreamHandler()
     handler.setFormatter(_SafeFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -107,9 +126,7 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except StepsiftError as e:
-        for sentence in str(e).split("\n"):
-            sys.stderr.write(f"error: {terminal_line(sentence)}\n")
-        raise SystemExit(1) from None
+        _fail(str(e).split("\n"))
     except BrokenPipeError:
         # Who read it has enough. Python would complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -117,15 +134,31 @@ def run(main: Callable[[], None]) -> None:
     except OSError as e:
         said = _sentence(e)
         if said is None:
+            answer_problems([_defect(e)])
             raise
-        sys.stderr.write(f"error: {terminal_line(said)}\n")
-        raise SystemExit(1) from None
+        _fail([said])
     except Stopped as e:
+        answer_problems([str(e)])
         sys.stderr.write(f"{e}\n")
         raise SystemExit(e.exit_code) from None
     except KeyboardInterrupt:
+        answer_problems(["stopped"])
         sys.stderr.write("stopped\n")
         raise SystemExit(130) from None
+    except Exception as e:
+        answer_problems([_defect(e)])
+        raise
+
+
+def _fail(sentences: list[str]) -> NoReturn:
+    for sentence in sentences:
+        sys.stderr.write(f"error: {terminal_line(sentence)}\n")
+    answer_problems(sentences)
+    raise SystemExit(1) from None
+
+
+def _defect(e: Exception) -> str:
+    return f"a defect of stepsift: {type(e).__name__}: {error_line(e)}; please report it, with what standard error says"
 
 
 def _end(number: int, _: object) -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """An answer to `stepsift check`: lines to read, each a label of 12 characters and text, and one sentence per
-    problem that a run would meet later.
+    """An answer to `stepsift check`: lines to read, each a label of 12 characters and text, one sentence per problem
+    that a run would meet later, and one per thing that a run takes as it is and its user may not have meant.
 
     Each room has a function that returns one, beside the code that it speaks of; commands/check.py asks them all.
     """
 
     lines: Sequence[str] = ()
     problems: Sequence[str] = ()
+    warnings: Sequence[str] = ()

@@ -134,6 +134,12 @@ def mlflow_name(text: str, most_chars: int = 250) -> str:
     return posixpath.normpath(name)
 
 
+def has_conflict_marks(text: str) -> bool:
+    """Whether git left two versions of a part in a text, for somebody to choose from."""
+    lines = text.splitlines()
+    return any(line.startswith("<<<<<<< ") for line in lines) and any(line.startswith(">>>>>>> ") for line in lines)
+
+
 def count(n: int, noun: str) -> str:
     """A number and what it counts, singular or plural: `1 prompt`, `2,000 prompts`, `0 entries`."""
     if n == 1:

@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from stepsift import params, verify
-from stepsift.core import disk, tables
+from stepsift.core import disk, tables, text
 from stepsift.core.errors import SourceError
 from stepsift.core.finding import Finding
 from stepsift.ingest.counts import Pool, pool_of, require, useless_files
@@ -28,6 +28,8 @@ from stepsift.ingest.fill import UNKNOWN, Sample, fill
 from stepsift.ingest.record import Message
 
 SAMPLE_TRACES = 64
+FEWEST_PROMPTS = 10
+"""With fewer prompts that have two candidates, and one for the median prompt, there is nothing to choose from."""
 SOURCES = "sources.json"
 _BATCH_ROWS = 2_000
 _BATCH_CHARS = 8_000_000
@@ -87,6 +89,8 @@ class Survey(Pool):
 
     problems: list[str]
     """One sentence for each thing that `ingest` would stop at, or that makes its outcome useless."""
+    warnings: list[str]
+    """One sentence for each thing that a run takes as it is, and its user may not have meant."""
     sample: list[SampleTrace]
     """At most SAMPLE_TRACES kept traces, those with the smallest ids."""
 
@@ -143,14 +147,30 @@ def survey(sources: Path, settings: params.Ingest) -> Survey:
         kept = spool.kept_ids([c.trace_id for c in sample.candidates()])
         problems = useless_files(spool, pool)
     problems += [_unused(rule, sources) for rule in pool.unused_rules]
-    if pool.prompts and pool.candidates.median <= 1:
-        problems.append(
-            f"the median prompt has one candidate ({pool.total.kept} traces of {pool.prompts} prompts), so there is "
-            "nothing to choose from: map ingest.fields.prompt_id, or list the texts in which prompts differ by teacher "
-            "in ingest.strip_suffixes"
-        )
+    warnings: list[str] = []
+    if lonely := _one_candidate(pool):
+        (problems if _several(pool) < FEWEST_PROMPTS else warnings).append(lonely)
     traces = [SampleTrace(c.trace_id, json.loads(c.prompt), c.response) for c in sample.candidates()]
-    return Survey(**vars(pool), problems=problems, sample=[t for t in traces if t.trace_id in kept])
+    return Survey(**vars(pool), problems=problems, warnings=warnings, sample=[t for t in traces if t.trace_id in kept])
+
+
+def _several(pool: Pool) -> int:
+    """Prompts with two candidates or more."""
+    return sum(prompts for size, prompts in pool.candidates.histogram.items() if size > 1)
+
+
+def _one_candidate(pool: Pool) -> str | None:
+    """A sentence where the median prompt has one candidate."""
+    if not pool.prompts or pool.candidates.median > 1:
+        return None
+    several = _several(pool)
+    have = "has" if several == 1 else "have"
+    few = f", fewer than the {FEWEST_PROMPTS} that a choice needs" if several < FEWEST_PROMPTS else ""
+    return (
+        f"the median prompt has one candidate: {several:,} of {text.count(pool.prompts, 'prompt')} {have} two "
+        f"or more{few} ({text.count(pool.total.kept, 'trace')} in all). If teachers answered the same prompts, map "
+        "fields.prompt_id, or list the texts in which prompts differ by teacher in ingest.strip_suffixes"
+    )
 
 
 def _unused(rule: str, sources: Path) -> str:
@@ -178,7 +198,7 @@ def check_sources(pool: Survey) -> Finding:
     ]
     if pool.ignored_files:
         lines.append(f"ignored     {', '.join(pool.ignored_files)}")
-    return Finding(lines, pool.problems)
+    return Finding(lines, pool.problems, pool.warnings)
 
 
 def _verify(spool: Spool, settings: params.Ingest) -> tuple[dict[str, Gold], dict[str, int]]:

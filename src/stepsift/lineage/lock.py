@@ -7,7 +7,10 @@ from typing import Any
 import yaml
 
 from stepsift.core.errors import LineageError
+from stepsift.core.finding import Finding
+from stepsift.core.text import has_conflict_marks
 
+_TAKE_OURS = "take the one that was committed ('git checkout HEAD -- dvc.lock'), and 'dvc repro --pull' writes it anew"
 _FOLDER = ".dir"
 """What stands behind the MD5 of a folder."""
 
@@ -31,27 +34,27 @@ class Lock:
         return str(self._out(stage)["md5"])
 
     def folders(self) -> dict[str, Path]:
-        """Stage to the folder that it wrote, for those that wrote one."""
-        return {s: Path(self.folder(s)) for s in self.stages if self._folders(s)}
+        """Stage to the folder that it wrote, for those that wrote one; asked for another, it raises LineageError."""
+        return _Folders(self, {s: Path(self.folder(s)) for s in self.stages if self._folders(s)})
 
     def outs(self, stage: str) -> list[str]:
         """Everything that a stage wrote."""
-        self._require(stage)
+        self.require(stage)
         return [o["path"] for o in self.stages[stage].get("outs", [])]
 
     def settings(self, stage: str) -> dict[str, Any]:
         """Name of a section of params.yaml, or of a key in one (`select.seed`), to what the stage was run with."""
-        self._require(stage)
+        self.require(stage)
         written: dict[str, Any] = self.stages[stage].get("params", {}).get("params.yaml", {})
         return written
 
     def sources(self) -> str:
         """The folder of raw traces: the first path of ingest's command."""
-        self._require("ingest")
+        self.require("ingest")
         return str(self.stages["ingest"]["cmd"].split()[3])
 
     def _out(self, stage: str) -> dict[str, Any]:
-        self._require(stage)
+        self.require(stage)
         folders = self._folders(stage)
         if len(folders) != 1:
             raise LineageError(
@@ -63,9 +66,22 @@ class Lock:
         outs: list[dict[str, Any]] = self.stages[stage].get("outs", [])
         return [o for o in outs if str(o.get("md5", "")).endswith(_FOLDER)]
 
-    def _require(self, stage: str) -> None:
+    def require(self, stage: str) -> None:
+        """Raise LineageError where a stage was not run."""
         if stage not in self.stages:
             raise LineageError(f"dvc.lock of {self.name} has no stage '{stage}', so it was not run; run 'dvc repro'")
+
+
+class _Folders(dict[str, Path]):
+    """Stage to its folder; a stage that was not run is an error that a user understands."""
+
+    def __init__(self, lock: Lock, folders: dict[str, Path]):
+        super().__init__(folders)
+        self._lock = lock
+
+    def __missing__(self, stage: str) -> Path:
+        self._lock.require(stage)
+        raise LineageError(f"dvc.lock of {self._lock.name}: stage '{stage}' wrote no folder")
 
 
 def parse(text: str, name: str) -> Lock:
@@ -73,7 +89,10 @@ def parse(text: str, name: str) -> Lock:
     try:
         stages = yaml.safe_load(text)["stages"]
     except (yaml.YAMLError, KeyError, TypeError):
-        raise LineageError(f"dvc.lock of {name} is broken: it has no stages; 'dvc repro' writes it anew") from None
+        broken = "holds the conflict marks of a merge" if has_conflict_marks(text) else "is broken: it has no stages"
+        raise LineageError(f"dvc.lock of {name} {broken}; {_TAKE_OURS}") from None
+    if not isinstance(stages, dict):
+        raise LineageError(f"dvc.lock of {name} is broken: its stages are no mapping; {_TAKE_OURS}")
     return Lock(name, stages)
 
 
@@ -82,3 +101,10 @@ def read(path: Path) -> Lock:
     if not path.is_file():
         raise LineageError(f"there is no {path}, so the pipeline was not run here; run 'dvc repro'")
     return parse(path.read_text(encoding="utf-8"), "the working folder")
+
+
+def check_lock(path: Path) -> Finding:
+    """For `stepsift check`: a `dvc.lock` that DVC cannot read; one that is not there yet is none."""
+    if path.is_file():
+        read(path)
+    return Finding()

@@ -7,7 +7,7 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from stepsift.core.errors import ParamsError
-from stepsift.core.text import error_line
+from stepsift.core.text import error_line, has_conflict_marks
 from stepsift.params._audition import Audition
 from stepsift.params._evaluate import Evaluate
 from stepsift.params._rules import Rule
@@ -101,7 +101,7 @@ def _read(path: Path) -> object:
         raise ParamsError([f"{path} cannot be read: {e.strerror}"]) from None
     # ValueError: bytes that are not UTF-8, or a date such as 2025-13-01.
     except (yaml.YAMLError, ValueError, RecursionError) as e:
-        if any(line.startswith("<<<<<<< ") for line in text.splitlines()):
+        if has_conflict_marks(text):
             raise ParamsError(
                 [f"{path} holds the conflict marks of a merge; keep one side of each, and save it"]
             ) from None
