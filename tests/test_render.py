@@ -140,8 +140,151 @@ def test_thinking_that_the_prompt_opened_is_not_opened_twice(renderer):
     assert rendered.last_char[-1] == len(THINKING) - 1
     assert visible(r, r.render(MESSAGES, "<think>So x.").response_ids) == "So x."
     assert visible(r, r.render(MESSAGES, "\n<think>\n\nSo x.").response_ids) == "\nSo x."
-    assert visible(r, r.render(MESSAGES, "It is 42.").response_ids) == "It is 42."
     assert r.render(MESSAGES, "<think>\n").response_ids == []
+
+
+# --- reasoning and the generation prompt fit together
+
+ANSWER = "The answer is 42. 🙂"
+
+
+def completion(r: Renderer, response: str) -> str:
+    """All that is trained after the prompt, without the end token; the scored ids are the same."""
+    rendered = r.render(MESSAGES, response)
+    prompt, completion = rendered.training_ids()
+    assert (prompt, completion) == (rendered.prompt_ids, [*rendered.response_ids, rendered.end_id])
+    assert len(rendered.last_char) == len(rendered.inked) == len(rendered.response_ids)
+    return visible(r, rendered.response_ids)
+
+
+def test_a_block_that_the_prompt_opened_is_closed_before_an_answer(renderer):
+    r = renderer("qwen3", template_kwargs={"enable_thinking": True})
+    assert completion(r, ANSWER) == "\n</think>\n\n" + ANSWER
+    rendered = r.render(MESSAGES, ANSWER)
+    whole = visible(r, rendered.prompt_ids + rendered.response_ids)
+    assert whole.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n" + ANSWER)
+    # The tokens that close it belong to the first step, and are none of its characters.
+    n_added = len(rendered.response_ids) - len(r.tokenizer(ANSWER, add_special_tokens=False).input_ids)
+    assert n_added > 0
+    assert rendered.last_char[:n_added].tolist() == [0] * n_added
+    assert not rendered.inked[:n_added].any()
+    assert rendered.last_char[n_added] == ANSWER.index("e")
+    assert rendered.last_char[-1] == len(ANSWER) - 1
+
+
+@pytest.mark.parametrize("tail", ["<think>", "<think>\n", "<think>\n\n", "<think> "])
+def test_an_opened_block_is_closed_whatever_follows_its_tag(tokenizer_folder, tail):
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder("qwen3"))
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "'<think>\\n' if enable_thinking", repr(tail) + " if enable_thinking"
+    )
+    r = Renderer(tokenizer, params.Student(template_kwargs={"enable_thinking": True}))
+    assert r.prompt_text(MESSAGES).endswith(tail)
+    assert re.sub(r"\s", "", completion(r, ANSWER)) == "</think>" + ANSWER.replace(" ", "")
+    assert completion(r, THINKING).count("<think>") == 0
+
+
+def test_reasoning_is_left_out_where_the_prompt_closes_it(renderer):
+    r = renderer("qwen3", template_kwargs={"enable_thinking": False})
+    assert completion(r, THINKING) == completion(r, ANSWER) == ANSWER
+    rendered = r.render(MESSAGES, THINKING)
+    assert rendered.last_char[0] == THINKING.index(ANSWER) + 2
+    assert rendered.last_char[-1] == len(THINKING) - 1
+    assert completion(r, "<think>\nnever ends") == ""
+    kept = renderer("qwen3", template_kwargs={"enable_thinking": False}, thinking="keep")
+    assert completion(kept, THINKING) == THINKING
+
+
+@pytest.mark.parametrize("name", [*TEMPLATED, *PLAIN])
+def test_reasoning_is_kept_or_dropped_as_the_parameters_say(renderer, name):
+    for thinking in ("auto", "keep"):
+        assert completion(renderer(name, thinking=thinking), THINKING) == completion(renderer(name), THINKING)
+    r = renderer(name, thinking="drop")
+    assert completion(r, THINKING) == completion(r, ANSWER) == completion(renderer(name), ANSWER)
+    assert completion(r, "<think>\nnever ends") == ""
+
+
+def test_a_student_with_channels_gets_reasoning_in_its_channels(renderer):
+    r = renderer("channels")
+    body = THINKING.removeprefix("<think>\n").partition("\n</think>")[0]
+    final = "<|start|>assistant<|channel|>final<|message|>"
+    assert completion(r, THINKING) == f"<|channel|>analysis<|message|>{body}<|end|>{final}{ANSWER}"
+    assert completion(r, ANSWER) == f"<|channel|>final<|message|>{ANSWER}"
+    assert completion(r, f"<think>\n{body}") == f"<|channel|>analysis<|message|>{body}"
+    assert r.tokenizer.convert_ids_to_tokens(r.end_id) == "<|return|>"
+    assert completion(renderer("channels", thinking="drop"), THINKING) == completion(r, ANSWER)
+    rendered = r.render(MESSAGES, THINKING)
+    tokens = r.tokenizer.convert_ids_to_tokens(rendered.response_ids)
+    place = dict(zip(tokens, rendered.last_char.tolist(), strict=True))
+    assert place["<|channel|>"] == THINKING.index(ANSWER) - 1  # of the second header, after the last line of reasoning
+    assert rendered.last_char[0] == len("<think>\n") - 1
+    assert rendered.last_char[tokens.index("So")] == THINKING.index("So") + 1
+    assert rendered.last_char[-1] == len(THINKING) - 1
+    assert (np.diff(rendered.last_char) >= 0).all()
+
+
+def test_channels_of_a_template_that_knows_no_reasoning(tokenizer_folder):
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder("channels"))
+    tokenizer.chat_template = tokenizer.chat_template.replace("m.thinking and loop.last", "false")
+    r = Renderer(tokenizer, params.Student())
+    assert completion(r, "<think>\nSo.\n</think>\n\n42") == (
+        "<|channel|>analysis<|message|>So.<|end|><|start|>assistant<|channel|>final<|message|>42"
+    )
+    assert completion(r, "42") == "<|channel|>final<|message|>42"
+
+
+def test_another_markup_is_learned_from_the_template(tokenizer_folder):
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder("llama3"))
+    tokenizer.chat_template = (
+        "{% for m in messages %}[{{ m.role }}]"
+        "{% if m.reasoning_content %}[THINK]{{ m.reasoning_content }}[/THINK]{% endif %}"
+        "{{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
+    r = Renderer(tokenizer, params.Student())
+    assert completion(r, "<think>\nSo.\n</think>\n\n42") == "[THINK]So.[/THINK]42"
+    assert completion(r, "42") == "42"
+    opened = tokenizer.chat_template.replace("%}[assistant]{%", "%}[assistant][THINK]{%")
+    tokenizer.chat_template = opened
+    r = Renderer(tokenizer, params.Student())
+    assert completion(r, "<think>\nSo.\n</think>\n\n42") == "So.[/THINK]42"
+    assert completion(r, "42") == "[/THINK]42"
+
+
+@pytest.mark.parametrize("name", TEMPLATED)
+def test_the_end_token_stands_once(renderer, name):
+    r = renderer(name)
+    end = r.tokenizer.convert_ids_to_tokens(r.end_id)
+    assert completion(r, f"{ANSWER}{end}{end}") == completion(r, ANSWER)
+
+
+TEXT = st.text("ab .\n🙂", max_size=12).map(str.strip)
+
+
+@given(reasoning=TEXT, answer=TEXT)
+@pytest.mark.parametrize("kwargs", [{}, {"enable_thinking": True}, {"enable_thinking": False}])
+def test_every_form_fits_every_prompt(fitting, kwargs, reasoning, answer):
+    """One block at most, opened and closed once in prompt and completion together, and no character out of place."""
+    r = fitting(**kwargs)
+    for response in (answer, f"<think>\n{reasoning}\n</think>\n\n{answer}"):
+        rendered = r.render(MESSAGES, response)
+        whole = visible(r, rendered.prompt_ids + rendered.response_ids)
+        assert whole.count("<think>") == whole.count("</think>") <= 1
+        assert whole.endswith(answer)
+        assert (np.diff(rendered.last_char) >= 0).all()
+        assert not len(rendered.last_char) or 0 <= rendered.last_char[0] <= rendered.last_char[-1] < max(
+            1, len(response)
+        )
+
+
+@pytest.fixture(scope="module")
+def fitting(renderer) -> Callable[..., Renderer]:
+    """One renderer for each way of calling the template."""
+
+    @functools.cache
+    def make(**kwargs) -> Renderer:
+        return renderer("qwen3", template_kwargs=kwargs)
+
+    return make
 
 
 @pytest.mark.parametrize(

@@ -3,24 +3,30 @@
 The prompt goes through the student's chat template with the generation prompt, or, without a template, is the
 beginning-of-sequence token (if the tokenizer has one), the text and one newline. The response is encoded by itself,
 raw: a template never touches it (some drop `<think>` blocks). Prompt ids are therefore the same for all candidates.
+
+What stands around reasoning and answer is fitted to the generation prompt, so that a student learns what it will have
+to write: a block that the prompt opened is not opened twice, and is closed where a trace has no reasoning; a student
+whose template writes reasoning in another way than `<think>` (channels, say) gets it that way. `student.thinking`
+decides whether there is reasoning at all.
 """
 
 import copy
 import datetime
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from stepsift import params
 from stepsift.core.errors import StudentError
-from stepsift.core.text import OPEN
+from stepsift.core.text import CLOSE, OPEN
 
 Messages = list[dict[str, str]]
 
 _REMEMBERED_PROMPTS = 1_024
-_SENTINEL = "stepsiftendofturn"
+_SENTINEL, _SENTINEL_THOUGHT = "stepsiftendofturn", "stepsiftreasoning"
+_EMPTY_BLOCK = f"{OPEN}\n\n{CLOSE}\n\n"
 
 # transformers hands a template data alone and no function, so the clock is stopped by a macro that hides its own.
 _FROZEN_CLOCK = """{%- macro strftime_now(format) %}
@@ -55,6 +61,33 @@ class Rendered:
         return self.prompt_ids, [*self.response_ids, self.end_id]
 
 
+class Piece(NamedTuple):
+    """A part of what follows the prompt: the response from character `at` on, or a markup of the student's in place of
+    what ends at `at`; `is_added` where it stands for no part of the response."""
+
+    text: str
+    at: int
+    is_response: bool = True
+    is_added: bool = False
+
+
+class Markup(NamedTuple):
+    """How a student's template writes an assistant's turn, where it does not use `<think>`: what precedes reasoning,
+    what stands between it and the answer, and what precedes an answer without reasoning."""
+
+    opens: str
+    between: str
+    alone: str
+
+
+HARMONY = Markup(
+    "<|channel|>analysis<|message|>",
+    "<|end|><|start|>assistant<|channel|>final<|message|>",
+    "<|channel|>final<|message|>",
+)
+"""The channels of gpt-oss, for templates that write answers to `final` and say nothing of reasoning."""
+
+
 class Renderer:
     """Renders with one tokenizer and the `student` section of params.yaml.
 
@@ -82,6 +115,8 @@ class Renderer:
         self._raw.no_padding()
         self._raw.no_truncation()
         self.end_id = self._end_of_turn()
+        self._thinking = settings.thinking
+        self.markup = self._markup() if self.has_template else None
         self._remembered = functools.lru_cache(maxsize=_REMEMBERED_PROMPTS)(self._prompt)
 
     def prompt_text(self, messages: Messages) -> str:
@@ -114,28 +149,103 @@ class Renderer:
         return ids
 
     def render(self, messages: Messages, response: str) -> Rendered:
-        """Ids of prompt and response, and for each response token the character that it ends on."""
-        prompt = self.prompt_text(messages)
-        # The generation prompt of some templates already opens the thinking.
-        opened = prompt.rstrip().endswith(OPEN) and response.lstrip().startswith(OPEN)
-        skip = 0
-        if opened:
-            skip = response.index(OPEN) + len(OPEN)
-            tail = prompt[prompt.rindex(OPEN) + len(OPEN) :]
-            skip += len(tail) if tail and response[skip:].startswith(tail) else 0
-        encoding = self._raw.encode(response[skip:], add_special_tokens=False)
-        offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+        """Ids of prompt and response, and for each response token the character that it ends on.
+
+        Tokens of a markup that the template wants and the response does not have lie on the character that it precedes.
+        """
+        pieces = self.pieces(messages, response)
+        encoding = self._raw.encode("".join(p.text for p in pieces), add_special_tokens=False)
+        ids = encoding.ids
+        while ids and ids[-1] == self.end_id:  # training appends it
+            ids = ids[:-1]
+        offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)[: len(ids)]
         # A token without width (a byte of a character that another token names, an added blank) lies where it starts.
-        last = np.where(offsets[:, 1] > offsets[:, 0], offsets[:, 1] - 1, offsets[:, 0]) + skip
+        ends = np.where(offsets[:, 1] > offsets[:, 0], offsets[:, 1] - 1, offsets[:, 0])
+        last, added = _in_response(pieces, ends)
         last = np.maximum.accumulate(np.clip(last, 0, max(len(response) - 1, 0)))
         # Characters with ink before each offset; a byte of a character counts as that character.
         ink = np.concatenate([[0], np.cumsum(~np.isin(_code_points(response), _BLANKS))])
-        first = np.minimum(np.clip(offsets[:, 0] + skip, 0, len(response)), last)
-        inked = ink[last + 1] > ink[first] if len(last) else np.zeros(0, dtype=bool)
+        first = np.minimum(np.clip(_in_response(pieces, offsets[:, 0])[0], 0, len(response)), last)
+        inked = (
+            (ink[np.minimum(last + 1, len(response))] > ink[first]) & ~added if len(last) else np.zeros(0, dtype=bool)
+        )
         # A blank that the tokenizer puts before a text is said to lie on the first character.
-        if len(last) and not self._raw.decode(encoding.ids[:1], skip_special_tokens=False).strip():
+        if len(last) and not self._raw.decode(ids[:1], skip_special_tokens=False).strip():
             inked[0] = False
-        return Rendered(self.prompt(messages), encoding.ids, last, inked, self.end_id)
+        return Rendered(self.prompt(messages), ids, last, inked, self.end_id)
+
+    def thinking_of_prompt(self, messages: Messages) -> Literal["open", "closed"] | None:
+        """Whether the generation prompt opens reasoning, or opens and closes it."""
+        prompt = self.prompt_text(messages).rstrip()
+        if prompt.endswith(OPEN):
+            return "open"
+        closing = self.markup.between.strip() if self.markup else ""
+        return "closed" if self.has_template and prompt.endswith((CLOSE, closing or CLOSE)) else None
+
+    def keeps_reasoning(self, messages: Messages) -> bool:
+        """Whether reasoning of a trace is scored and trained."""
+        if self._thinking == "auto":
+            return self.thinking_of_prompt(messages) != "closed"
+        return self._thinking == "keep"
+
+    def pieces(self, messages: Messages, response: str) -> list[Piece]:
+        """What is encoded after the prompt, in its order."""
+        start = len(response) - len(response.lstrip())
+        thinks = response.startswith(OPEN, start)
+        opened = self.thinking_of_prompt(messages) == "open"
+        if not thinks:
+            return self._answer(messages, response, 0)
+        close = response.find(CLOSE)
+        answer = close + len(CLOSE) if close >= 0 else len(response)
+        answer += len(response[answer:]) - len(response[answer:].lstrip())
+        if not self.keeps_reasoning(messages):
+            return self._answer(messages, response, answer) if answer < len(response) else []
+        body = start + len(OPEN)
+        if self.markup is not None:
+            body += response.startswith("\n", body)
+            end = close - response.startswith("\n", close - 1) if close >= 0 else len(response)
+            opens, between = (
+                Piece(self.markup.opens, body, is_response=False),
+                Piece(self.markup.between, answer, False),
+            )
+            reasoning = [opens, Piece(response[body:end], body)]
+            return [*reasoning, between, Piece(response[answer:], answer)] if close >= 0 else reasoning
+        if not opened:
+            return [Piece(response, 0)]
+        # The generation prompt of some templates already opens the thinking.
+        tail = _after_open(self.prompt_text(messages))
+        body += len(tail) if tail and response.startswith(tail, body) else 0
+        return [Piece(response[body:], body)]
+
+    def _answer(self, messages: Messages, response: str, start: int) -> list[Piece]:
+        """An answer without reasoning."""
+        added = self.markup.alone if self.markup is not None else ""
+        if self.markup is None and self.thinking_of_prompt(messages) == "open":
+            so_far = OPEN + _after_open(self.prompt_text(messages))
+            added = _EMPTY_BLOCK.removeprefix(so_far) if _EMPTY_BLOCK.startswith(so_far) else f"{CLOSE}\n\n"
+        answer = Piece(response[start:], start)
+        return [Piece(added, start + 1, is_response=False, is_added=True), answer] if added else [answer]
+
+    def _markup(self) -> Markup | None:
+        """What the template puts around reasoning and answer; None where that is `<think>`, or nothing."""
+        user = [{"role": "user", "content": "."}]
+        answer = {"role": "assistant", "content": _SENTINEL}
+        try:
+            prompt = self._templated(user, add_generation_prompt=True)
+            alone = self._templated([*user, answer], add_generation_prompt=False)
+            thought = {"reasoning_content": _SENTINEL_THOUGHT, "thinking": _SENTINEL_THOUGHT}
+            whole = self._templated([*user, answer | thought], add_generation_prompt=False)
+        except StudentError:  # it is raised again where a prompt needs the template
+            return None
+        before = alone[len(prompt) :].partition(_SENTINEL)[0] if alone.startswith(prompt) else None
+        opens, thinks, rest = whole.partition(_SENTINEL_THOUGHT)
+        between, answers, _ = rest.partition(_SENTINEL)
+        if thinks and answers and opens.startswith(prompt):
+            opens = opens[len(prompt) :]
+            if OPEN in opens or CLOSE in between or prompt.rstrip().endswith(OPEN) or not between.strip():
+                return None
+            return Markup(opens, between, between if before is None else before)
+        return HARMONY if before == HARMONY.alone else None
 
     def _chat_template(self) -> str:
         try:
@@ -181,6 +291,22 @@ class Renderer:
                 "set eos_token in its tokenizer_config.json"
             )
         return self.tokenizer.eos_token_id
+
+
+def _after_open(prompt: str) -> str:
+    """What follows the tag with which a prompt opens the reasoning."""
+    return prompt[prompt.rindex(OPEN) + len(OPEN) :]
+
+
+def _in_response(pieces: list[Piece], at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places in the response of places in the joined pieces, and whether these lie in a markup that was added."""
+    if not pieces:
+        return at, np.zeros(len(at), dtype=bool)
+    starts = np.cumsum([0, *(len(p.text) for p in pieces[:-1])])
+    which = np.maximum(np.searchsorted(starts, at, side="right") - 1, 0)
+    base = np.array([p.at if p.is_response else p.at - 1 for p in pieces])[which]
+    within = np.where(np.array([p.is_response for p in pieces])[which], at - starts[which], 0)
+    return base + within, np.array([p.is_added for p in pieces])[which]
 
 
 def _code_points(text: str) -> np.ndarray:

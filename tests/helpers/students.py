@@ -50,6 +50,18 @@ GEMMA_TEMPLATE = """{{- bos_token }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<start_of_turn>model\\n' }}{% endif %}"""
 
+# Channels, as gpt-oss writes them: reasoning of the last turn alone, and only where a message holds it apart.
+CHANNELS_TEMPLATE = """{%- for m in messages %}
+{%- if m.role == 'assistant' %}
+{%- if m.thinking and loop.last %}
+{{- '<|start|>assistant<|channel|>analysis<|message|>' ~ m.thinking ~ '<|end|>' }}
+{%- endif %}
+{{- '<|start|>assistant<|channel|>final<|message|>' ~ m.content }}
+{{- '<|return|>' if loop.last and not add_generation_prompt else '<|end|>' }}
+{%- else %}{{- '<|start|>' ~ m.role ~ '<|message|>' ~ m.content ~ '<|end|>' }}{% endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|start|>assistant' }}{% endif %}"""
+
 # Letters with a leading blank, single digits, signs with the line ends behind them (".\n\n" is one piece), blanks.
 PIECES = r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 THINK = ("<think>", "</think>")
@@ -112,6 +124,10 @@ def write_tokenizer(name: str, folder: Path) -> None:
         eos, template = "<|im_end|>", {"qwen2": QWEN2_TEMPLATE, "qwen3": QWEN3_TEMPLATE}.get(name)
         tokenizer = _byte_level(["<|im_start|>", eos, "<|endoftext|>"], trim_offsets=False, nfc=name == "nfc")
         tokenizer.add_tokens(list(THINK))
+    elif name == "channels":
+        eos, template = "<|return|>", CHANNELS_TEMPLATE
+        special = [eos, "<|start|>", "<|end|>", "<|channel|>", "<|message|>", "<|endoftext|>"]
+        tokenizer = _byte_level(special, trim_offsets=True)
     elif name in ("gemma", "metaspace"):
         bos, eos, template = "<bos>", "<eos>", GEMMA_TEMPLATE if name == "gemma" else None
         tokenizer = _sentencepiece([bos, eos, "<start_of_turn>", "<end_of_turn>"], prefix=name == "metaspace")
@@ -127,9 +143,10 @@ def write_tokenizer(name: str, folder: Path) -> None:
     wrapped.save_pretrained(folder)
 
 
-TOKENIZERS = ("llama3", "qwen2", "qwen3", "gemma", "metaspace", "nfc", "plain")
-"""llama3, plain: byte-level, offsets trimmed. qwen2, qwen3, nfc: not trimmed. gemma, metaspace: byte fallback.
-metaspace, nfc and plain have no chat template; nfc normalises; qwen2, qwen3, nfc and plain have no beginning token."""
+TOKENIZERS = ("llama3", "qwen2", "qwen3", "gemma", "channels", "metaspace", "nfc", "plain")
+"""llama3, channels, plain: byte-level, offsets trimmed. qwen2, qwen3, nfc: not trimmed. gemma, metaspace: byte
+fallback. metaspace, nfc and plain have no chat template; nfc normalises; only llama3, gemma and metaspace have a
+beginning token."""
 
 _SHAPE = {
     "hidden_size": 32,

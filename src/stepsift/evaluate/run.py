@@ -197,7 +197,8 @@ def key_settings(settings: params.Evaluate, student: params.Student) -> dict[str
         packages.append("vllm")
     return {
         "version": EVALUATE_VERSION,
-        "rendering": student.model_dump(exclude={"path"}),
+        # What is done with the reasoning of traces makes no difference to a question.
+        "rendering": student.model_dump(exclude={"path", "thinking"}),
         "settings": settings.model_dump(exclude={"tasks"}),
         "device": pick_device("auto"),
         "versions": {p: version(p) for p in packages},

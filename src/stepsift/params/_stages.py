@@ -123,6 +123,9 @@ class Student(Section):
     """Further arguments of the chat template (`enable_thinking: false`)."""
     template_date: str = "2025-01-01"
     """The date, YYYY-MM-DD, that templates which ask for today's are given."""
+    thinking: Literal["auto", "keep", "drop"] = "auto"
+    """What is scored and trained of a trace's reasoning: `keep` all, or `drop` it and keep the answer; `auto`: drop it
+    where the template's generation prompt already closes the reasoning (`enable_thinking: false`), else keep it."""
     max_context_tokens: Annotated[int, Field(ge=8)] | None = None
     """Context that the student may use; null: what its configuration says."""
 

@@ -42,8 +42,9 @@ class Examples:
 def load_examples(path: Path, renderer: Renderer, most_tokens: int, name: str) -> Examples:
     """Read and render a `train.jsonl`; `name` stands for the file in rejected rows and errors.
 
-    An example with more than `most_tokens` tokens (end token counted), or one that the student's chat template refuses,
-    is a rejected row. Raises TrainingError if the file is missing or broken, or if no example remains.
+    An example with more than `most_tokens` tokens (end token counted), one that the student's chat template refuses, or
+    one without tokens (`student.thinking: drop`, and no answer) is a rejected row. Raises TrainingError if the file is
+    missing or broken, or if no example remains.
     """
     ids, rejected = [], []
     for line, row in _rows(path, name):
@@ -53,6 +54,9 @@ def load_examples(path: Path, renderer: Renderer, most_tokens: int, name: str) -
             pair = renderer.render(prompt, answer["content"]).training_ids()
         except StudentError as e:
             rejected.append((*source, "template", str(e)))
+            continue
+        if len(pair[1]) == 1:
+            rejected.append((*source, "no_tokens", "the response gives no token under this student"))
             continue
         n_tokens = len(pair[0]) + len(pair[1])
         if n_tokens > most_tokens:
