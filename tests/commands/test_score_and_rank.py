@@ -108,6 +108,23 @@ def through_stages(sources: Path, out: Path, settings: params.Params) -> tuple[p
 # score: what it writes
 
 
+@pytest.mark.parametrize("how", ["--rules", "beside"])
+def test_a_rule_says_how_the_file_is_read(how: str, place: Path, student_folder, run_cli):
+    file = place / "a.jsonl"
+    file.write_text(json.dumps({"q": "What is 1 + 1?", "text": "It is 2. So 2.", "by": "ann"}) + "\n")
+    rule = (place / "r.yaml") if how == "--rules" else (place / "a.jsonl.rule.yaml")
+    rule.write_text("fields: {prompt: q, response: text, teacher: by}\nanswer_kind: code\n")
+    options = ("--rules", rule) if how == "--rules" else ()
+    out = place / "o.parquet"
+    code, _, err = run_cli("score", file, *options, "--student", student_folder("llama"), "--out", out)
+    assert code == 0, err
+    assert tables.read(tables.TRACE_SCORES, out)["teacher"].to_list() == ["ann"]
+    rule.write_text("fields: {prompt: q, respones: text}\n")
+    code, _, err = run_cli("score", file, *options, "--student", student_folder("llama"), "--out", out)
+    assert (code, len(err)) == (1, 1)
+    assert err[0].startswith(f"error: {rule}: unknown key 'fields.respones', did you mean 'response'?")
+
+
 def test_scores_are_means_of_plain_forward_passes(place: Path, settings):
     (row,) = rows(("bob",), PROMPTS[:1])
     chosen = settings(score={"window": 2})

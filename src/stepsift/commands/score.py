@@ -21,6 +21,7 @@ from stepsift.ingest.files.find import SUFFIXES
 from stepsift.score.plan import sample_prompts
 from stepsift.select.candidates import find_candidates
 from stepsift.select.ranking import rank_teachers
+from stepsift.sources.rules import as_keys, own_rule, without
 
 SCORED_STEPS = tables.Table(
     "scored_steps",
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stepsift score`."""
     parser.add_argument("file", type=Path, metavar="FILE", help="traces in any layout that stepsift reads")
     parser.add_argument("--student", required=True, metavar="PATH", help="as student.path of params.yaml")
+    rules = "a rule file that says how it is read (default: FILE.rule.yaml, where there is one)"
+    parser.add_argument("--rules", type=Path, metavar="RULES", help=rules)
     out = "one row per trace; OUT.steps.parquet beside it has one row per step"
     parser.add_argument("--out", required=True, type=Path, metavar="OUT.parquet", help=out)
     parser.add_argument("--metrics", default="lalp,galp", help="names with commas between (default: %(default)s)")
@@ -65,7 +68,10 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
         "score": {"window": args.window, "dtype": args.dtype, "prompts": args.prompts},
     }
     raw = {name: {k: v for k, v in section.items() if v is not None} for name, section in given.items()}
-    settings = params.parse(raw, "stepsift score")
+    rule = params.load_rule(args.rules) if args.rules else own_rule(args.file)
+    # No answer is verified here, whatever kind it is.
+    every = {"match": "**"} | as_keys(without(rule, "answer_kind"))
+    settings = params.parse(raw | {"ingest": {"files": [every]}}, "stepsift score")
     scored = score_file(args.file, args.out, settings, metric_names(args.metrics), sidecache.root())
     voice.lines(scored.lines)
     voice.data(scored.as_json())
