@@ -85,6 +85,8 @@ def test_the_plan_by_hand(sources: Path, student_folder: Student, monkeypatch: p
         # 17 and 31 characters, each for both prompts.
         "traces      4, 96 characters",
         "ignored     notes.txt",
+        "read as     a.jsonl (no preset): 4 rows, 4 traces, 100% of them with a gold answer or tests",
+        "            answer from answer, prompt from prompt, response from completion, teacher from teacher",
         f"student     {folder}, prompts as plain text, no chat template",
         f"tokens      about {n_tokens} in responses, {prompt_tokens} a prompt (from 4 encoded traces)",
         # With at most two steps, all windows of a trace start at its first step: one pass.
@@ -138,8 +140,8 @@ def test_a_template_is_named_in_the_plan(sources: Path, student_folder: Student)
 
 def test_all_problems_at_once_and_none_is_raised(tmp_path: Path):
     assert problems(settings(tmp_path / "none"), tmp_path / "nowhere") == [
-        f"there is no folder {tmp_path}/nowhere; put trace files (*.jsonl.gz, *.jsonl, *.json.gz, *.json, *.parquet) "
-        "below it",
+        f"there is no folder {tmp_path}/nowhere; put trace files (*.jsonl, *.ndjson, *.json, *.csv, *.tsv, *.parquet, "
+        "*.arrow, text also as .gz, .zst) below it",
         f"student.path is '{tmp_path}/none', where there is nothing; name a folder with config.json and weights, a "
         ".gguf file, or a .hub.yaml file with keys repo and revision",
         f"there is no folder {tmp_path}/tasks for evaluation tasks; make it (it may be empty: mkdir -p "
@@ -151,7 +153,19 @@ def test_a_wrong_student_leaves_the_plan_of_the_sources(sources: Path, tmp_path:
     report = collect(settings(tmp_path / "none"), sources, tmp_path / "tasks")
     assert len(report.problems) == 1
     assert [line.split()[0] for line in report.plan] == [
-        *("sources", "prompts", "candidates", "teachers", "traces", "programs", "machine", "students", "tasks")
+        *(
+            "sources",
+            "prompts",
+            "candidates",
+            "teachers",
+            "traces",
+            "read",
+            "answer",
+            "programs",
+            "machine",
+            "students",
+            "tasks",
+        )
     ]
 
 

@@ -209,20 +209,50 @@ def test_spellings_of_a_gold_answer_are_no_conflict(tmp_path, order):
 
 
 @pytest.mark.slow
-def test_a_tie_of_prompts_is_not_called_a_majority(tmp_path):
-    rows = [row("a?", teacher="A", prompt_id="1"), row("b?", teacher="B", prompt_id="1")]
-    *_, rejected = run(tmp_path, {"a.jsonl": rows})
-    assert "in at least as many rows" in rejected["detail"][0]
+def test_an_id_of_different_texts_joins_nothing_and_loses_nothing(tmp_path):
+    rows = [
+        row(f"{p}?", teacher=t, prompt_id="1") for p, t in [("abc", "A"), ("xyz", "B"), (" abc", "C"), ("uvw", "D")]
+    ]
+    counts, prompts, traces, rejected = run(tmp_path, {"a.jsonl": rows})
+    assert (rejected.height, counts.torn_ids, prompts.height) == (0, 1, 3)
+    by_teacher = dict(traces.select("teacher", "prompt_id").rows())
+    assert by_teacher["A"] == by_teacher["C"] != by_teacher["B"]
+    assert "1" not in by_teacher.values()
 
 
 @pytest.mark.slow
-def test_conflicting_prompts_of_one_id(tmp_path):
-    rows = [row(f"{p}?", teacher=t, prompt_id="1") for p, t in [("a", "A"), ("b", "B"), (" a", "C"), ("c", "D")]]
-    counts, prompts, traces, rejected = run(tmp_path, {"a.jsonl": rows})
-    assert counts.total.reasons == {"prompt_conflict": 2}
-    assert sorted(traces["teacher"]) == ["A", "C"]
-    assert prompts["prompt_id"].to_list() == ["1"]
-    assert "strip_suffixes" in rejected["detail"][0]
+def test_ids_join_where_both_sides_have_them_else_texts_do(tmp_path):
+    """A: two wordings under one id; B: no id; C: an id of its own kind; D: alone."""
+    rows = [
+        row("2 + 2?", teacher="A", prompt_id="m-7"),
+        row("Be exact. 2 + 2?", teacher="A2", prompt_id="m-7"),
+        row("2 + 2?", teacher="B"),
+        row("2  + 2?", teacher="C", prompt_id="z-uuid"),
+        row("3 + 3?", teacher="D", prompt_id="m-8"),
+        row("4 + 4?", teacher="E"),
+    ]
+    counts, prompts, traces, _ = run(tmp_path, {"a.jsonl": rows})
+    by_teacher = dict(traces.select("teacher", "prompt_id").rows())
+    assert [by_teacher[t] for t in ("A", "A2", "B", "C", "D")] == ["m-7"] * 4 + ["m-8"]
+    assert (prompts.height, counts.candidates.max) == (3, 4)
+    assert traces["trace_id"].n_unique() == 6
+    wording = prompts.filter(pl.col("prompt_id") == "m-7")["prompt"][0][0]["content"]
+    assert wording == "2 + 2?"
+    assert survey(tmp_path / "sources", Ingest()).sample[0].trace_id == traces["trace_id"][0]
+
+
+@pytest.mark.slow
+def test_chains_of_ids_and_texts_are_one_prompt(tmp_path):
+    """a -id 1- b -text- c -id 2- d: whatever the order."""
+    rows = [
+        row("Take 5. What is left of it?", teacher="A", prompt_id="1"),
+        row("Q: Take 5. What is left of it?", teacher="B", prompt_id="1"),
+        row("Q: Take 5. What is left of it?", teacher="C", prompt_id="2"),
+        row("Q: Take 5. What is left of it? Be brief.", teacher="D", prompt_id="2"),
+    ]
+    for order in (rows, rows[::-1]):
+        _, prompts, *_ = run(tmp_path / order[0]["teacher"], {"a.jsonl": order})
+        assert prompts["prompt_id"].to_list() == ["1"]
 
 
 @pytest.mark.slow
@@ -264,7 +294,6 @@ def test_tests_leave_a_prompt_unchecked(tmp_path):
             r"bad.jsonl: every one of its 3 rows .*broken_json",
         ),
         ({"good.jsonl": [row()], "void.jsonl": []}, r"void.jsonl holds no row"),
-        ({"good.jsonl": [row()], "twice.jsonl": [row()]}, r"twice.jsonl: .*duplicate_trace"),
         ({"a.parquet": [b"nonsense"]}, r"a.parquet: .*unreadable_parquet"),
         ({"notes.txt": [b"hello"]}, r"no trace file"),
     ],

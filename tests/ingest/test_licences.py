@@ -10,14 +10,15 @@ from stepsift import params
 from stepsift.core import tables
 from stepsift.ingest.layouts import detect as layouts
 from stepsift.ingest.record import Record
-from stepsift.ingest.rows import Row, RowError
+from stepsift.ingest.row import Row
+from stepsift.ingest.rows import RowError
 from stepsift.ingest.run import ingest
 
 ROW = {"prompt": "2 + 2?", "response": "4"}
 
 
 def licence_of(more: dict, fields: dict | None = None) -> str | None:
-    (record,) = layouts.read(Row(ROW | more, fields), "auto")
+    (record,) = layouts.read(Row(ROW | more, params.Rule(fields=fields or {})))
     assert isinstance(record, Record)
     return record.licence
 
@@ -43,7 +44,7 @@ def test_licence_of_a_row(more, fields, licence):
 
 def test_a_field_that_is_named_as_the_licence_must_be_text():
     with pytest.raises(RowError, match="wrong_type: licence: field 'terms' is a number"):
-        layouts.read(Row(ROW | {"terms": 3}, {"licence": "terms"}), "auto")
+        layouts.read(Row(ROW | {"terms": 3}, params.Rule(fields={"licence": "terms"})))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_a_field_that_is_named_as_the_licence_must_be_text():
     ],
 )
 def test_every_layout_carries_it(row):
-    records = layouts.read(Row(row | {"license": "MIT"}), "auto")
+    records = layouts.read(Row(row | {"license": "MIT"}))
     assert [r.licence for r in records if isinstance(r, Record)] == ["MIT"] * len(records) and records
 
 

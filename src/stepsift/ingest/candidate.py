@@ -1,12 +1,20 @@
 """A record to a candidate trace: who wrote it, which prompt it answers, its text in the one form."""
 
 import json
+import re
 from dataclasses import dataclass
 
 from stepsift import params
 from stepsift.ingest import identity, thinking
+from stepsift.ingest.files.find import SourceFile
 from stepsift.ingest.record import Record
 from stepsift.ingest.rows import RowError
+from stepsift.ingest.teachers import teacher_of
+
+_TOOL_CALL = re.compile(
+    r"<tool_call>\s*\{|<function_calls>|<\|python_tag\|>|\[TOOL_CALLS\]|<\|tool_calls?_?(?:begin|section)"
+)
+"""How models write calls of tools into their text."""
 
 
 @dataclass(frozen=True)
@@ -14,11 +22,13 @@ class Candidate:
     """A response that may become a row of `traces`, with what its row says of the prompt."""
 
     trace_id: str
-    """The id that it has unless it is a kept duplicate."""
+    """The id that it has unless it is a kept duplicate, or its prompt joins one with another id."""
     content_hash: str
     prompt_id: str
     prompt_hash: str
     """Identity of the prompt's text; differs from `prompt_id` where the source has its own ids."""
+    wording: str
+    """The last turn in normal form, without what is stripped: rows of one own id join where one holds the other's."""
     prompt: str
     """JSON of the prompt's messages."""
     teacher: str
@@ -32,14 +42,35 @@ class Candidate:
     licence: str | None
 
 
-def candidate(record: Record, rule: params.Rule, stem: str, settings: params.Ingest) -> Candidate:
-    """The candidate that a record of a file with this rule and name is; raise RowError where it is none."""
+@dataclass(frozen=True)
+class Origin:
+    """What the file of a record adds to it."""
+
+    rule: params.Rule
+    teacher: str
+    """Where neither rule nor row name one."""
+    wrapper: identity.Wrapper
+    settings: params.Ingest
+
+
+def origin_of(file: SourceFile, rule: params.Rule, settings: params.Ingest) -> Origin:
+    """The origin of all rows of a file."""
+    suffixes = (*rule.strip_suffixes, *settings.strip_suffixes)
+    wrapper = identity.Wrapper(rule.strip_prefixes, suffixes, rule.strip_boxed)
+    return Origin(rule, teacher_of(file, rule.teacher_from), wrapper, settings)
+
+
+def candidate(record: Record, origin: Origin) -> Candidate:
+    """The candidate that a record is; raise RowError where it is none."""
+    rule, settings = origin.rule, origin.settings
     for text in (record.response, record.reasoning, record.prompt_id, record.teacher, record.answer, record.domain):
         check_text(text)
     check_text(record.tests)
     check_text(record.licence)
     for turn in record.prompt:
         check_text(turn["content"])
+    if _TOOL_CALL.search(record.response):
+        raise RowError("tool_calls", "the response calls a tool in its text: conversations with tools are not read")
     parts = thinking.take_apart(record.response, record.reasoning)
     if settings.thinking == "drop":
         if not parts.finished:
@@ -49,14 +80,16 @@ def candidate(record: Record, rule: params.Rule, stem: str, settings: params.Ing
     if not response:
         raise RowError("empty_field", "nothing remains of the response without its empty or dropped reasoning")
     content = identity.content_hash(response)
-    prompt_hash = identity.prompt_hash(record.prompt, settings.strip_suffixes)
+    prompt_hash = identity.prompt_hash(record.prompt, origin.wrapper)
     prompt_id = record.prompt_id or prompt_hash
-    teacher = rule.teacher or record.teacher or stem
+    teacher = record.teacher if rule.traces else rule.teacher or record.teacher
+    teacher = teacher or origin.teacher
     return Candidate(
         trace_id=identity.trace_hash(prompt_id, teacher, content),
         content_hash=content,
         prompt_id=prompt_id,
         prompt_hash=prompt_hash,
+        wording=identity.bare(record.prompt[-1]["content"], origin.wrapper),
         prompt=json.dumps(record.prompt, ensure_ascii=False),
         teacher=teacher,
         response=response,

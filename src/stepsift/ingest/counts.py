@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from stepsift.ingest.columns import FileColumns
 from stepsift.ingest.database import Spool
 from stepsift.ingest.fill import UNKNOWN, ReadCounts
 
@@ -40,6 +41,10 @@ class Pool:
     response_chars: int
     """Characters of all kept responses."""
     ignored_files: list[str]
+    left_out_files: list[str]
+    columns: dict[str, FileColumns]
+    unmapped: list[str]
+    torn_ids: int
     unused_rules: list[str]
 
 
@@ -70,6 +75,10 @@ def pool_of(spool: Spool, read: ReadCounts) -> Pool:
         candidates=_candidates(histogram),
         response_chars=chars,
         ignored_files=read.ignored_files,
+        left_out_files=read.left_out_files,
+        columns=read.columns,
+        unmapped=read.unmapped,
+        torn_ids=spool.torn_ids,
         unused_rules=read.unused_rules,
     )
 
@@ -91,13 +100,16 @@ def _candidates(histogram: dict[int, int]) -> Candidates:
 
 
 def useless_files(spool: Spool, pool: Pool) -> list[str]:
-    """A sentence for each file that gave no trace."""
+    """A sentence for each file that gave no trace, but for those whose traces stand in other files or are filtered."""
     sentences = []
     for name, tally in pool.by_file.items():
         if tally.kept:
             continue
         if not tally.read:
             sentences.append(f"source file {name} holds no row; take it away or fill it")
+            continue
+        # Sets hold the same traces in two forms, and parts that a rule leaves out row by row.
+        if set(tally.reasons) <= {"duplicate_trace", "filtered"} and pool.total.kept:
             continue
         reason = max(sorted(tally.reasons), key=lambda r: tally.reasons[r])
         line, detail = spool.first_rejected(name, reason)

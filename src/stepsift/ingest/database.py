@@ -12,6 +12,7 @@ answers that differ in spelling only (ingest/gold.py).
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,28 +29,57 @@ CREATE TABLE text (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE body (id INTEGER PRIMARY KEY, response TEXT NOT NULL);
 CREATE TABLE trace (
     id INTEGER PRIMARY KEY, source TEXT NOT NULL, line INTEGER NOT NULL, part INTEGER NOT NULL,
-    teacher TEXT NOT NULL, prompt_id TEXT NOT NULL, prompt_hash TEXT NOT NULL, prompt TEXT NOT NULL,
-    trace_id TEXT NOT NULL, content_hash TEXT NOT NULL, n_chars INTEGER NOT NULL,
+    teacher TEXT NOT NULL, own_id TEXT, prompt_id TEXT NOT NULL, prompt_hash TEXT NOT NULL, prompt TEXT NOT NULL,
+    first_id TEXT NOT NULL, trace_id TEXT NOT NULL, content_hash TEXT NOT NULL, n_chars INTEGER NOT NULL,
     answer TEXT, answer_form TEXT, answer_kind TEXT, domain TEXT, tests TEXT, label INTEGER, licence TEXT,
     reason TEXT, detail TEXT);
 CREATE TABLE rejected (source TEXT, line INTEGER, trace_id TEXT, teacher TEXT, reason TEXT, detail TEXT);
+CREATE TABLE wording (prompt_hash TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE kind (prompt_id TEXT PRIMARY KEY, answer_kind TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE verdict (id INTEGER PRIMARY KEY, verdict TEXT NOT NULL);
 BEGIN;
 """
 
+_IDENTITIES = """
+CREATE INDEX trace_text ON trace (prompt_hash);
+CREATE INDEX trace_own ON trace (own_id, prompt_hash) WHERE own_id IS NOT NULL;
+CREATE TABLE root (prompt_hash TEXT PRIMARY KEY, root TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO root SELECT DISTINCT prompt_hash, prompt_hash FROM trace;
+CREATE TABLE alike (number INTEGER, prompt_hash TEXT);
+"""
+
+_WORDINGS_OF_IDS = """
+SELECT own_id, prompt_hash, value FROM (
+    SELECT DISTINCT own_id, prompt_hash FROM trace WHERE own_id IN (
+        SELECT own_id FROM trace WHERE own_id IS NOT NULL GROUP BY own_id HAVING min(prompt_hash) <> max(prompt_hash)))
+JOIN wording USING (prompt_hash) ORDER BY own_id, length(value), value
+"""
+
+_JOIN = """
+UPDATE root SET root = new.root FROM (
+    SELECT a.prompt_hash AS prompt_hash, min(r.root) AS root
+    FROM alike AS a JOIN alike AS b USING (number) JOIN root AS r ON r.prompt_hash = b.prompt_hash
+    GROUP BY a.prompt_hash) AS new
+WHERE new.prompt_hash = root.prompt_hash AND new.root < root.root
+"""
+
+_NAME = """
+CREATE INDEX root_of ON root (root);
+CREATE TABLE name AS
+    SELECT root, min(own_id) AS own_id FROM (
+        SELECT own_id, min(root) AS root FROM trace JOIN root USING (prompt_hash)
+        WHERE own_id IS NOT NULL GROUP BY own_id HAVING min(root) = max(root))
+    GROUP BY root;
+CREATE UNIQUE INDEX name_key ON name (root);
+UPDATE trace SET prompt_id = (
+    SELECT coalesce(n.own_id, r.root) FROM root AS r LEFT JOIN name AS n USING (root)
+    WHERE r.prompt_hash = trace.prompt_hash);
+UPDATE trace SET trace_id = trace_hash(prompt_id, teacher, content_hash, 1)
+    WHERE prompt_id <> coalesce(own_id, prompt_hash);
+"""
+
 _CONFLICTS = """
-CREATE INDEX trace_prompt ON trace (prompt_id, prompt_hash);
-CREATE TABLE loser AS
-    SELECT prompt_id, prompt_hash FROM (
-        SELECT prompt_id, prompt_hash,
-               row_number() OVER (PARTITION BY prompt_id ORDER BY count(*) DESC, prompt_hash) AS place
-        FROM trace WHERE prompt_id <> prompt_hash GROUP BY prompt_id, prompt_hash)
-    WHERE place > 1;
-CREATE UNIQUE INDEX loser_key ON loser (prompt_id, prompt_hash);
-UPDATE trace SET reason = 'prompt_conflict',
-    detail = 'prompt_id has another text in at least as many rows; see ingest.strip_suffixes, or map no prompt_id'
-    WHERE (prompt_id, prompt_hash) IN (SELECT prompt_id, prompt_hash FROM loser);
+CREATE INDEX trace_prompt ON trace (prompt_id);
 UPDATE trace SET reason = 'answer_conflict', detail = 'rows of this prompt give different gold answers'
     WHERE reason IS NULL AND prompt_id IN (
         SELECT prompt_id FROM trace WHERE reason IS NULL
@@ -77,8 +107,8 @@ UPDATE trace SET trace_id = trace_hash(prompt_id, teacher, content_hash, copy.nu
 _PROMPTS = """
 CREATE TABLE prompt AS
     SELECT prompt_id, min(prompt) AS prompt, min(domain) AS domain, min(answer) AS answer,
-           min(answer_kind) AS answer_kind, min(tests) AS tests, count(*) AS candidates
-    FROM trace WHERE reason IS NULL GROUP BY prompt_id ORDER BY prompt_id;
+           min(answer_kind) AS answer_kind, min(tests) AS tests, count(*) FILTER (WHERE reason IS NULL) AS candidates
+    FROM trace WHERE reason IS NULL OR reason = 'duplicate_trace' GROUP BY prompt_id ORDER BY prompt_id;
 CREATE UNIQUE INDEX prompt_key ON prompt (prompt_id);
 """
 
@@ -97,6 +127,8 @@ class Spool:
             self._db.executescript(_SCHEMA)
         self._db.create_function("trace_hash", 4, trace_hash, deterministic=True)
         self._next_id = 0
+        self.torn_ids = 0
+        """Own ids that stand for several texts which have nothing in common, once resolved."""
 
     def __enter__(self) -> "Spool":
         return self
@@ -107,12 +139,15 @@ class Spool:
     def add(self, c: Candidate, source: str, line: int, part: int) -> None:
         """Store the candidate that response `part` of row `line` gave."""
         self._next_id += 1
+        own_id = c.prompt_id if c.prompt_id != c.prompt_hash else None
+        if own_id is not None:
+            self._db.execute("INSERT OR IGNORE INTO wording VALUES (?,?)", (c.prompt_hash, c.wording))
         self._db.execute(
-            "INSERT INTO trace VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,NULL)",
+            "INSERT INTO trace VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,NULL)",
             (
                 *(self._next_id, source, line, part),
-                *(c.teacher, c.prompt_id, c.prompt_hash, self._key(c.prompt)),
-                *(c.trace_id, c.content_hash, len(c.response)),
+                *(c.teacher, own_id, c.prompt_id, c.prompt_hash, self._key(c.prompt)),
+                *(c.trace_id, c.trace_id, c.content_hash, len(c.response)),
                 *(self._key(c.answer), digest("answer", normal_form(c.answer)) if c.answer else None),
                 *(None if c.answer_kind == "auto" else c.answer_kind, c.domain, self._key(c.tests), c.label, c.licence),
             ),
@@ -137,12 +172,16 @@ class Spool:
     def resolve(self, duplicates: Literal["drop", "keep"]) -> None:
         """Reject what contradicts or repeats other rows; a kept duplicate gets an id of its own.
 
-        - Of rows with one own prompt_id and different prompts, those stay that agree with most (ties: smallest hash).
+        - Rows of one text in normal form are of one prompt, whatever their ids; rows of one own id are so where the
+          shorter of their texts stands within the longer. An own id of texts that have nothing in common joins nothing
+          (`torn_ids`): sets count their rows from 0, and nobody's trace is lost for that.
+        - A prompt's id is the smallest own id that is its alone, else the smallest hash of its texts.
         - A prompt with different gold answers loses all its traces; a missing answer or another spelling contradicts
           nothing.
         - Of exact duplicates the first by source and row stays, or has number 1.
         """
         self._db.execute("COMMIT")
+        self._join_prompts()
         self._db.executescript(_CONFLICTS)
         self._db.executescript(_DROP_COPIES if duplicates == "drop" else _KEEP_COPIES)
         self._db.executescript(_PROMPTS)
@@ -150,6 +189,27 @@ class Spool:
             "INSERT INTO rejected SELECT source, line, trace_id, teacher, reason, detail FROM trace"
             " WHERE reason IS NOT NULL"
         )
+
+    def _join_prompts(self) -> None:
+        """Give every row the id of its prompt, by text and by own id."""
+        self._db.executescript(_IDENTITIES)
+        number = 0
+        for _, group in groupby(self._db.execute(_WORDINGS_OF_IDS), key=lambda row: row[0]):
+            rest = [(hash_, text) for _, hash_, text in group]
+            pieces = 0
+            while rest:
+                shortest = rest[0][1]
+                joined = [
+                    (h, t) for h, t in rest if t == shortest or (shortest in t and any(map(str.isalnum, shortest)))
+                ]
+                rest = [pair for pair in rest if pair not in joined]
+                number, pieces = number + 1, pieces + 1
+                self._db.executemany("INSERT INTO alike VALUES (?,?)", [(number, h) for h, _ in joined])
+            self.torn_ids += pieces > 1
+        self._db.execute("CREATE INDEX alike_number ON alike (number)")
+        while self._db.execute(_JOIN).rowcount:
+            pass
+        self._db.executescript(_NAME)
 
     def write_kinds(self, rows: Iterable[tuple[str, str]]) -> None:
         """Store (prompt_id, answer kind) for every prompt."""
@@ -233,10 +293,19 @@ class Spool:
             (source, reason),
         ).fetchone()
 
-    def kept_ids(self, trace_ids: list[str]) -> set[str]:
-        """Those of some trace ids that were kept."""
-        marks = ",".join("?" * len(trace_ids))
-        found = self._db.execute(
-            f"SELECT trace_id FROM trace WHERE reason IS NULL AND trace_id IN ({marks})", trace_ids
+    def knows(self, prompt_hashes: list[str]) -> int:
+        """How many of some identities of texts a prompt of the pool has."""
+        marks = ",".join("?" * len(prompt_hashes))
+        return self._db.execute(f"SELECT count(*) FROM root WHERE prompt_hash IN ({marks})", prompt_hashes).fetchone()[
+            0
+        ]
+
+    def kept_ids(self, first_ids: list[str]) -> dict[str, str]:
+        """Ids that candidates had when they were read, to those of their traces, for those that were kept."""
+        marks = ",".join("?" * len(first_ids))
+        rows = self._db.execute(
+            "SELECT first_id, min(trace_id) FROM trace"
+            f" WHERE reason IS NULL AND first_id IN ({marks}) GROUP BY first_id",
+            first_ids,
         )
-        return {row[0] for row in found}
+        return dict(rows.fetchall())

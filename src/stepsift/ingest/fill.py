@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stepsift import params
-from stepsift.ingest.candidate import Candidate, candidate
+from stepsift.core.errors import SourceError
+from stepsift.ingest import where
+from stepsift.ingest.candidate import Candidate, Origin, candidate, origin_of
+from stepsift.ingest.columns import FileColumns, expected_columns, mapped_names
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files import find as files
 from stepsift.ingest.layouts import detect as layouts
+from stepsift.ingest.preset import presets, with_preset
 from stepsift.ingest.record import teacher
-from stepsift.ingest.rows import Row, RowError
+from stepsift.ingest.row import Row
+from stepsift.ingest.rows import RowError
 from stepsift.ingest.rules import Rules
 
 UNKNOWN = "(unknown)"
@@ -29,6 +34,12 @@ class ReadCounts:
     """File to its rule."""
     ignored_files: list[str] = field(default_factory=list)
     """Files of kinds that are not read."""
+    left_out_files: list[str] = field(default_factory=list)
+    """Files that a rule leaves out."""
+    columns: dict[str, FileColumns] = field(default_factory=dict)
+    """File to what was read as what."""
+    unmapped: list[str] = field(default_factory=list)
+    """A sentence for each name that a rule maps to what no row has."""
     unused_rules: list[str] = field(default_factory=list)
     """Patterns of ingest.files that are the first match of no file, and names of rule files that stand beside none."""
 
@@ -60,49 +71,99 @@ class Sample:
 
 
 def fill(spool: Spool, sources: Path, settings: params.Ingest, sample: Sample | None = None) -> ReadCounts:
-    """Read all files below `sources` into `spool`; raise SourceError where there is none to read,
-    or where a rule is wrong."""
+    """Read all files below `sources` into `spool`.
+
+    Raises SourceError where there is none to read, or where a rule is wrong.
+    """
     known, ignored = files.find(sources)
     counts = ReadCounts(ignored_files=ignored)
     rules = Rules(sources, settings)
+    mapped = _Mapped()
     for file in known:
-        rule = counts.rules[file.name] = rules.of(file.name)
+        own = rules.of(file.name)
+        if own.leave_out:
+            counts.left_out_files.append(file.name)
+            continue
+        rule, preset = with_preset(file, own, settings)
+        columns = FileColumns(preset, quiet=presets()[preset].unread if preset else ())
+        counts.columns[file.name] = columns
+        counts.rules[file.name] = rule
         counts.by_file[file.name] = 0
-        for line, part, found, wrote in candidates(file, rule, settings):
+        for line, part, found, wrote in candidates(file, origin_of(file, rule, settings), columns):
             counts.by_file[file.name] += 1
             counts.by_teacher[wrote or UNKNOWN] += 1
             if isinstance(found, RowError):
                 spool.reject(found, file.name, line, wrote)
             else:
                 spool.add(found, file.name, line, part)
+                columns.note_wording(found.wording, found.prompt_hash)
                 if sample is not None:
                     sample.offer(found)
+        mapped.add(rules.origin(file.name), own, columns)
+    if not counts.columns:
+        raise SourceError(f"the rules leave out every file below {sources} ({', '.join(counts.left_out_files[:5])})")
+    counts.unmapped = mapped.missing()
     counts.unused_rules = rules.unused()
     return counts
 
 
+class _Mapped:
+    """What each rule maps, and whether any row of the files that it reads has it."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[str, str], bool] = {}
+        self._columns: dict[str, set[str]] = {}
+
+    def add(self, rule_name: str, rule: params.Rule, columns: FileColumns) -> None:
+        """Take a file into account."""
+        if not columns.rows + columns.filtered:
+            return
+        self._columns.setdefault(rule_name, set()).update(columns.seen)
+        for words, name in mapped_names(rule).items():
+            key = (rule_name, f"maps {words}")
+            self._read[key] = self._read.get(key, False) or name in columns.fields
+        for column in expected_columns(rule):
+            key = (rule_name, f"names the column '{column}'")
+            self._read[key] = self._read.get(key, False) or column.partition(".")[0] in columns.seen
+
+    def missing(self) -> list[str]:
+        """A sentence for each name that no row has."""
+        return [
+            f"{rule} {what}, which none of its rows has; they have {', '.join(sorted(self._columns[rule])[:30])}"
+            for (rule, what), read in self._read.items()
+            if not read
+        ]
+
+
 def candidates(
-    file: files.SourceFile, rule: params.Rule, settings: params.Ingest
+    file: files.SourceFile, origin: Origin, columns: FileColumns
 ) -> Iterator[tuple[int, int, Candidate | RowError, str | None]]:
     """(row, number of the response in it, what it gave, its teacher where known) for all of a file."""
-    for line, data in files.rows(file, settings):
+    rule = origin.rule
+    rows = files.rows(file, origin.settings)
+    if rule.where:
+        rows = where.filtered(rows, rule.where, file.name, columns.seen)
+    for line, data in rows:
         if isinstance(data, RowError):
+            columns.filtered += data.reason == "filtered"
             yield line, 0, data, rule.teacher
             continue
-        row = Row(data, rule.fields)
+        row = Row(data, rule)
         try:
-            records = layouts.read(row, rule.layout)
+            records = layouts.read(row)
         except RowError as e:
+            columns.note(row, [])
             yield line, 0, e, rule.teacher or _teacher(row)
             continue
+        columns.note(row, records)
         for part, record in enumerate(records):
             if isinstance(record, RowError):
                 yield line, part, record, rule.teacher or _teacher(row)
                 continue
             try:
-                found = candidate(record, rule, file.stem, settings)
+                found = candidate(record, origin)
             except RowError as e:
-                yield line, part, e, _printable(rule.teacher or record.teacher or file.stem)
+                yield line, part, e, _printable(rule.teacher or record.teacher or origin.teacher)
             else:
                 yield line, part, found, found.teacher
 

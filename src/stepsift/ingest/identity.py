@@ -5,7 +5,9 @@ parts run together into the same bytes.
 """
 
 import hashlib
+import re
 import unicodedata
+from dataclasses import dataclass
 
 from stepsift.ingest.record import Message
 
@@ -20,11 +22,21 @@ def digest(kind: str, *parts: str) -> str:
     return h.hexdigest()
 
 
-def prompt_hash(prompt: list[Message], strip_suffixes: tuple[str, ...] = ()) -> str:
+@dataclass(frozen=True)
+class Wrapper:
+    """What a harness puts around a question, which is no part of a prompt's identity."""
+
+    prefixes: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    boxed: bool = False
+    """Whether sentences with an empty box (`\\boxed{}`), which ask for a form of the answer, are cut off."""
+
+
+def prompt_hash(prompt: list[Message], wrapper: Wrapper = Wrapper()) -> str:
     """The identity of a prompt: the hash of all its turns but the system prompt, in normal form."""
-    turns = [(turn["role"], folded(turn["content"])) for turn in prompt if turn["role"] != "system"]
+    turns = [(turn["role"], turn["content"]) for turn in prompt if turn["role"] != "system"]
     role, last = turns[-1]
-    turns[-1] = (role, without_suffixes(last, strip_suffixes))
+    turns = [(role, folded(text)) for role, text in turns[:-1]] + [(role, bare(last, wrapper))]
     return digest("prompt", *(part for turn in turns for part in turn))
 
 
@@ -42,6 +54,39 @@ def content_hash(response: str) -> str:
 def folded(text: str) -> str:
     """NFC, every run of white space one space, none at the ends."""
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def bare(text: str, wrapper: Wrapper) -> str:
+    """A text in normal form without what stands around it."""
+    if wrapper.boxed:
+        text = _without_boxed(text)
+    return without_prefixes(without_suffixes(folded(text), wrapper.suffixes), wrapper.prefixes)
+
+
+_BOX = r"\\boxed\s*\{\s*\}"
+_BOXED_LEAD = re.compile(rf"\s*(?:[^\n]*{_BOX}[^\n]*\n\s*\n|[^.:\n]*{_BOX}[^.:\n]*[.:]?\s+)")
+_BOXED_TAIL = re.compile(rf"(?:\n\s*\n[^\n]*{_BOX}[^\n]*|(?<=[.?!\n])\s*[^.?!\n]*{_BOX}[^.\n]*\.?)\s*$")
+
+
+def _without_boxed(text: str) -> str:
+    """A text without a sentence, or a paragraph of one line, at its ends that holds an empty box.
+
+    A paragraph with a digit or a formula of its own may be the question itself, and stays.
+    """
+    for pattern in (_BOXED_LEAD, _BOXED_TAIL):
+        match = pattern.match(text) if pattern is _BOXED_LEAD else pattern.search(text)
+        rest = (text[: match.start()] + text[match.end() :]).strip() if match else ""
+        if match and rest and not re.search(r"[0-9$]", match[0]):
+            text = rest
+    return text
+
+
+def without_prefixes(text: str, prefixes: tuple[str, ...]) -> str:
+    """A folded text without the prefixes at its beginning; a text that is only prefix stays."""
+    beginnings = [folded(p) for p in prefixes if p.strip()]
+    while beginning := next((b for b in beginnings if text.startswith(b) and len(text) > len(b)), None):
+        text = text.removeprefix(beginning).lstrip()
+    return text
 
 
 def without_suffixes(text: str, suffixes: tuple[str, ...]) -> str:

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from stepsift.core.tables import ANSWER_KINDS
-from stepsift.ingest.rows import Row, RowError, kind_of, require_text
+from stepsift.ingest.row import LABEL_WORDS, Row
+from stepsift.ingest.rows import RowError, as_text, kind_of, require_text
 
 Message = dict[str, str]
-"""{"role": system, user, assistant or tool; "content": text}"""
+"""{"role": system, user or assistant; "content": text}"""
+
+ALTERNATIVES = "\n-- or --\n"
+"""Between the gold answers of a row that has several, each of which is right."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Record:
     """The source's own id of the prompt."""
     teacher: str | None = None
     answer: str | None = None
-    """Gold answer."""
+    """Gold answer, or several with ALTERNATIVES between them."""
     answer_kind: str | None = None
     domain: str | None = None
     label: bool | None = None
@@ -49,7 +53,7 @@ def about(row: Row, pick: Callable[[object, str], object] = same) -> dict[str, A
     return {
         "prompt_id": prompt_id(row),
         "teacher": teacher(row, pick),
-        "answer": row.scalar("answer"),
+        "answer": answer(row),
         "answer_kind": answer_kind(row),
         "domain": row.text("domain"),
         "tests": tests(row),
@@ -59,18 +63,41 @@ def about(row: Row, pick: Callable[[object, str], object] = same) -> dict[str, A
 
 def prompt_id(row: Row) -> str | None:
     """The source's own id; an id that params.yaml maps must be there."""
-    if "prompt_id" in row.fields:
+    if row.fields.get("prompt_id"):
         row.require("prompt_id")
     return row.scalar("prompt_id")
 
 
 def teacher(row: Row, pick: Callable[[object, str], object] = same) -> str | None:
     """The teacher that the row names; one that params.yaml maps must be there, else the file's name would stand in."""
-    where, value = row.require("teacher") if "teacher" in row.fields else row.find("teacher")
+    where, value = row.require("teacher") if row.fields.get("teacher") else row.find("teacher")
     value = pick(value, where)
-    if value is None and "teacher" not in row.fields:
+    if value is None and not row.fields.get("teacher"):
         return None
     return require_text(value, f"teacher: field '{where}'").strip()
+
+
+def answer(row: Row) -> str | None:
+    """The gold answer, several of a list, or the letter of an option that is named by its place, counted from 0."""
+    where, value = row.find("answer")
+    if isinstance(value, list):
+        several = [as_text(item, f"answer: field '{where}'[{i}]") for i, item in enumerate(value)]
+        return ALTERNATIVES.join(dict.fromkeys(text for text in several if text)) or None
+    text = as_text(value, f"answer: field '{where}'")
+    if text is not None:
+        return text
+    where, value = row.find("answer_index")
+    place = as_text(value, f"answer_index: field '{where}'")
+    if place is None:
+        return None
+    if not place.isascii() or not place.isdigit() or int(place) >= _LETTERS:
+        raise RowError(
+            "wrong_value", f"answer_index: field '{where}' is '{place[:40]}', it must be 0 to {_LETTERS - 1}"
+        )
+    return chr(ord("A") + int(place))
+
+
+_LETTERS = 26
 
 
 def answer_kind(row: Row) -> str | None:
@@ -91,7 +118,7 @@ def tests(row: Row) -> str | None:
 
 def licence(row: Row) -> str | None:
     """The licence that the row names; a field that only looks like one may hold anything."""
-    value = row.text("licence") if "licence" in row.fields else row.find("licence")[1]
+    value = row.text("licence") if row.fields.get("licence") else row.find("licence")[1]
     return value.strip() or None if isinstance(value, str) else None
 
 
@@ -102,11 +129,18 @@ def label(row: Row) -> bool | None:
 
 
 def as_label(value: object, where: str) -> bool | None:
-    """true, false, null, 1 or 0 as a label; raise RowError otherwise."""
+    """true, false, 1, 0 or one of LABEL_WORDS as a label; null and a number in between say nothing.
+
+    Raises RowError otherwise.
+    """
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int | float) and value in (0, 1):
-        return bool(value)
+    if isinstance(value, int | float) and 0 <= value <= 1:
+        return bool(value) if value in (0, 1) else None
+    if isinstance(value, str) and (not value.strip() or value.strip().lower() in LABEL_WORDS):
+        return LABEL_WORDS.get(value.strip().lower())
     raise RowError(
-        "wrong_type", f"{where} is {kind_of(value)}, it must be true, false or null; map fields.label to another field"
+        "wrong_type",
+        f"{where} is {kind_of(value)}, it must be true, false, null, a number from 0 to 1, or a word such as yes; "
+        "map fields.label to another field",
     )

@@ -56,6 +56,16 @@ class Rules:
         except ParamsError as e:
             raise SourceError("\n".join(e.problems)) from None
 
+    def origin(self, name: str) -> str:
+        """What says how a file is read, in words: its nearest rule."""
+        for place in (name, *(str(p) for p in PurePosixPath(name).parents)):
+            if place in self._own:
+                return f"the rule file {self._sources / place}{RULE_SUFFIX}"
+        for number, rule in enumerate(self._settings.files):
+            if matches(name, rule.match):
+                return f"rule {number + 1} of ingest.files (match: {rule.match})"
+        return "ingest.fields"
+
     def unused(self) -> list[str]:
         """Patterns, and names of rule files, that were the rule of no file so far."""
         patterns = [rule.match for number, rule in enumerate(self._settings.files) if number not in self._used]

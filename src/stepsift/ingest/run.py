@@ -21,6 +21,8 @@ from stepsift import params, verify
 from stepsift.core import disk, tables, text
 from stepsift.core.errors import SourceError
 from stepsift.core.finding import Finding
+from stepsift.ingest.advice import warnings_of
+from stepsift.ingest.columns import told
 from stepsift.ingest.counts import Pool, pool_of, require, useless_files
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import RULE_SUFFIX
@@ -70,8 +72,9 @@ class IngestCounts(Pool):
     """Why traces with programs got their verdicts (verify.code.REASONS) to kept traces."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The counts as what JSON can hold."""
-        return asdict(self)
+        """The counts as what JSON can hold; what was read as what is told by `check`."""
+        told = ("columns", "unmapped", "left_out_files")
+        return {name: value for name, value in asdict(self).items() if name not in told}
 
 
 @dataclass
@@ -109,7 +112,7 @@ def ingest(sources: Path, out: Path, settings: params.Ingest) -> IngestCounts:
         read = fill(spool, sources, settings)
         spool.resolve(settings.duplicates)
         pool = pool_of(spool, read)
-        problems = useless_files(spool, pool)
+        problems = [*useless_files(spool, pool), *pool.unmapped]
         if problems:
             raise SourceError("\n".join(problems))
         gold, code = _verify(spool, settings)
@@ -144,14 +147,19 @@ def survey(sources: Path, settings: params.Ingest) -> Survey:
         read = fill(spool, sources, settings, sample)
         spool.resolve(settings.duplicates)
         pool = pool_of(spool, read)
-        kept = spool.kept_ids([c.trace_id for c in sample.candidates()])
+        final_ids = spool.kept_ids([c.trace_id for c in sample.candidates()])
         problems = useless_files(spool, pool)
+        warnings = warnings_of(spool, pool)
     problems += [_unused(rule, sources) for rule in pool.unused_rules]
-    warnings: list[str] = []
+    problems += pool.unmapped
     if lonely := _one_candidate(pool):
         (problems if _several(pool) < FEWEST_PROMPTS else warnings).append(lonely)
-    traces = [SampleTrace(c.trace_id, json.loads(c.prompt), c.response) for c in sample.candidates()]
-    return Survey(**vars(pool), problems=problems, warnings=warnings, sample=[t for t in traces if t.trace_id in kept])
+    traces = [
+        SampleTrace(final_ids[c.trace_id], json.loads(c.prompt), c.response)
+        for c in sample.candidates()
+        if c.trace_id in final_ids
+    ]
+    return Survey(**vars(pool), problems=problems, warnings=warnings, sample=sorted(traces, key=lambda t: t.trace_id))
 
 
 def _several(pool: Pool) -> int:
@@ -198,6 +206,9 @@ def check_sources(pool: Survey) -> Finding:
     ]
     if pool.ignored_files:
         lines.append(f"ignored     {', '.join(pool.ignored_files)}")
+    if pool.left_out_files:
+        lines.append(f"left out    {', '.join(pool.left_out_files)} (by their rules)")
+    lines += told(pool.columns)
     return Finding(lines, pool.problems, pool.warnings)
 
 

@@ -17,7 +17,8 @@ from stepsift import params
 from stepsift.core.errors import SourceError
 from stepsift.ingest.files import find as files
 from stepsift.ingest.files import json_values, jsonl
-from stepsift.ingest.rows import Row, RowError
+from stepsift.ingest.row import Row
+from stepsift.ingest.rows import RowError
 
 SETTINGS = params.Ingest(max_line_bytes=2_000, max_depth=8)
 GOOD = b'{"prompt": "p", "response": "r"}'

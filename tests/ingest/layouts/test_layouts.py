@@ -4,14 +4,15 @@ import pytest
 
 from stepsift.ingest.layouts import detect as layouts
 from stepsift.ingest.record import Record
-from stepsift.ingest.rows import Row, RowError
-from stepsift.params import Layout
+from stepsift.ingest.row import Row
+from stepsift.ingest.rows import RowError
+from stepsift.params import Layout, Rule
 
 USER = {"role": "user", "content": "2 + 2?"}
 
 
 def read(data: dict, layout: Layout = "auto", fields: dict | None = None) -> list[Record | RowError]:
-    return layouts.read(Row(data, fields), layout)
+    return layouts.read(Row(data, Rule(layout=layout, fields=fields or {})))
 
 
 def one(data: dict, layout: Layout = "auto", fields: dict | None = None) -> Record:
@@ -149,7 +150,6 @@ def test_tests_become_text():
         ({"prompt": {"a": 1}, "response": "r"}, "wrong_type", "an object"),
         ({"prompt": "p", "response": "r", "teacher": 3}, "wrong_type", "teacher"),
         ({"prompt": "p", "response": "r", "teacher": ""}, "empty_field", "teacher"),
-        ({"prompt": "p", "response": "r", "label": "yes"}, "wrong_type", "fields.label"),
         ({"prompt": "p", "response": "r", "answer": True}, "wrong_type", "answer"),
         ({"prompt": "p", "response": "r", "answer": float("inf")}, "wrong_type", "answer"),
         ({"prompt": "p", "response": "r", "answer_kind": "poem"}, "wrong_value", "poem"),
@@ -171,6 +171,44 @@ def test_refused(row, reason, word):
 def test_a_mapped_field_must_be_there(name):
     with pytest.raises(RowError, match="missing_field"):
         read({"prompt": "p", "response": "r"}, layout="fields", fields={name: "elsewhere"})
+
+
+@pytest.mark.parametrize(("value", "label"), [("Yes", True), ("failed", False), (1.0, True), (0, False), (0.5, None)])
+def test_labels_in_words_and_numbers(value, label):
+    assert one({"prompt": "p", "response": "r", "grade": value}, fields={"label": "grade"}).label is label
+
+
+@pytest.mark.parametrize("value", ["perhaps", [True], 3, -1])
+def test_a_mapped_label_that_is_none_says_so(value):
+    with pytest.raises(RowError, match=r"fields\.label"):
+        read({"prompt": "p", "response": "r", "grade": value}, fields={"label": "grade"})
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ({"reasoning": "on"}, "reasoning"),
+        ({"thinking": "high"}, "reasoning"),
+        ({"reasoning": "deductive"}, "reasoning"),
+        ({"label": 3}, "label"),
+        ({"label": "geometry"}, "label"),
+        ({"model": {"size": 7}}, "teacher"),
+        ({"generator": 12}, "teacher"),
+        ({"ground_truth": {"a": 1}}, "answer"),
+        ({"ground_truth": True}, "answer"),
+    ],
+)
+def test_a_value_that_cannot_be_what_its_column_says_is_not_taken(more, name):
+    row = Row({"prompt": "p", "response": "r", **more})
+    (record,) = layouts.read(row)
+    assert isinstance(record, Record)
+    assert getattr(record, name) is None
+    assert not row.read & more.keys()
+
+
+def test_a_mapped_switch_is_no_thought():
+    with pytest.raises(RowError, match="a switch"):
+        read({"prompt": "p", "response": "r", "r": "off"}, fields={"reasoning": "r"})
 
 
 def test_details_are_short_and_print():

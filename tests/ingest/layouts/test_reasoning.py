@@ -4,7 +4,8 @@ import pytest
 
 from stepsift.ingest.layouts.detect import read
 from stepsift.ingest.record import Record
-from stepsift.ingest.rows import Row, RowError
+from stepsift.ingest.row import Row
+from stepsift.ingest.rows import RowError
 from stepsift.ingest.thinking import put_together, take_apart
 
 R, A = "We add.\nSo 7.", "She has \\boxed{7} shells."

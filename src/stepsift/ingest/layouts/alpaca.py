@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from stepsift.ingest.layouts import fields
 from stepsift.ingest.record import Message, Record
-from stepsift.ingest.rows import Row, RowError, kind_of, require_text
+from stepsift.ingest.row import Row
+from stepsift.ingest.rows import RowError, kind_of, require_text
 
 
 def read(row: Row) -> list[Record | RowError]:
@@ -18,6 +19,7 @@ def read(row: Row) -> list[Record | RowError]:
     if extra is not None and not isinstance(extra, str):
         raise RowError("wrong_type", f"input is {kind_of(extra)}, it must be text")
     if extra and extra.strip():
+        row.note("prompt", "input")
         instruction = {"role": "user", "content": f"{instruction['content']}\n\n{extra}"}
     return [replace(record, prompt=[*before, *history(row), instruction])]
 
@@ -29,6 +31,7 @@ def history(row: Row) -> list[Message]:
         return []
     if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise RowError("wrong_type", f"history is {kind_of(pairs)}, it must be a list of [user, assistant] pairs")
+    row.note("prompt", "history")
     return [
         {"role": role, "content": require_text(text, f"history[{i}]")}
         for i, pair in enumerate(pairs)

@@ -5,7 +5,8 @@
 
 from stepsift.ingest.layouts import messages
 from stepsift.ingest.record import Record, about, label
-from stepsift.ingest.rows import Row, RowError
+from stepsift.ingest.row import Row
+from stepsift.ingest.rows import RowError
 
 NAMES = ("messages", "conversation", "conversations")
 
@@ -13,6 +14,7 @@ NAMES = ("messages", "conversation", "conversations")
 def read(row: Row) -> list[Record | RowError]:
     """One record: the last assistant turn."""
     where, turns = row.require("prompt", NAMES)
+    row.note("response", where)
     prompt, response, reasoning = messages.split(row, turns, where, ("role", "content"))
     prompt = messages.with_system(row.text("system"), prompt)
     return [Record(prompt, response, reasoning, label=label(row), **about(row))]

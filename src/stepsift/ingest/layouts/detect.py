@@ -1,11 +1,13 @@
 """The layouts of source rows: one module each, and how to tell them apart."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from stepsift.ingest.layouts import alpaca, chat, fields, generations, prompt_completion, sharegpt
+from stepsift.ingest.paths import column, turns, walk
 from stepsift.ingest.record import Record
-from stepsift.ingest.rows import GUESSES, Row, RowError
-from stepsift.params import Layout
+from stepsift.ingest.row import GUESSES, Row
+from stepsift.ingest.rows import RowError
 
 READERS: Mapping[str, Callable[[Row], list[Record | RowError]]] = {
     "chat": chat.read,
@@ -16,10 +18,37 @@ READERS: Mapping[str, Callable[[Row], list[Record | RowError]]] = {
     "fields": fields.read,
 }
 
+MEDIA_COLUMNS = ("image", "images", "video", "videos", "audio", "audios")
+"""Columns that hold what is no text; where one is filled, the prompt is not whole without it."""
 
-def read(row: Row, layout: Layout = "auto") -> list[Record | RowError]:
+
+def read(row: Row) -> list[Record | RowError]:
     """The records of a row, or what was wrong with single ones; raise RowError where the whole row is wrong."""
-    return READERS[detect(row) if layout == "auto" else layout](row)
+    medium = next((name for name in MEDIA_COLUMNS if row.data.get(name)), None)
+    if medium is not None:
+        raise RowError("images", f"the row holds {medium}: only plain text is read")
+    if row.rule.traces:
+        return _several(row)
+    return READERS[detect(row) if row.rule.layout == "auto" else row.rule.layout](row)
+
+
+def _several(row: Row) -> list[Record | RowError]:
+    """The records of a row that holds traces of several teachers in columns of its own."""
+    traces = [t for t in row.rule.traces if walk(row.data, t.response) is not None]
+    if not traces:
+        names = ", ".join(t.response for t in row.rule.traces)
+        raise RowError("missing_field", f"traces: none of {names} is there, or all are null; the row has {row.names()}")
+    columns = {column(row.data, path) for t in row.rule.traces for path in (t.response, t.reasoning, t.label) if path}
+    found: list[Record | RowError] = []
+    for trace in traces:
+        own = {"response": trace.response, "reasoning": trace.reasoning, "label": trace.label, "teacher": None}
+        rule = row.rule.model_copy(update={"traces": (), "layout": "auto", "fields": {**row.rule.fields, **own}})
+        part = Row(row.data, rule, columns)
+        for record in READERS[detect(part)](part):
+            found.append(replace(record, teacher=trace.teacher) if isinstance(record, Record) else record)
+        row.used |= {f"{name} of {trace.teacher}" if name in own else name: path for name, path in part.used.items()}
+        row.read |= part.read
+    return found
 
 
 def detect(row: Row) -> str:
@@ -29,22 +58,24 @@ def detect(row: Row) -> str:
     generations or a named field.
     """
     has = {name for name, value in row.data.items() if value is not None}
-    if "response" in row.fields:
+    if row.fields.get("response"):
         _, value = row.find("response")
         several = isinstance(value, list) and not (len(value) == 1 and isinstance(value[0], dict))
         return "generations" if several else "fields"
-    if isinstance(row.data.get("generations"), list):
+    if any(_texts(row.data.get(name)) for name in generations.NAMES):
         return "generations"
-    turns = _conversation(row)
-    if turns is not None:
-        first = turns[0] if turns else None
+    dialogue = _conversation(row)
+    if dialogue is not None and not (has & {*GUESSES["response"]} and not _answered(dialogue)):
+        first = dialogue[0] if dialogue else None
         return "sharegpt" if isinstance(first, dict) and "from" in first else "chat"
     if {"prompt", "completion"} <= has:
         return "prompt_completion"
     if {"instruction", "output"} <= has:
         return "alpaca"
-    prompt_known = "prompt" in row.fields or has & set(GUESSES["prompt"])
-    if prompt_known and has & set(GUESSES["response"]):
+    prompt_known = (
+        dialogue is not None or row.rule.prompt_template or row.fields.get("prompt") or has & {*GUESSES["prompt"]}
+    )
+    if prompt_known and has & {*GUESSES["response"]}:
         return "fields"
     raise RowError(
         "unknown_layout",
@@ -52,10 +83,22 @@ def detect(row: Row) -> str:
     )
 
 
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and (not value or isinstance(value[0], str))
+
+
+def _answered(dialogue: list[object]) -> bool:
+    """Whether somebody else than a user or a system speaks in a conversation, well or badly written."""
+    roles = [turn.get("role") or turn.get("from") if isinstance(turn, dict) else None for turn in dialogue]
+    return not all(role in ("system", "developer", "user", "human") for role in roles)
+
+
 def _conversation(row: Row) -> list[object] | None:
     """The list that holds a whole conversation, where the row has one."""
-    if "prompt" in row.fields:
+    if row.rule.prompt_template:
+        return None
+    if row.fields.get("prompt"):
         _, value = row.find("prompt")
         whole = isinstance(value, list) and not row.data.keys() & {"completion", "output", *GUESSES["response"]}
         return value if whole else None
-    return next((row.data[n] for n in chat.NAMES if isinstance(row.data.get(n), list)), None)
+    return next((value for n in chat.NAMES if isinstance(value := turns(row.data.get(n)), list)), None)

@@ -3,14 +3,15 @@
 s1K's `solution` is a gold solution and often a whole proof: it is no gold answer unless `fields.answer` says so.
 """
 
-from stepsift.ingest.layouts import messages, reasoning
+from stepsift.ingest.layouts import chat, messages, reasoning
 from stepsift.ingest.record import Record, about, label
-from stepsift.ingest.rows import GUESSES, Row, RowError, require_text
+from stepsift.ingest.row import GUESSES, Row
+from stepsift.ingest.rows import RowError, require_text
 
 
 def read(row: Row) -> list[Record | RowError]:
     """One record."""
-    return [one(row, GUESSES["prompt"], GUESSES["response"])]
+    return [one(row, (*GUESSES["prompt"], *chat.NAMES), GUESSES["response"])]
 
 
 def one(row: Row, prompts: tuple[str, ...], responses: tuple[str, ...]) -> Record:

@@ -8,9 +8,10 @@ from typing import Any
 
 from stepsift.ingest.layouts import messages
 from stepsift.ingest.record import Record, about, as_label
-from stepsift.ingest.rows import GUESSES, Row, RowError, kind_of, require_text
+from stepsift.ingest.row import GUESSES, Row
+from stepsift.ingest.rows import RowError, kind_of, require_text
 
-NAMES = ("generations",)
+NAMES = ("generations", "responses", "completions", "outputs")
 LABELS = ("correctness_math_verify", *GUESSES["label"])
 
 

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from stepsift.ingest.layouts import reasoning
 from stepsift.ingest.record import Message
-from stepsift.ingest.rows import Row, RowError, kind_of, require_text
+from stepsift.ingest.row import Row
+from stepsift.ingest.rows import RowError, kind_of, require_text
 from stepsift.ingest.thinking import channels, take_apart
 
 ROLES = {
@@ -20,6 +21,10 @@ ROLES = {
     "tool": "tool",
     "function": "tool",
     "observation": "tool",
+    "function_call": "tool",
+    "tool_call": "tool",
+    "tool_response": "tool",
+    "ipython": "tool",
     "reasoning": "assistant",
     "thinking": "assistant",
     "thought": "assistant",
@@ -32,6 +37,14 @@ _THINKING = ("thinking", "reasoning", "thought", "reasoning_text", "reasoning.te
 
 THINKING_ROLES = ("reasoning", "thinking", "thought")
 """Roles of turns that hold what the assistant thought before its next turn."""
+
+
+TOOL_KEYS = ("tool_calls", "function_call")
+"""Keys under which a message holds calls of tools."""
+
+_TOOL_PARTS = ("tool_use", "tool_result", "tool_call")
+_MEDIA = ("image", "video", "audio", "file")
+"""Types of parts that are no text, whole or as a part of the type's name."""
 
 
 class Content(NamedTuple):
@@ -61,6 +74,7 @@ def split(row: Row, turns: object, where: str, keys: tuple[str, str]) -> tuple[l
         raise RowError("missing_field", f"{where} holds no turn of an assistant; roles: {', '.join(roles[:8])}")
     last = len(roles) - 1 - roles[::-1].index("assistant")
     to_channels = [_channel(turn, role_key) for turn in turns]
+    _refuse_tools(turns, [] if any(to_channels) else roles, where)
     first = last
     while first and roles[first - 1] in ("assistant", "tool"):
         first -= 1
@@ -108,6 +122,15 @@ def _of_channels(
     return answer, thought or None
 
 
+def _refuse_tools(turns: list[dict[str, object]], roles: list[str], where: str) -> None:
+    """Raise RowError where a turn calls a tool, or one of `roles` is a tool's: what a tool does is no plain text."""
+    for i, turn in enumerate(turns):
+        key = next((name for name in TOOL_KEYS if turn.get(name)), None)
+        if key or "tool" in roles[i : i + 1]:
+            what = f"holds {key}" if key else "is a call or an answer of a tool"
+            raise RowError("tool_calls", f"{where}[{i}] {what}: conversations with tools are not read, only plain text")
+
+
 def _before(who: str, value: object, where: str) -> Message:
     """A turn of a prompt: of an assistant's, what it answered and not what it thought."""
     text = content(value, where).text
@@ -115,13 +138,15 @@ def _before(who: str, value: object, where: str) -> Message:
 
 
 def prompt_from(value: object, where: str) -> list[Message]:
-    """A prompt that is given as text or as a list of {role, content} turns."""
+    """A prompt that is given as text or as a list of turns, each {role, content} or {from, value}."""
     if not isinstance(value, list):
         return [{"role": "user", "content": require_text(value, where)}]
-    turns = [
-        _before(role(turn, f"{where}[{i}]", "role"), turn.get("content"), f"{where}[{i}].content")
-        for i, turn in enumerate(value)
-    ]
+    if not value:
+        raise RowError("empty_field", f"{where} holds no turn")
+    role_key, key = ("from", "value") if isinstance(value[0], dict) and "from" in value[0] else ("role", "content")
+    roles = [role(turn, f"{where}[{i}]", role_key) for i, turn in enumerate(value)]
+    _refuse_tools(value, roles, where)
+    turns = [_before(roles[i], turn.get(key), f"{where}[{i}].{key}") for i, turn in enumerate(value)]
     check_prompt(turns, where)
     return turns
 
@@ -164,6 +189,12 @@ def content(value: object, where: str) -> Content:
             texts = []
         elif isinstance(part, str) or (isinstance(part, dict) and kind in _TEXT and isinstance(part.get("text"), str)):
             texts.append(part if isinstance(part, str) else part["text"])
+        elif str(kind) in _TOOL_PARTS:
+            raise RowError(
+                "tool_calls", f"{where} holds a part of type '{kind}': conversations with tools are not read"
+            )
+        elif any(medium in str(kind) for medium in _MEDIA):
+            raise RowError("images", f"{where} holds a part of type '{str(kind)[:40]}', and only plain text is read")
         elif not any(word in str(kind) for word in reasoning.HIDDEN):
             shown = f"a part of type '{str(kind)[:40]}'" if isinstance(part, dict) else kind_of(part)
             raise RowError("wrong_type", f"{where} is a list that holds {shown}, it must hold text alone")

@@ -2,7 +2,8 @@
 
 from stepsift.ingest.layouts import fields
 from stepsift.ingest.record import Record
-from stepsift.ingest.rows import Row, RowError
+from stepsift.ingest.row import Row
+from stepsift.ingest.rows import RowError
 
 
 def read(row: Row) -> list[Record | RowError]:

@@ -8,7 +8,8 @@ What was redacted or encrypted is left out.
 from collections.abc import Mapping
 from typing import Any
 
-from stepsift.ingest.rows import GUESSES, Row, RowError, kind_of
+from stepsift.ingest.row import GUESSES, Row, is_thought
+from stepsift.ingest.rows import RowError, kind_of
 
 _MORE = ("reasoning_details", "thinking_content", "reasoning_text", "thoughts", "thought")
 NAMES = tuple(dict.fromkeys((*GUESSES["reasoning"], *_MORE)))
@@ -47,8 +48,24 @@ def of_row(row: Row) -> str | None:
     """Reasoning beside a row's only response."""
     if "reasoning" in row.fields:
         where, value = row.find("reasoning")
+        if isinstance(value, str) and value.strip().lower() in _SWITCHES:
+            raise RowError(
+                "wrong_value", f"reasoning: field '{where}' is '{value}', a switch; map reasoning to its text"
+            )
         return text_of(value, f"reasoning: field '{where}'")
-    return beside(row.data, "the row")
+    # A single word in a column that nobody mapped says how a teacher was run, or of what class the row is.
+    free = {name: v for name, v in row.free("reasoning", NAMES).items() if not isinstance(v, str) or is_thought(v)}
+    text = beside(free, "the row")
+    if text is not None:
+        row.note("reasoning", next(name for name in NAMES if _holds_text(free.get(name))))
+    return text
+
+
+def _holds_text(value: object) -> bool:
+    try:
+        return text_of(value, "") is not None
+    except RowError:
+        return False
 
 
 def of_conversation(row: Row) -> str | None:

@@ -1,0 +1,206 @@
+"""What of each file was read as what, what was not read, and which of that looks like a trace."""
+
+import re
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from stepsift import params
+from stepsift.ingest import template, where
+from stepsift.ingest.record import Record
+from stepsift.ingest.row import Row
+from stepsift.ingest.rows import RowError
+
+TRACE_WORDS = (
+    *("response", "output", "completion", "attempt", "generation", "trajectory", "trajectorie", "reasoning", "answer"),
+    *("solution", "thinking", "thought", "cot", "chosen", "rejected", "message", "conversation"),
+)
+"""Parts of names of columns in which publishers keep traces."""
+
+_LONG_CHARS = 400
+_SENTENCE_CHARS = 20
+_SAMPLED_WORDINGS = 200
+_FEWEST_WORDINGS = 5
+"""Different prompts, of which fewer may begin alike by chance."""
+
+_SHOWN_ROWS = 2_000
+"""Rows whose columns that are not read are measured: enough to see what they hold."""
+
+
+@dataclass
+class _Unread:
+    rows: int = 0
+    texts: int = 0
+    chars: int = 0
+    thinks: bool = False
+
+
+@dataclass
+class FileColumns:
+    """One file: which columns its traces were read from."""
+
+    preset: str | None = None
+    rows: int = 0
+    """Rows that could be decoded, and were not filtered."""
+    filtered: int = 0
+    traces: int = 0
+    with_gold: int = 0
+    """Traces whose row gives a gold answer or tests."""
+    fields: dict[str, Counter[str]] = field(default_factory=dict)
+    """Our name to the paths at which it was found, and in how many rows."""
+    seen: set[str] = field(default_factory=set)
+    """All columns of all rows, filtered ones included."""
+    unread: dict[str, _Unread] = field(default_factory=dict)
+    wordings: dict[str, str] = field(default_factory=dict)
+    """Hash to wording of the first prompts."""
+    begins: str | None = None
+    """What the wordings of all prompts have in common at their beginning; `ends` is so for the end, backwards."""
+    ends: str | None = None
+    quiet: Collection[str] = ()
+    """Columns of which the preset says that nobody reads them."""
+
+    def note(self, row: Row, records: list[Record | RowError]) -> None:
+        """Count a row and what came of it."""
+        self.rows += 1
+        self.seen.update(row.data)
+        for name, path in row.used.items():
+            self.fields.setdefault(name, Counter())[path] += 1
+        for record in records:
+            if isinstance(record, Record):
+                self.traces += 1
+                self.with_gold += record.answer is not None or record.tests is not None
+        if self.rows <= _SHOWN_ROWS:
+            for name, value in row.data.items():
+                if name not in row.read and value not in (None, "", []):
+                    _measure(self.unread.setdefault(name, _Unread()), value)
+
+    def unread_columns(self) -> list[str]:
+        """Columns of which nothing was ever read, sorted."""
+        read = {path.partition(".")[0] for paths in self.fields.values() for path in paths}
+        read |= {path for paths in self.fields.values() for path in paths}
+        return sorted(name for name in self.unread if name not in read)
+
+    def unread_traces(self) -> list[str]:
+        """Those of them that look like traces, and are not known from the preset."""
+        return [n for n in self.unread_columns() if n not in self.quiet and _looks_like_a_trace(n, self.unread[n])]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "preset": self.preset,
+            "rows": self.rows,
+            "filtered": self.filtered,
+            "fields": {name: dict(paths) for name, paths in sorted(self.fields.items())},
+            "unread": self.unread_columns(),
+            "unread_traces": self.unread_traces(),
+            "gold_share": round(self.with_gold / self.traces, 4) if self.traces else None,
+        }
+
+    def note_wording(self, wording: str, prompt_hash: str) -> None:
+        """Remember how a prompt begins and ends, as its identity sees it."""
+        if prompt_hash in self.wordings:
+            return
+        if len(self.wordings) < _SAMPLED_WORDINGS:
+            self.wordings[prompt_hash] = wording
+        self.begins = _common(self.begins, wording)
+        self.ends = _common(self.ends, wording[::-1])
+
+    def wrapper(self) -> tuple[str, str]:
+        """(prefix, suffix) of whole sentences that all prompts have; empty where there is none or too few prompts."""
+        if len(self.wordings) < _FEWEST_WORDINGS:
+            return "", ""
+        begins = re.match(r".*[.:?!](?= )", self.begins or "")
+        ends = re.search(r"(?<=[.:?!] )\S.*", (self.ends or "")[::-1])
+        return begins[0] if begins else "", ends[0] if ends else ""
+
+    def key(self) -> tuple[object, ...]:
+        """Equal for files that were read alike."""
+        fields = tuple((name, tuple(sorted(paths))) for name, paths in sorted(self.fields.items()))
+        return self.preset, fields, tuple(self.unread_columns())
+
+
+def told(columns: dict[str, FileColumns]) -> list[str]:
+    """What `stepsift check` prints of the files; those that were read alike (shards) are told together."""
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for name, file in columns.items():
+        groups.setdefault(file.key(), []).append(name)
+    lines = []
+    for names in groups.values():
+        files = [columns[name] for name in names]
+        rows, traces, gold = (sum(getattr(f, key) for f in files) for key in ("rows", "traces", "with_gold"))
+        more = f" and {len(names) - 1} more read alike" if len(names) > 1 else ""
+        preset = f"preset {files[0].preset}" if files[0].preset else "no preset"
+        share = f"{gold / traces:.0%} of them with a gold answer or tests" if traces else "none with a gold answer"
+        lines.append(f"read as     {names[0]}{more} ({preset}): {rows} rows, {traces} traces, {share}")
+        read = [f"{ours} from {' or '.join(sorted(paths))}" for ours, paths in sorted(files[0].fields.items())]
+        lines.append(f"            {', '.join(read) or 'nothing was read'}")
+        if files[0].unread_columns():
+            lines.append(f"            not read: {', '.join(files[0].unread_columns())}")
+        filtered = sum(f.filtered for f in files)
+        if filtered:
+            lines.append(f"            {filtered} rows left out by where")
+    return lines
+
+
+def trace_warnings(columns: dict[str, FileColumns]) -> list[str]:
+    """A sentence for each file with columns that nobody reads and that look like traces."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, file in columns.items():
+        if file.unread_traces():
+            groups.setdefault(tuple(file.unread_traces()), []).append(name)
+    return [
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: nobody reads {', '.join(unread)}, which "
+        f"look{'s' * (len(unread) == 1)} like traces; map them in a rule: fields, or traces for several teachers"
+        for unread, names in groups.items()
+    ]
+
+
+def mapped_names(rule: params.Rule) -> dict[str, str]:
+    """What a rule maps by itself, in words, to the name under which FileColumns counts it."""
+    names: dict[str, str] = {f"{name} to '{_shown(paths)}'": name for name, paths in rule.fields.items() if paths}
+    for trace in rule.traces:
+        for key in ("response", "reasoning", "label"):
+            path = getattr(trace, key)
+            if path:
+                names[f"{key} of {trace.teacher} to '{path}'"] = f"{key} of {trace.teacher}"
+    return names
+
+
+def expected_columns(rule: params.Rule) -> list[str]:
+    """Columns that a rule's template and filter name."""
+    named = template.columns(rule.prompt_template) if rule.prompt_template else []
+    return [*named, *(where.columns(rule.where) if rule.where else [])]
+
+
+def _shown(paths: str | tuple[str, ...]) -> str:
+    return paths if isinstance(paths, str) else "' or '".join(paths)
+
+
+def _common(before: str | None, text: str) -> str:
+    """What two texts begin with."""
+    if before is None:
+        return text
+    differs = next((i for i, (a, b) in enumerate(zip(before, text, strict=False)) if a != b), None)
+    return before[: min(len(before), len(text)) if differs is None else differs]
+
+
+def _measure(unread: _Unread, value: object) -> None:
+    unread.rows += 1
+    texts = value if isinstance(value, list) else [value]
+    for text in texts[:4]:
+        inner = next((t for t in text.values() if isinstance(t, str)), None) if isinstance(text, dict) else text
+        if isinstance(inner, str):
+            unread.texts += 1
+            unread.chars += len(inner)
+            unread.thinks = unread.thinks or "<think" in inner[:200]
+
+
+def _looks_like_a_trace(name: str, unread: _Unread) -> bool:
+    if not unread.texts:
+        return False
+    mean = unread.chars / unread.texts
+    parts = name.lower().replace("-", "_").split("_")
+    named = any(part.rstrip("s") in TRACE_WORDS for part in parts)
+    graded = {"grade", "reason", "type", "info", "id", "verify", "check"} & set(parts)
+    return unread.thinks or mean >= _LONG_CHARS or (named and not graded and mean >= _SENTENCE_CHARS)

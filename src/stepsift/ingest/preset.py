@@ -1,0 +1,118 @@
+"""Presets: how public sets are read, one YAML file each, recognised by the columns of their first rows."""
+
+import re
+from functools import cache
+from importlib import resources
+from itertools import islice
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field
+
+from stepsift import params
+from stepsift.core.errors import SourceError
+from stepsift.ingest.files import find as files
+from stepsift.ingest.paths import walk
+from stepsift.params import Section
+
+_SAMPLE_ROWS = 20
+
+
+class RecognisedBy(Section):
+    """What the rows of a set's files have."""
+
+    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Paths, each of which some of the first rows have."""
+    only: bool = False
+    """Whether a row has no other columns."""
+    like: dict[str, str] = Field(default_factory=dict)
+    """Path to a regular expression that is found in each of the first rows."""
+    named: str | None = None
+    """A regular expression that the file's path must hold, in any case of letters: others have these columns too."""
+
+
+class Preset(Section):
+    """A public set."""
+
+    repository: str
+    """Where it lies on the hub."""
+    licence: str
+    """As its card says; rows with a licence of their own keep that."""
+    teachers: tuple[str, ...]
+    """Who wrote its traces."""
+    recognised_by: RecognisedBy
+    rule: params.Rule
+    """How it is read."""
+    unread: tuple[str, ...] = ()
+    """Columns that look like traces and are none, or are the same traces again."""
+    lost: tuple[str, ...] = ()
+    """What of the set does not come into the tables."""
+    quirks: tuple[str, ...] = ()
+    """What a user should know."""
+
+
+@cache
+def presets() -> dict[str, Preset]:
+    """All presets by name, those with more columns to be recognised by first."""
+    folder = resources.files("stepsift.ingest") / "presets"
+    loaded = {
+        file.name.removesuffix(".yaml"): Preset.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        for file in folder.iterdir()
+        if file.name.endswith(".yaml")
+    }
+    order = sorted(loaded, key=lambda name: (-_weight(loaded[name].recognised_by), name))
+    return {name: loaded[name] for name in order}
+
+
+def _weight(by: RecognisedBy) -> int:
+    return 100 * bool(by.named) + len(by.columns) + len(by.like)
+
+
+def with_preset(file: files.SourceFile, rule: params.Rule, settings: params.Ingest) -> tuple[params.Rule, str | None]:
+    """The rule of a file completed from the preset that it names or whose columns the file has, and that preset's name.
+
+    A rule that says how responses are read (layout, response, traces) describes its file itself: no preset is looked
+    for. Raises SourceError where the rule names no known preset.
+    """
+    if rule.preset == "none" or rule.leave_out:
+        return rule, None
+    if rule.preset is not None:
+        if rule.preset not in presets():
+            raise SourceError(
+                f"the rule of {file.name} names the preset '{rule.preset}'; known are {', '.join(presets())}"
+            )
+        return _completed(rule, presets()[rule.preset]), rule.preset
+    if rule.layout != "auto" or rule.fields.get("response") or rule.traces or rule.prompt_template:
+        return rule, None
+    rows = [row for _, row in islice(files.rows(file, settings), _SAMPLE_ROWS) if isinstance(row, dict)]
+    name = recognised(rows, file.name)
+    return (_completed(rule, presets()[name]), name) if name else (rule, None)
+
+
+def recognised(rows: list[dict[str, Any]], file: str) -> str | None:
+    """The preset whose set has rows like these, in a file of this name."""
+    return next((name for name, preset in presets().items() if rows and _fits(preset.recognised_by, rows, file)), None)
+
+
+def _fits(by: RecognisedBy, rows: list[dict[str, Any]], file: str) -> bool:
+    if by.named and not re.search(by.named, file, re.IGNORECASE):
+        return False
+    if not all(any(path in row or walk(row, path) is not None for row in rows) for path in by.columns):
+        return False
+    if by.only and not all(set(row) <= set(by.columns) for row in rows):
+        return False
+    return all(re.search(pattern, str(walk(row, path))) for path, pattern in by.like.items() for row in rows)
+
+
+def _completed(rule: params.Rule, preset: Preset) -> params.Rule:
+    """A rule with what only the preset says; who wrote the traces comes from one of them alone."""
+    own = {name: getattr(rule, name) for name in rule.model_fields_set}
+    base = {name: getattr(preset.rule, name) for name in preset.rule.model_fields_set}
+    fields = dict(preset.rule.fields)
+    if rule.fields.get("teacher") or rule.teacher or rule.teacher_from != "auto":
+        fields.pop("teacher", None)
+        base.pop("teacher", None)
+    fields |= rule.fields
+    # A layout and fields that no rule gave come with the settings.
+    own = {name: value for name, value in own.items() if (name, value) != ("layout", "auto")}
+    return params.Rule(**{"licence": preset.licence, **base, **own, "fields": fields})

@@ -1,0 +1,145 @@
+"""A decoded row, read by our names for its fields.
+
+A name is read from where a rule maps it, else from the columns that publishers use. No column is read as two things
+unless a rule says so, and a value that cannot be what its column's name says is left alone.
+"""
+
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from typing import Any
+
+from stepsift import params
+from stepsift.ingest import template
+from stepsift.ingest.paths import column, turns, walk
+from stepsift.ingest.rows import RowError, as_text, kind_of
+
+GUESSES: Mapping[str, tuple[str, ...]] = {
+    "prompt_id": ("prompt_id",),
+    "prompt": ("prompt", "question", "problem", "query", "instruction", "input"),
+    "system": ("system",),
+    "response": ("response", "attempt", "output", "completion", "generation", "llm_response", "solution"),
+    "reasoning": ("reasoning_content", "reasoning", "thinking", "thinking_trajectories"),
+    "teacher": ("teacher", "model", "generator"),
+    "answer": ("answer", "gold_answer", "ground_truth"),
+    "answer_index": (),
+    "answer_kind": ("answer_kind",),
+    "domain": ("domain",),
+    "licence": ("licence", "license"),
+    "label": ("label", "correct", "is_correct"),
+    "tests": ("tests",),
+}
+"""Field names that are tried, in order, where no rule maps one. `solution` is the last for a response: in s1K's and
+OpenR1's rows it is a gold solution. A column that one name has taken is not tried for another."""
+
+LABEL_WORDS = {
+    **dict.fromkeys(("yes", "true", "correct", "right", "pass", "passed", "1", "1.0"), True),
+    **dict.fromkeys(("no", "false", "incorrect", "wrong", "fail", "failed", "0", "0.0"), False),
+}
+"""What sources write for a label instead of true and false, in lower case."""
+
+_WORD_CHARS = 24
+"""A single word of more characters can be a thought: some scripts write no blanks."""
+
+
+class Row:
+    """One decoded row, read by our field names (params.FieldName)."""
+
+    def __init__(self, data: Mapping[str, Any], rule: params.Rule | None = None, others: Collection[str] = ()):
+        """`others` are columns that belong to somebody else, and are not guessed."""
+        self.data = data
+        self.rule = rule or params.Rule()
+        self.fields: dict[str, tuple[str, ...]] = {name: _several(paths) for name, paths in self.rule.fields.items()}
+        self.used: dict[str, str] = {}
+        """Our names to the paths at which values were found."""
+        self.read: set[str] = set()
+        """Columns of which something was read."""
+        self._claims = dict.fromkeys(others, "")
+        if self.rule.prompt_template:
+            self._claims |= dict.fromkeys(template.columns(self.rule.prompt_template), "prompt")
+        self._claims |= {path: name for name, several in self.fields.items() for path in several}
+
+    def find(self, name: str, guesses: tuple[str, ...] | None = None) -> tuple[str, Any]:
+        """(the path in the row, its value); the value is None where the row has no such field.
+
+        `guesses` replaces the names of GUESSES; a mapped name replaces both.
+        """
+        if name == "prompt" and self.rule.prompt_template:
+            text = template.render(self.rule.prompt_template, self.data)
+            for path in template.columns(self.rule.prompt_template):
+                self.note(name, path)
+            self.used[name] = "prompt_template"
+            return "prompt_template", text
+        mapped = self.fields.get(name)
+        names = mapped if mapped is not None else GUESSES[name] if guesses is None else guesses
+        for path in names:
+            if mapped is not None:
+                value = walk(self.data, path)
+            else:
+                value = self.data.get(path) if self._claims.get(path, name) == name else None
+            if value is None or (mapped is None and not _can_be(name, path, value)):
+                continue
+            self._claims.setdefault(path, name)
+            self.note(name, path)
+            return path, turns(value) if name in ("prompt", "response") else value
+        return " or ".join(names), None
+
+    def free(self, name: str, columns: Collection[str]) -> dict[str, Any]:
+        """Of some columns those that no other name has taken, with their values."""
+        return {c: self.data[c] for c in columns if c in self.data and self._claims.get(c, name) == name}
+
+    def note(self, name: str, path: str) -> None:
+        """Remember that a name was read from a path."""
+        self.used[name] = path
+        self.read.add(column(self.data, path))
+
+    def require(self, name: str, guesses: tuple[str, ...] | None = None) -> tuple[str, Any]:
+        """As `find`, but raise RowError where the row has no such field or it is null."""
+        where, value = self.find(name, guesses)
+        if value is None:
+            raise RowError("missing_field", f"{name}: field {where} is missing or null; the row has {self.names()}")
+        return where, value
+
+    def text(self, name: str) -> str | None:
+        """An optional text field; None where it is missing, null or blank."""
+        where, value = self.find(name)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise RowError("wrong_type", f"{name}: field '{where}' is {kind_of(value)}, it must be text")
+        return value if value.strip() else None
+
+    def scalar(self, name: str) -> str | None:
+        """An optional field that may be text, a finite number or a UUID, as text; None where missing, null or blank."""
+        where, value = self.find(name)
+        return as_text(value, f"{name}: field '{where}'")
+
+    def names(self) -> str:
+        """The row's field names, for a message."""
+        return ", ".join(str(k)[:40] for k in list(self.data)[:12]) or "none"
+
+
+def _several(paths: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (paths,) if isinstance(paths, str) else paths or ()
+
+
+def _can_be(name: str, guess: str, value: object) -> bool:
+    """Whether a value that nobody mapped can be what the name of its column says.
+
+    Where it cannot in a column that has our own name for the field, the row is at fault and says so; but classes
+    (`label: 3`) stand in columns of our names too.
+    """
+    if name == "label" and not isinstance(value, list):
+        known = isinstance(value, str) and value.strip().lower() in LABEL_WORDS
+        return known or isinstance(value, bool) or (isinstance(value, int | float) and value in (0, 1))
+    if guess != name and name in ("teacher", "answer"):
+        return isinstance(value, list) or (isinstance(value, str) and bool(value.strip())) or _is_number(name, value)
+    return True
+
+
+def is_thought(text: str) -> bool:
+    """Whether a text can be reasoning: more than one word, or long enough for a script without blanks."""
+    return len(text.split()) > 1 or len(text.strip()) > _WORD_CHARS
+
+
+def _is_number(name: str, value: object) -> bool:
+    return name == "answer" and isinstance(value, int | float | Decimal) and not isinstance(value, bool)
