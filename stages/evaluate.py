@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stepsift import params, sidecache, student, tracking
 from stepsift.core import console, disk
-from stepsift.evaluate import evaluate_all
+from stepsift.evaluate import Evaluation, evaluate_all
 
 
 def main() -> None:
@@ -20,15 +20,8 @@ def main() -> None:
 
     intent = f"has every student answer {', '.join(settings.evaluate.tasks)}"
     with console.told("evaluate", intent, args.out) as end, tracking.stage("evaluate", settings) as run:
-        evaluated = evaluate_all(
-            student.locate(settings.student),
-            args.models,
-            settings.evaluate,
-            settings.student,
-            args.tasks,
-            args.out,
-            sidecache.root() / "evaluations",
-        )
+        evaluation = Evaluation(student.find(settings.student), settings.evaluate, sidecache.root() / "evaluations")
+        evaluated = evaluate_all(evaluation, args.models, args.tasks, args.out)
         disk.write_json(evaluated.chart(), args.chart)
         disk.write_json(evaluated.metrics(), args.metrics)
         run.log_metrics(evaluated.metrics())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stepsift import params, sidecache, student, tracking
 from stepsift.core import console, disk, pace
-from stepsift.train import train_all
+from stepsift.train import Training, train_all
 
 
 def main() -> None:
@@ -27,16 +27,8 @@ def main() -> None:
             for name, value in values.items():
                 run.log_metric(f"{selector}/seed-{seed}/{name}", value, step=update)
 
-        trained = train_all(
-            student.locate(settings.student),
-            settings.train,
-            settings.student,
-            args.selections,
-            settings.select.names,
-            args.out,
-            sidecache.root() / "models",
-            on_log,
-        )
+        training = Training(student.find(settings.student), settings.train, sidecache.root() / "models")
+        trained = train_all(training, args.selections, settings.select.names, args.out, on_log)
         disk.write_json(trained.curves(), args.curves)
         disk.write_json(trained.metrics(), args.metrics)
         run.log_metrics({"trained": trained.trained, "from_cache": trained.reused})

@@ -8,7 +8,7 @@ import pytest
 
 from stepsift import params
 from stepsift.audition.arms import budgets, comparisons, make_arms, two_digits
-from stepsift.audition.plan import Plan, make_plan
+from stepsift.audition.plan import Grounds, Plan, make_plan
 from stepsift.core.errors import AuditionError, ParamsError
 from stepsift.train import Examples
 
@@ -23,9 +23,8 @@ def a_plan(
     sets = {a.name: Examples([([1], [completion, 3])], pl.DataFrame()) for a in arms}
     candidates = pl.DataFrame({"prompt_id": ["p"], "n_tokens": [9]})
     of_budget = budgets(settings.audition, 3, candidates)
-    return make_plan(
-        settings, "f" * 64, arms, sets, of_budget, {"chain": "d" * 64}, {"step_scores.parquet": md5}, pilot
-    )
+    grounds = Grounds("f" * 64, {"chain": "d" * 64}, {"step_scores.parquet": md5}, pilot)
+    return make_plan(settings, arms, sets, of_budget, grounds)
 
 
 def test_arms_are_selectors_controls_of_the_first_and_single_teachers() -> None:

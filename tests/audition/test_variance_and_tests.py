@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from stepsift.audition.compare import compare, estimates, holm, needed
+from stepsift.audition.compare import compare_arms, estimates, holm, needed
 from stepsift.audition.grades import Array, Grades
 from stepsift.audition.variance import common_variance, question_variance, run_variances, spread
 
@@ -45,7 +45,7 @@ def test_an_arm_on_the_floor_is_not_sure_to_the_last_digit() -> None:
     floor = estimates(grades, 0.05)["a"]
     assert floor.value == floor.low == 0
     assert 0.02 < floor.high < 0.06
-    assert not compare(grades, [("a", "b")], 0.05)[0].settled
+    assert not compare_arms(grades, [("a", "b")], 0.05)[0].settled
 
 
 def test_run_variance_is_that_of_the_seeds_where_there_is_one_arm_alone() -> None:
@@ -59,7 +59,7 @@ def test_run_variance_is_that_of_the_seeds_where_there_is_one_arm_alone() -> Non
 def test_a_single_seed_says_nothing_about_runs() -> None:
     grades = one_task(a=[[1, 0, 1, 1]], b=[[0, 0, 0, 0]])
     assert run_variances(grades) is None
-    comparison = compare(grades, [("a", "b")], 0.05)[0]
+    comparison = compare_arms(grades, [("a", "b")], 0.05)[0]
     assert (comparison.p, comparison.p_adjusted, comparison.settled) == (None, None, False)
 
 
@@ -88,7 +88,7 @@ def test_difference_and_its_degrees_of_freedom_by_hand() -> None:
     questions = question_variance(grades, b, a)
     terms = sum(v**2 / r.df for v, r in zip(parts, runs.values(), strict=True)) + questions**2 / 39
     assert found.df == pytest.approx((sum(parts) + questions) ** 2 / terms)
-    comparison = compare(grades, [("a", "b")], 0.05)[0]
+    comparison = compare_arms(grades, [("a", "b")], 0.05)[0]
     t = (a.mean() - b.mean()) / math.sqrt(sum(parts) + questions)
     assert comparison.p == pytest.approx(2 * stats.t.sf(abs(t), found.df))
 
@@ -131,7 +131,7 @@ def test_false_alarms_are_as_rare_as_they_claim_to_be() -> None:
     pairs = list(combinations([f"arm{i}" for i in range(6)], 2))
     raw = family = n = 0
     for _ in range(150):
-        found = compare(simulated(rng, 6), pairs, 0.05)
+        found = compare_arms(simulated(rng, 6), pairs, 0.05)
         raw += sum(c.p is not None and c.p < 0.05 for c in found)
         family += any(c.settled for c in found)
         n += len(found)
@@ -141,6 +141,6 @@ def test_false_alarms_are_as_rare_as_they_claim_to_be() -> None:
 
 def test_a_large_difference_is_found_and_intervals_hold_it() -> None:
     rng = np.random.default_rng(5)
-    found = [compare(simulated(rng, 6, effect=0.3), [("arm0", "arm1")], 0.05)[0] for _ in range(100)]
+    found = [compare_arms(simulated(rng, 6, effect=0.3), [("arm0", "arm1")], 0.05)[0] for _ in range(100)]
     assert sum(c.settled for c in found) > 80
     assert sum(c.difference.low <= 0.3 <= c.difference.high for c in found) >= 88

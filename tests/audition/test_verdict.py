@@ -1,14 +1,14 @@
 """What the numbers allow to be said, in sentences."""
 
-from stepsift.audition.compare import Comparison, Estimate
+from stepsift.audition.compare import Comparison, Interval
 from stepsift.audition.teachers import Foresight
-from stepsift.audition.verdict import listed, verdict
+from stepsift.audition.verdict import Evidence, conclude, listed
 
 KINDS = {"lalp": "selector", "galp": "selector", "rsr": "selector", "random": "control", "stratified": "control"}
 
 
-def estimate(value: float, half: float = 0.03) -> Estimate:
-    return Estimate(value, value - half, value + half, half / 2)
+def estimate(value: float, half: float = 0.03) -> Interval:
+    return Interval(value, value - half, value + half, half / 2)
 
 
 def compared(arm: str, other: str, difference: float, settled: bool, seeds: int | None = None) -> Comparison:
@@ -28,7 +28,7 @@ COMPARED = [
 
 
 def test_who_is_best_and_who_beats_chance() -> None:
-    said = verdict(ACCURACY | {"stratified": estimate(0.48)}, KINDS, COMPARED, [], {}, 3)
+    said = conclude(Evidence(ACCURACY | {"stratified": estimate(0.48)}, KINDS, COMPARED, [], {}, 3))
     assert said[0] == (
         "Of the selectors galp trained best, 52.0 % (49.0 to 55.0); galp beats rsr by 22.0 ± 3.0 points; galp is "
         "not distinguishable from lalp."
@@ -48,7 +48,7 @@ def test_who_is_best_and_who_beats_chance() -> None:
 
 def test_selectors_that_are_level_share_the_first_place() -> None:
     level = {arm: estimate(0.4) for arm in ("lalp", "galp")} | {"rsr": estimate(0.3)}
-    said = verdict(level, KINDS, [compared("lalp", "rsr", 0.1, True)], [], {}, 3)
+    said = conclude(Evidence(level, KINDS, [compared("lalp", "rsr", 0.1, True)], [], {}, 3))
     assert said[0].startswith("Of the selectors lalp and galp trained best, 40.0 %")
 
 
@@ -59,7 +59,7 @@ def test_single_teachers_and_what_metrics_foresaw() -> None:
         Foresight("lalp", 5, 0.1, (-0.5, 0.6), "b", 0.8, (0.7, 0.9), None),
         Foresight("rsr", 5, 0.9, (0.4, 1.0), "a", 0.0, (0.0, 0.1), 0.97),
     ]
-    said = verdict(accuracy, kinds, COMPARED[:3], foreseen, {"only a": 0.98, "only b": 0.02}, 3)
+    said = conclude(Evidence(accuracy, kinds, COMPARED[:3], foreseen, {"only a": 0.98, "only b": 0.02}, 3))
     assert said[3] == (
         "Training on a alone gave 90.0 % (87.0 to 93.0), more than the best selector; in 98 % of resamples it is the "
         "best of 2; 1 of 2 teachers alone gave more than it."
@@ -72,7 +72,7 @@ def test_single_teachers_and_what_metrics_foresaw() -> None:
 
 
 def test_one_seed_decides_nothing() -> None:
-    [said] = verdict(ACCURACY, KINDS, COMPARED, [], {}, 1)
+    [said] = conclude(Evidence(ACCURACY, KINDS, COMPARED, [], {}, 1))
     assert said.startswith("With one seed nothing is distinguishable from chance in training")
 
 

@@ -28,6 +28,7 @@ from stepsift.score.pool import Pool, Prompts
 from stepsift.score.progress import Progress
 from stepsift.score.run import score_to_tables
 from stepsift.train import run as train
+from stepsift.train.launch import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = "data/ingest/prompts.parquet data/ingest/traces.parquet data/segment/steps.parquet"
@@ -72,7 +73,7 @@ class Project:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.made: list[str] = []
-        monkeypatch.setattr(train, "_make", self._train)
+        monkeypatch.setattr(train, "_train", self._train)
         monkeypatch.setattr(evaluate, "_make", self._answer)
 
     def settings(self) -> params.Params:
@@ -108,24 +109,19 @@ class Project:
 
     def train(self) -> train.Trained:
         settings = self.settings()
-        files = student.locate(settings.student)
-        return train.train_all(
-            *(files, settings.train, settings.student, Path("data/select"), settings.select.names),
-            *(Path("data/train"), CACHES / "models"),
-        )
+        training = train.Training(student.find(settings.student), settings.train, CACHES / "models")
+        return train.train_all(training, Path("data/select"), settings.select.names, Path("data/train"))
 
     def evaluate(self) -> evaluate.Evaluated:
         settings = self.settings()
-        files = student.locate(settings.student)
-        return evaluate.evaluate_all(
-            *(files, Path("data/train"), settings.evaluate, settings.student, Path("data/tasks")),
-            *(Path("data/evaluate"), CACHES / "evaluations"),
-        )
+        evaluation = evaluate.Evaluation(student.find(settings.student), settings.evaluate, CACHES / "evaluations")
+        return evaluate.evaluate_all(evaluation, Path("data/train"), Path("data/tasks"), Path("data/evaluate"))
 
-    def _train(self, files: Any, settings: Any, renderer: Any, data: Any, seed: int, report: Any, target: Path) -> None:
+    def _train(self, job: Job, report: Any) -> None:
         self.made.append("student")
+        target = job.out
         shutil.copytree("student", target, dirs_exist_ok=True)
-        (target / "added_tokens.json").write_text(json.dumps({data.digest: seed}))
+        (target / "added_tokens.json").write_text(json.dumps({job.examples.digest: job.seed}))
         names = [f.name for f in dataclasses.fields(train.TrainResult) if f.name not in ("folder", "rejected")]
         (target / "training.json").write_text(json.dumps(dict.fromkeys(names, 1)))
         (target / "curve.jsonl").write_text("")

@@ -12,7 +12,7 @@ from helpers.evaluate_bench import QUESTIONS, STUDENT, write_choices, write_task
 from stepsift import params
 from stepsift.core.errors import EvaluationError
 from stepsift.evaluate.run import _load_vllm, key_settings
-from stepsift.student import StudentFiles
+from stepsift.student import StudentFiles, StudentSource
 
 STAND_IN = {
     "vllm/__init__.py": """
@@ -71,14 +71,15 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from stepsift import evaluate, params
-from stepsift.student import StudentFiles
+from stepsift.student import StudentFiles, StudentSource
 from stepsift.tasks import find_tasks
 student, folder = Path(sys.argv[1]), Path(sys.argv[2])
 found = {}
 for name, more in json.loads(sys.argv[3]).items():
     settings = params.Evaluate(tasks=("toy", "pick"), batch_size=3, **more)
     sources = find_tasks(settings.tasks, folder / "tasks")
-    answers = evaluate.answers_of(StudentFiles(student), sources, settings, params.Student(), folder / name)
+    source = StudentSource(StudentFiles(student), params.Student())
+    answers = evaluate.answers_of(evaluate.Evaluation(source, settings, folder / name), sources)
     found[name] = answers.drop("prompt_hash").to_dicts()
 print(json.dumps(found))
 """
@@ -116,7 +117,7 @@ def test_prompts_limits_and_draws_reach_vllm_and_its_answers_are_graded(tmp_path
 
 def test_vllm_takes_no_gguf_student():
     with pytest.raises(EvaluationError, match=r"not given a GGUF student"):
-        _load_vllm(StudentFiles(Path(), "a.gguf"), params.Evaluate(engine="vllm"), STUDENT)
+        _load_vllm(StudentSource(StudentFiles(Path(), "a.gguf"), STUDENT), params.Evaluate(engine="vllm"))
 
 
 def test_the_engine_is_in_the_key():

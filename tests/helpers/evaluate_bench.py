@@ -10,7 +10,7 @@ import yaml
 from transformers import AutoModelForCausalLM
 
 from stepsift import evaluate, params
-from stepsift.student import StudentFiles, load_renderer
+from stepsift.student import StudentFiles, StudentSource, load_renderer
 
 SETTINGS = params.Evaluate(tasks=("toy",), batch_size=3)
 STUDENT = params.Student()
@@ -87,12 +87,6 @@ class Bench:
         return target
 
     def run(self, settings: params.Evaluate = SETTINGS, student: params.Student = STUDENT) -> evaluate.Evaluated:
-        return evaluate.evaluate_all(
-            files_in(self.student),
-            self.folder / "train",
-            settings,
-            student,
-            self.folder / "tasks",
-            self.folder / "out",
-            self.folder / "cache",
-        )
+        source = StudentSource(files_in(self.student), student)
+        evaluation = evaluate.Evaluation(source, settings, self.folder / "cache")
+        return evaluate.evaluate_all(evaluation, self.folder / "train", self.folder / "tasks", self.folder / "out")

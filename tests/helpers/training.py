@@ -10,7 +10,7 @@ from typing import Any
 
 from stepsift import params, train
 from stepsift.core import disk
-from stepsift.student import StudentFiles
+from stepsift.student import StudentFiles, StudentSource
 
 STUDENT = params.Student()
 
@@ -42,14 +42,12 @@ def train_one(
         folder = Path(scratch)
         (folder / "select" / "one").mkdir(parents=True)
         shutil.copyfile(data, folder / "select" / "one" / "train.jsonl")
+        one_seed = settings.model_copy(update={"seeds": (seed,)})
         trained = train.train_all(
-            files,
-            settings.model_copy(update={"seeds": (seed,)}),
-            STUDENT,
+            train.Training(StudentSource(files, STUDENT), one_seed, folder / "cache"),
             folder / "select",
             ("one",),
             folder / "train",
-            folder / "cache",
             (lambda _selector, _seed, step, values: on_log(step, values)) if on_log else None,
         )
         result = trained.results["one", seed]

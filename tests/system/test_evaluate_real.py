@@ -8,7 +8,7 @@ import pytest
 
 from stepsift import evaluate, params
 from stepsift.core import tables
-from stepsift.student import StudentFiles
+from stepsift.student import StudentFiles, StudentSource
 from stepsift.tasks import find_tasks
 
 pytestmark = pytest.mark.system
@@ -27,9 +27,11 @@ def test_every_layout_is_asked_and_graded(tmp_path: Path, drawn: dict):
         (tmp_path / f"{name}.jsonl").write_bytes((DATA / f"{name}.jsonl").read_bytes())
     settings = params.Evaluate(tasks=tuple(LAYOUTS), limit=2, max_new_tokens=24, **drawn)
     sources = find_tasks(settings.tasks, tmp_path)
-    answers = evaluate.answers_of(StudentFiles(Path(STUDENT)), sources, settings, params.Student(), tmp_path / "cache")
+    source = StudentSource(StudentFiles(Path(STUDENT)), params.Student())
+    evaluation = evaluate.Evaluation(source, settings, tmp_path / "cache")
+    answers = evaluate.answers_of(evaluation, sources)
     assert answers.group_by("task").len().sort("task").rows() == [(n, 2 * settings.samples) for n in sorted(LAYOUTS)]
     assert set(answers["verdict"]) <= set(tables.VERDICTS) - {"unchecked"}
     assert (answers["correct"] == (answers["verdict"] == "correct").cast(pl.Float64)).all()
-    again = evaluate.answers_of(StudentFiles(Path(STUDENT)), sources, settings, params.Student(), tmp_path / "cache")
+    again = evaluate.answers_of(evaluation, sources)
     assert again.equals(answers)

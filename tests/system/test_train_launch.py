@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from stepsift import params, train
 from stepsift.core.errors import TrainingError
-from stepsift.student import StudentFiles
+from stepsift.student import StudentFiles, StudentSource
 
 pytestmark = pytest.mark.system
 
@@ -27,13 +27,11 @@ PLAIN = {"epochs": 3, "batch_size": 4, "learning_rate": 1e-3}
 
 
 def run(student: Path, cache: Path, steps: list[int] | None = None, **changes: object) -> train.TrainedStudent:
+    source = StudentSource(StudentFiles(student), params.Student())
     return train.train_student(
-        StudentFiles(student),
-        params.Train.model_validate(PLAIN | changes),
-        params.Student(),
+        train.Training(source, params.Train.model_validate(PLAIN | changes), cache),
         train.Examples(IDS, pl.DataFrame()),
         0,
-        cache,
         (lambda step, _: steps.append(step)) if steps is not None else None,
     )
 

@@ -17,7 +17,7 @@ import json, os, signal, sys
 from pathlib import Path
 import polars as pl
 from stepsift import params, train
-from stepsift.student import StudentFiles
+from stepsift.student import StudentFiles, StudentSource
 from trl import SFTTrainer
 
 folder, cache, settings, kill_at = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]), int(sys.argv[4])
@@ -33,10 +33,9 @@ def on_log(step, values):
     if step == kill_at:
         os.kill(os.getpid(), signal.SIGKILL)
 ids = [([5 + i, 6, 7], [(3 * i + j) % 40 + 3 for j in range(4 + i % 5)]) for i in range(14)]
-made = train.train_student(
-    StudentFiles(folder), params.Train.model_validate(settings), params.Student(),
-    train.Examples(ids, pl.DataFrame()), 0, cache, on_log, "origin",
-)
+source = StudentSource(StudentFiles(folder), params.Student())
+training = train.Training(source, params.Train.model_validate(settings), cache)
+made = train.train_student(training, train.Examples(ids, pl.DataFrame()), 0, on_log)
 print(json.dumps({"entry": str(made.folder), "batches": calls[0], "steps": steps}))
 """
 

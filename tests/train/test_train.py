@@ -16,7 +16,7 @@ from helpers.training import STUDENT, files_in, row, train_one, write
 from stepsift import params, train
 from stepsift.core import tables
 from stepsift.core.errors import TrainingError
-from stepsift.student import StudentFiles, load_renderer
+from stepsift.student import StudentFiles, StudentSource, load_renderer
 
 SETTINGS = params.Train(epochs=2, batch_size=2, learning_rate=1e-2)
 FAMILIES = [("llama", "plain"), ("qwen2", "qwen2"), ("gemma2", "gemma")]
@@ -240,16 +240,8 @@ class Pool:
             write(rows, self.folder / "select" / selector / "train.jsonl")
 
     def train(self, *selectors: str, settings: params.Train = SETTINGS, **kwargs: Any) -> train.Trained:
-        return train.train_all(
-            self.files,
-            settings,
-            STUDENT,
-            self.folder / "select",
-            selectors,
-            self.folder / "train",
-            self.folder / "cache",
-            **kwargs,
-        )
+        training = train.Training(StudentSource(self.files, STUDENT), settings, self.folder / "cache")
+        return train.train_all(training, self.folder / "select", selectors, self.folder / "train", **kwargs)
 
     def bytes_of(self, selector: str, seed: int = 0) -> bytes:
         return (self.folder / "train" / selector / f"seed-{seed}" / "model.safetensors").read_bytes()

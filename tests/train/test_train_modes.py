@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 from helpers.training import STUDENT, files_in, row, train_one, write
 from stepsift import params, train
 from stepsift.core.errors import ParamsError, TrainingError
+from stepsift.student import load_renderer
 from stepsift.train.examples import hold_out
 
 ANSWERS = [
@@ -223,7 +224,7 @@ def test_training_stops_when_the_held_out_loss_no_longer_falls_and_keeps_the_bes
     assert result.presented_examples == 4 * result.updates
     # The kept weights have the loss that was seen at the look: by hand, one example at a time.
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
-    renderer = train.run.load_renderer(files, STUDENT)
+    renderer = load_renderer(files, STUDENT)
     _, held = hold_out(train.load_examples(data, renderer, 512, "t"), 0.3)
     total, n = 0.0, 0
     for prompt, completion in held:

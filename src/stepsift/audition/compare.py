@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from scipy.stats import norm, t
 
 from stepsift.audition.grades import Grades
-from stepsift.audition.variance import RunVariance, Spread, run_variances, spread
+from stepsift.audition.variance import Spread, run_variances, spread
 
 POWER = 0.8
 """Probability with which the seeds or questions that `needed` names would find a difference of the size seen."""
@@ -15,7 +15,7 @@ MOST_SEEDS, MOST_QUESTIONS = 1_000, 1_000_000
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Interval:
     """An accuracy, or a difference of two, with its interval; all of them shares of right answers."""
 
     value: float
@@ -36,7 +36,7 @@ class Comparison:
 
     arm: str
     other: str
-    difference: Estimate
+    difference: Interval
     p: float | None
     p_adjusted: float | None
     settled: bool
@@ -44,29 +44,38 @@ class Comparison:
     more_questions: int | None
 
 
-def estimates(grades: Grades, alpha: float) -> dict[str, Estimate]:
+def estimates(grades: Grades, alpha: float) -> dict[str, Interval]:
     """Accuracy of every arm, over seeds and questions; with one seed over questions alone. Intervals end at 0 and 1."""
     runs = run_variances(grades)
-    found = {}
+    intervals = {}
     for arm, c in grades.correct.items():
-        e = _estimate(float((c @ grades.weights).mean()), spread(grades, runs, arm), alpha)
-        found[arm] = replace(e, low=max(0.0, e.low), high=min(1.0, e.high))
-    return found
+        e = _interval(float((c @ grades.weights).mean()), spread(grades, runs, arm), alpha)
+        intervals[arm] = replace(e, low=max(0.0, e.low), high=min(1.0, e.high))
+    return intervals
 
 
-def compare(grades: Grades, pairs: list[tuple[str, str]], alpha: float) -> list[Comparison]:
+@dataclass(frozen=True)
+class _Test:
+    """Of two arms: the difference of their accuracies, how far it spreads, and its p."""
+
+    pair: tuple[str, str]
+    mean: float
+    spread: Spread
+    p: float
+
+
+def compare_arms(grades: Grades, pairs: list[tuple[str, str]], alpha: float) -> list[Comparison]:
     """Compare pairs of arms, in the given order: t = difference / sqrt(variance), see `variance.py`, Holm-corrected."""
     runs = run_variances(grades)
-    found = []
+    tests = []
     for one, other in pairs:
         mean = float(((grades.correct[one] - grades.correct[other]) @ grades.weights).mean())
-        found.append((mean, spread(grades, runs, one, other)))
-    p = [_p(mean, s) for mean, s in found]
-    adjusted = holm(p) if runs is not None else p
-    return [
-        _comparison(grades, runs, pair, mean, s, p_one, p_all, len(pairs), alpha)
-        for pair, (mean, s), p_one, p_all in zip(pairs, found, p, adjusted, strict=True)
-    ]
+        of_pair = spread(grades, runs, one, other)
+        tests.append(_Test((one, other), mean, of_pair, _p(mean, of_pair)))
+    if runs is None:
+        return [Comparison(*t.pair, _interval(t.mean, t.spread, alpha), None, None, False, None, None) for t in tests]
+    adjusted = holm([t.p for t in tests])
+    return [_comparison(grades, test, p, alpha, len(pairs)) for test, p in zip(tests, adjusted, strict=True)]
 
 
 def holm(p: list[float]) -> list[float]:
@@ -101,32 +110,21 @@ def needed(
     return answers
 
 
-def _comparison(
-    grades: Grades,
-    runs: dict[str, RunVariance] | None,
-    pair: tuple[str, str],
-    mean: float,
-    s: Spread,
-    p: float,
-    adjusted: float,
-    n_tests: int,
-    alpha: float,
-) -> Comparison:
-    estimate = _estimate(mean, s, alpha)
-    if runs is None:
-        return Comparison(*pair, estimate, None, None, False, None, None)
+def _comparison(grades: Grades, test: _Test, adjusted: float, alpha: float, n_tests: int) -> Comparison:
     settled = adjusted < alpha
     size = (grades.n_seeds, len(grades.task))
-    more = [None, None] if settled else needed(mean, s.runs * size[0], s.questions * size[1], size, alpha / n_tests)
+    variances = (test.spread.runs * size[0], test.spread.questions * size[1])
+    more = [None, None] if settled else needed(test.mean, *variances, size, alpha / n_tests)
     seeds, questions = (m if m is None else max(m, now + 1) for m, now in zip(more, size, strict=True))
-    return Comparison(*pair, estimate, p, adjusted, settled, seeds, questions)
+    interval = _interval(test.mean, test.spread, alpha)
+    return Comparison(*test.pair, interval, test.p, adjusted, settled, seeds, questions)
 
 
 def _p(mean: float, s: Spread) -> float:
     return float(2 * t.sf(abs(mean) / math.sqrt(s.total), s.df))
 
 
-def _estimate(mean: float, s: Spread, alpha: float) -> Estimate:
+def _interval(mean: float, s: Spread, alpha: float) -> Interval:
     stderr = math.sqrt(s.total)
     half = float(t.ppf(1 - alpha / 2, s.df)) * stderr
-    return Estimate(mean, mean - half, mean + half, stderr)
+    return Interval(mean, mean - half, mean + half, stderr)

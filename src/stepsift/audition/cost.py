@@ -5,36 +5,36 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import nnls
 
-from stepsift.audition.runs import Found, Run, Setting
+from stepsift.audition.runs import AuditionRun, RunResult, RunSettings
 from stepsift.core.pace import duration
 from stepsift.train import Examples
 from stepsift.train.order import presentation
 
 
 def predict(
-    found: Sequence[Found], ahead: Sequence[tuple[Setting, Examples, Run]], n_known: int, workers: int
+    results: Sequence[RunResult], ahead: Sequence[tuple[RunSettings, Examples, AuditionRun]], n_known: int, workers: int
 ) -> list[str]:
     """Lines on what the runs `ahead` will take, from what the runs of a pilot took.
 
     Training takes a constant and so much for each response token shown, by least squares over the pilot's runs;
-    evaluation takes their mean. `n_known` runs are in the side cache and cost nothing.
+    evaluation takes its mean. `n_known` runs are in the side cache and cost nothing.
     """
-    timed = [(f.presented_tokens, f.train_s) for f in found if f.train_s is not None]
+    timed = [(f.presented_tokens, f.train_s) for f in results if f.train_s is not None]
     if not timed:
         return ["every run of the pilot came from the cache, so that no speed was measured"]
     tokens, seconds = (np.array(column, dtype=np.float64) for column in zip(*timed, strict=True))
     (constant, per_token), _ = nnls(np.stack([np.ones_like(tokens), tokens], axis=1), seconds)
     shown = [_presented(setting, data, run) for setting, data, run in ahead]
     train_s = constant * len(shown) + per_token * sum(shown)
-    evaluate_s = float(np.mean([f.evaluate_s for f in found])) * len(shown)
+    evaluate_s = float(np.mean([f.evaluate_s for f in results])) * len(shown)
     return [
-        f"pilot: {len(found)} students, {duration(seconds.mean())} of training each on average",
+        f"pilot: {len(results)} students, {duration(seconds.mean())} of training each on average",
         f"the whole: {len(ahead)} students to train ({n_known} more are known), {sum(shown):,} response tokens",
         f"about {duration(train_s)} of training and {duration(evaluate_s)} of evaluation, "
         f"{duration((train_s + evaluate_s) / workers)} with --workers {workers}",
     ]
 
 
-def _presented(setting: Setting, data: Examples, run: Run) -> int:
+def _presented(setting: RunSettings, data: Examples, run: AuditionRun) -> int:
     lengths = [len(completion) for _, completion in data.ids]
-    return sum(lengths[i] for i in presentation(lengths, setting.settings(run.budget.budget), run.seed))
+    return sum(lengths[i] for i in presentation(lengths, setting.training(run.budget.budget).settings, run.seed))

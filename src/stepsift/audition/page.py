@@ -6,7 +6,7 @@ from stepsift.audition.plan import Plan
 from stepsift.core.text import markdown_cell
 
 
-def page(plan: Plan, result: dict[str, Any]) -> str:
+def as_markdown(plan: Plan, result: dict[str, Any]) -> str:
     """The page of one audition."""
     content = plan.content
     arms = content["arms"]

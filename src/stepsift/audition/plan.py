@@ -54,44 +54,44 @@ class Plan:
         return folder
 
 
-def make_plan(
-    settings: params.Params,
-    student: str,
-    arms: list[Arm],
-    sets: dict[str, Examples],
-    budgets: list[NamedBudget],
-    tasks: dict[str, str],
-    inputs: dict[str, str],
-    pilot: float | None,
-) -> Plan:
-    """The plan of an audition.
+@dataclass(frozen=True)
+class Grounds:
+    """What an audition rests on: the student's fingerprint, tasks (name to digest), tables (name to md5), and the share
+    of the prompts that a pilot takes."""
 
-    `student` is the fingerprint of the student, `sets` hold each arm's examples, `tasks` name to digest, `inputs` a
-    table's name to its md5.
-    """
-    asked = settings.audition
+    student: str
+    tasks: dict[str, str]
+    inputs: dict[str, str]
+    pilot: float | None = None
+
+
+def make_plan(
+    settings: params.Params, arms: list[Arm], sets: dict[str, Examples], budgets: list[NamedBudget], grounds: Grounds
+) -> Plan:
+    """The plan of an audition; `sets` hold each arm's examples."""
+    audition = settings.audition
     pairs = comparisons(arms)
     return Plan(
         {
             "version": VERSION,
-            "pilot": pilot,
-            "student": student,
-            "inputs": inputs,
-            "seeds": list(asked.seeds),
+            "pilot": grounds.pilot,
+            "student": grounds.student,
+            "inputs": grounds.inputs,
+            "seeds": list(audition.seeds),
             "budgets": {b.name: b.budget.model_dump(exclude_none=True) for b in budgets},
-            "tasks": tasks,
+            "tasks": grounds.tasks,
             "arms": {a.name: _about(a, sets[a.name]) for a in arms},
             "train": settings.train.model_dump(mode="json", exclude={"seeds", "budget", "epochs"}),
             "evaluate": settings.evaluate.model_dump(mode="json", exclude={"tasks"}),
             "comparisons": [list(pair) for pair in pairs],
             "statistics": {
                 "accuracy": "mean over tasks of the mean over questions",
-                "alpha": asked.alpha,
+                "alpha": audition.alpha,
                 "test": "t of the mean difference; runs and questions random, run variances moderated over all arms",
                 "correction": f"Holm over the {len(pairs)} comparisons of a budget",
                 "foresight": "Spearman's rho of teachers' scores with accuracies; percentile bootstrap",
-                "resamples": asked.resamples,
-                "seed": asked.seed,
+                "resamples": audition.resamples,
+                "seed": audition.seed,
                 "power": POWER,
             },
         }

@@ -6,32 +6,32 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stepsift.audition.compare import compare, estimates
+from stepsift.audition.compare import compare_arms, estimates
 from stepsift.audition.grades import Grades, from_answers
 from stepsift.audition.plan import Plan
-from stepsift.audition.runs import Found, Run
+from stepsift.audition.runs import AuditionRun, RunResult
 from stepsift.audition.teachers import foresights, shares_best
-from stepsift.audition.verdict import verdict
+from stepsift.audition.verdict import Evidence, conclude
 from stepsift.select.ranking import TeacherScores
 
 DIGITS = 6
 """Decimals of every number: what lies below depends on the linear algebra library."""
 
 
-def answers_of_budget(found: list[tuple[Run, Found]], budget: str) -> pl.DataFrame:
+def answers_of_budget(results: list[tuple[AuditionRun, RunResult]], budget: str) -> pl.DataFrame:
     """Columns arm, seed, task, question and correct of one budget."""
     parts = [
         f.answers.select(pl.lit(arm).alias("arm"), pl.lit(run.seed).alias("seed"), "task", "question", "correct")
-        for run, f in found
+        for run, f in results
         if run.budget.name == budget
         for arm in run.arms
     ]
     return pl.concat(parts).sort("arm", "seed", "task", "question")
 
 
-def result(
+def summarise(
     plan: Plan,
-    found: list[tuple[Run, Found]],
+    results: list[tuple[AuditionRun, RunResult]],
     scores: list[TeacherScores],
     untrained: pl.DataFrame,
     known_before: int,
@@ -44,8 +44,8 @@ def result(
     """
     budgets = {}
     for name in plan.content["budgets"]:
-        grades = from_answers(answers_of_budget(found, name))
-        own = [(run, f) for run, f in found if run.budget.name == name]
+        grades = from_answers(answers_of_budget(results, name))
+        own = [(run, f) for run, f in results if run.budget.name == name]
         budgets[name] = _of_budget(plan, grades, scores) | {
             "presented_tokens": {arm: f.presented_tokens for run, f in own for arm in run.arms}
         }
@@ -53,7 +53,7 @@ def result(
     accuracy = float((nothing.correct["untrained"] @ nothing.weights).mean())
     return {
         "plan": plan.digest,
-        "runs": sum(len(run.arms) for run, _ in found),
+        "runs": sum(len(run.arms) for run, _ in results),
         "runs_known_before": known_before,
         "untrained": round(accuracy, DIGITS),
         "budgets": budgets,
@@ -64,7 +64,7 @@ def _of_budget(plan: Plan, grades: Grades, scores: list[TeacherScores]) -> dict[
     statistics = plan.content["statistics"]
     kinds = {arm: about["kind"] for arm, about in plan.content["arms"].items()}
     accuracy = estimates(grades, plan.alpha)
-    compared = compare(grades, plan.pairs, plan.alpha)
+    compared = compare_arms(grades, plan.pairs, plan.alpha)
     teachers = {a.removeprefix("only "): c for a, c in grades.correct.items() if kinds[a] == "teacher"}
     foreseen, best = [], {}
     if len(teachers) > 1:
@@ -78,7 +78,7 @@ def _of_budget(plan: Plan, grades: Grades, scores: list[TeacherScores]) -> dict[
         "comparisons": [_rounded(asdict(c)) for c in compared],
         "foresight": [_rounded(asdict(f)) for f in foreseen],
         "best_teacher": _rounded(best),
-        "verdict": verdict(accuracy, kinds, compared, foreseen, shares, grades.n_seeds),
+        "verdict": conclude(Evidence(accuracy, kinds, compared, foreseen, shares, grades.n_seeds)),
     }
 
 

@@ -1,6 +1,6 @@
 """The runs of an audition: one student for each arm, seed and budget, trained, evaluated and remembered.
 
-What a run found is kept in a side cache by everything that decides it, so that an audition which was stopped goes on
+The result of a run is kept in a side cache by everything that decides it, so that an audition which was stopped goes on
 where it was, and a plan with one more arm trains one more arm. Runs are independent, so that several processes do them
 side by side, each on its own device or its share of the processor.
 """
@@ -24,36 +24,41 @@ from stepsift import evaluate, params, sidecache, train
 from stepsift.audition.arms import NamedBudget
 from stepsift.core import disk, processes
 from stepsift.core.errors import AuditionError, StepsiftError
-from stepsift.student import StudentFiles, take_share
+from stepsift.evaluate import Evaluation
+from stepsift.student import StudentSource, take_share
 from stepsift.tasks import TaskSource
+from stepsift.train import Training
 
 log = logging.getLogger(__name__)
 
 RUN_VERSION = 1
-"""Raised whenever a run would find something else."""
+"""Raised whenever the result of a run would be different."""
 _ANSWERS, _ABOUT = "answers.parquet", "run.json"
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What all runs of an audition share; `origin` is the student's fingerprint, `cache` the root of all caches."""
+class RunSettings:
+    """What all runs of an audition share; `cache` is the root of all caches."""
 
-    files: StudentFiles
-    origin: str
-    student: params.Student
+    source: StudentSource
     train: params.Train
     evaluate: params.Evaluate
     tasks: list[TaskSource]
     keep_students: bool
     cache: Path
 
-    def settings(self, budget: params.Budget) -> params.Train:
-        """Settings of training under a budget."""
-        return self.train.model_copy(update={"budget": budget})
+    def training(self, budget: params.Budget) -> Training:
+        """How a student is trained under a budget."""
+        settings = self.train.model_copy(update={"budget": budget})
+        return Training(self.source, settings, self.cache / "models")
+
+    def evaluation(self, source: StudentSource) -> Evaluation:
+        """How a student is evaluated."""
+        return Evaluation(source, self.evaluate, self.cache / "evaluations")
 
 
 @dataclass(frozen=True)
-class Run:
+class AuditionRun:
     """A run: `arms` (several where they chose the same traces), seed, budget and its key in the side cache."""
 
     arms: tuple[str, ...]
@@ -63,8 +68,8 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a run found: answers (columns of tables.ANSWERS but `model`) and its costs, in seconds.
+class RunResult:
+    """The result of a run: answers (columns of tables.ANSWERS but `model`) and its costs, in seconds.
 
     `train_s` is None where the student was there already. `presented_tokens`: response tokens in the loss.
     """
@@ -81,8 +86,8 @@ class Found:
 
 
 def list_runs(
-    setting: Setting, sets: dict[str, train.Examples], seeds: tuple[int, ...], budgets: list[NamedBudget]
-) -> list[Run]:
+    setting: RunSettings, sets: dict[str, train.Examples], seeds: tuple[int, ...], budgets: list[NamedBudget]
+) -> list[AuditionRun]:
     """All runs, a seed at a time, so that every arm has one before any has two; the same key stands once."""
     digests = {arm: data.digest for arm, data in sets.items()}
     runs = []
@@ -92,35 +97,36 @@ def list_runs(
             for arm, digest in digests.items():
                 alike.setdefault(digest, []).append(arm)
             for arms in alike.values():
-                parts = train.key_parts(setting.origin, sets[arms[0]], setting.settings(budget.budget), seed)
-                runs.append(Run(tuple(arms), seed, budget, _key(setting, parts)))
+                training = setting.training(budget.budget)
+                parts = train.key_parts(setting.source.fingerprint, sets[arms[0]], training.settings, seed)
+                runs.append(AuditionRun(tuple(arms), seed, budget, _key(setting, parts)))
     return runs
 
 
-def _key(setting: Setting, trained: dict[str, Any]) -> str:
+def _key(setting: RunSettings, trained: dict[str, Any]) -> str:
     return sidecache.key(
         kind="audition",
         version=RUN_VERSION,
         train=trained,
-        evaluate=evaluate.key_settings(setting.evaluate, setting.student),
+        evaluate=evaluate.key_settings(setting.evaluate, setting.source.settings),
         tasks={t.name: t.digest for t in setting.tasks},
     )
 
 
-def known(setting: Setting, runs: list[Run]) -> list[Run]:
+def finished(setting: RunSettings, runs: list[AuditionRun]) -> list[AuditionRun]:
     """The runs that are in the side cache already."""
     store = _store(setting)
     return [run for run in runs if store.has(run.key)]
 
 
-def perform(
-    setting: Setting, sets: dict[str, train.Examples], runs: list[Run], workers: int
-) -> Iterator[tuple[Run, Found]]:
+def run_all(
+    setting: RunSettings, sets: dict[str, train.Examples], runs: list[AuditionRun], workers: int
+) -> Iterator[tuple[AuditionRun, RunResult]]:
     """Do the runs that the side cache does not hold, `workers` at a time, and yield each as it is done.
 
     Raises AuditionError where a run fails, with its arm and the reason; what is done by then is kept.
     """
-    there = set(known(setting, runs))
+    there = set(finished(setting, runs))
     for run in there:
         yield run, read(setting, run)
     todo = [run for run in runs if run not in there]
@@ -145,33 +151,23 @@ def perform(
         processes.end(pool)
 
 
-def read(setting: Setting, run: Run) -> Found:
-    """What a finished run found."""
+def read(setting: RunSettings, run: AuditionRun) -> RunResult:
+    """The result of a finished run."""
     folder = setting.cache / "auditions" / run.key
     about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-    return Found(pl.read_parquet(folder / _ANSWERS), **about)
+    return RunResult(pl.read_parquet(folder / _ANSWERS), **about)
 
 
-def _store(setting: Setting) -> sidecache.SideCache:
+def _store(setting: RunSettings) -> sidecache.SideCache:
     return sidecache.SideCache(setting.cache / "auditions")
 
 
-def _attempt(setting: Setting, data: train.Examples, run: Run) -> None:
+def _attempt(setting: RunSettings, data: train.Examples, run: AuditionRun) -> None:
     def make(target: Path) -> None:
         begin = time.monotonic()
-        settings = setting.settings(run.budget.budget)
-        students = setting.cache / "models"
-        trained = train.train_student(
-            setting.files, settings, setting.student, data, run.seed, students, origin=setting.origin
-        )
+        trained = train.train_student(setting.training(run.budget.budget), data, run.seed)
         trained_after = time.monotonic()
-        answers = evaluate.answers_of(
-            StudentFiles(trained.folder),
-            setting.tasks,
-            setting.evaluate,
-            setting.student,
-            setting.cache / "evaluations",
-        )
+        answers = evaluate.answers_of(setting.evaluation(setting.source.at(trained.folder)), setting.tasks)
         about = {
             "train_s": None if trained.reused else trained_after - begin,
             "evaluate_s": time.monotonic() - trained_after,
@@ -190,10 +186,10 @@ def _attempt(setting: Setting, data: train.Examples, run: Run) -> None:
         ) from e
 
 
-_shared: tuple[Setting, dict[str, train.Examples]]
+_shared: tuple[RunSettings, dict[str, train.Examples]]
 
 
-def _start(numbers: Any, workers: int, setting: Setting, sets: dict[str, train.Examples]) -> None:
+def _start(numbers: Any, workers: int, setting: RunSettings, sets: dict[str, train.Examples]) -> None:
     """A worker process begins."""
     global _shared  # noqa: PLW0603 - an initializer has no other way to leave something to its process
     processes.end_with_parent()
@@ -207,6 +203,6 @@ def _start(numbers: Any, workers: int, setting: Setting, sets: dict[str, train.E
     logging.disable(logging.INFO)
 
 
-def _work(run: Run) -> None:
+def _work(run: AuditionRun) -> None:
     setting, sets = _shared
     _attempt(setting, sets[run.arms[0]], run)

@@ -1,46 +1,54 @@
 """The verdict: what the numbers allow to be said, in sentences."""
 
-from stepsift.audition.compare import Comparison, Estimate
+from dataclasses import dataclass
+
+from stepsift.audition.compare import Comparison, Interval
 from stepsift.audition.teachers import Foresight
 
 
-def verdict(
-    accuracy: dict[str, Estimate],
-    kinds: dict[str, str],
-    compared: list[Comparison],
-    foreseen: list[Foresight],
-    best: dict[str, float],
-    n_seeds: int,
-) -> list[str]:
-    """Sentences on one budget, the most important first.
+@dataclass(frozen=True)
+class Evidence:
+    """The numbers of one budget.
 
-    `kinds` says of each arm whether it is a selector, control or teacher; `best` is the share of resamples in which
-    each teacher's student was the best.
+    `accuracy` of each arm, and of which kind it is (selector, control or teacher); comparisons and foresights as they
+    were made; `best` is the share of resamples in which each teacher's student was the best.
     """
-    found = {(c.arm, c.other): c for c in compared}
+
+    accuracy: dict[str, Interval]
+    kinds: dict[str, str]
+    comparisons: list[Comparison]
+    foresights: list[Foresight]
+    best: dict[str, float]
+    n_seeds: int
+
+
+def conclude(evidence: Evidence) -> list[str]:
+    """Sentences on one budget, the most important first."""
+    accuracy, kinds, compared = evidence.accuracy, evidence.kinds, evidence.comparisons
+    by_pair = {(c.arm, c.other): c for c in compared}
     selectors = sorted((a for a in accuracy if kinds[a] == "selector"), key=lambda a: -accuracy[a].value)
-    if n_seeds < 2:
+    if evidence.n_seeds < 2:
         top = ", ".join(f"{a} {percent(accuracy[a])}" for a in selectors)
         return [
             f"With one seed nothing is distinguishable from chance in training; measured: {top}. Give audition.seeds "
             "two or more."
         ]
-    sentences = [_leader(accuracy, selectors, found), *_against_chance(accuracy, selectors, found)]
+    sentences = [_leader(accuracy, selectors, by_pair), *_against_chance(accuracy, selectors, by_pair)]
     sentences += _controls(kinds, compared)
-    if best:
-        sentences.append(_teachers(accuracy, selectors, best))
-    if foreseen:
-        sentences.append(_foresight(foreseen))
+    if evidence.best:
+        sentences.append(_teachers(accuracy, selectors, evidence.best))
+    if evidence.foresights:
+        sentences.append(_foresight(evidence.foresights))
     sentences.append(_open(compared))
     return [s for s in sentences if s]
 
 
-def percent(estimate: Estimate) -> str:
+def percent(estimate: Interval) -> str:
     """An accuracy with its interval, in per cent: `52.0 % (47.9 to 56.1)`."""
     return f"{100 * estimate.value:.1f} % ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
 
 
-def points(estimate: Estimate, sign: int = 1) -> str:
+def points(estimate: Interval, sign: int = 1) -> str:
     """A difference in percentage points."""
     return f"{100 * sign * estimate.value:.1f} ± {100 * (estimate.high - estimate.low) / 2:.1f} points"
 
@@ -56,7 +64,7 @@ def _pair(found: dict[tuple[str, str], Comparison], one: str, other: str) -> tup
     return found.get((other, one)), -1
 
 
-def _leader(accuracy: dict[str, Estimate], selectors: list[str], found: dict[tuple[str, str], Comparison]) -> str:
+def _leader(accuracy: dict[str, Interval], selectors: list[str], found: dict[tuple[str, str], Comparison]) -> str:
     top = selectors[0]
     level = [s for s in selectors if accuracy[s].value == accuracy[top].value]
     beaten, alike = [], []
@@ -75,7 +83,7 @@ def _leader(accuracy: dict[str, Estimate], selectors: list[str], found: dict[tup
 
 
 def _against_chance(
-    accuracy: dict[str, Estimate], selectors: list[str], found: dict[tuple[str, str], Comparison]
+    accuracy: dict[str, Interval], selectors: list[str], found: dict[tuple[str, str], Comparison]
 ) -> list[str]:
     pairs = [(s, found[s, "random"]) for s in selectors if (s, "random") in found]
     if not pairs:
@@ -117,7 +125,7 @@ def _controls(kinds: dict[str, str], compared: list[Comparison]) -> list[str]:
     return sentences
 
 
-def _teachers(accuracy: dict[str, Estimate], selectors: list[str], best: dict[str, float]) -> str:
+def _teachers(accuracy: dict[str, Interval], selectors: list[str], best: dict[str, float]) -> str:
     teacher = max(best, key=lambda t: accuracy[t].value)
     top = accuracy[selectors[0]].value
     above = sum(accuracy[t].value > top for t in best)

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
     settings = params.load()
     from stepsift import audition, sidecache
 
-    places = audition.Places(
+    places = audition.AuditionPlaces(
         Path("data/ingest/prompts.parquet"),
         Path("data/ingest/traces.parquet"),
         Path("data/score/step_scores.parquet"),
@@ -31,6 +31,6 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
         args.out,
         sidecache.root(),
     )
-    held = audition.hold(settings, places, args.workers, args.pilot)
-    voice.lines([*held.lines, f"{held.folder / 'README.md'} has the tables"])
-    voice.data({"lines": held.lines, "folder": held.folder, "result": held.result})
+    outcome = audition.run_audition(settings, places, args.workers, args.pilot)
+    voice.lines([*outcome.lines, f"{outcome.folder / 'README.md'} has the tables"])
+    voice.data({"lines": outcome.lines, "folder": outcome.folder, "result": outcome.result})

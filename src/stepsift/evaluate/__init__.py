@@ -4,6 +4,6 @@
 and keeps what was evaluated in a side cache.
 """
 
-from stepsift.evaluate.run import UNTRAINED, Evaluated, answers_of, evaluate_all, key_settings
+from stepsift.evaluate.run import UNTRAINED, Evaluated, Evaluation, answers_of, evaluate_all, key_settings
 
-__all__ = ["UNTRAINED", "Evaluated", "answers_of", "evaluate_all", "key_settings"]
+__all__ = ["UNTRAINED", "Evaluated", "Evaluation", "answers_of", "evaluate_all", "key_settings"]

@@ -5,7 +5,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -19,15 +19,7 @@ from stepsift.core import disk, tables
 from stepsift.core.errors import EvaluationError
 from stepsift.core.finding import Finding
 from stepsift.core.quiet import quiet
-from stepsift.student import (
-    StudentFiles,
-    context_tokens,
-    fingerprint,
-    load_config,
-    load_model,
-    load_renderer,
-    pick_device,
-)
+from stepsift.student import StudentFiles, StudentSource, context_tokens, pick_device
 from stepsift.tasks import TaskSource, check_tasks, find_tasks, load_task, local_tasks
 
 log = logging.getLogger(__name__)
@@ -115,33 +107,34 @@ def check_evaluation(settings: params.Evaluate, tasks: Path) -> Finding:
     return Finding([f"tasks       {', '.join(names)}, answered by each student and by the untrained one"], problems)
 
 
-def evaluate_all(
-    files: StudentFiles,
-    models: Path,
-    settings: params.Evaluate,
-    student: params.Student,
-    tasks: Path,
-    out: Path,
-    cache: Path,
-) -> Evaluated:
-    """Evaluate the untrained student (`files`) and every trained one (`models/<selector>/seed-<seed>/`) on all tasks.
+@dataclass(frozen=True)
+class Evaluation:
+    """What evaluations share: the student, the settings, and the folder of the side cache that keeps answers."""
+
+    source: StudentSource
+    settings: params.Evaluate
+    cache: Path
+
+
+def evaluate_all(evaluation: Evaluation, models: Path, tasks: Path, out: Path) -> Evaluated:
+    """Evaluate the untrained student and every trained one (`models/<selector>/seed-<seed>/`) on all tasks.
 
     `out` is rewritten whole: `evaluations.parquet`, `answers.parquet`, and `keys.json`, for each entry of the side
     cache its model, the tasks of its answers and the parts of its key, from which `stepsift cache warm` fills the cache
     of another machine. Answers that the same model gave before to the same task with the same settings and versions
-    come from the side cache in `cache`. Raises EvaluationError for an unknown task, or one that does not grade question
-    by question.
+    come from the side cache. Raises EvaluationError for an unknown task, or one that does not grade question by
+    question.
     """
-    sources = find_tasks(settings.tasks, tasks)
-    candidates = [Model(UNTRAINED, None, None, files), *_trained(models)]
-    store = sidecache.SideCache(cache)
+    sources = find_tasks(evaluation.settings.tasks, tasks)
+    candidates = [Model(UNTRAINED, None, None, evaluation.source.files), *_trained(models)]
     rows: list[dict[str, Any]] = []
     keys: list[dict[str, Any]] = []
     n_reused = 0
     with tempfile.TemporaryDirectory() as scratch, quiet():
         load_once = functools.cache(partial(load_task, scratch=Path(scratch)))
         for model in candidates:
-            for source, parts, graded, reused in _examine(model.files, sources, settings, student, store, load_once):
+            of_model = replace(evaluation, source=replace(evaluation.source, files=model.files))
+            for source, parts, graded, reused in _by_task(of_model, sources, load_once):
                 n_reused += reused
                 keys.append({"model": model.name, "tasks": sorted({a["task"] for a in graded}), "key": parts})
                 rows += [answer | {"model": model.name} for answer in graded]
@@ -156,38 +149,31 @@ def evaluate_all(
     return Evaluated(evaluations, answers, len(candidates) * len(sources) - n_reused, n_reused)
 
 
-def answers_of(
-    files: StudentFiles, sources: list[TaskSource], settings: params.Evaluate, student: params.Student, cache: Path
-) -> pl.DataFrame:
+def answers_of(evaluation: Evaluation, sources: list[TaskSource]) -> pl.DataFrame:
     """One student's answers to all tasks: the columns of tables.ANSWERS but `model`, sorted by the rest of its key.
 
     Answers that it gave before come from the side cache; it is loaded only where some are missing there. Raises
     EvaluationError as `evaluate_all` does.
     """
-    store = sidecache.SideCache(cache)
     with tempfile.TemporaryDirectory() as scratch, quiet():
         load = partial(load_task, scratch=Path(scratch))
-        rows = [a for _, _, graded, _ in _examine(files, sources, settings, student, store, load) for a in graded]
+        rows = [answer for _, _, graded, _ in _by_task(evaluation, sources, load) for answer in graded]
     schema = {name: dtype for name, dtype in tables.ANSWERS.schema.items() if name != "model"}
     return pl.DataFrame(rows, schema=schema).sort("task", "question", "sample")
 
 
-def _examine(
-    files: StudentFiles,
-    sources: list[TaskSource],
-    settings: params.Evaluate,
-    student: params.Student,
-    store: sidecache.SideCache,
-    load: Callable[[TaskSource], Any],
+def _by_task(
+    evaluation: Evaluation, sources: list[TaskSource], load: Callable[[TaskSource], Any]
 ) -> Iterator[tuple[TaskSource, dict[str, Any], list[dict[str, Any]], bool]]:
     """For each task: the parts of its key, the graded answers, and whether they were in the side cache."""
-    origin = fingerprint(files)
+    student, settings = evaluation.source, evaluation.settings
+    store = sidecache.SideCache(evaluation.cache)
     # Loaded when the first task needs it, and no longer held than the model has its turn.
-    lm = functools.cache(partial(_load, files, settings, student))
-    for source in sources:
-        parts = _key_parts(origin, source, settings, student)
-        entry, reused = store.get_or_make(sidecache.key(**parts), partial(_make, lm, partial(load, source), settings))
-        yield source, parts, _read(entry), reused
+    lm = functools.cache(partial(_load, student, settings))
+    for task in sources:
+        parts = _key_parts(student, task, settings)
+        entry, reused = store.get_or_make(sidecache.key(**parts), partial(_make, lm, partial(load, task), settings))
+        yield task, parts, _read(entry), reused
 
 
 def key_settings(settings: params.Evaluate, student: params.Student) -> dict[str, Any]:
@@ -215,17 +201,17 @@ def _trained(models: Path) -> list[Model]:
     return found
 
 
-def _load(files: StudentFiles, settings: params.Evaluate, student: params.Student) -> Any:
+def _load(source: StudentSource, settings: params.Evaluate) -> Any:
     if settings.engine == "vllm":
-        return _load_vllm(files, settings, student)
+        return _load_vllm(source, settings)
     from stepsift.evaluate.student_lm import StudentLM
 
-    model = load_model(files, settings.dtype, pick_device("auto"))
-    return StudentLM(model, load_renderer(files, student), context_tokens(model.config, student), settings)
+    model = source.load_model(settings.dtype, pick_device("auto"))
+    return StudentLM(model, source.load_renderer(), context_tokens(model.config, source.settings), settings)
 
 
-def _load_vllm(files: StudentFiles, settings: params.Evaluate, student: params.Student) -> Any:
-    if files.gguf_file is not None:
+def _load_vllm(source: StudentSource, settings: params.Evaluate) -> Any:
+    if source.files.gguf_file is not None:
         raise EvaluationError(
             "evaluate.engine is vllm, which is not given a GGUF student here; set engine: hf, or name a folder with "
             "config.json and weights"
@@ -236,8 +222,7 @@ def _load_vllm(files: StudentFiles, settings: params.Evaluate, student: params.S
         raise EvaluationError(
             f"evaluate.engine is vllm, which cannot be loaded ({e}); install it ('pip install vllm') or set engine: hf"
         ) from e
-    context = context_tokens(load_config(files), student)
-    return StudentVLLM(str(files.folder), load_renderer(files, student), context, settings)
+    return StudentVLLM(str(source.files.folder), source.load_renderer(), source.context_tokens(), settings)
 
 
 def _make(lm: Callable[[], Any], task: Callable[[], Any], settings: params.Evaluate, target: Path) -> None:
@@ -256,9 +241,9 @@ def _read(entry: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in f]
 
 
-def _key_parts(origin: str, source: TaskSource, settings: params.Evaluate, student: params.Student) -> dict[str, Any]:
-    of_task = {"kind": "evaluate", "model": origin, "task": source.name, "content": source.digest}
-    return of_task | key_settings(settings, student)
+def _key_parts(student: StudentSource, task: TaskSource, settings: params.Evaluate) -> dict[str, Any]:
+    of_task = {"kind": "evaluate", "model": student.fingerprint, "task": task.name, "content": task.digest}
+    return of_task | key_settings(settings, student.settings)
 
 
 def _evaluations(answers: pl.DataFrame, models: list[Model]) -> pl.DataFrame:

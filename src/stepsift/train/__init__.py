@@ -8,6 +8,7 @@ from stepsift.train.examples import Examples, load_examples
 from stepsift.train.run import (
     Trained,
     TrainedStudent,
+    Training,
     TrainResult,
     key_parts,
     most_tokens,
@@ -20,6 +21,7 @@ __all__ = [
     "TrainResult",
     "Trained",
     "TrainedStudent",
+    "Training",
     "key_parts",
     "load_examples",
     "most_tokens",

@@ -24,10 +24,10 @@ from stepsift import params
 from stepsift.core.errors import TrainingError
 from stepsift.core.quiet import quiet
 from stepsift.render import Renderer
-from stepsift.student import StudentFiles, load_model
 from stepsift.train import lora
 from stepsift.train.callbacks import CURVE, Checkpoints, Curve, OnLog, Progress, Stopper
-from stepsift.train.examples import Examples, Ids, hold_out
+from stepsift.train.examples import Ids, hold_out
+from stepsift.train.launch import Job
 from stepsift.train.order import presentation
 
 SUMMARY = "training.json"
@@ -61,37 +61,28 @@ class _Trainer(SFTTrainer):
         return total / self.accelerator.num_processes / n_tokens
 
 
-def fit(
-    files: StudentFiles,
-    settings: params.Train,
-    renderer: Renderer,
-    examples: Examples,
-    seed: int,
-    out: Path,
-    on_log: OnLog | None = None,
-    checkpoints: Path | None = None,
-) -> None:
-    """Train and save model, tokenizer, `training.json` and `curve.jsonl` into `out`; with LoRA also `adapter/`.
+def fit(job: Job, on_log: OnLog | None = None) -> None:
+    """Train and save model, tokenizer, `training.json` and `curve.jsonl` into `job.out`; with LoRA also `adapter/`.
 
-    Prompt tokens have no label, response tokens and end token have one. With `train.checkpoint_every` checkpoints go to
-    the folder `checkpoints`, and training goes on from what is there. Where it is one of several processes, each calls
-    this and the first one writes. Raises TrainingError if settings do not fit each other or the student, or if loss or
-    gradient become infinite or NaN.
+    Prompt tokens have no label, response tokens and end token have one. Where it is one of several processes, each
+    calls this and the first one writes. Raises TrainingError if settings do not fit each other or the student, or if
+    loss or gradient become infinite or NaN.
     """
-    set_seed(seed)
+    settings, renderer, examples, out = job.settings, job.source.load_renderer(), job.examples, job.out
+    set_seed(job.seed)
     trained_on, held_out = hold_out(examples, settings.early_stop.share) if settings.early_stop else (examples.ids, [])
-    shown = presentation([len(completion) for _, completion in trained_on], settings, seed)
+    shown = presentation([len(completion) for _, completion in trained_on], settings, job.seed)
     curve = Curve(on_log if _process() == 0 else None)
     # The trainer reports at length which token ids it writes into the configuration.
     with ExitStack() as stack:
         stack.enter_context(quiet("transformers.trainer", "transformers.trainer_utils"))
-        folder = checkpoints or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        model = load_model(files, "bfloat16" if settings.dtype == "bfloat16" else "float32", "cpu")
+        folder = job.checkpoints or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        model = job.source.load_model("bfloat16" if settings.dtype == "bfloat16" else "float32", "cpu")
         if settings.lora is not None:
             model = lora.add(model, settings.lora)
         trainer = _Trainer(
             model=model,
-            args=_arguments(settings, len(shown), seed, folder, model.config),
+            args=_arguments(settings, len(shown), job.seed, folder, model.config),
             train_dataset=dataset([trained_on[i] for i in shown], _padding(settings, len(shown))),
             processing_class=renderer.tokenizer,
             # Given, because TRL would otherwise write a padding token into tokenizer and configuration.
@@ -111,7 +102,7 @@ def fit(
         if sys.stderr.isatty():
             trainer.add_callback(Progress)
         stopper = _stopper(trainer, settings, curve, held_out)
-        _train(trainer, curve, stopper, folder if checkpoints is not None else None)
+        _train(trainer, curve, stopper, folder if job.checkpoints is not None else None)
         _save(trainer, renderer, settings, out)
     if _process() == 0:
         kept = stopper.best_update if stopper else len(curve.values)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import TrainingError
 from stepsift.core.finding import Finding
-from stepsift.student import StudentFiles
+from stepsift.student import StudentFiles, StudentSource
 from stepsift.train.examples import Examples
 
 if TYPE_CHECKING:  # it takes seconds to import
@@ -31,23 +31,25 @@ _GRACE_S = 10.0
 
 @dataclass(frozen=True)
 class Job:
-    """What the processes of a training need to know; `parent` is the process that waits for them."""
+    """One training: of which student, how, on what, and where it goes; `parent` is the process that waits for it.
 
-    files: StudentFiles
+    With `train.checkpoint_every` checkpoints go to the folder `checkpoints`, and training goes on from what is there.
+    """
+
+    source: StudentSource
     settings: params.Train
-    student: params.Student
     examples: Examples
     seed: int
     out: Path
-    checkpoints: Path | None
-    parent: int
+    checkpoints: Path | None = None
+    parent: int = field(default_factory=os.getpid)
 
     def write(self, folder: Path) -> None:
         """Write it into the folder."""
         about = {
-            "files": asdict(self.files) | {"folder": str(self.files.folder.resolve())},
+            "files": asdict(self.source.files) | {"folder": str(self.source.files.folder.resolve())},
             "settings": self.settings.model_dump(mode="json"),
-            "student": self.student.model_dump(mode="json"),
+            "student": self.source.settings.model_dump(mode="json"),
             "seed": self.seed,
             "out": str(self.out.resolve()),
             "checkpoints": None if self.checkpoints is None else str(self.checkpoints.resolve()),
@@ -64,10 +66,10 @@ class Job:
         about = json.loads((folder / JOB).read_text(encoding="utf-8"))
         rows = pl.read_parquet(folder / IDS).rows()
         kept = about["checkpoints"]
+        files = StudentFiles(**about["files"] | {"folder": Path(about["files"]["folder"])})
         return Job(
-            StudentFiles(**about["files"] | {"folder": Path(about["files"]["folder"])}),
+            StudentSource(files, params.Student.model_validate(about["student"])),
             params.Train.model_validate(about["settings"]),
-            params.Student.model_validate(about["student"]),
             Examples(rows, pl.DataFrame(schema=tables.REJECTED.schema)),
             about["seed"],
             Path(about["out"]),

@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 
 from stepsift.core.errors import StepsiftError
-from stepsift.student import load_renderer
 from stepsift.train.launch import ERROR, LIVE, Job
 
 _LOOK_S = 1.0
@@ -30,8 +29,7 @@ def main() -> None:
             live.flush()
 
         try:
-            renderer = load_renderer(job.files, job.student)
-            fit(job.files, job.settings, renderer, job.examples, job.seed, job.out, on_log, job.checkpoints)
+            fit(job, on_log)
         except StepsiftError as e:
             (folder / ERROR).write_text(str(e), encoding="utf-8")
             sys.exit(1)

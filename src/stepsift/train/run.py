@@ -3,8 +3,7 @@
 import json
 import logging
 import math
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from importlib.metadata import version
@@ -16,7 +15,7 @@ import polars as pl
 from stepsift import params, sidecache
 from stepsift.core import disk, tables
 from stepsift.core.errors import TrainingError
-from stepsift.student import StudentFiles, context_tokens, fingerprint, load_config, load_renderer, pick_device
+from stepsift.student import StudentSource, pick_device
 from stepsift.train.examples import Examples, load_examples
 from stepsift.train.launch import Job, configuration, launch
 
@@ -104,67 +103,66 @@ class Trained:
         return points
 
 
+@dataclass(frozen=True)
+class Training:
+    """What trainings share: the untrained student, the settings, and the folder of the side cache."""
+
+    source: StudentSource
+    settings: params.Train
+    cache: Path
+
+
 def train_all(
-    files: StudentFiles,
-    settings: params.Train,
-    student: params.Student,
-    selections: Path,
-    selectors: tuple[str, ...],
-    out: Path,
-    cache: Path,
-    on_log: OnLog | None = None,
+    training: Training, selections: Path, selectors: Sequence[str], out: Path, on_log: OnLog | None = None
 ) -> Trained:
     """Train one student for each selector (`selections/<selector>/train.jsonl`) and seed.
 
     `out` is rewritten whole: `<selector>/seed-<seed>/`, `rejected.parquet`, and `keys.json`, the parts of a student's
     key in the side cache, from which `stepsift cache warm` fills the cache of another machine. A student that was
-    trained before on the same ids with the same settings, seed and versions comes from the side cache in `cache`, and
-    `on_log` gets the curve of the time when it was trained. The same seed gives the same weights on one machine. A
-    student's folder also gets `training.json` (counts, final loss) and `curve.jsonl` (one line per update).
+    trained before on the same ids with the same settings, seed and versions comes from the side cache, and `on_log`
+    gets the curve of the time when it was trained. The same seed gives the same weights on one machine. A student's
+    folder also gets `training.json` (counts, final loss) and `curve.jsonl` (one line per update).
 
     Raises TrainingError if a set is missing or leaves no example, or if a loss becomes NaN.
     """
-    renderer = load_renderer(files, student)
-    most = most_tokens(files, settings, student)
+    renderer = training.source.load_renderer()
+    most = most_tokens(training.source, training.settings)
     # Every set is read before the first student is trained, so that a broken one fails in seconds.
     sets = {s: load_examples(_train_file(selections, s), renderer, most, f"{s}/train.jsonl") for s in selectors}
     rejected = pl.concat([data.rejected for data in sets.values()])
-    origin = fingerprint(files)
+    seeds = training.settings.seeds
     n_reused = 0
     keys: dict[str, dict[str, Any]] = {}
     with disk.fresh_folder(out) as folder:
         for selector, data in sets.items():
-            for seed in settings.seeds:
+            for seed in seeds:
                 report = partial(on_log, selector, seed) if on_log else None
                 name = f"{selector}/seed-{seed}"
-                one = train_student(files, settings, student, data, seed, cache, report, origin)
+                one = train_student(training, data, seed, report)
                 keys[name] = one.parts
                 n_reused += one.reused
                 log.info("train %s, seed %d: %s", selector, seed, "from the cache" if one.reused else "done")
                 sidecache.copy(one.folder, folder / name)
         disk.write_json(sidecache.plain(keys), folder / KEYS)
         tables.write(tables.REJECTED, rejected, folder / tables.REJECTED.file)
-    results = {(s, seed): _result(out / s / f"seed-{seed}", sets[s]) for s in sets for seed in settings.seeds}
+    results = {(s, seed): _result(out / s / f"seed-{seed}", sets[s]) for s in sets for seed in seeds}
     return Trained(results, rejected, len(results) - n_reused, n_reused)
 
 
 def train_student(
-    files: StudentFiles,
-    settings: params.Train,
-    student: params.Student,
-    data: Examples,
-    seed: int,
-    cache: Path,
-    on_log: Callable[[int, dict[str, float]], None] | None = None,
-    origin: str | None = None,
+    training: Training, data: Examples, seed: int, on_log: Callable[[int, dict[str, float]], None] | None = None
 ) -> TrainedStudent:
-    """Train one student, or find it in the side cache `cache`; `on_log` gets its curve either way.
+    """Train one student, or find it in the side cache; `on_log` gets its curve either way.
 
-    `origin` is the fingerprint of `files` where that is known. Raises TrainingError if a loss becomes NaN.
+    Raises TrainingError if a loss becomes NaN.
     """
-    parts = key_parts(origin or fingerprint(files), data, settings, seed)
-    store, key = sidecache.SideCache(cache), sidecache.key(**parts)
-    make = partial(_make, files, settings, student, data, seed, on_log)
+    settings = training.settings
+    parts = key_parts(training.source.fingerprint, data, settings, seed)
+    store, key = sidecache.SideCache(training.cache), sidecache.key(**parts)
+
+    def make(target: Path, checkpoints: Path | None = None) -> None:
+        _train(Job(training.source, settings, data, seed, target, checkpoints), on_log)
+
     if settings.checkpoint_every is None or store.has(key):
         entry, reused = store.get_or_make(key, make)
     else:
@@ -175,23 +173,14 @@ def train_student(
     return TrainedStudent(entry, parts, reused)
 
 
-def _make(
-    files: StudentFiles,
-    settings: params.Train,
-    student: params.Student,
-    data: Examples,
-    seed: int,
-    on_log: Callable[[int, dict[str, float]], None] | None,
-    target: Path,
-    checkpoints: Path | None = None,
-) -> None:
-    if settings.launch is not None:
-        job = Job(files, settings, student, data, seed, target, checkpoints, os.getpid())
-        launch(job, settings.launch, on_log)
+def _train(job: Job, on_log: Callable[[int, dict[str, float]], None] | None) -> None:
+    """In this process, or in those that `accelerate launch` starts."""
+    if job.settings.launch is not None:
+        launch(job, job.settings.launch, on_log)
         return
     from stepsift.train.fit import fit
 
-    fit(files, settings, load_renderer(files, student), data, seed, target, on_log, checkpoints)
+    fit(job, on_log)
 
 
 def key_parts(origin: str, data: Examples, settings: params.Train, seed: int) -> dict[str, Any]:
@@ -213,9 +202,9 @@ def key_parts(origin: str, data: Examples, settings: params.Train, seed: int) ->
     }
 
 
-def most_tokens(files: StudentFiles, settings: params.Train, student: params.Student) -> int:
+def most_tokens(source: StudentSource, settings: params.Train) -> int:
     """Tokens of the longest example that can be trained on."""
-    context = context_tokens(load_config(files), student)
+    context = source.context_tokens()
     return min(context, settings.max_tokens or context)
 
 

@@ -1,4 +1,4 @@
-"""Hold an audition: choose, plan, train, examine, compare, write."""
+"""Run an audition: choose, plan, train, evaluate, compare, write."""
 
 import json
 import logging
@@ -14,10 +14,10 @@ from stepsift import evaluate, params, student, train
 from stepsift import select as curate
 from stepsift.audition import cost
 from stepsift.audition.arms import Arm, budgets, make_arms
-from stepsift.audition.page import page
-from stepsift.audition.plan import Plan, make_plan
-from stepsift.audition.result import answers_of_budget, result
-from stepsift.audition.runs import Found, Run, Setting, known, list_runs, perform
+from stepsift.audition.page import as_markdown
+from stepsift.audition.plan import Grounds, Plan, make_plan
+from stepsift.audition.result import answers_of_budget, summarise
+from stepsift.audition.runs import AuditionRun, RunResult, RunSettings, finished, list_runs, run_all
 from stepsift.core import disk
 from stepsift.core.errors import AuditionError
 from stepsift.core.pace import duration
@@ -32,7 +32,7 @@ STARTED = "started.json"
 
 
 @dataclass(frozen=True)
-class Places:
+class AuditionPlaces:
     """Where an audition reads and writes: tables, tasks, the folder of all auditions, the root of all caches."""
 
     prompts: Path
@@ -44,8 +44,8 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Held:
-    """An audition that was held: its folder, its result, and lines to read."""
+class Outcome:
+    """A finished audition: its folder, its result, and lines to read."""
 
     folder: Path
     result: dict[str, Any]
@@ -55,14 +55,14 @@ class Held:
 @dataclass(frozen=True)
 class _Prepared:
     plan: Plan
-    setting: Setting
+    setting: RunSettings
     sets: dict[str, train.Examples]
-    runs: list[Run]
+    runs: list[AuditionRun]
     candidates: pl.DataFrame
 
 
-def hold(settings: params.Params, places: Places, workers: int, pilot: float | None) -> Held:
-    """Hold the audition that `settings.audition` describes, or go on with one that was stopped.
+def run_audition(settings: params.Params, places: AuditionPlaces, workers: int, pilot: float | None) -> Outcome:
+    """Run the audition that `settings.audition` describes, or go on with one that was stopped.
 
     `pilot` is the share of prompts on which one seed of it is tried, to tell what the whole would cost.
     Written below `places.out`, in a folder named like the plan: plan.json (first of all), started.json, result.json,
@@ -70,41 +70,35 @@ def hold(settings: params.Params, places: Places, workers: int, pilot: float | N
     """
     prepared = _prepare(settings, places, pilot)
     plan, runs = prepared.plan, prepared.runs
-    there = known(prepared.setting, runs)
+    there = finished(prepared.setting, runs)
     folder = plan.write(places.out)
     if not (folder / STARTED).is_file():
         disk.write_json({"runs_known_before": sum(len(r.arms) for r in there)}, folder / STARTED)
     log.info(
         "plan %s: %d students, %d of them known; %s", plan.digest[:12], len(runs), len(there), folder / "plan.json"
     )
-    found = _perform(prepared, workers, len(there))
-    untrained = evaluate.answers_of(
-        prepared.setting.files,
-        prepared.setting.tasks,
-        prepared.setting.evaluate,
-        prepared.setting.student,
-        places.cache / "evaluations",
-    )
-    asked = settings.audition
-    scores = teacher_scores(prepared.candidates, asked.resamples, asked.seed)
+    results = _run_all(prepared, workers, len(there))
+    untrained = evaluate.answers_of(prepared.setting.evaluation(prepared.setting.source), prepared.setting.tasks)
+    audition = settings.audition
+    scores = teacher_scores(prepared.candidates, audition.resamples, audition.seed)
     known_before = json.loads((folder / STARTED).read_text(encoding="utf-8"))["runs_known_before"]
-    results = result(plan, found, _first_selectors_first(scores, asked), untrained, known_before)
+    content = summarise(plan, results, _first_selectors_first(scores, audition), untrained, known_before)
     answers = pl.concat(
-        [answers_of_budget(found, name).with_columns(budget=pl.lit(name)) for name in plan.content["budgets"]]
+        [answers_of_budget(results, name).with_columns(budget=pl.lit(name)) for name in plan.content["budgets"]]
     )
     answers.write_parquet(folder / "answers.parquet")
-    disk.write_json(results, folder / "result.json")
-    disk.write_text(page(plan, results), folder / "README.md")
-    lines = [f"{name}: {text}" for name, b in results["budgets"].items() for text in b["verdict"]]
+    disk.write_json(content, folder / "result.json")
+    disk.write_text(as_markdown(plan, content), folder / "README.md")
+    lines = [f"{name}: {text}" for name, b in content["budgets"].items() for text in b["verdict"]]
     if pilot is not None:
         whole = _prepare(settings, places, None)
-        there = known(whole.setting, whole.runs)
+        there = finished(whole.setting, whole.runs)
         ahead = [(whole.setting, whole.sets[run.arms[0]], run) for run in whole.runs if run not in there]
-        lines = cost.predict([f for _, f in found], ahead, len(there), workers)
-    return Held(folder, results, lines)
+        lines = cost.predict([r for _, r in results], ahead, len(there), workers)
+    return Outcome(folder, content, lines)
 
 
-def _prepare(settings: params.Params, places: Places, pilot: float | None) -> _Prepared:
+def _prepare(settings: params.Params, places: AuditionPlaces, pilot: float | None) -> _Prepared:
     paths = (places.prompts, places.traces, places.step_scores)
     for path in paths:
         if not path.is_file():
@@ -116,28 +110,19 @@ def _prepare(settings: params.Params, places: Places, pilot: float | None) -> _P
     if pilot is not None:
         traces = _share_of(traces, pilot, settings.audition.seed)
     tasks = find_tasks(settings.evaluate.tasks, places.tasks)
-    asked = questions.load_questions(
+    evaluation_questions = questions.load_questions(
         settings.evaluate.tasks, places.tasks, skip_missing=settings.select.filters.decontaminate is None
     )
     arms = make_arms(settings.audition, traces.traces["teacher"].unique().sort().to_list())
     select = settings.select.model_copy(update={"selectors": tuple(a.selector for a in arms)})
-    selection = curate.select(traces, select, asked)
-    files = student.locate(settings.student)
-    sets = _sets(arms, selection, traces, files, settings)
-    origin = student.fingerprint(files)
-    setting = Setting(
-        files,
-        origin,
-        settings.student,
-        settings.train,
-        settings.evaluate,
-        tasks,
-        settings.audition.keep_students,
-        places.cache,
-    )
+    selection = curate.select(traces, select, evaluation_questions)
+    source = student.find(settings.student)
+    sets = _sets(arms, selection, traces, source, settings.train)
+    keep = settings.audition.keep_students
+    setting = RunSettings(source, settings.train, settings.evaluate, tasks, keep, places.cache)
     of_budget = budgets(settings.audition, settings.train.epochs, selection.candidates)
-    digests = {t.name: t.digest for t in tasks}
-    plan = make_plan(settings, origin, arms, sets, of_budget, digests, inputs, pilot)
+    grounds = Grounds(source.fingerprint, {t.name: t.digest for t in tasks}, inputs, pilot)
+    plan = make_plan(settings, arms, sets, of_budget, grounds)
     runs = list_runs(setting, sets, settings.audition.seeds, of_budget)
     return _Prepared(plan, setting, sets, runs, selection.candidates)
 
@@ -157,10 +142,10 @@ def _share_of(traces: pool.Pool, share: float, seed: int) -> pool.Pool:
     ids = traces.prompts["prompt_id"].to_list()
     kept = list(sample_prompts(ids, max(1, round(share * len(ids))), seed))
     of_kept = traces.traces.filter(pl.col("prompt_id").is_in(kept))
-    wanted = of_kept["trace_id"].implode()
+    ids_of_kept = of_kept["trace_id"].implode()
 
     def some(frames: Any) -> Any:
-        return (frame.filter(pl.col("trace_id").is_in(wanted)) for frame in frames)
+        return (frame.filter(pl.col("trace_id").is_in(ids_of_kept)) for frame in frames)
 
     return pool.Pool(
         traces.prompts.filter(pl.col("prompt_id").is_in(kept)),
@@ -174,12 +159,12 @@ def _sets(
     arms: list[Arm],
     selection: curate.Selection,
     traces: pool.Pool,
-    files: student.StudentFiles,
-    settings: params.Params,
+    source: student.StudentSource,
+    settings: params.Train,
 ) -> dict[str, train.Examples]:
     """Each arm's examples, as the train stage would read them."""
-    renderer = student.load_renderer(files, settings.student)
-    most = train.most_tokens(files, settings.train, settings.student)
+    renderer = source.load_renderer()
+    most = train.most_tokens(source, settings)
     sets = {}
     with tempfile.TemporaryDirectory() as scratch:
         for arm in arms:
@@ -189,21 +174,21 @@ def _sets(
     return sets
 
 
-def _perform(prepared: _Prepared, workers: int, n_known: int) -> list[tuple[Run, Found]]:
-    found = []
+def _run_all(prepared: _Prepared, workers: int, n_known: int) -> list[tuple[AuditionRun, RunResult]]:
+    results = []
     begin, n_runs = time.monotonic(), len(prepared.runs)
-    for run, outcome in perform(prepared.setting, prepared.sets, prepared.runs, workers):
-        found.append((run, outcome))
-        n_done = len(found) - n_known
+    for run, result_of_run in run_all(prepared.setting, prepared.sets, prepared.runs, workers):
+        results.append((run, result_of_run))
+        n_done = len(results) - n_known
         if n_done > 0:
-            left_s = (time.monotonic() - begin) / n_done * (n_runs - len(found))
-            what = f"{', '.join(run.arms)}, seed {run.seed}, {run.budget.name}: {outcome.accuracy:.3f}"
-            log.info("[%d/%d] %s; about %s left", len(found), n_runs, what, duration(left_s))
+            left_s = (time.monotonic() - begin) / n_done * (n_runs - len(results))
+            what = f"{', '.join(run.arms)}, seed {run.seed}, {run.budget.name}: {result_of_run.accuracy:.3f}"
+            log.info("[%d/%d] %s; about %s left", len(results), n_runs, what, duration(left_s))
     order = {run.key: i for i, run in enumerate(prepared.runs)}
-    return sorted(found, key=lambda pair: order[pair[0].key])
+    return sorted(results, key=lambda pair: order[pair[0].key])
 
 
-def _first_selectors_first(scores: list[TeacherScores], asked: params.Audition) -> list[TeacherScores]:
+def _first_selectors_first(scores: list[TeacherScores], settings: params.Audition) -> list[TeacherScores]:
     """Metrics that are auditioned as selectors in their order, then the others by name."""
-    place = {name: i for i, name in enumerate(asked.selectors)}
+    place = {name: i for i, name in enumerate(settings.selectors)}
     return sorted(scores, key=lambda s: (place.get(s.metric.name, len(place)), s.metric.name))
