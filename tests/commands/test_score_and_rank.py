@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.places import SHARED
 from stepsift import params, segment, student
 from stepsift import select as curate
 from stepsift.commands import ranking_lines as lines
@@ -439,6 +440,57 @@ def test_a_sample_is_found_in_the_cache_by_a_later_run(place: Path, settings, ru
     with setup.load(chosen.student, local, place / "cache") as scoring:
         score_to_tables(scoring, pool, place / "stages")
     assert scoring.progress.from_cache == 12
+
+
+def of_teachers(**prompts: range) -> list[Row]:
+    """Rows of teachers that answered the prompts of these numbers."""
+    return [
+        {"prompt": f"Add {i} and 3.", "completion": f"{'So ' * len(name)}it is {i + 3}.", "teacher": name}
+        for name, of_teacher in prompts.items()
+        for i in of_teacher
+    ]
+
+
+def test_teachers_that_met_nobody_are_incomparable(place: Path, run_cli, student_folder):
+    project(place, student_folder("llama"), of_teachers(anna=range(20), ben=range(20), carl=range(50, 62)))
+    code, out, err = run_cli("rank")
+    assert code == 0, err
+    assert out[2:5] == [
+        "sampled     20 of 20 prompts with a candidate of each of the 2 teachers (seed 0): 40 traces",
+        "left out    carl is incomparable: no other teacher was on any of its 12 prompts",
+        "lalp        higher is better; mean and 95 % interval on the 20 prompts that all ranked teachers have",
+    ]
+    assert sorted(line.split()[1] for line in out[5:7]) == ["anna", "ben"]
+    # A file alone is scored as a whole, so that carl has scores and no rank.
+    write(place / "pool.jsonl", of_teachers(anna=range(20), ben=range(20), carl=range(50, 62)))
+    code, out, _ = run_cli("score", "pool.jsonl", "--student", student_folder("llama"), "--out", "o.parquet")
+    assert out.count("               carl not ranked: no other teacher was on any of its 12 prompts") == 2
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared folder with small cases")
+def test_the_shared_pool_of_teachers_that_never_met(place: Path, run_cli, student_folder):
+    given = SHARED / "cases/pools/disjoint.jsonl"
+    code, out, err = run_cli("score", given, "--student", student_folder("llama"), "--out", "o.parquet")
+    assert code == 0, err
+    assert "               carl not ranked: no other teacher was on any of its 12 prompts" in out
+    assert any(line.startswith("             1 ") for line in out) and not any("3 carl" in line for line in out)
+
+
+def test_a_chain_of_teachers_is_ranked_and_what_rests_on_little_is_said(place: Path, run_cli, student_folder):
+    project(place, student_folder("llama"), of_teachers(a=range(12), bb=range(24), ccc=range(12, 24)))
+    code, out, err = run_cli("rank")
+    assert code == 0, err
+    assert out[2] == (
+        "sampled     24 of 24 prompts with candidates of at least two of the 3 teachers (seed 0): 48 traces"
+    )
+    assert out[3].endswith("by the 24 prompts on which at least two of them met")
+    assert sorted(line.split()[1] for line in out[4:7]) == ["a", "bb", "ccc"]
+    assert [line.split("met others on ")[1] for line in sorted(out[4:7], key=lambda x: x.split()[1])] == [
+        *("12 prompts", "24 prompts", "12 prompts")
+    ]
+    pairs = [line for line in out if "with probability" in line]
+    assert len(pairs) == 2 and all("with fewer than 20 nothing is certain" in line for line in pairs)
+    assert not any("more than .99" in line for line in pairs)
 
 
 def test_the_seed_and_the_folder_are_options(place: Path, run_cli, student_folder):
