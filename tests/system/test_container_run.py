@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-# `repo` is a fixture: a copy of the repository with a small pool.
-from test_pipeline import ROOT, repo, run  # noqa: F401
-
+from helpers.pipeline_repo import ok
+from helpers.places import ROOT
 from stepsift.container.image import image_digest, image_name
 from stepsift.container.machine import ContainerError, Machine
 
@@ -52,19 +51,13 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
         yield name, folder / "config/stepsift/machine.yaml", folder / "started"
 
 
-def ok(folder: Path, *command: str) -> str:
-    done = run(folder, *command)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout + done.stderr
-
-
 def counts(said: str) -> str:
     """What the stage score says of its traces at its end, without how long it took."""
     (line,) = (line for line in said.splitlines() if line.startswith("score: ") and "from the cache" in line)
     return line.partition(", in ")[0]
 
 
-def test_host_and_container_share_the_run_cache_and_the_bytes(repo: Path, engine: tuple[str, Path, Path]):  # noqa: F811
+def test_host_and_container_share_the_run_cache_and_the_bytes(repo: Path, engine: tuple[str, Path, Path]):
     name, settings, started = engine
     before = ok(repo, "dvc", "repro", "score")
     lock = (repo / "dvc.lock").read_bytes()
@@ -84,7 +77,7 @@ def test_host_and_container_share_the_run_cache_and_the_bytes(repo: Path, engine
     assert {p.stat().st_uid for p in (repo / "data/score").rglob("*")} == {os.getuid()}
 
 
-def test_a_gpu_that_is_not_there_stops_the_stage(repo: Path, engine: tuple[str, Path, Path]):  # noqa: F811
+def test_a_gpu_that_is_not_there_stops_the_stage(repo: Path, engine: tuple[str, Path, Path]):
     name, settings, _ = engine
     settings.write_text(f"engine: {name}\n")
     if name == "docker" or Path("/dev/nvidia0").exists():
@@ -95,7 +88,7 @@ def test_a_gpu_that_is_not_there_stops_the_stage(repo: Path, engine: tuple[str, 
     assert "no GPU is visible in the container" in done.stderr
 
 
-def _inside(repo: Path) -> list[str]:  # noqa: F811
+def _inside(repo: Path) -> list[str]:
     """A container that is asked for GPUs and given none, as by an engine that ignores the option."""
     mount = f"--mount=type=bind,source={repo},target={repo}"
     start = ["podman", "run", "--rm", "--network=none", mount, f"--workdir={repo}", f"--env=PYTHONPATH={repo}/src"]
@@ -103,7 +96,7 @@ def _inside(repo: Path) -> list[str]:  # noqa: F811
     return [*start, "--device=nvidia.com/gpu=all", image_name(repo, "cpu"), *check]
 
 
-def test_a_stage_that_is_stopped_leaves_no_container(repo: Path, engine: tuple[str, Path, Path]):  # noqa: F811
+def test_a_stage_that_is_stopped_leaves_no_container(repo: Path, engine: tuple[str, Path, Path]):
     name, settings, started = engine
     settings.write_text(f"engine: {name}\n")
     before = started.read_text() if started.exists() else ""

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 
-# `repo` is a fixture: a copy of the repository with a small pool.
-from test_pipeline import repo, repro  # noqa: F401
-
 from helpers.doc_pages import PAGES, ROOT, blocks
 
 pytestmark = pytest.mark.system
@@ -35,9 +32,9 @@ def sh(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def project(repo: Path) -> Path:  # noqa: F811
+def project(finished: Path) -> Path:
     """The pipeline was run and committed; `.venv` is the environment that runs the tests."""
-    repro(repo)
+    repo = finished
     # The same settings as a reader has them before him: line by line, not as a program writes YAML.
     text = (ROOT / "params.yaml").read_text()
     for line, short in SHORTER.items():

@@ -9,21 +9,20 @@ from typing import Any
 import pytest
 import yaml
 
-# `repo` is a fixture: a copy of the repository with a small pool.
-from test_pipeline import STAGES, change, repo, run  # noqa: F401
+from helpers.pipeline_repo import STAGES, run
 
 pytestmark = pytest.mark.system
 
 
-def ok(repo: Path, *command: str) -> str:  # noqa: F811
-    """Output of a command that must succeed."""
+def ok(repo: Path, *command: str) -> str:
+    """Standard output of a command that must succeed, and whose stages are tracked."""
     done = run(repo, *command)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     assert "untracked" not in done.stderr
     return done.stdout
 
 
-def run_queue(repo: Path, limit_s: float = 900) -> None:  # noqa: F811
+def run_queue(repo: Path, limit_s: float = 900) -> None:
     """Run all that is queued, starting DVC's workers again where they ended too early, as on a slow machine they do.
 
     `dvc exp run --run-all` starts them once: it was seen to wait for more than an hour.
@@ -31,7 +30,7 @@ def run_queue(repo: Path, limit_s: float = 900) -> None:  # noqa: F811
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
         ok(repo, "dvc", "queue", "start", "--jobs", "2")
-        time.sleep(10)
+        time.sleep(3)
         said = ok(repo, "dvc", "queue", "status")
         assert "Failed" not in said
         if not {"Queued", "Running"} & set(said.split()):
@@ -39,7 +38,7 @@ def run_queue(repo: Path, limit_s: float = 900) -> None:  # noqa: F811
     pytest.fail(f"the queue was not done after {limit_s:.0f} s:\n{said}")
 
 
-def experiments(repo: Path) -> dict[str, dict[str, Any]]:  # noqa: F811
+def experiments(repo: Path) -> dict[str, dict[str, Any]]:
     """Name of each experiment to the selectors that it was run with and the metrics of its evaluation."""
     [baseline] = json.loads(ok(repo, "dvc", "exp", "show", "--json", "-n", "1"))[1:]
     found = {}
@@ -54,7 +53,7 @@ def experiments(repo: Path) -> dict[str, dict[str, Any]]:  # noqa: F811
     return found
 
 
-def tracked(repo: Path) -> dict[str | None, list[Any]]:  # noqa: F811
+def tracked(repo: Path) -> dict[str | None, list[Any]]:
     """Name of each experiment (None: no experiment) to MLflow's runs of its stages, in order."""
     import mlflow
 
@@ -67,18 +66,12 @@ def tracked(repo: Path) -> dict[str | None, list[Any]]:  # noqa: F811
     return found
 
 
-def test_experiments_of_every_kind_leave_their_results_and_runs(repo: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
+def test_experiments_of_every_kind_leave_their_results_and_runs(added: Path, monkeypatch: pytest.MonkeyPatch):
+    repo = added
     # A copy has a cache of its own, which ends with it; named by its place, it is shared.
     monkeypatch.delenv("STEPSIFT_CACHE", raising=False)  # that of the repository, for copies too
     for setting in (("user.name", "t"), ("user.email", "t@example.org")):
         ok(repo, "git", "config", *setting)
-    for path in ("chat/thinking.jsonl", "chat/checking.jsonl", "sharegpt.jsonl", "named_fields.jsonl.gz"):
-        ok(repo, "stepsift", "add", f"data/sources/{path}")
-    change(repo, "select", selectors=["lalp"])
-    ok(repo, "stepsift", "setup")
-    ok(repo, "dvc", "repro")
-    ok(repo, "git", "add", "-A")
-    ok(repo, "git", "commit", "-qm", "baseline")
     before = (repo / "params.yaml").read_bytes()
 
     ok(repo, "dvc", "exp", "run", "-n", "here", "-S", "select.selectors=[rsr]")
@@ -86,11 +79,11 @@ def test_experiments_of_every_kind_leave_their_results_and_runs(repo: Path, monk
     ok(repo, "git", "checkout", "-q", ".")
     ok(repo, "dvc", "checkout", "-q")
     ok(repo, "dvc", "exp", "run", "--temp", "-n", "copy", "-S", "select.selectors=[galp]")
-    for name, selector in (("queued-1", "rank"), ("queued-2", "random")):
+    for name, selector in (("queued-1", "rank"), ("queued-2", "lalp")):
         ok(repo, "dvc", "exp", "run", "--queue", "-n", name, "-S", f"select.selectors=[{selector}]")
     run_queue(repo)
 
-    selectors = {"here": ["rsr"], "copy": ["galp"], "queued-1": ["rank"], "queued-2": ["random"]}
+    selectors = {"here": ["rsr"], "copy": ["galp"], "queued-1": ["rank"], "queued-2": ["lalp"]}
     assert experiments(repo) == {
         name: {"selectors": chosen, "evaluated": {"untrained", *chosen}} for name, chosen in selectors.items()
     }

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-# `repo` is a fixture: a copy of the repository with a small pool.
-from test_pipeline import STAGES, repo, repro, run  # noqa: F401
+from helpers.pipeline_repo import run
 
 pytestmark = pytest.mark.system
 
 
-def test_a_fresh_clone_computes_only_what_is_new(repo: Path, tmp_path: Path):  # noqa: F811
-    assert repro(repo) == STAGES
+def test_a_fresh_clone_computes_only_what_is_new(finished: Path, tmp_path: Path):
+    repo = finished
     clone = tmp_path / "clone"
     for command in (
         ["dvc", "remote", "add", "-d", "up", str(tmp_path / "remote")],

@@ -7,9 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-# `repo` is a fixture: a copy of the repository with a small pool.
-from test_pipeline import change, repo, run  # noqa: F401
-
+from helpers.pipeline_repo import change, commit, ok, run
 from stepsift.core import tables
 
 pytestmark = pytest.mark.system
@@ -17,18 +15,7 @@ pytestmark = pytest.mark.system
 EXPORTS = ["messages", "prompt_completion", "sharegpt", "llamafactory", "parquet"]
 
 
-def commit(repo: Path, message: str) -> None:  # noqa: F811
-    """Run the pipeline up to the curated sets, and commit what git holds of it."""
-    for command in (
-        ["dvc", "repro", "select"],
-        ["git", "add", "-A"],
-        ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", message],
-    ):
-        done = run(repo, *command)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-
-def curated(repo: Path, selector: str) -> dict[str, str]:  # noqa: F811
+def curated(repo: Path, selector: str) -> dict[str, str]:
     """Prompt to the trace that was chosen."""
     table = tables.read(tables.CURATED, repo / f"data/select/{selector}/curated.parquet")
     return dict(table.select("prompt_id", "trace_id").iter_rows())
@@ -44,11 +31,14 @@ def flip(path: Path) -> bytes:
     return content
 
 
-def test_lineage_of_two_revisions(repo: Path):  # noqa: F811
+def test_lineage_of_two_revisions(finished: Path):
+    repo = finished
     change(repo, "select", selectors=["lalp", "random"], exports=EXPORTS)
+    ok(repo, "dvc", "repro", "select")
     commit(repo, "start")
     before = curated(repo, "lalp")
     change(repo, "select", seed=7, correct="ignore")
+    ok(repo, "dvc", "repro", "select")
     commit(repo, "other draws")
     after, drawn = curated(repo, "lalp"), curated(repo, "random")
 

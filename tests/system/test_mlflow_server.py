@@ -16,8 +16,7 @@ from typing import Any
 
 import pytest
 
-# `repo` is a fixture: a copy of the repository with a small pool.
-from test_pipeline import change, repo, run  # noqa: F401
+from helpers.pipeline_repo import change, run
 
 pytestmark = pytest.mark.system
 
@@ -106,7 +105,7 @@ def mlflow_server(database: str, folder: Path) -> Iterator[str]:
         yield url
 
 
-def forced(repo: Path) -> subprocess.CompletedProcess[str]:  # noqa: F811
+def forced(repo: Path) -> subprocess.CompletedProcess[str]:
     """Run the first two stages, whether or not anything changed; they must succeed."""
     done = run(repo, "dvc", "repro", "-f", "--no-run-cache", "segment")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -137,7 +136,7 @@ def known(uri: str) -> list[dict[str, Any]]:
 
 
 def test_a_server_holds_what_the_local_default_holds_and_stages_do_without_it(
-    repo: Path,  # noqa: F811
+    repo: Path,
     database: str,
     tmp_path: Path,
 ):
@@ -169,7 +168,7 @@ def test_a_server_holds_what_the_local_default_holds_and_stages_do_without_it(
     assert missing.stderr.startswith(f"error: tracking.uri is '{url}', which cannot be used: ")
 
 
-def test_a_server_that_takes_calls_and_answers_none_is_not_waited_for(repo: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
+def test_a_server_that_takes_calls_and_answers_none_is_not_waited_for(repo: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         change(repo, "tracking", uri=f"http://127.0.0.1:{silent.getsockname()[1]}")

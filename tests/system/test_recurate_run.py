@@ -16,26 +16,15 @@ from pathlib import Path
 
 import pytest
 
-# `repo` is a fixture: a copy of the repository with a small pool.
-from test_pipeline import change, repo, run  # noqa: F401
-
-from stepsift.ingest.files import find as files
+from helpers.pipeline_repo import change, commit, ok, run
 
 pytestmark = pytest.mark.system
 
-GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
 GH = """#!/bin/sh
 echo "$@" >> "$GH_LOG"
 case "$1 $2" in "pr list") cat "$GH_OPEN" 2>/dev/null || true;; "pr create") echo https://git.example.org/pull/7;; esac
 """
 """Stands in for GitHub's client: it writes down what it is asked and knows the pull requests that GH_OPEN lists."""
-
-
-def ok(folder: Path, *command: str) -> str:
-    """Both outputs of a command that must succeed."""
-    done = run(folder, *command)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout + done.stderr
 
 
 class Team:
@@ -63,26 +52,19 @@ class Team:
 
     def publish(self, clone: Path, message: str) -> None:
         """Commit all, and push to main."""
-        ok(clone, "git", "add", "-A")
-        ok(clone, *GIT, "commit", "-qm", message)
+        commit(clone, message)
         ok(clone, "git", "push", "-q", "origin", "HEAD:main")
 
 
 @pytest.fixture(scope="module")
-def team(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Team:  # noqa: F811
+def team(added: Path, tmp_path_factory: pytest.TempPathFactory) -> Team:
     """A team whose pipeline was run, pushed and committed."""
     team = Team(tmp_path_factory.mktemp("team"))
-    for file in files.find(repo / "data/sources")[0]:
-        ok(repo, "stepsift", "add", str(file.path.relative_to(repo)), "--quiet")
-    change(repo, "select", selectors=["random"])
-    ok(repo, "dvc", "remote", "add", "-d", "shared", str(team.root / "remote"))
-    ok(repo, "stepsift", "setup")
-    ok(repo, "dvc", "repro")
-    ok(repo, "git", "add", "-A")
-    ok(repo, *GIT, "commit", "-qm", "run")
-    ok(repo, "git", "branch", "-M", "main")
-    ok(repo, sys.executable, "-m", "stepsift.recurate.push_runs")
-    ok(team.root, "git", "clone", "-q", "--bare", str(repo), "origin.git")
+    ok(added, "dvc", "remote", "add", "-d", "shared", str(team.root / "remote"))
+    commit(added, "remote")
+    ok(added, "git", "branch", "-M", "main")
+    ok(added, sys.executable, "-m", "stepsift.recurate.push_runs")
+    ok(team.root, "git", "clone", "-q", "--bare", str(added), "origin.git")
     return team
 
 
@@ -152,8 +134,8 @@ def test_a_new_teacher_is_scored_alone_and_proposed(team: Team, tmp_path: Path, 
     assert drawn
     assert [name for name, _, _ in pictures] == [file.stem for file in drawn]
     shown = team.heads()[f"recurate-charts/{branch.removeprefix('recurate/')}"]
-    for (_, commit, name), file in zip(pictures, drawn, strict=True):
-        assert commit == shown
+    for (_, revision, name), file in zip(pictures, drawn, strict=True):
+        assert revision == shown
         blob = ok(ci, "git", "ls-tree", "--format=%(objectname)", f"origin/recurate-charts/{branch[9:]}", name)
         assert blob == ok(ci, "git", "hash-object", str(file))
         assert file.read_bytes().startswith(b"\x89PNG")

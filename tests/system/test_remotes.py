@@ -18,35 +18,11 @@ from pathlib import Path
 
 import pytest
 
-# `repo` is a fixture: a copy of the repository with a small pool.
-from test_pipeline import STAGES, change, repo, run  # noqa: F401
-
-from stepsift.ingest.files import find as files
+from helpers.pipeline_repo import STAGES, commit, ok
 
 pytestmark = pytest.mark.system
 
-GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
 Modify = Callable[[Path], None]
-
-
-def ok(folder: Path, *command: str) -> str:
-    """Both outputs of a command that must succeed."""
-    done = run(folder, *command)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module")
-def shared(repo: Path) -> Path:  # noqa: F811
-    """The copy, its sources under DVC, its pipeline run and committed; no remote yet."""
-    for file in files.find(repo / "data/sources")[0]:
-        ok(repo, "stepsift", "add", str(file.path.relative_to(repo)), "--quiet")
-    change(repo, "select", selectors=["random"])
-    ok(repo, "stepsift", "setup")
-    ok(repo, "dvc", "repro")
-    ok(repo, "git", "add", "-A")
-    ok(repo, *GIT, "commit", "-qm", "run")
-    return repo
 
 
 def free_port() -> int:
@@ -136,19 +112,18 @@ def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, M
 
 @pytest.mark.parametrize("kind", [folder, ssh, s3], ids=["folder", "ssh", "s3"])
 def test_a_fresh_clone_pulls_and_runs_nothing(
-    kind: Callable[..., object], shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: Callable[..., object], added: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     with kind(tmp_path, monkeypatch) as (url, modify):  # type: ignore[attr-defined]
         # What the remote before had of its own is none of this one's.
-        (shared / ".dvc/config.local").unlink(missing_ok=True)
-        ok(shared, "dvc", "remote", "add", "--force", "-d", "shared", url)
-        modify(shared)
-        ok(shared, "git", "add", "-A")
-        ok(shared, *GIT, "commit", "-qm", f"remote {url}")
-        ok(shared, sys.executable, "-m", "stepsift.recurate.push_runs")
+        (added / ".dvc/config.local").unlink(missing_ok=True)
+        ok(added, "dvc", "remote", "add", "--force", "-d", "shared", url)
+        modify(added)
+        commit(added, f"remote {url}")
+        ok(added, sys.executable, "-m", "stepsift.recurate.push_runs")
 
         mate = tmp_path / "mate"
-        ok(shared, "git", "clone", "-q", str(shared), str(mate))
+        ok(added, "git", "clone", "-q", str(added), str(mate))
         modify(mate)
         ok(mate, sys.executable, "-m", "stepsift.recurate.check_lock")
         ok(mate, "dvc", "pull", "--run-cache")

@@ -1,0 +1,40 @@
+"""Repositories with a small pool, made once per run of the tests and copied for each module that changes one."""
+
+import functools
+import shutil
+from pathlib import Path
+
+import pytest
+
+from helpers import pipeline_repo
+from helpers.once import SharedFolder
+
+
+def _copy(source: Path, factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(source, factory.mktemp("clone") / "repo", symlinks=True))
+
+
+@pytest.fixture(scope="session")
+def begun(shared_folder: SharedFolder) -> Path:
+    """What helpers.pipeline_repo.start makes, for reading only."""
+    return shared_folder.get("begun", pipeline_repo.start)
+
+
+@pytest.fixture(scope="module")
+def repo(begun: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a small pool in which nothing was run yet."""
+    return _copy(begun, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def finished(begun: Path, shared_folder: SharedFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a small pool on which the pipeline was run; nothing of it is committed but the code."""
+    make = functools.partial(pipeline_repo.finish, begun=begun)
+    return _copy(shared_folder.get("finished", make), tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def added(begun: Path, shared_folder: SharedFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository whose sources are under DVC, run with the selector `random`, and committed; it has no remote."""
+    make = functools.partial(pipeline_repo.add_and_finish, begun=begun)
+    return _copy(shared_folder.get("added", make), tmp_path_factory)
