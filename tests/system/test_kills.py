@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from helpers.places import ROOT
 from stepsift.commands.cache import spaces, verify_scores
 from stepsift.core import tables
 
@@ -37,7 +38,7 @@ def write_pool(folder: Path, n: int) -> None:
 
 def start(student: Path, cache: Path, folder: Path, out: str) -> subprocess.Popen:
     """A run, which loads its student."""
-    script = Path(__file__).with_name("scoring_run.py")
+    script = ROOT / "tests/helpers/scoring_run.py"
     command = [sys.executable, str(script), str(student), str(cache), str(folder), str(folder / out)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -1,0 +1,122 @@
+"""The three rules that keep the house clean (CONTRIBUTING.md). Exceptions stand here, each with its reason."""
+
+import ast
+import re
+from collections import defaultdict
+
+from helpers.source_code import FILES, LIBRARY, STAGES, imported, name_of, run_by, strings, tree
+from stepsift.core import tables
+
+SHARED = {"core", "params", "metrics", "tracking", "verify"}
+"""Folders that stages share."""
+NOT_RUN = {"train/launched.py"}  # accelerate starts it, as the training in several processes
+
+
+def test_a_stage_runs_all_that_lies_in_its_folder():
+    assert all((LIBRARY / stage / "__init__.py").is_file() for stage in STAGES)
+    idle = {name_of(f) for s in STAGES for f in (LIBRARY / s).rglob("*.py") if f not in run_by(s)}
+    assert idle == NOT_RUN
+
+
+def test_what_stages_run_lies_in_their_folders_or_in_shared_ones():
+    folders = {f.relative_to(LIBRARY).parts[0] for s in STAGES for f in run_by(s) if f.parent != LIBRARY}
+    assert folders == SHARED | set(STAGES)
+
+
+ALIKE = {
+    "Counts",
+    "Engine",
+    "Estimate",
+    "Limits",
+    "Origin",
+    "Places",
+    "Pool",
+    "Progress",
+    "Run",
+    "Sample",
+    "Scored",
+    "Setting",
+    "Student",
+    "Tile",
+}
+LIKE_ITS_MODULE = {
+    "audition/compare.py",
+    "audition/hold.py",
+    "audition/page.py",
+    "audition/result.py",
+    "audition/verdict.py",
+    "commands/ranking_lines.py",
+    "core/quiet.py",
+    "ingest/candidate.py",
+    "ingest/files/decode.py",
+    "ingest/files/find.py",
+    "ingest/fill.py",
+    "ingest/layouts/detect.py",
+    "metrics/_sums.py",
+    "report/facts.py",
+    "report/figures.py",
+    "report/flow.py",
+    "score/forward/numerics.py",
+    "score/plan.py",
+    "score/step_sums.py",
+    "segment/regions.py",
+    "segment/scan.py",
+    "select/card.py",
+    "select/croissant.py",
+    "select/filters/apply.py",
+    "select/write.py",
+    "tracking/summary.py",
+    "train/fit.py",
+    "train/launch.py",
+}
+NAMED_ELSEWHERE = {
+    "audition/hold.py",
+    "audition/runs.py",
+    "commands/audition.py",
+    "commands/warm.py",
+    "report/facts.py",
+}
+"""Left to be renamed: each list only gets shorter."""
+ENTRY = {"commands/main.py"}  # the function that the command `stepsift` calls
+
+
+def test_no_two_public_classes_have_one_name():
+    places = defaultdict(set)
+    for file in FILES:
+        for node in tree(file).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].add(name_of(file))
+    assert {name for name, files in places.items() if len(files) > 1} <= ALIKE
+
+
+def test_no_function_has_the_name_of_its_module():
+    alike = {name_of(f) for f in FILES for n in tree(f).body if isinstance(n, ast.FunctionDef) and n.name == f.stem}
+    assert alike <= LIKE_ITS_MODULE | ENTRY
+
+
+def test_the_file_of_a_table_is_named_in_tables_alone():
+    files = [re.escape(table.file) for table in vars(tables).values() if isinstance(table, tables.Table)]
+    names = re.compile(rf"(?:.*/)?(?:{'|'.join(files)})")
+    others = [f for f in FILES if f != LIBRARY / "core/tables.py"]
+    assert {name_of(f) for f in others for s in strings(f) if names.fullmatch(s)} <= NAMED_ELSEWHERE
+
+
+SAFE = re.compile(
+    r"""replace\(\s*["'](?:\||&|<|`)["']|html import escape|html\.escape|shlex\.quote|import quote\b|markupsafe"""
+    r"""|isprintable\(|unicodedata\.(?:category|bidirectional)|\\x1b|\\u202e""",
+    re.IGNORECASE,
+)
+"""Code that makes text safe for a place where it is shown, or looks for what is hidden in it."""
+OTHERWISE = {
+    "report/page.py",  # Jinja's own escaping, over what core.text made visible
+    "select/filters/clean.py",  # words: letters, marks and numbers
+    "ingest/fill.py",  # left to be moved
+    "ingest/rows.py",  # left to be moved
+    "lineage/why_lines.py",  # left to be moved
+    "segment/limits.py",  # a step does not end within what is drawn as one character
+}
+
+
+def test_text_is_made_safe_in_one_place():
+    assert {name_of(f) for f in FILES if SAFE.search(f.read_text())} <= {"core/text.py"} | OTHERWISE
+    assert LIBRARY / "core/text.py" in imported(LIBRARY / "report/page.py")
