@@ -99,7 +99,7 @@ def run(folder: Path, selectors: list[str]) -> dict[str, float]:
     from stepsift import select as curate
     from stepsift.select import pool, questions
 
-    settings = params.Select(selectors=selectors, filters=SWITCHED_OFF)
+    settings = params.Select.model_validate({"selectors": selectors, "filters": SWITCHED_OFF})
     base, begin = peak_mb(), time.perf_counter()
     traces = pool.read(folder / "prompts.parquet", folder / "traces.parquet", folder / "step_scores.parquet")
     asked = questions.load_questions((), folder)

@@ -13,7 +13,7 @@ share one model object, which `HFLM` gets ready-made. Each is called in turn, on
 methods are called again until a round has taken half a second; the figures are medians of all calls. Loading,
 tokenizing, and what this engine and `HFLM` make before the first trace are outside the time; planning windows and
 padding are inside. This engine yields four values a token, the others log-probabilities alone. What each baseline is
-given, and why, stands at its function in bench/score_methods.py.
+given, and why, stands at its function in bench/scoring/methods.py.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from score_methods import ALL_OURS, FULL, LOCAL, OURS, OURS_FULL, Facts, Failure, Run, Setup
-from score_page import CELL_S, growth_section, preamble, section
-from score_tables import Cell, Cells
-from score_traces import LENGTHS, Trace, end_to_end, made_up, real
-from score_worker import Worker
+from scoring.methods import ALL_OURS, FULL, LOCAL, OURS, OURS_FULL, Facts, Failure, Run, Setup
+from scoring.page import CELL_S, growth_section, preamble, section
+from scoring.tables import Cell, Cells
+from scoring.traces import LENGTHS, Trace, end_to_end, made_up, real
+from scoring.worker import Worker
 from stepsift import params, student
 from stepsift.core.errors import ScoringError, StepsiftError
 from stepsift.score.forward.numerics import batch_tokens

@@ -22,7 +22,7 @@ from ingest import peak_mb, write
 from stepsift import params, segment, student
 from stepsift.core import tables
 from stepsift.ingest.run import ingest
-from stepsift.score.backends.local import ModelSize
+from stepsift.score.backends.local import Done, ModelSize
 from stepsift.score.cache.scores import ScoreCache
 from stepsift.score.forward.request import DTYPES, Request, Scores, TokenValues
 from stepsift.score.identity import Identity
@@ -42,7 +42,7 @@ class MadeUp:
     size = ModelSize(vocabulary=100_000, context=100_000, body=0, head=0)
     device = "nothing"
 
-    def score(self, requests: list[Request]) -> Iterator[list[tuple[int, Scores]]]:
+    def score(self, requests: list[Request]) -> Iterator[Done]:
         for i, request in enumerate(requests):
             values = TokenValues(*(np.full(len(request.response), -1, dtype=d) for d in DTYPES.values()))
             yield [(i, Scores(values if request.local else None, values if request.full else None))]
@@ -52,7 +52,7 @@ class MadeUp:
 
 
 def run(stage: str, folder: Path) -> None:
-    settings = params.Params(ingest={"answer_kind": "none"})
+    settings = params.Params.model_validate({"ingest": {"answer_kind": "none"}})
     if stage == "ingest":
         ingest(folder / "sources", folder / "ingest", settings.ingest)
     elif stage == "segment":

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from helpers.places import ROOT
+
 HEAVY = frozenset(
     {"torch", "transformers", "datasets", "trl", "peft", "accelerate", "lm_eval", "mlflow", "dvc", "ray", "playwright"}
 )
@@ -22,7 +24,7 @@ HEAVY = frozenset(
 SLOW_FIXTURES = frozenset({"tokenizer_folder", "student_folder", "load_student", "committed"})
 STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"})
 """Python's audit events of a process that is started."""
-_FOLDERS = (Path(__file__).parents[1], Path(__file__).parents[2] / "src", Path(__file__).parents[2] / "demo")
+_FOLDERS = (ROOT / "tests", ROOT / "src", ROOT / "demo", ROOT / "bench")
 """Where modules of this project lie."""
 
 

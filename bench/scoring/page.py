@@ -5,9 +5,9 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from score_methods import BATCH, HFLM, MATRIX, PLAIN_FULL, STEP, Facts
-from score_tables import Cell, Cells, growth_table, methods_table
-from score_traces import WINDOW, Trace, pushed, windows, written_out
+from scoring.methods import BATCH, HFLM, MATRIX, PLAIN_FULL, STEP, Facts
+from scoring.tables import Cell, Cells, growth_table, methods_table
+from scoring.traces import WINDOW, Trace, pushed, windows, written_out
 
 CELL_S = 300
 """A method that has taken so long on a set of traces is not called on it again, whatever `--repeat` says."""
@@ -31,7 +31,7 @@ NOTES = f"""\
 """
 
 
-def section(
+def section(  # noqa: PLR0913 - what a section shows, once each
     name: str, full: bool, traces: list[Trace], cells: Cells, facts: Facts | None, ceilings: dict[str, float]
 ) -> list[str]:
     """Heading, what the traces are, and the table of one set and pass."""

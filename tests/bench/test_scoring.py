@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,13 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scoring import traces as score_traces
+from scoring.tables import Cell, difference, growth_table, methods_table, ratio
+from scoring.traces import Trace, end_to_end, pushed, real, step_means, windows, written_out
 from stepsift.core.errors import SourceError
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
-
-import score_traces
-from score_tables import Cell, difference, growth_table, methods_table, ratio
-from score_traces import Trace, end_to_end, pushed, real, step_means, windows, written_out
 
 
 def trace(prompt: int, steps: list[int], first: int = 100) -> Trace:

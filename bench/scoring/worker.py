@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-from score_methods import Failure, Loaded, Setup
+from scoring.methods import Failure, Loaded, Setup
 
 
 class Worker:

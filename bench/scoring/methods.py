@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from score_traces import WINDOW, Trace, Window, windows
+from scoring.traces import WINDOW, Trace, Window, windows
 from stepsift import params, student
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.numerics import prepare

@@ -6,7 +6,7 @@ from statistics import median
 
 import numpy as np
 
-from score_traces import Trace, step_means, windows
+from scoring.traces import Trace, step_means, windows
 
 
 @dataclass
@@ -37,7 +37,7 @@ Cells = dict[tuple[str, str], Cell]
 """(method, dtype) -> cell."""
 
 
-def methods_table(
+def methods_table(  # noqa: PLR0913 - what the table shows, once each
     cells: Cells, n_tokens: int, reference: str, exact: str, useful: float, ceilings: dict[str, float]
 ) -> list[str]:
     """Lines of a table of methods; speed-ups are ratios of medians over `reference`, shares are of `ceilings`.
