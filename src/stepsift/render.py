@@ -123,6 +123,10 @@ class Renderer:
         """The prompt as text, the beginning-of-sequence token of `prompt` left out where there is no template."""
         return self._remembered(tuple((m["role"], m["content"]) for m in messages))[0]
 
+    def conversation_text(self, messages: Messages) -> str:
+        """A whole conversation through the template, as trainers write it; raises StudentError where it is refused."""
+        return self._templated(messages, add_generation_prompt=False)
+
     def prompt(self, messages: Messages) -> list[int]:
         """Token ids of the prompt; raises StudentError if there would be none."""
         return list(self._remembered(tuple((m["role"], m["content"]) for m in messages))[1])

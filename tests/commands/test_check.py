@@ -272,7 +272,9 @@ def test_traces_without_a_full_pass_are_counted(tmp_path: Path, student_folder: 
     plan = planned(params.parse(raw), sources)
     assert "            1 of 2 sampled traces exceed the student's context of 64 tokens and get no full pass" in plan
     sample = collect(params.parse(raw), sources, tmp_path / "tasks").sample
-    assert len(compare_engine(params.parse(raw), sample)) == 1
+    compared, none = compare_engine(params.parse(raw), sample)
+    assert compared.startswith("trace ")
+    assert none.startswith("none of 2 sampled traces that fit has more steps than its windows hold (score.window 1)")
 
 
 def test_a_problem_of_several_lines_is_one_line(sources: Path, tmp_path: Path, student_folder: Student):
@@ -324,8 +326,10 @@ def test_engine_and_naive_scoring_agree(sources, tmp_path, student_folder, famil
         score={"window": window, "passes": ["local"]},
         select={"selectors": ["lalp"]},
     )
-    lines = compare_engine(chosen, collect(chosen, sources, tmp_path / "tasks").sample)
+    *lines, none = compare_engine(chosen, collect(chosen, sources, tmp_path / "tasks").sample)
     assert len(lines) == 2
+    # The second step sees the first, whatever the window.
+    assert none.endswith(f"(score.window {window}), so no window that leaves steps out was compared")
     # The shortest traces are those of anna, with two steps.
     for line in lines:
         assert re.fullmatch(
@@ -333,6 +337,31 @@ def test_engine_and_naive_scoring_agree(sources, tmp_path, student_folder, famil
             r"\(window\) and \de-\d\d \(whole context\) nats a token",
             re.sub(r"\d\.\de", "0e", line),
         ), line
+
+
+def test_traces_with_more_steps_than_the_window_are_compared_first(tmp_path, student_folder):
+    (tmp_path / "tasks").mkdir()
+    rows = pair("p", "It is 4.", "So 4.", "We add.\nIt is 4.\nSo 4.", "We add.\nIt is 4.\nWe look.\nSo 4.")
+    sources = write(tmp_path / "sources", **{"a.jsonl": rows})
+    chosen = settings(student_folder("llama"), score={"window": 1})
+    lines = compare_engine(chosen, collect(chosen, sources, tmp_path / "tasks").sample)
+    assert [re.search(r"in \d steps", line)[0] for line in lines] == ["in 3 steps", "in 4 steps"]
+    chosen = settings(student_folder("llama"), score={"window": 2})
+    lines = compare_engine(chosen, collect(chosen, sources, tmp_path / "tasks").sample)
+    assert [re.search(r"in \d steps", line)[0] for line in lines] == ["in 4 steps", "in 1 steps"]
+
+
+def test_examples_of_every_teacher_are_sampled_with_a_long_one(tmp_path, student_folder):
+    (tmp_path / "tasks").mkdir()
+    rows = [{"prompt": f"p{i}", "completion": f"It is {i}.", "teacher": "anna"} for i in range(200)]
+    rows += [{"prompt": "p0", "completion": "One.\nTwo.\nThree.", "teacher": "anna"}]
+    rows += [{"prompt": f"p{i}", "completion": "No.", "teacher": "ben"} for i in range(2)]
+    sources = write(tmp_path / "sources", **{"a.jsonl": rows})
+    report = collect(settings(student_folder("llama")), sources, tmp_path / "tasks")
+    assert len(report.sample) == 64
+    assert len(report.examples) in (10, 11)
+    assert {t.teacher for t in report.examples} == {"anna", "ben"}
+    assert "One.\nTwo.\nThree." in {t.response for t in report.examples}
 
 
 @pytest.mark.parametrize(("which", "place"), [("local", "window"), ("full", "whole context")])

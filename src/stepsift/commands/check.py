@@ -30,6 +30,7 @@ class Checkup:
 
     findings: dict[str, Finding] = field(default_factory=dict)
     sample: "list[SampleTrace]" = field(default_factory=list)
+    examples: "list[SampleTrace]" = field(default_factory=list)
 
     @property
     def plan(self) -> list[str]:
@@ -75,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stepsift check`."""
     parser.add_argument("--sources", type=Path, default=SOURCES, help="folder with trace files")
     parser.add_argument("--tasks", type=Path, default=TASKS, help="folder with local evaluation tasks")
-    parser.add_argument("--student", action="store_true", help="also score two traces twice, and compare")
+    parser.add_argument("--student", action="store_true", help="also show how traces are rendered, and score two twice")
 
 
 def run(args: argparse.Namespace, voice: Voice) -> None:
@@ -87,8 +88,12 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
     compared: list[str] = []
     if args.student and not problems:
         from stepsift.commands.selfcheck import compare_engine
+        from stepsift.commands.template_fit import show_fit
+        from stepsift.student import find
 
-        compared = compare_engine(settings, report.sample)
+        traces = list({t.trace_id: t for t in (*report.sample, *report.examples)}.values())
+        compared = show_fit(find(settings.student).load_renderer(), traces)
+        compared += compare_engine(settings, traces)
     voice.lines(compared)
     answers = report.as_json()
     voice.data(answers | {"plan": answers["plan"] + compared, "problems": problems})
@@ -113,7 +118,7 @@ def collect(settings: params.Params, sources: Path, tasks: Path) -> Checkup:
     pool = report.ask("sources", survey, sources, settings.ingest)
     if pool is not None:
         report.ask("sources", check_sources, pool)
-        report.sample = pool.sample
+        report.sample, report.examples = pool.sample, pool.examples
     report.ask("removed sources", check_removed, sources)
     report.ask("pipeline", check_lock, LOCK)
     source = report.ask("student", student.find, settings.student)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from stepsift import params, student
+from stepsift import params, segment, student
 from stepsift.commands.estimate import plan_sample
 from stepsift.core.errors import ScoringError
 from stepsift.ingest.run import SampleTrace
@@ -45,8 +45,10 @@ def compare_engine(settings: params.Params, sample: list[SampleTrace]) -> list[s
     planner = Planner(renderer, both, context, model_size(model, context).vocabulary)
     lines: list[str] = []
     why = ""
-    # The shortest traces of the sample: the naive way takes one forward pass per step.
-    shortest = sorted(sample, key=lambda t: len(t.response))
+    windowed = 0
+    # The shortest traces of the sample: the naive way takes one forward pass per step. Those first whose windows leave
+    # steps out, since in the others both passes are nearly the same.
+    shortest = sorted(sample, key=lambda t: (not exceeds_window(t.response, settings), len(t.response)))
     for trace, planned in plan_sample(planner, shortest, settings.segment):
         if isinstance(planned, Refused):
             why = why or planned.detail
@@ -59,11 +61,24 @@ def compare_engine(settings: params.Params, sample: list[SampleTrace]) -> list[s
             why = why or scores.detail
             continue
         lines.append(_compare(trace.trace_id, planned, scores, model, settings.score))
+        windowed += exceeds_window(trace.response, settings)
         if len(lines) == COMPARED_TRACES:
-            return lines
+            break
     if not lines:
         raise ScoringError(f"none of {len(sample)} sampled traces can be compared with this student: {why}")
+    if not windowed:
+        lines.append(
+            f"none of {len(sample)} sampled traces that fit has more steps than its windows hold (score.window "
+            f"{settings.score.window}), so no window that leaves steps out was compared"
+        )
     return lines
+
+
+def exceeds_window(response: str, settings: params.Params) -> bool:
+    """Whether the window of a trace's last step leaves an earlier step out."""
+    before = len(segment.step_ends(response, settings.segment)) - 1
+    window = settings.score.window
+    return before > (window if window >= 1 else max(1, math.ceil(Fraction(str(window)) * before)))
 
 
 def _compare(trace_id: str, planned: Planned, scores: Scores, model: Any, settings: params.Score) -> str:

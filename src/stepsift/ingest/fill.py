@@ -44,6 +44,10 @@ class ReadCounts:
     """Patterns of ingest.files that are the first match of no file, and names of rule files that stand beside none."""
 
 
+EXAMPLE_CHARS = 4_000
+"""Longest response that is taken for an example of a long one."""
+
+
 class Sample:
     """The candidates with the smallest trace ids: the same ones in whatever order they come."""
 
@@ -70,7 +74,33 @@ class Sample:
         return [self._by_id[trace_id] for trace_id in sorted(self._by_id)]
 
 
-def fill(spool: Spool, sources: Path, settings: params.Ingest, sample: Sample | None = None) -> ReadCounts:
+class Examples:
+    """Some candidates of every teacher: those with the smallest trace ids, and the longest that is soon looked through,
+    which has the most steps."""
+
+    def __init__(self, per_teacher: int):
+        self.per_teacher = per_teacher
+        self._smallest: dict[str, Sample] = {}
+        self._longest: dict[str, Candidate] = {}
+
+    def offer(self, c: Candidate) -> None:
+        """Keep a candidate if it is among its teacher's."""
+        self._smallest.setdefault(c.teacher, Sample(self.per_teacher)).offer(c)
+        longest = self._longest.get(c.teacher)
+        if len(c.response) <= EXAMPLE_CHARS and (longest is None or _length(c) > _length(longest)):
+            self._longest[c.teacher] = c
+
+    def candidates(self) -> list[Candidate]:
+        """What was kept, by trace id."""
+        kept = [*self._longest.values(), *(c for sample in self._smallest.values() for c in sample.candidates())]
+        return sorted({c.trace_id: c for c in kept}.values(), key=lambda c: c.trace_id)
+
+
+def _length(c: Candidate) -> tuple[int, str]:
+    return len(c.response), c.trace_id
+
+
+def fill(spool: Spool, sources: Path, settings: params.Ingest, *samples: Sample | Examples) -> ReadCounts:
     """Read all files below `sources` into `spool`.
 
     Raises SourceError where there is none to read, or where a rule is wrong.
@@ -97,7 +127,7 @@ def fill(spool: Spool, sources: Path, settings: params.Ingest, sample: Sample | 
             else:
                 spool.add(found, file.name, line, part)
                 columns.note_wording(found.wording, found.prompt_hash)
-                if sample is not None:
+                for sample in samples:
                     sample.offer(found)
         mapped.add(rules.origin(file.name), own, columns)
     if not counts.columns:

@@ -22,14 +22,16 @@ from stepsift.core import disk, tables, text
 from stepsift.core.errors import SourceError
 from stepsift.core.finding import Finding
 from stepsift.ingest.advice import warnings_of
+from stepsift.ingest.candidate import Candidate
 from stepsift.ingest.columns import told
 from stepsift.ingest.counts import Pool, pool_of, require, useless_files
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import RULE_SUFFIX
-from stepsift.ingest.fill import UNKNOWN, Sample, fill
+from stepsift.ingest.fill import UNKNOWN, Examples, Sample, fill
 from stepsift.ingest.record import Message
 
 SAMPLE_TRACES = 64
+EXAMPLES = 8
 FEWEST_PROMPTS = 10
 """With fewer prompts that have two candidates, and one for the median prompt, there is nothing to choose from."""
 SOURCES = "sources.json"
@@ -84,6 +86,7 @@ class SampleTrace:
     trace_id: str
     prompt: list[Message]
     response: str
+    teacher: str = ""
 
 
 @dataclass
@@ -96,6 +99,8 @@ class Survey(Pool):
     """One sentence for each thing that a run takes as it is, and its user may not have meant."""
     sample: list[SampleTrace]
     """At most SAMPLE_TRACES kept traces, those with the smallest ids."""
+    examples: list[SampleTrace]
+    """At most EXAMPLES kept traces of every teacher, and its longest of at most EXAMPLE_CHARS characters."""
 
 
 def ingest(sources: Path, out: Path, settings: params.Ingest) -> IngestCounts:
@@ -142,24 +147,33 @@ def survey(sources: Path, settings: params.Ingest) -> Survey:
 
     Raises SourceError where there is no file to read; every other trouble is one of the problems.
     """
-    sample = Sample(SAMPLE_TRACES)
+    sample, examples = Sample(SAMPLE_TRACES), Examples(EXAMPLES)
     with Spool(Path(tempfile.gettempdir()), bodies=False) as spool:
-        read = fill(spool, sources, settings, sample)
+        read = fill(spool, sources, settings, sample, examples)
         spool.resolve(settings.duplicates)
         pool = pool_of(spool, read)
-        final_ids = spool.kept_ids([c.trace_id for c in sample.candidates()])
+        sampled, exemplary = (_traces(spool, s.candidates()) for s in (sample, examples))
         problems = useless_files(spool, pool)
         warnings = warnings_of(spool, pool)
     problems += [_unused(rule, sources) for rule in pool.unused_rules]
     problems += pool.unmapped
     if lonely := _one_candidate(pool):
         (problems if _several(pool) < FEWEST_PROMPTS else warnings).append(lonely)
+    return Survey(**vars(pool), problems=problems, warnings=warnings, sample=sampled, examples=exemplary)
+
+
+def _traces(spool: Spool, sample: list[Candidate]) -> list[SampleTrace]:
+    """Those of some candidates that were kept, under their final ids."""
+    ids = [c.trace_id for c in sample]
+    final: dict[str, str] = {}
+    for start in range(0, len(ids), 500):
+        final |= spool.kept_ids(ids[start : start + 500])
     traces = [
-        SampleTrace(final_ids[c.trace_id], json.loads(c.prompt), c.response)
-        for c in sample.candidates()
-        if c.trace_id in final_ids
+        SampleTrace(final[c.trace_id], json.loads(c.prompt), c.response, c.teacher)
+        for c in sample
+        if c.trace_id in final
     ]
-    return Survey(**vars(pool), problems=problems, warnings=warnings, sample=sorted(traces, key=lambda t: t.trace_id))
+    return sorted(traces, key=lambda t: t.trace_id)
 
 
 def _several(pool: Pool) -> int:

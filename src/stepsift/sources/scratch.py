@@ -33,6 +33,6 @@ def read(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
         with Spool(folder, bodies=False) as spool:
-            counts = fill(spool, folder, settings, sample)
+            counts = fill(spool, folder, settings, *([sample] if sample else []))
             spool.resolve(settings.duplicates)
             yield spool, pool_of(spool, counts)
