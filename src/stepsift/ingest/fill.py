@@ -74,7 +74,7 @@ class Sample:
         return [self._by_id[trace_id] for trace_id in sorted(self._by_id)]
 
 
-class Examples:
+class TeacherSamples:
     """Some candidates of every teacher: those with the smallest trace ids, and the longest that is soon looked through,
     which has the most steps."""
 
@@ -100,7 +100,7 @@ def _length(c: Candidate) -> tuple[int, str]:
     return len(c.response), c.trace_id
 
 
-def fill(spool: Spool, sources: Path, settings: params.Ingest, *samples: Sample | Examples) -> ReadCounts:
+def fill(spool: Spool, sources: Path, settings: params.Ingest, *samples: Sample | TeacherSamples) -> ReadCounts:
     """Read all files below `sources` into `spool`.
 
     Raises SourceError where there is none to read, or where a rule is wrong.

@@ -27,7 +27,7 @@ from stepsift.ingest.columns import told
 from stepsift.ingest.counts import Pool, pool_of, require, useless_files
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import RULE_SUFFIX
-from stepsift.ingest.fill import UNKNOWN, Examples, Sample, fill
+from stepsift.ingest.fill import UNKNOWN, Sample, TeacherSamples, fill
 from stepsift.ingest.record import Message
 
 SAMPLE_TRACES = 64
@@ -147,7 +147,7 @@ def survey(sources: Path, settings: params.Ingest) -> Survey:
 
     Raises SourceError where there is no file to read; every other trouble is one of the problems.
     """
-    sample, examples = Sample(SAMPLE_TRACES), Examples(EXAMPLES)
+    sample, examples = Sample(SAMPLE_TRACES), TeacherSamples(EXAMPLES)
     with Spool(Path(tempfile.gettempdir()), bodies=False) as spool:
         read = fill(spool, sources, settings, sample, examples)
         spool.resolve(settings.duplicates)
