@@ -1,5 +1,6 @@
 """How source files are read: the rules of params.yaml, of rule files beside the sources, and of presets."""
 
+import re
 import string
 from typing import Annotated, Literal
 
@@ -45,6 +46,13 @@ def _paths(value: object) -> object:
 
 Paths = Annotated[str | tuple[str, ...] | None, PlainValidator(_paths)]
 """A path, several of which the first that a row has is taken, or null for a name that is not to be guessed."""
+
+
+_OTHER_ROWS = re.compile(
+    r'(?<!"Column":)(?<!"String":)"'
+    r'(?:Agg|Over|Len|Explode|Quantile|Shift|NullCount|Any|All|Rank|Cum\w*|SubPlan|Slice|Sort\w*)"'
+)
+"""What Polars calls the parts of an expression that look beyond one row; columns and texts may be called so."""
 
 
 class TraceColumns(Section):
@@ -140,7 +148,7 @@ class Rule(Section):
         names = expression.meta.root_names()
         if not names or any(name.startswith("_POLARS") for name in names):
             raise ValueError("must compare columns of a row, as in \"category = 'math'\", without SELECT")
-        if not expression.meta.is_row_separable():
+        if _OTHER_ROWS.search(expression.meta.serialize(format="json")):
             raise ValueError("must decide every row by itself, without looking at others (max, count, OVER)")
         return value
 

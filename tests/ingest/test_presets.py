@@ -1,0 +1,259 @@
+"""Every preset reads a row of its set, no other preset takes it, and docs/SETS.md says what it does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers import sets_page
+from helpers.places import SHARED
+from stepsift.core.errors import SourceError
+from stepsift.ingest.preset import presets, recognised
+from stepsift.ingest.run import Survey, check_sources, survey
+from stepsift.params import parse
+
+Q, T, A = "A crate holds 3 rows of 4 jars. How many jars?", "Three rows of four, so twelve.", r"It is \boxed{12}."
+THOUGHT = f"<think>\n{T}\n</think>\n\n{A}"
+TAGGED = f"<|begin_of_thought|>\n{T}\n<|end_of_thought|>\n<|begin_of_solution|>\n{A}\n<|end_of_solution|>"
+BOXED = f"Put the result into \\boxed{{}}. {Q}"
+
+
+def chat(answer: str, **info: Any) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": Q, **info}, {"role": "assistant", "content": answer}]
+
+
+def dialogue(question: str, answer: str) -> list[dict[str, str]]:
+    return [{"from": "user", "value": question}, {"from": "assistant", "value": answer}]
+
+
+R1 = ["DeepSeek-R1"]
+ROWS: dict[str, tuple[dict[str, Any], list[str], bool]] = {
+    "openr1-math-220k": (
+        {
+            **{"problem": Q, "solution": "By hand: 12.", "answer": "12", "problem_type": "Algebra", "uuid": "u-1"},
+            **{"generations": [THOUGHT, THOUGHT + " Yes."], "correctness_math_verify": [True, False]},
+            **{"messages": chat(THOUGHT), "correctness_llama": None, "is_reasoning_complete": [True, True]},
+        },
+        R1 * 2,
+        True,
+    ),
+    "openthoughts-114k-metadata": (
+        {
+            **{"problem": Q, "deepseek_reasoning": T, "deepseek_solution": A, "ground_truth_solution": A},
+            **{"domain": "math", "source": "s", "test_cases": None, "starter_code": None},
+        },
+        R1,
+        True,
+    ),
+    "openthoughts-114k": ({"system": "Think between tags.", "conversations": dialogue(BOXED, TAGGED)}, R1, False),
+    "bespoke-stratos-17k": ({"system": "Think between tags.", "conversations": dialogue(BOXED, TAGGED)}, R1, False),
+    "openthoughts3-1.2m": (
+        {"difficulty": None, "source": "s", "domain": "math", "conversations": dialogue(Q, THOUGHT)},
+        ["QwQ-32B"],
+        False,
+    ),
+    "s1k-1.1": (
+        {
+            **{
+                "question": Q,
+                "solution": "Twelve jars, as 3 * 4 is 12.",
+                "metadata": "{'answer': 12}",
+                "cot_type": "math",
+            },
+            **{"gemini_thinking_trajectory": T, "gemini_attempt": A, "gemini_grade": "No"},
+            **{"deepseek_thinking_trajectory": T, "deepseek_attempt": A, "deepseek_grade": "Yes"},
+        },
+        ["DeepSeek-R1", "gemini-2.0-flash-thinking-exp"],
+        True,
+    ),
+    "s1k": (
+        {
+            **{"question": Q, "solution": "12", "thinking_trajectories": [T], "attempt": A, "cot_type": "math"},
+            **{"cot": None, "metadata": "{}", "source_type": "s"},
+        },
+        ["gemini-2.0-flash-thinking-exp"],
+        True,
+    ),
+    "limo-v2": ({"question": Q, "solution": THOUGHT, "answer": "12"}, ["LIMO-v2"], True),
+    "gsm8k": ({"question": Q, "answer": "3 * 4 = <<3*4=12>>12\n#### 12"}, ["gsm8k-human"], True),
+    "opencodereasoning": (
+        {
+            **{"id": "1", "input": Q, "output": THOUGHT, "solution": "print(12)", "license": "mit", "dataset": "d"},
+            **{"split": "train", "difficulty": "EASY", "source": "s"},
+        },
+        R1,
+        False,
+    ),
+    "synthetic-1": (
+        {
+            **{"problem_id": "p-1", "task_type": "math", "prompt": Q, "gold_standard_solution": A, "score": 1.0},
+            **{"llm_response": THOUGHT, "verification_info": '{"ground_truth": "12"}', "metadata": "{}"},
+        },
+        R1,
+        True,
+    ),
+    "dolphin-r1": (
+        {"messages": [{"role": "user", "content": Q}], "reasoning": T, "answer": A, "model": "deepseek-reasoner"},
+        ["deepseek-reasoner"],
+        False,
+    ),
+    "llama-nemotron-post-training": (
+        {
+            **{"input": chat("")[:1], "output": THOUGHT, "category": "math", "license": "cc-by-4.0", "reasoning": "on"},
+            **{"generator": "DeepSeek-R1", "used_in_training": "yes", "version": "v1", "system_prompt": "thinking on"},
+        },
+        R1,
+        False,
+    ),
+    "openmathreasoning": (
+        {
+            **{"problem": Q, "generated_solution": THOUGHT, "expected_answer": "12", "generation_model": "QwQ-32B"},
+            **{"inference_mode": "cot", "problem_source": "s", "pass_rate_72b_tir": "0.5", "problem_type": "t"},
+        },
+        ["QwQ-32B"],
+        True,
+    ),
+    "mixture-of-thoughts": ({"messages": chat(THOUGHT), "num_tokens": 9, "source": "s"}, R1, False),
+    "am-deepseek-r1-distilled-1.4m": (
+        {
+            "messages": [
+                {"role": "user", "content": Q, "info": {"source": "s", "reference_answer": "12", "test_case": None}},
+                {
+                    "role": "assistant",
+                    "content": f"<think>{T}</think><answer>{A}</answer>",
+                    "info": {"think_content": T, "answer_content": A},
+                },
+            ]
+        },
+        R1,
+        True,
+    ),
+    "deepmath-103k": (
+        {
+            **{"question": Q, "final_answer": "12", "difficulty": 4.0, "topic": "Arithmetic"},
+            **{f"r1_solution_{i}": f"<think>\n{T * i}\n</think>\n\n{A}" for i in (1, 2, 3)},
+        },
+        R1 * 3,
+        True,
+    ),
+    "natural_reasoning": (
+        {
+            "question": Q,
+            "reference_answer": "12",
+            "responses": [{"response_model": "Llama3.3-70B-Instruct", "response": A}],
+        },
+        ["Llama3.3-70B-Instruct"],
+        True,
+    ),
+    "numinamath-cot": (
+        {"source": "s", "problem": Q, "solution": A, "messages": chat(A)},
+        ["NuminaMath-CoT"],
+        True,
+    ),
+}
+"""Preset to a row of its set, the teachers of its traces, and whether it has a gold answer."""
+
+NAMED = {"bespoke-stratos-17k": "stratos/", "limo-v2": "limo/"}
+"""Folders of those sets that others have the columns of."""
+
+
+def place(name: str) -> str:
+    return f"{NAMED.get(name, 'x/')}train-00000-of-00001.jsonl"
+
+
+def look(folder: Path, sources: dict[str, list[dict[str, Any]]], **ingest: Any) -> Survey:
+    for name, rows in sources.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return survey(folder, parse({"ingest": ingest}).ingest)
+
+
+def test_every_preset_has_a_row_here():
+    assert ROWS.keys() == presets().keys()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_preset_reads_its_set(tmp_path, name):
+    row, teachers, gold = ROWS[name]
+    assert recognised([row], place(name)) == name
+    found = look(tmp_path, {place(name): [row]})
+    columns = found.columns[place(name)]
+    assert (columns.preset, found.total.rejected, found.prompts) == (name, 0, 1)
+    assert {t: n.kept for t, n in found.by_teacher.items()} == {t: teachers.count(t) for t in teachers}
+    assert bool(columns.with_gold) is gold
+    assert columns.unread_traces() == [] == found.warnings
+    assert any(f"(preset {name})" in line for line in check_sources(found).lines)
+    assert {t["role"] for s in found.sample for t in s.prompt} == {"user"}
+    thinking = [s.response.startswith("<think>\n") for s in found.sample]
+    assert all(thinking) or name in ("gsm8k", "natural_reasoning", "numinamath-cot")
+    assert set(presets()[name].teachers) >= set(teachers)
+
+
+def test_all_sets_meet_in_one_pool(tmp_path):
+    """One problem in every set, and one prompt of it."""
+    found = look(tmp_path, {f"{name}/{place(name)}": [row] for name, (row, *_) in ROWS.items()})
+    assert {n.partition("/")[0]: c.preset for n, c in found.columns.items()} == {name: name for name in ROWS}
+    assert (found.prompts, found.total.reasons) == (1, {"duplicate_trace": found.total.rejected})
+    assert found.problems[1:] == []
+
+
+@pytest.mark.parametrize("row", [{"question": Q, "answer": "12"}, {"question": Q, "solution": "s", "answer": "12"}])
+def test_columns_that_say_nothing_are_no_set(row):
+    assert recognised([row], "mine/train.jsonl") is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "teachers", "licence"),
+    [
+        ({"teacher": "R1"}, {"R1"}, "Apache-2.0"),
+        ({"fields": {"teacher": "who"}}, {"w"}, "Apache-2.0"),
+        ({"licence": "MIT"}, {"DeepSeek-R1"}, "MIT"),
+        ({"preset": "none"}, {"x"}, None),
+        ({"layout": "chat"}, {"x"}, None),
+    ],
+)
+def test_a_rule_of_ones_own_comes_first(tmp_path, rule, teachers, licence):
+    row = ROWS["mixture-of-thoughts"][0] | ({"who": "w"} if "fields" in rule else {})
+    more = {"preset": "mixture-of-thoughts"} if "fields" in rule else {}
+    found = look(tmp_path, {"x/data.jsonl": [row]}, files=[{"match": "**", **rule, **more}])
+    assert set(found.by_teacher) == teachers
+    assert (found.columns["x/data.jsonl"].preset is None) is (licence is None)
+
+
+def test_a_preset_that_is_none(tmp_path):
+    with pytest.raises(SourceError, match="names the preset 'gsm9k', which is none; known are am-deepseek"):
+        look(tmp_path, {"a.jsonl": [ROWS["gsm8k"][0]]}, files=[{"match": "**", "preset": "gsm9k"}])
+
+
+def test_rows_that_a_preset_leaves_out_stop_nothing(tmp_path):
+    row = ROWS["opencodereasoning"][0]
+    found = look(tmp_path, {"split_0/a.jsonl": [row], "split_1/b.jsonl": [row | {"input": "-"}]})
+    assert found.total.reasons == {"filtered": 1}
+    assert not any("every one of its" in p for p in found.problems)
+
+
+def test_the_page_says_what_the_presets_do():
+    page = sets_page.PAGE.read_text(encoding="utf-8")
+    assert page.partition(sets_page.BEGIN)[2].strip() == sets_page.body().strip(), (
+        "docs/SETS.md is not what the presets say; run 'PYTHONPATH=src:tests python tests/helpers/sets_page.py'"
+    )
+
+
+SHAPES = SHARED / "cases" / "shapes"
+
+
+@pytest.mark.skipif(not SHAPES.is_dir(), reason="no folder ../shared/cases beside the repository")
+def test_the_shapes_in_one_pool(tmp_path):
+    """Eleven sets; one line of rule makes their thirteen problems of mathematics meet."""
+    (tmp_path / "pool").symlink_to(SHAPES)
+    rule = {"match": "**/SYNTHETIC-1/**", "strip_prefixes": ["Solve this briefly and plainly."]}
+    found = survey(tmp_path, parse({"ingest": {"files": [rule]}}).ingest)
+    assert all(columns.preset for columns in found.columns.values())
+    # Eight problems of mathematics and two programs; gold answers that contradict each other may take one away.
+    assert found.prompts + ("answer_conflict" in found.total.reasons) == 10
+    assert found.warnings == []
+    assert set(found.by_teacher) == {
+        *("DeepSeek-R1", "LIMO-v2", "QwQ-32B", "Qwen-2.5-Math-7B-Instruct", "deepseek-reasoner", "gsm8k-human"),
+        *("gemini-2.0-flash-thinking-exp", "gemini-2.0-flash-thinking-exp-01-21"),
+    }

@@ -1,0 +1,475 @@
+"""Shapes that pools have: what a rule of a few lines, or none, reads of them."""
+
+import csv
+import io
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stepsift.core.errors import ParamsError, SourceError
+from stepsift.ingest.fill import fill
+from stepsift.ingest.run import Survey, check_sources, survey
+from stepsift.params import FileRule, Ingest, parse
+
+THINK = "<think>\nTwo and two, so four.\n</think>\n\nIt is 4."
+
+
+def write(folder: Path, files: dict[str, Any]) -> Path:
+    """Rows as JSON Lines or CSV, anything else as JSON."""
+    for name, rows in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(".csv"):
+            text = io.StringIO()
+            writer = csv.DictWriter(text, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+            path.write_text(text.getvalue())
+        elif name.endswith(".jsonl"):
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        else:
+            path.write_text(json.dumps(rows))
+    return folder
+
+
+def look(folder: Path, files: dict[str, Any], *rules: dict[str, Any], **settings: Any) -> Survey:
+    return survey(write(folder, files), parse({"ingest": {"files": list(rules), **settings}}).ingest)
+
+
+class Kept:
+    """A spool that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.traces: list[Any] = []
+        self.rejected: list[tuple[str, str]] = []
+
+    def add(self, found: Any, source: str, line: int, part: int) -> None:
+        self.traces.append(found)
+
+    def reject(self, error: Any, source: str, line: int, teacher: str | None) -> None:
+        self.rejected.append((error.reason, error.detail))
+
+
+def read(folder: Path, files: dict[str, Any], *rules: dict[str, Any]) -> Kept:
+    kept = Kept()
+    fill(kept, write(folder, files), parse({"ingest": {"files": list(rules)}}).ingest)  # pyright: ignore
+    return kept
+
+
+@dataclass
+class Shape:
+    """Files, rules, and (teacher, last turn of the prompt, response, gold answer, label) of each trace."""
+
+    files: dict[str, Any]
+    traces: list[tuple[str, str, str, str | None, bool | None]]
+    rule: dict[str, Any] = field(default_factory=dict)
+    rejected: list[str] = field(default_factory=list)
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+Q = "What is 2 + 2?"
+SHAPES = {
+    "two teachers in columns, one of whom did not answer everything": Shape(
+        {
+            "a.jsonl": [
+                {"q": Q, "alba": "It is 4.", "alba_ok": "yes", "bruno": "5", "bruno_ok": "no", "gold": 4, "notes": "x"},
+                {"q": "3?", "alba": None, "alba_ok": None, "bruno": "3", "bruno_ok": "", "gold": 3, "notes": "x"},
+            ]
+        },
+        [("Alba", Q, "It is 4.", "4", True), ("Bruno", Q, "5", "4", False), ("Bruno", "3?", "3", "3", None)],
+        {
+            "fields": {"prompt": "q", "answer": "gold"},
+            "traces": [
+                {"teacher": "Alba", "response": "alba", "label": "alba_ok"},
+                {"teacher": "Bruno", "response": "bruno", "label": "bruno_ok"},
+            ],
+        },
+    ),
+    "several traces of two teachers in lists, thoughts beside": Shape(
+        {"a.jsonl": [{"q": Q, "one": {"out": ["4", "It is 4."]}, "two": {"out": "4", "why": "Two and two, so four."}}]},
+        [("One", Q, "4", None, None), ("One", Q, "It is 4.", None, None), ("Two", Q, THINK[:-8] + "4", None, None)],
+        {
+            "fields": {"prompt": "q"},
+            "traces": [
+                {"teacher": "One", "response": "one.out"},
+                {"teacher": "Two", "response": "two.out", "reasoning": "two.why"},
+            ],
+        },
+    ),
+    "the gold answer in a message": Shape(
+        {"a.jsonl": [{"dialog": [user(Q) | {"meta": {"key": "4"}}, {"role": "assistant", "content": "It is 4."}]}]},
+        [("a", Q, "It is 4.", "4", None)],
+        {"layout": "chat", "fields": {"prompt": "dialog", "answer": "dialog.0.meta.key"}},
+    ),
+    "JSON text, and text as Python writes it": Shape(
+        {
+            "a.jsonl": [
+                {"question": Q, "response": "4", "check": '{"truth": {"value": 4}}'},
+                {"question": "3?", "response": "3", "check": "{'truth': {'value': 3, 'none': None}}"},
+                {"question": "5?", "response": "5", "check": "no JSON"},
+            ]
+        },
+        [("a", Q, "4", "4", None), ("a", "3?", "3", "3", None), ("a", "5?", "5", None, None)],
+        {"fields": {"answer": "check.truth.value"}},
+    ),
+    "a question with options and the place of the right one": Shape(
+        {"a.jsonl": [{"question": "Which is even?", "options": ["3", "4"], "right": 1, "output": "B"}]},
+        [("a", "Which is even?\n\nA. 3\nB. 4", "B", "B", None)],
+        {"prompt_template": "{question}\n\n{options}", "fields": {"answer_index": "right"}},
+    ),
+    "options in two lists, as ARC has them": Shape(
+        {
+            "a.jsonl": [
+                {"stem": "Even?", "choices": {"text": ["3", "4"], "label": ["1", "2"]}, "key": "2", "output": "2"}
+            ]
+        },
+        [("a", "Even?\n1. 3\n2. 4", "2", "2", None)],
+        {"prompt_template": "{stem}\n{choices}", "fields": {"answer": "key"}},
+    ),
+    "options by letter, and a passage that some rows lack": Shape(
+        {
+            "a.jsonl": [
+                {"passage": "Read.", "ask": "Even?", "o": {"A": "3", "B": "4"}, "output": "B"},
+                {"passage": None, "ask": "Odd?", "o": {"A": "3", "B": "4"}, "output": "A"},
+                {"passage": "Read.", "ask": None, "o": {"A": "3", "B": "4"}, "output": "A"},
+            ]
+        },
+        [("a", "Text: Read.\nEven?\nA. 3\nB. 4", "B", None, None), ("a", "Odd?\nA. 3\nB. 4", "A", None, None)],
+        {"prompt_template": "Text: {passage?}\n{ask}\n{o}"},
+        ["missing_field"],
+    ),
+    "a table of texts with a conversation as JSON": Shape(
+        {
+            "a.csv": [
+                {"messages": json.dumps([user(Q), {"role": "assistant", "content": "4"}]), "model": "M", "answer": "4"}
+            ]
+        },
+        [("M", Q, "4", "4", None)],
+    ),
+    "turns of users alone, the answer beside them": Shape(
+        {
+            "a.jsonl": [
+                {
+                    "conversations": [{"from": "human", "value": Q}],
+                    "thinking": "Two and two, so four.",
+                    "output": "It is 4.",
+                },
+                {"messages": [user("3?")], "thinking": "off", "completion": "3"},
+            ]
+        },
+        [("a", Q, THINK, None, None), ("a", "3?", "3", None, None)],
+    ),
+    "a list of objects, each with its model": Shape(
+        {"a.jsonl": [{"question": Q, "tries": [{"by": "M", "text": "4", "ok": 1}, {"by": "N", "text": "5", "ok": 0}]}]},
+        [("M", Q, "4", None, True), ("N", Q, "5", None, False)],
+        {"fields": {"response": "tries.*.text", "teacher": "tries.*.by", "label": "tries.*.ok"}},
+    ),
+    "several gold answers": Shape(
+        {
+            "a.jsonl": [
+                {"prompt": Q, "response": "4", "answer": ["4", "four", "4", None]},
+                {"prompt": "3?", "response": "3", "answer": []},
+            ]
+        },
+        [("a", Q, "4", "4\n-- or --\nfour", None), ("a", "3?", "3", None, None)],
+    ),
+    "what is called answer is the answer of the teacher": Shape(
+        {"a.jsonl": [{"messages": [user(Q)], "thoughts_of": "Two and two, so four.", "answer": "It is 4."}]},
+        [("a", Q, THINK, None, None)],
+        {"fields": {"prompt": "messages", "response": "answer", "reasoning": "thoughts_of"}},
+    ),
+    "one column that is two things because a rule says so": Shape(
+        {"a.jsonl": [{"prompt": Q, "text": "So #### 4"}]},
+        [("a", Q, "So #### 4", "So #### 4", None)],
+        {"fields": {"response": "text", "answer": "text"}},
+    ),
+    "rows that a filter takes": Shape(
+        {
+            "a.jsonl": [
+                {"prompt": f"{i}?", "response": "r", "meta": {"n": i}, "kind": kind}
+                for i, kind in enumerate(["x", "y", None])
+            ]
+        },
+        [("a", "0?", "r", None, None)],
+        {"where": "kind = 'x' OR meta.n > 7"},
+        ["filtered", "filtered"],
+    ),
+    "the first of several columns that a row has": Shape(
+        {
+            "a.jsonl": [
+                {"prompt": Q, "response": "4", "short": None, "long": "So 4"},
+                {"prompt": "3?", "response": "3", "short": "3"},
+            ]
+        },
+        [("a", Q, "4", "So 4", None), ("a", "3?", "3", "3", None)],
+        {"fields": {"answer": ["short", "long"]}},
+    ),
+    "a name that is not to be guessed": Shape(
+        {"a.jsonl": [{"prompt": Q, "response": "4", "system": "Talk like a pirate.", "domain": 3}]},
+        [("a", Q, "4", None, None)],
+        {"fields": {"system": None, "domain": None}},
+    ),
+    "conversations with tools and pictures": Shape(
+        {
+            "a.jsonl": [
+                {"messages": [user(Q), {"role": "assistant", "content": None, "tool_calls": [{"name": "add"}]}]},
+                {"messages": [user(Q), {"role": "tool", "content": "4"}, {"role": "assistant", "content": "4"}]},
+                {
+                    "conversations": [
+                        {"from": "human", "value": Q},
+                        {"from": "function_call", "value": "{}"},
+                        {"from": "gpt", "value": "4"},
+                    ]
+                },
+                {"prompt": Q, "response": '<tool_call>\n{"name": "add"}</tool_call>'},
+                {
+                    "messages": [
+                        user("") | {"content": [{"type": "image_url", "image_url": "x"}]},
+                        {"role": "assistant", "content": "4"},
+                    ]
+                },
+                {"prompt": "<image> What is it?", "response": "A cat.", "images": ["cat.png"]},
+                {"prompt": Q, "response": "4", "image": None, "tools": []},
+            ]
+        },
+        [("a", Q, "4", None, None)],
+        {},
+        ["tool_calls"] * 4 + ["images"] * 2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_shape(tmp_path, name):
+    shape = SHAPES[name]
+    kept = read(tmp_path, shape.files, *([{"match": "**", **shape.rule}] if shape.rule else []))
+    found = [(c.teacher, json.loads(c.prompt)[-1]["content"], c.response, c.answer, c.label) for c in kept.traces]
+    assert found == shape.traces
+    assert [reason for reason, _ in kept.rejected] == shape.rejected
+    assert not any(turn["role"] == "system" for c in kept.traces for turn in json.loads(c.prompt))
+
+
+def test_reasons_say_what_tools_and_pictures_are(tmp_path):
+    kept = read(tmp_path, SHAPES["conversations with tools and pictures"].files)
+    words = ("holds tool_calls", "of a tool", "of a tool", "calls a tool in its text", "image_url", "holds images")
+    assert all(word in detail for word, (_, detail) in zip(words, kept.rejected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "teacher"),
+    [
+        ("R1.jsonl", "auto", "R1"),
+        ("zeta/train-00000-of-00042.jsonl", "auto", "zeta"),
+        ("zeta/data/train-00001-of-00042.jsonl", "auto", "zeta"),
+        ("zeta/main/train.jsonl", "auto", "zeta"),
+        ("zeta/0003.jsonl", "auto", "zeta"),
+        ("zeta/part-7.jsonl", "auto", "zeta"),
+        ("set/R1-00000-of-00002.jsonl", "auto", "R1"),
+        ("set/QwQ-32B.jsonl", "auto", "QwQ-32B"),
+        ("set/qwen-2.5.jsonl", "auto", "qwen-2.5"),
+        ("train.jsonl", "auto", "train"),
+        ("data/train-00000-of-00002.jsonl", "auto", "train"),
+        ("zeta/R1.jsonl", "folder", "zeta"),
+        ("zeta/data/R1.jsonl", "folder", "zeta"),
+        ("zeta/train-00000-of-00042.jsonl", "file", "train-00000-of-00042"),
+    ],
+)
+def test_the_teacher_of_a_file(tmp_path, name, how, teacher):
+    kept = read(tmp_path, {name: [{"prompt": Q, "response": "4"}]}, {"match": "**", "teacher_from": how})
+    assert [c.teacher for c in kept.traces] == [teacher]
+
+
+def test_shards_of_a_folder_are_one_teacher_and_told_together(tmp_path):
+    rows = [[{"prompt": f"{i}{j}?", "response": "r"} for j in range(3)] for i in range(4)]
+    found = look(tmp_path, {f"zeta/data/train-{i:05}-of-00004.jsonl": part for i, part in enumerate(rows)})
+    assert {name: tally.kept for name, tally in found.by_teacher.items()} == {"zeta": 12}
+    assert [line for line in check_sources(found).lines if line.startswith("read as")] == [
+        "read as     zeta/data/train-00000-of-00004.jsonl and 3 more read alike (no preset): 12 rows, 12 traces, 0% of "
+        "them with a gold answer or tests"
+    ]
+
+
+def test_files_that_a_rule_leaves_out(tmp_path):
+    rows = [{"prompt": Q, "response": "4"}]
+    found = look(tmp_path, {"a.jsonl": rows, "old/b.jsonl": rows}, {"match": "old/**", "leave_out": True})
+    assert (list(found.by_file), found.left_out_files) == (["a.jsonl"], ["old/b.jsonl"])
+    with pytest.raises(SourceError, match="leave out every file"):
+        look(tmp_path, {}, {"match": "**", "leave_out": True})
+
+
+MAPPED = (
+    "prompt_id",
+    "prompt",
+    "system",
+    "response",
+    "reasoning",
+    "teacher",
+    "answer",
+    "answer_kind",
+    "domain",
+    "label",
+)
+
+
+@pytest.mark.parametrize("name", [*MAPPED, "answer_index", "tests", "licence"])
+def test_a_mapped_field_that_no_row_has_is_an_error(tmp_path, name):
+    files = {"a.jsonl": [{"prompt": Q, "response": "4"}], "b.jsonl": [{"prompt": Q, "response": "4", "gone": "4"}]}
+    found = look(tmp_path, files, {"match": "a.*", "fields": {name: "gone"}})
+    (problem,) = [p for p in found.problems if "none of its rows has" in p]
+    assert problem.startswith(f"rule 1 of ingest.files (match: a.*) maps {name} to 'gone', which none of its rows has")
+    assert "they have prompt, response" in problem
+
+
+@pytest.mark.parametrize(
+    ("rule", "word"),
+    [
+        (
+            {"traces": [{"teacher": "T", "response": "response"}, {"teacher": "U", "response": "gone"}]},
+            "response of U to 'gone'",
+        ),
+        ({"prompt_template": "{prompt}{gone?}"}, "names the column 'gone'"),
+        ({"where": "gone = 1"}, "names the column 'gone'"),
+        ({"fields": {"answer": ["gone", "away.far"]}}, "answer to 'gone' or 'away.far'"),
+    ],
+)
+def test_so_is_a_column_of_a_template_a_filter_or_a_trace(tmp_path, rule, word):
+    found = look(tmp_path, {"a.jsonl": [{"prompt": Q, "response": "4"}]}, {"match": "**", **rule})
+    assert any(word in problem for problem in found.problems)
+
+
+def test_rules_are_judged_by_rule_and_not_by_pattern(tmp_path):
+    rows = [{"prompt": Q, "response": "4", "gold": "4"}]
+    found = look(
+        tmp_path, {"a.jsonl": rows}, {"match": "*", "fields": {"answer": "gold"}}, {"match": "*", "teacher": "T"}
+    )
+    assert found.unused_rules == ["*"]
+    assert sum("no file is read by the rule '*'" in p for p in found.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "word"),
+    [
+        ("max(n) = n", "by itself"),
+        ("row_number() OVER (ORDER BY n) < 3", "by itself"),
+        ("quantile_cont(n, 0.5) = n", "by itself"),
+        ("count(*) > 2", "compare columns"),
+        ("lag(n) OVER (ORDER BY n) = 2", "by itself"),
+        ("n IN (SELECT 1)", "without SELECT"),
+        ("n =", "cannot read it"),
+        ("1 = 1", "compare columns"),
+        ("n = 1; DROP TABLE x", "cannot read it"),
+        ("read_csv('/etc/passwd') = n", "cannot read it"),
+    ],
+)
+def test_a_filter_that_is_none(where, word):
+    with pytest.raises(ParamsError, match=r"ingest\.files\.0\.where") as error:
+        parse({"ingest": {"files": [{"match": "*", "where": where}]}})
+    assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [
+        ("kind IN ('x', 'y') AND n > 0", [1]),
+        ("kind NOT IN ('x')", [1]),
+        ("kind LIKE 'x%' OR kind IS NULL", [0, 2]),
+        ("n BETWEEN 1 AND 2", [1, 2]),
+        ("meta.n + 1 = 3", [2]),
+        ("length(prompt) = 2 AND NOT ok", [1]),
+        ("array_length(tags) > 1", [2]),
+        ("CASE WHEN ok THEN n = 0 ELSE n = 1 END", [0, 1]),
+        ('"Agg" = 1', [0]),
+    ],
+)
+def test_what_a_filter_can_say(tmp_path, where, kept):
+    rows = [
+        {"prompt": f"{i}?", "response": "r", "n": i, "kind": kind, "meta": {"n": i}, "ok": i != 1, "tags": ["t"] * i}
+        for i, kind in enumerate(["x", "y", None])
+    ]
+    rows[0]["Agg"] = 1
+    found = read(tmp_path, {"a.jsonl": rows}, {"match": "*", "where": where})
+    assert [json.loads(c.prompt)[0]["content"] for c in found.traces] == [f"{i}?" for i in kept]
+
+
+def test_a_filter_that_does_not_fit_the_rows_names_file_and_columns(tmp_path):
+    with pytest.raises(SourceError, match=r"rows 1 to 2 of a.jsonl: .*columns: n \(String\)"):
+        look(tmp_path, {"a.jsonl": [{"n": "a"}, {"n": "b"}]}, {"match": "*", "where": "abs(n) > 3"})
+    with pytest.raises(SourceError, match="not true or false"):
+        look(tmp_path, {"a.jsonl": [{"n": 1}, {"n": 2}]}, {"match": "*", "where": "n + 1"})
+
+
+def test_a_filter_over_many_rows_counts_each(tmp_path):
+    rows = [{"prompt": f"{i}?", "response": "r", "n": i if i % 3 else None} for i in range(100)]
+    found = look(tmp_path, {"a.jsonl": rows}, {"match": "*", "where": "n >= 50"})
+    assert (found.total.kept, found.total.reasons) == (33, {"filtered": 67})
+    assert found.columns["a.jsonl"].filtered == 67
+
+
+def test_columns_that_look_like_traces_and_nobody_reads_are_told(tmp_path):
+    text = "We take two and add two to it, which gives four."
+    rows = [
+        {
+            "question": f"{i}?",
+            "solution": text,
+            "alba_attempt": text,
+            "b": text * 20,
+            "note": "ok",
+            "id": str(i),
+            "grade_reason": text,
+        }
+        for i in range(6)
+    ]
+    found = look(tmp_path, {"a.jsonl": rows})
+    (warning,) = [w for w in found.warnings if "nobody reads" in w]
+    assert "a.jsonl: nobody reads alba_attempt, b, which look like traces" in warning
+    lines = check_sources(found).lines
+    assert "            prompt from question, response from solution" in lines
+    assert "            not read: alba_attempt, b, grade_reason, id, note" in lines
+
+
+def test_an_instruction_around_all_prompts_is_told_where_prompts_would_meet(tmp_path):
+    bare = [{"prompt": f"How many are {i} and {i}?", "response": "r"} for i in range(6)]
+    wrapped = [row | {"prompt": f"Work it out. {row['prompt']} Be brief."} for row in bare]
+    files = {"a.jsonl": bare, "b.jsonl": [row | {"prompt": f"Work it out. {row['prompt']}"} for row in bare]}
+    (warning,) = [w for w in look(tmp_path / "1", files).warnings if "all prompts" in w]
+    assert "b.jsonl: all prompts begin with 'Work it out.'; without it 6 of 6" in warning
+    assert """put 'strip_prefixes: ["Work it out."]' into its rule""" in warning
+    rule = {"match": "b.*", "strip_prefixes": ["Work it out."], "strip_suffixes": ["Be brief."]}
+    joined = look(tmp_path / "2", files | {"b.jsonl": wrapped}, rule)
+    assert (joined.prompts, joined.candidates.median, joined.warnings) == (6, 2, [])
+
+
+def test_ids_of_one_kind_cut_no_set_off_from_another(tmp_path):
+    rows = [{"prompt": f"How many are {i} and {i}?", "response": "r"} for i in range(12)]
+    files = {
+        "a.jsonl": [row | {"prompt_id": str(i)} for i, row in enumerate(rows)],
+        "b.jsonl": [row | {"prompt_id": f"uuid-{i}"} for i, row in enumerate(rows)],
+        "c.jsonl": rows,
+        "d.jsonl": [row | {"prompt": f"Say {i}.", "prompt_id": str(i)} for i, row in enumerate(rows)],
+    }
+    found = look(tmp_path, files)
+    assert (found.total.kept, found.prompts, found.torn_ids) == (48, 24, 12)
+    assert found.candidates.histogram == {1: 12, 3: 12}
+    assert any(
+        w.startswith("12 prompt ids stand for prompts whose texts have nothing in common") for w in found.warnings
+    )
+
+
+def test_bounded_memory_of_a_file_with_many_prompts(tmp_path):
+    rows = [{"prompt": f"{i}?", "response": "r", "extra": f"x{i}"} for i in range(3_000)]
+    columns = look(tmp_path, {"a.jsonl": rows}).columns["a.jsonl"]
+    assert len(columns.wordings) <= 200
+    assert columns.unread["extra"].rows <= 2_000
+    assert Counter(columns.seen) == Counter(["prompt", "response", "extra"])
+
+
+def test_a_rule_keeps_its_defaults():
+    assert FileRule(match="*").model_dump(exclude_defaults=True) == {"match": "*"}
+    assert Ingest().files == ()
