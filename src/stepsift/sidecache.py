@@ -154,6 +154,14 @@ class SideCache:
             if p.is_dir() and not (p.name.startswith(_PARTIAL) or disk.is_temporary(p) or disk.DAMAGED in p.name)
         ]
 
+    def damages(self) -> list[str]:
+        """A sentence for each damaged entry; nothing is changed."""
+        return [
+            f"cache entry {entry.folder} is damaged ({damage}); 'stepsift cache verify' sets it aside"
+            for entry in self.entries()
+            if (damage := _damage(entry.folder))
+        ]
+
     def verify(self) -> list[str]:
         """Check every file of every entry and set damaged entries aside; one sentence for each of them."""
         problems = []

@@ -16,7 +16,7 @@ from helpers.evaluate_bench import QUESTIONS, SETTINGS, Bench, write_choices, wr
 from stepsift import params
 from stepsift.core.errors import ParamsError
 from stepsift.evaluate import sampling
-from stepsift.evaluate.run import Model, _evaluations
+from stepsift.evaluate.run import Model, evaluations_of
 from stepsift.evaluate.sampling import Draw, How, how, uniform
 
 DRAWN = SETTINGS.model_copy(update={"samples": 3, "temperature": 1.0})
@@ -107,7 +107,7 @@ def test_a_question_counts_once_however_often_it_is_answered():
     answers = pl.DataFrame(rows, schema=["question", "sample", "correct"], orient="row").with_columns(
         task=pl.lit("t"), model=pl.lit("untrained"), ended=pl.lit(True)
     )
-    [row] = _evaluations(answers, [Model("untrained", None, None, None)]).to_dicts()  # type: ignore[arg-type]
+    [row] = evaluations_of(answers, [Model("untrained", None, None, None)]).to_dicts()  # type: ignore[arg-type]
     # Means 1, .5 and 0: mean .5, sample standard deviation .5, over sqrt(3).
     assert (row["n"], row["samples"], row["accuracy"]) == (3, 2, 0.5)
     assert row["stderr"] == pytest.approx(0.5 / 3**0.5)
@@ -118,9 +118,9 @@ def test_the_order_of_answers_moves_no_bit():
     names = ["task", "model", "question", "sample", "correct", "ended"]
     answers = pl.DataFrame(rows, schema=names, orient="row")
     models = [Model(m, None, None, None) for m in "ab"]  # type: ignore[arg-type]
-    expected = _evaluations(answers, models).to_dicts()
+    expected = evaluations_of(answers, models).to_dicts()
     for seed in range(20):
-        assert _evaluations(answers.sample(fraction=1.0, shuffle=True, seed=seed), models).to_dicts() == expected
+        assert evaluations_of(answers.sample(fraction=1.0, shuffle=True, seed=seed), models).to_dicts() == expected
 
 
 def test_the_largest_draw_is_still_a_token_that_may_be_drawn(monkeypatch):

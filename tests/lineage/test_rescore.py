@@ -88,7 +88,12 @@ def test_the_same_to_the_last_bit():
     shutil.rmtree("cache")
     link = check_scores(FOLDERS, SETTINGS, 8, 0)
     assert link.line() == "ok      scores            3 traces scored again: the same, tolerance 0"
-    assert check_scores(FOLDERS, SETTINGS, 2, 0).checked == "2 traces scored again: the same, tolerance 0"
+    link = check_scores(FOLDERS, SETTINGS, 2, 0)
+    assert link.checked == (
+        "2 traces scored again: the same, tolerance 0, which finds forged scores of 1 with probability 0.67"
+    )
+    assert link.taken == "the scores of 1 trace"
+    assert check_scores(FOLDERS, SETTINGS, None, 0).taken == ""
     assert not Path("cache").exists()
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from helpers import lineage_project as project
-from stepsift import params
+from stepsift import params, sidecache
 from stepsift.core import disk, tables
 from stepsift.core.disk import file_md5
 from stepsift.core.errors import LineageError
@@ -18,7 +18,7 @@ from stepsift.lineage import rescore, verify
 from stepsift.lineage.check_result import CheckResult
 from stepsift.lineage.exports import check_exports
 from stepsift.lineage.lock import read
-from stepsift.lineage.rerun import check_stage
+from stepsift.lineage.rerun import check_stage, declared_stages
 from stepsift.lineage.sources import check_sources
 
 SETTINGS = params.Params()
@@ -32,7 +32,7 @@ def _here(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def broken() -> dict[str, tuple[str, ...]]:
     """What broke, by link, of those that run no stage."""
-    found = verify.check_links(project.LOCK, SETTINGS, 8, 0, fast=True)
+    found = verify.check_links(project.LOCK, SETTINGS, verify.Effort("fast"))
     return {link.name: link.broken for link in found if link.broken}
 
 
@@ -43,7 +43,7 @@ def broken_sets() -> dict[str, tuple[str, ...]]:
 
 def again(stage: str) -> tuple[str, ...]:
     """What broke when one stage ran again."""
-    return check_stage(stage, read(project.LOCK)).broken
+    return check_stage(stage, read(project.LOCK), declared_stages()).broken
 
 
 def sources() -> tuple[str, ...]:
@@ -64,7 +64,7 @@ def flip(path: str, old: bytes, new: bytes) -> None:
 
 
 def test_all_is_well():
-    links = list(verify.check_links(project.LOCK, SETTINGS, 8, 0, fast=False))
+    links = list(verify.check_links(project.LOCK, SETTINGS, verify.Effort()))
     assert [link.line() for link in links] == [
         "ok      sources           1 files, 6 rows: as ingest read them",
         "ok      outputs           5 outputs of 4 stages: as dvc.lock has them",
@@ -75,7 +75,102 @@ def test_all_is_well():
         "ok      scores            not looked at",
         "ok      set lalp          2 traces, manifest and train.jsonl agree with the tables",
         "ok      set random        2 traces, manifest and train.jsonl agree with the tables",
+        "ok      caches            0 entries of models and evaluations: whole",
+        "taken   runs              not recomputed: MLflow's runs: there is no mlflow.db",
     ]
+
+
+def test_fast_says_that_nothing_was_computed():
+    [link] = [
+        link for link in verify.check_links(project.LOCK, SETTINGS, verify.Effort("fast")) if link.name == "recomputed"
+    ]
+    assert link.line() == (
+        "taken   recomputed        not recomputed: what the stages ingest, score, segment, select made"
+    )
+
+
+def replace_in(path: str, old: str, new: str) -> None:
+    """Change a text file that must hold the old text."""
+    text = Path(path).read_text()
+    assert old in text
+    Path(path).write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("python -P stages/segment.py", "touch owned; python -P stages/segment.py"),
+        ("python -P stages/segment.py", "python -P evil.py"),
+        ("data/ingest/traces.parquet data/segment", "data/ingest/traces.parquet data/../data/segment"),
+    ],
+)
+def test_a_command_of_the_lock_file_alone_never_runs(old: str, new: str):
+    Path("evil.py").write_text("from pathlib import Path\nPath('owned').touch()\n")
+    replace_in("dvc.lock", old, new)
+    links = {link.name: link for link in verify.check_links(project.LOCK, SETTINGS, verify.Effort())}
+    [said] = links["segment run again"].broken
+    assert said.startswith("dvc.lock says that stage segment ran '")
+    assert said.endswith("data/segment'; it was not run")
+    assert not Path("owned").exists()
+    assert links["select run again"].broken == ()
+
+
+def test_a_stage_that_dvc_yaml_does_not_have_is_a_finding_and_does_not_run():
+    replace_in("dvc.lock", "  segment:\n", "  cutting:\n    cmd: touch owned\n    outs: []\n  segment:\n")
+    links = list(verify.check_links(project.LOCK, SETTINGS, verify.Effort()))
+    found = {"stages": [said for link in links if link.name == "stages" for said in link.broken]}
+    assert "dvc.lock has stages that dvc.yaml of this checkout does not have: cutting" in found["stages"]
+    assert not Path("owned").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "links"),
+    [
+        ("data/ingest/sources.json", {"sources", "outputs", "ingest run again", "exports"}),
+        ("data/select/lalp/manifest.json", {"outputs", "select run again", "set lalp"}),
+        ("data/score/step_scores.parquet", {"outputs", "set lalp", "set random"}),
+        ("data/segment/steps.parquet", {"outputs", "segment run again"}),
+    ],
+)
+def test_a_file_that_was_cut_is_a_finding_of_every_link_that_reads_it(path: str, links: set[str]):
+    content = Path(path).read_bytes()
+    Path(path).chmod(0o644)
+    Path(path).write_bytes(content[: len(content) // 2])
+    found = {one.name: one.broken for one in verify.check_links(project.LOCK, SETTINGS, verify.Effort()) if one.broken}
+    assert set(found) == links
+    assert found["outputs"] == (f"{path} was changed",)
+
+
+@pytest.mark.parametrize("share", [0, 0.02, 0.1, 0.3, 0.5, 0.7])
+def test_a_lock_file_that_was_cut_is_one_sentence(share: float):
+    content = Path("dvc.lock").read_text()
+    Path("dvc.lock").write_text(content[: int(share * len(content))])
+    with pytest.raises(LineageError) as caught:
+        broken()
+    assert "dvc.lock" in str(caught.value) or "were not run here" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_damage_of_caches_and_runs_is_found_and_nothing_is_moved():
+    store = sidecache.SideCache(sidecache.root() / "models")
+    entry, _ = store.get_or_make("one", lambda folder: (folder / "weights").write_text("12"))
+    (entry / "weights").write_text("13")
+    database = Path("mlflow.db")
+    database.write_bytes(b"SQLite format 3\x00" + bytes(5_000))
+    found = broken()
+    assert found["caches"] == (
+        f"cache entry {entry} is damaged (changed: weights); 'stepsift cache verify' sets it aside",
+    )
+    assert found["runs"][0].startswith("mlflow.db is damaged (")
+    assert entry.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("scored", "sample", "forged", "probability"),
+    [(10, 1, 1, 0.1), (10, 10, 1, 1.0), (4, 2, 2, 5 / 6), (10, 3, 0, 0.0)],
+)
+def test_the_chance_to_draw_a_forged_trace(scored: int, sample: int, forged: int, probability: float):
+    assert rescore.chance(scored, sample, forged) == pytest.approx(probability)
 
 
 def test_a_byte_in_a_source():
@@ -263,17 +358,17 @@ def test_a_stage_that_makes_something_else():
     Path("made/select/lalp/train.jsonl").write_text("{}\n")
     Path("made/ingest/new.json").write_text("{}\n")
     assert again("ingest") == ("data/ingest/new.json is missing",)
-    assert again("segment") == ("data/segment/steps.parquet comes out otherwise",)
+    assert again("segment") == ("data/segment/steps.parquet comes out differently",)
     assert again("select") == ("data/select/lalp/manifest.json is not made by the stage",)
     pl.read_parquet("data/segment/steps.parquet").write_parquet("made/segment/steps.parquet")
     same_rows = "the same rows in other bytes: another version of a library wrote it"
-    assert again("segment") == (f"data/segment/steps.parquet comes out otherwise ({same_rows})",)
+    assert again("segment") == (f"data/segment/steps.parquet comes out differently ({same_rows})",)
     Path("made/segment/steps.parquet").write_bytes(b"PAR1")
-    assert again("segment") == ("data/segment/steps.parquet comes out otherwise (it is no readable table)",)
+    assert again("segment") == ("data/segment/steps.parquet comes out differently (it is no readable table)",)
     flip("data/select/lalp/train.jsonl", b"t aaa0001", b"t aaa0002")
     flip("metrics/ingest.json", b"{", b"[")
     Path("made/ingest/new.json").unlink()
-    assert again("ingest") == ("metrics/ingest.json comes out otherwise",)
+    assert again("ingest") == ("metrics/ingest.json comes out differently",)
 
 
 def test_a_stage_that_fails():

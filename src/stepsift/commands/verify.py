@@ -14,17 +14,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sample = "traces that are scored anew, without caches (default: %(default)s)"
     parser.add_argument("--sample", type=arguments.count, default=8, metavar="N", help=sample)
     parser.add_argument("--seed", type=int, help="seed of that sample (default: score.seed of params.yaml)")
-    parser.add_argument("--fast", action="store_true", help="run no stage again and score nothing")
+    effort = parser.add_mutually_exclusive_group()
+    effort.add_argument(
+        "--fast", action="store_const", dest="level", const="fast", help="compare hashes, compute nothing"
+    )
+    full = "score all traces, train all students and evaluate them again, as long as that takes"
+    effort.add_argument("--full", action="store_const", dest="level", const="full", help=full)
 
 
 def run(args: argparse.Namespace, voice: Voice) -> None:
     """Print a line per link; raises LineageError where one is broken."""
     settings = params.load()
-    from stepsift.lineage.verify import check_links
+    from stepsift.lineage.verify import Effort, check_links
 
     seed = settings.score.seed if args.seed is None else args.seed
     links = []
-    for link in check_links(LOCK, settings, args.sample, seed, args.fast):
+    for link in check_links(LOCK, settings, Effort(args.level or "default", args.sample, seed)):
         links.append(link)
         voice.lines([link.line()])
     voice.data([asdict(link) for link in links])

@@ -126,7 +126,7 @@ def evaluate_all(evaluation: Evaluation, models: Path, tasks: Path, out: Path) -
     question.
     """
     sources = find_tasks(evaluation.settings.tasks, tasks)
-    candidates = [Model(UNTRAINED, None, None, evaluation.source.files), *_trained(models)]
+    candidates = [Model(UNTRAINED, None, None, evaluation.source.files), *trained_models(models)]
     rows: list[dict[str, Any]] = []
     keys: list[dict[str, Any]] = []
     n_reused = 0
@@ -141,7 +141,7 @@ def evaluate_all(evaluation: Evaluation, models: Path, tasks: Path, out: Path) -
                 accuracy = sum(answer["correct"] for answer in graded) / len(graded)
                 log.info("evaluate %s on %s: %.3f%s", model.name, source.name, accuracy, " (from the cache)" * reused)
     answers = pl.DataFrame(rows, schema=tables.ANSWERS.schema).sort(tables.ANSWERS.key)
-    evaluations = _evaluations(answers, candidates)
+    evaluations = evaluations_of(answers, candidates)
     with disk.fresh_folder(out) as folder:
         tables.write(tables.ANSWERS, answers, folder / tables.ANSWERS.file)
         tables.write(tables.EVALUATIONS, evaluations, folder / tables.EVALUATIONS.file)
@@ -191,7 +191,7 @@ def key_settings(settings: params.Evaluate, student: params.Student) -> dict[str
     }
 
 
-def _trained(models: Path) -> list[Model]:
+def trained_models(models: Path) -> list[Model]:
     found = []
     for folder in sorted(models.glob("*/seed-*")):
         selector, seed = folder.parent.name, int(folder.name.removeprefix("seed-"))
@@ -246,7 +246,7 @@ def _key_parts(student: StudentSource, task: TaskSource, settings: params.Evalua
     return of_task | key_settings(settings, student.settings)
 
 
-def _evaluations(answers: pl.DataFrame, models: list[Model]) -> pl.DataFrame:
+def evaluations_of(answers: pl.DataFrame, models: list[Model]) -> pl.DataFrame:
     """Accuracy and its standard error for each task and model.
 
     A question counts with the mean of its samples; the standard error is the sample standard deviation of these means /

@@ -1,42 +1,90 @@
-"""The third link: do the cheap stages, run again, write the same bytes?"""
+"""The third link: do the cheap stages, run again, write the same bytes?
+
+What runs is what this checkout's dvc.yaml says, and only if dvc.lock says the same: a branch that changes dvc.lock
+alone must not decide what runs on the machine of whoever verifies it.
+"""
 
 import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import yaml
 
+from stepsift.core.errors import LineageError
+from stepsift.core.text import error_line, one_line
 from stepsift.lineage.check_result import CheckResult
 from stepsift.lineage.lock import Lock
 
-CHEAP = ("ingest", "segment", "select")
+CHEAP = ("ingest", "segment", "select", "report")
 """Stages that need no student."""
 _PARAMS = "params.yaml"
+_ARGUMENTS = 3
+"""Words of a stage's command before its paths: python -P SCRIPT."""
 
 
-def check_stage(stage: str, lock: Lock) -> CheckResult:
-    """Run a stage's command of `dvc.lock` anew, with outputs in a temporary folder, and compare these byte by byte.
+@dataclass(frozen=True)
+class DeclaredStage:
+    """A stage as dvc.yaml of this checkout declares it: its command, and the paths that it writes."""
+
+    command: str
+    outs: tuple[str, ...]
+
+    def paths(self) -> list[str]:
+        """The paths in the command, in its order."""
+        return shlex.split(self.command)[_ARGUMENTS:]
+
+    def sources(self) -> str:
+        """The first path: of ingest, the folder of raw traces."""
+        return self.paths()[0]
+
+
+def declared_stages() -> dict[str, DeclaredStage]:
+    """Stage to what dvc.yaml in the working folder declares of it; raises LineageError if DVC cannot read that."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.stage import PipelineStage
+
+    try:
+        with Repo() as repo:
+            # Not of the index: reading that opens the lock files too, which are what is checked.
+            stages = [s for s in repo.stage.load_file("dvc.yaml") if isinstance(s, PipelineStage)]
+            return {s.name: DeclaredStage(str(s.cmd), tuple(str(out.def_path) for out in s.outs)) for s in stages}
+    except DvcException as e:
+        raise LineageError(
+            f"DVC cannot read dvc.yaml: {error_line(e)}; mend it, or check out a version that works"
+        ) from e
+
+
+def check_stage(stage: str, lock: Lock, declared: Mapping[str, DeclaredStage]) -> CheckResult:
+    """Run a stage's command anew, with outputs in a temporary folder, and compare these byte by byte.
 
     The working folder is the repository's root. Inputs and parameters are those of the working folder; MLflow is off.
+    A command of `lock` that is not the one of `declared` is a finding, and nothing is run.
     """
     name = f"{stage} run again"
-    outs = lock.outs(stage)
+    ours, theirs = declared.get(stage), str(lock.stages[stage].get("cmd", ""))
+    if ours is None or ours.command.split() != theirs.split():
+        here = f"says '{ours.command}'" if ours else "has no such stage"
+        text = f"dvc.lock says that stage {stage} ran '{one_line(theirs, 200)}', and dvc.yaml of this checkout {here}"
+        return CheckResult(name, "", (f"{text}; it was not run",))
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "made"
-        words = shlex.split(lock.stages[stage]["cmd"])
-        words = [sys.executable, *(str(made / w) if w in outs else w for w in words[1:])]
+        words = shlex.split(ours.command)
+        words = [sys.executable, *(str(made / w) if w in ours.outs else w for w in words[1:])]
         done = subprocess.run(
             words, cwd=_room(Path(scratch) / "room"), capture_output=True, text=True, encoding="utf-8", check=False
         )
         if done.returncode:
-            said = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            return CheckResult(name, "", (f"stage {stage} fails on these inputs and parameters: {said}",))
-        differing = [difference for out in outs if (difference := first_difference(made / out, Path(out))) is not None]
-        n_files = sum(len(files(made / out)) for out in outs)
-    return CheckResult(name, f"{n_files} files: the same bytes", tuple(differing))
+            last = one_line((done.stderr.strip().splitlines() or ["no message"])[-1])
+            return CheckResult(name, "", (f"stage {stage} fails on these inputs and parameters: {last}",))
+        differences = [first_difference(made / out, Path(out)) for out in ours.outs]
+        n_files = sum(len(files(made / out)) for out in ours.outs)
+    return CheckResult(name, f"{n_files} files: the same bytes", tuple(d for d in differences if d is not None))
 
 
 def _room(room: Path) -> Path:
@@ -68,7 +116,7 @@ def first_difference(made: Path, there: Path) -> str | None:
         if name not in new:
             return f"{path} is not made by the stage"
         if not _same(new[name], old[name]):
-            return f"{path} comes out otherwise{_how(new[name], old[name])}"
+            return f"{path} comes out differently{_how(new[name], old[name])}"
     return None
 
 

@@ -1,6 +1,7 @@
 """The fourth link: does the student still give the scores that the table holds?"""
 
 import json
+import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import polars as pl
 from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import StepsiftError
+from stepsift.core.text import count
 from stepsift.lineage.check_result import CheckResult
 
 TOLERANCE_NATS = 1e-3
@@ -18,8 +20,19 @@ TOLERANCE_NATS = 1e-3
 NATS = [f"{p}_{s}" for p in tables.PASSES for s in ("logprob", "entropy")]
 
 
-def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: int, seed: int) -> CheckResult:
-    """Score a seeded sample of the scored traces anew, with an empty cache, and compare with table step_scores.
+def chance(scored: int, sample: int, forged: int) -> float:
+    """Probability that at least one of `forged` traces is in a sample of `sample` of `scored` traces."""
+    return 1 - math.comb(scored - forged, sample) / math.comb(scored, sample)
+
+
+def _chances(scored: int, sample: int) -> str:
+    """In words, for one forged trace, one in a hundred, and one in ten."""
+    numbers = dict.fromkeys(n for n in (1, scored // 100, scored // 10) if n)
+    return ", ".join(f"{n:,} with probability {chance(scored, sample, n):.2f}" for n in numbers)
+
+
+def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: int | None, seed: int) -> CheckResult:
+    """Score a seeded sample of the scored traces anew (None: all), with an empty cache, and compare with step_scores.
 
     Equal to the last bit where student and numerics are those of the table and a batch holds one trace; else within
     TOLERANCE_NATS. `folders` maps a stage to its output.
@@ -31,8 +44,8 @@ def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: i
 
     path = folders["score"] / tables.STEP_SCORES.file
     scored = tables.read_part(tables.STEP_SCORES, path, ["trace_id"])["trace_id"].unique()
-    chosen = sample_prompts(scored, sample, seed)
-    of_sample = pl.col("trace_id").is_in(list(chosen))
+    drawn = set(scored) if sample is None else sample_prompts(scored, sample, seed)
+    of_sample = pl.col("trace_id").is_in(list(drawn))
     theirs = json.loads((folders["score"] / "numerics.json").read_bytes())
     with tempfile.TemporaryDirectory() as scratch:
         room = Path(scratch)
@@ -50,14 +63,19 @@ def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: i
                     )
                 score_to_tables(scoring, Pool(prompts, room / tables.TRACES.file, room / tables.STEPS.file), room)
         except StepsiftError as e:
-            return CheckResult("scores", "", (f"{len(chosen)} traces cannot be scored again: {e}",))
+            return CheckResult("scores", "", (f"{len(drawn)} traces cannot be scored again: {e}",))
         new = tables.read(tables.STEP_SCORES, room / tables.STEP_SCORES.file)
     old = tables.read_part(tables.STEP_SCORES, path, where=of_sample)
     exact = ours == theirs and theirs["numerics"].get("batching") == "trace"
     how = "tolerance 0" if exact else f"tolerance {TOLERANCE_NATS:g} nats a token, {_why(ours, theirs)}"
     broken = differences(old, new, None if exact else TOLERANCE_NATS)
+    n_left = len(scored) - len(drawn)
+    odds = f", which finds forged scores of {_chances(len(scored), len(drawn))}" if n_left else ""
     return CheckResult(
-        "scores", f"{len(chosen)} traces scored again: the same, {how}", tuple(f"{b} ({how})" for b in broken)
+        "scores",
+        f"{count(len(drawn), 'trace')} scored again: the same, {how}{odds}",
+        tuple(f"{b} ({how})" for b in broken),
+        f"the scores of {count(n_left, 'trace')}" if n_left else "",
     )
 
 

@@ -13,7 +13,12 @@ def check_sources(sources: Path, written: Path) -> CheckResult:
     """Compare every file below `sources` with its MD5 in `written`, the `sources.json` of ingest."""
     if not written.is_file():
         return CheckResult("sources", "", (f"there is no {written}, which ingest writes; run 'dvc repro ingest'",))
-    known = json.loads(written.read_bytes())
+    try:
+        known = json.loads(written.read_bytes())
+        n_rows = sum(about["rows"] for about in known.values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        advice = f"'dvc checkout {written.parent}' brings it back"
+        return CheckResult("sources", "", (f"{written} is cut or damaged; {advice}",))
     try:
         present = {f.name: f.path for f in files.find(sources)[0]}
     except SourceError as e:
@@ -23,5 +28,4 @@ def check_sources(sources: Path, written: Path) -> CheckResult:
     for name in sorted(present):
         if name in known and (seen := file_md5(present[name])) != known[name]["md5"]:
             broken.append(f"{sources / name} was changed (MD5 {seen}, ingest read {known[name]['md5']})")
-    n_rows = sum(about["rows"] for about in known.values())
     return CheckResult("sources", f"{len(known)} files, {n_rows} rows: as ingest read them", tuple(broken))

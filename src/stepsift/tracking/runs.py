@@ -143,7 +143,7 @@ def setup(settings: params.Tracking) -> str:
     Safe when several processes do so at once. Raises TrackingError if the store cannot be reached.
     """
     _reach(settings)
-    return _uri(settings)
+    return store_uri(settings)
 
 
 def runs_page(settings: params.Tracking) -> str:
@@ -188,7 +188,7 @@ def _start(name: str, settings: params.Params) -> _StageRun:
     run = _StageRun(client, created.info.run_id, pipeline, commit)
     if name in _WATCHED:
         with _warn_only("what the machine does is not tracked"):
-            run.watch(_uri(settings.tracking))
+            run.watch(store_uri(settings.tracking))
     return run
 
 
@@ -204,7 +204,7 @@ def _connect(settings: params.Tracking) -> tuple[Any, str]:
         logging.getLogger(library).setLevel(logging.WARNING)
     # It tells of every retry; that the server is away is said once, by us.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
-    uri = _uri(settings)
+    uri = store_uri(settings)
     if uri.startswith("sqlite:///"):
         # MLflow would try a database that cannot be opened ten times, for minutes.
         with closing(sqlite3.connect(uri.removeprefix("sqlite:///"), timeout=_OPEN_TIMEOUT_S)) as database:
@@ -218,7 +218,7 @@ def _connect(settings: params.Tracking) -> tuple[Any, str]:
         return client, client.create_experiment(settings.experiment, artifacts, tags=_KIND)
 
 
-def _uri(settings: params.Tracking) -> str:
+def store_uri(settings: params.Tracking) -> str:
     """Absolute: MLflow takes a relative one from the working directory, which under `dvc exp run --temp` is deleted."""
     return settings.uri if "://" in settings.uri else f"sqlite:///{root() / settings.uri}"
 
