@@ -26,6 +26,7 @@ COMMANDS = {
     "cache": "show what is kept of scores, models, evaluations and auditions",
     "why": "where a trace comes from, and why it was chosen or not",
     "verify": "check every link from the sources to the exports",
+    "attest": "write the provenance of a curated set as an in-toto statement, signed with a key",
     "diff": "what changed in the curated sets between two revisions, and why",
     "report": "the report's page once more, with what changed since a commit",
     "audition": "train a student by each metric, teacher and control, and say which data made it better",

@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 
 from stepsift import params
 from stepsift.commands import LOCK, arguments
@@ -20,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     full = "score all traces, train all students and evaluate them again, as long as that takes"
     effort.add_argument("--full", action="store_const", dest="level", const="full", help=full)
+    parser.add_argument("--attestation", type=Path, metavar="FILE", help="also check a statement of 'stepsift attest'")
+    key = "public key in PEM with which the attestation must be signed"
+    parser.add_argument("--key", type=Path, metavar="FILE", help=key)
 
 
 def run(args: argparse.Namespace, voice: Voice) -> None:
@@ -32,6 +36,13 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
     for link in check_links(LOCK, settings, Effort(args.level or "default", args.sample, seed)):
         links.append(link)
         voice.lines([link.line()])
+    if args.attestation is not None:
+        from stepsift.lineage import lock as locks
+        from stepsift.lineage.attest import check_attestation
+
+        stated = check_attestation(args.attestation, args.key, locks.read(LOCK))
+        voice.lines(link.line() for link in stated)
+        links += stated
     voice.data([asdict(link) for link in links])
     broken = [link.name for link in links if link.broken]
     if broken:
