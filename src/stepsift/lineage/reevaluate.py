@@ -27,7 +27,7 @@ def check_answers(
     Its answers, verdicts and grades must be those of table answers. Answers that were given with other versions of
     packages, or on another kind of device, are not compared, which is said. `folders` maps a stage to its output.
     """
-    from stepsift.evaluate.run import answers_of, key_settings
+    from stepsift.evaluate.run import Evaluation, answers_of, key_settings
     from stepsift.tasks import find_tasks
 
     old = tables.read(tables.ANSWERS, folders["evaluate"] / tables.ANSWERS.file)
@@ -41,12 +41,11 @@ def check_answers(
     broken = []
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            untrained = student.locate(settings.student)
+            untrained = student.find(settings.student)
             sources = find_tasks(settings.evaluate.tasks, Path(declared.paths()[1]))
             for name in drawn:
-                files = student.StudentFiles(folders["train"] / name) if "/" in name else untrained
-                cache = Path(scratch) / "cache"
-                new = answers_of(files, sources, settings.evaluate, settings.student, cache)
+                source = untrained.at(folders["train"] / name) if "/" in name else untrained
+                new = answers_of(Evaluation(source, settings.evaluate, Path(scratch) / "cache"), sources)
                 broken += _differences(name, old.filter(pl.col("model") == name).drop("model"), new)
         except StepsiftError as e:
             return CheckResult("answers", "", (f"{', '.join(drawn)} cannot be evaluated again: {e}",))

@@ -23,15 +23,13 @@ def check_students(folders: Mapping[str, Path], settings: params.Params, train_a
     n_students = len(list(there.glob("*/seed-*")))
     if not train_again:
         return CheckResult("students", "", taken=f"the weights of {count(n_students, 'student')} (--full trains them)")
-    from stepsift.train import train_all
+    from stepsift.train import Training, train_all
 
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "train"
         try:
-            files = student.locate(settings.student)
-            selectors = settings.select.names
-            cache = Path(scratch) / "cache"
-            train_all(files, settings.train, settings.student, folders["select"], selectors, made, cache)
+            training = Training(student.find(settings.student), settings.train, Path(scratch) / "cache")
+            train_all(training, folders["select"], settings.select.names, made)
         except StepsiftError as e:
             return CheckResult("students", "", (f"no student can be trained again: {e}",))
         if differing := _other_machine(made / "keys.json", there / "keys.json"):

@@ -1,0 +1,46 @@
+"""A forgery after which every MD5 agrees: what `stepsift verify` finds of it, and with how much effort."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from helpers.pipeline_repo import run
+from stepsift.core import tables
+
+pytestmark = pytest.mark.system
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.chmod(0o644)
+    path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+
+
+def test_a_forgery_with_which_all_md5s_agree_is_found(finished: Path):
+    repo = finished
+    honest = run(repo, "stepsift", "verify", "--full")
+    assert honest.returncode == 0, honest.stdout + honest.stderr
+    assert [line for line in honest.stdout.splitlines() if line.startswith("taken")] == []
+
+    scores = repo / "data/score/step_scores.parquet"
+    frame = tables.read(tables.STEP_SCORES, scores)
+    some = frame["trace_id"].unique().sort().to_list()[:4]
+    forged = pl.when(pl.col("trace_id").is_in(some)).then(pl.col("local_logprob") - 0.5).otherwise("local_logprob")
+    tables.write(tables.STEP_SCORES, frame.with_columns(forged.alias("local_logprob")), scores)
+    flip(repo / "data/train/random/seed-0/model.safetensors")
+    evaluations = repo / "data/evaluate/evaluations.parquet"
+    better = tables.read(tables.EVALUATIONS, evaluations).with_columns(accuracy=pl.lit(0.965))
+    tables.write(tables.EVALUATIONS, better, evaluations)
+    done = run(repo, "dvc", "commit", "-f")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    def broken(*options: str) -> set[str]:
+        lines = run(repo, "stepsift", "verify", *options).stdout.splitlines()
+        return {line[8:25].strip() for line in lines if line.startswith("broken")}
+
+    assert broken("--fast") == set()
+    assert "accuracies" in broken()
+    assert {"scores", "students", "accuracies"} <= broken("--full")
