@@ -78,8 +78,9 @@ def with_preset(file: files.SourceFile, rule: params.Rule, settings: params.Inge
         return rule, None
     if rule.preset is not None:
         if rule.preset not in presets():
+            known = ", ".join(sorted(presets()))
             raise SourceError(
-                f"the rule of {file.name} names the preset '{rule.preset}'; known are {', '.join(presets())}"
+                f"the rule of {file.name} names the preset '{rule.preset}', which is none; known are {known}"
             )
         return _completed(rule, presets()[rule.preset]), rule.preset
     if rule.layout != "auto" or rule.fields.get("response") or rule.traces or rule.prompt_template:
