@@ -4,9 +4,8 @@ import argparse
 from pathlib import Path
 
 from stepsift import params, tracking
-from stepsift import select as curate
 from stepsift.core import console, disk, tables
-from stepsift.select import pool, questions, ranking
+from stepsift.select import Inputs, pool, questions, ranking, select, write
 
 TABLES = (tables.PROMPTS.file, tables.TRACES.file, tables.STEP_SCORES.file)
 
@@ -26,7 +25,7 @@ def main() -> None:
     intent = f"ranks the teachers and chooses traces by {', '.join(settings.select.names)}"
     with console.told("select", intent, args.out) as end, tracking.stage("select", settings) as run:
         with disk.fresh_folder(args.out) as out:
-            inputs = curate.Inputs(
+            inputs = Inputs(
                 sources=disk.read_json(args.ingested / "sources.json"),
                 tables={path.name: disk.file_md5(path) for path in paths},
                 student={"path": settings.student.path, **disk.read_json(args.scored / "numerics.json")},
@@ -35,10 +34,10 @@ def main() -> None:
             asked = questions.load_questions(settings.evaluate.tasks, args.tasks, skip_missing=unfiltered)
             traces = pool.read(*paths)
             perturbed = [tables.scan(tables.STEP_SCORES, p) for p in sorted(args.scored.glob("perturbed/*.parquet"))]
-            selection = curate.select(
+            selection = select(
                 traces, settings.select, asked, [tables.regroup(frames, "trace_id") for frames in perturbed]
             )
-            curate.write(selection, traces, settings.select, asked, inputs, out)
+            write(selection, traces, settings.select, asked, inputs, out)
             disk.write_json(ranking.chart(selection.teachers, settings.select.names), args.chart)
             disk.write_json(selection.metrics, args.metrics)
         run.log_metrics(selection.metrics)

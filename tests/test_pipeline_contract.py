@@ -19,9 +19,14 @@ NAMES_ONLY = {(name, "metrics") for name in ("_audition.py", "_select.py")}
 
 
 def _modules(path: Path) -> set[Path]:
-    """First-party files that a file imports, at its top or inside functions."""
+    """First-party files that a file imports, at its top or inside functions; what it imports for types never runs."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    of_types = [n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+    idle = {id(node) for block in of_types for part in block.body for node in ast.walk(part)}
+    for node in ast.walk(tree):
+        if id(node) in idle:
+            continue
         names = []
         if isinstance(node, ast.Import):
             names = [a.name for a in node.names]

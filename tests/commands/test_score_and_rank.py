@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 
 from helpers.places import SHARED
 from stepsift import params, segment, student
+from stepsift import scratch as work
 from stepsift import select as curate
+from stepsift.commands import arguments
 from stepsift.commands import ranking_lines as lines
-from stepsift.commands import scratch_run as work
 from stepsift.commands import selfcheck as naive
 from stepsift.commands.estimate import seconds_left
 from stepsift.commands.rank import choose
 from stepsift.commands.score import SCORED_STEPS, score_file
-from stepsift.commands.scratch_run import passes_of
 from stepsift.core import console, tables
 from stepsift.core.errors import ParamsError, ScoringError, SelectionError, SourceError, StudentError
 from stepsift.ingest.run import ingest
@@ -34,6 +34,7 @@ from stepsift.score import setup
 from stepsift.score.plan import sample_prompts
 from stepsift.score.pool import Pool, Prompts
 from stepsift.score.run import score_to_tables
+from stepsift.scratch import passes_of
 from stepsift.select import questions
 
 PROMPTS = ["What is 3x + 2 = 14?", "Add 12 and 30.", "Divide 42 by 6.", "The sum of the first ten?"]
@@ -286,9 +287,9 @@ def test_rejected_rows_and_what_has_no_full_pass_are_said(place: Path, settings)
 @pytest.mark.parametrize(
     ("file", "out", "said"),
     [
-        ("none.jsonl", "o.parquet", "there is no file none.jsonl; name a file of traces (*.jsonl.gz, *.jsonl,"),
+        ("none.jsonl", "o.parquet", "there is no file none.jsonl; name a file of traces (*.jsonl, *.ndjson,"),
         ("folder", "o.parquet", "folder is no file; name a file of traces"),
-        ("a.csv", "o.parquet", "a.csv is of a kind that is not read; rename or convert it to one of *.jsonl.gz,"),
+        ("a.xls", "o.parquet", "a.xls is of a kind that is not read; rename or convert it to one of *.jsonl,"),
         ("empty.jsonl", "o.parquet", "source file empty.jsonl holds no row"),
         ("broken.jsonl", "o.parquet", "source file broken.jsonl: every one of its 1 rows was rejected, 1 of them as"),
         ("a.jsonl", "o.csv", "--out is 'o.csv', whose name does not end in .parquet"),
@@ -302,7 +303,7 @@ def test_rejected_rows_and_what_has_no_full_pass_are_said(place: Path, settings)
 def test_files_that_will_not_do_are_one_sentence(
     file: str, out: str, said: str, place: Path, run_cli, student_folder, monkeypatch: pytest.MonkeyPatch
 ):
-    for name in ("a.jsonl", "a.csv", "a.parquet", "b.steps.parquet"):
+    for name in ("a.jsonl", "a.xls", "a.parquet", "b.steps.parquet"):
         write(place / name, rows())
     (place / "empty.jsonl").touch()
     (place / "broken.jsonl").write_text("{\n")
@@ -607,15 +608,15 @@ def test_the_cost_of_the_rest_is_that_of_the_sample_where_both_are_the_same(
 
 
 def test_names_of_metrics():
-    assert work.metric_names("galp, lalp,galp") == ["galp", "lalp"]
-    assert work.metric_names(",".join(all_metrics())) == list(all_metrics())
+    assert arguments.metric_names("galp, lalp,galp") == ["galp", "lalp"]
+    assert arguments.metric_names(",".join(all_metrics())) == list(all_metrics())
     with pytest.raises(
         ParamsError, match=r"'lalp_tok' is no metric, did you mean lalp_token or lalp.*; known are aslec_casl,"
     ):
-        work.metric_names("lalp,lalp_tok")
+        arguments.metric_names("lalp,lalp_tok")
     for name in ("random", "length", "lark_g", "shortest"):
         with pytest.raises(ParamsError, match=f"'{name}' ranks no teachers; known are aslec_casl"):
-            work.metric_names(name, ranking=True)
+            arguments.metric_names(name, ranking=True)
     assert [passes_of(n) for n in (["lalp"], ["galp"], ["galp", "lalp"], ["length"])] == [
         ("local",),
         ("full",),

@@ -11,7 +11,6 @@ from typing import Any
 import polars as pl
 
 from stepsift import evaluate, params, student, train
-from stepsift import select as curate
 from stepsift.audition import cost
 from stepsift.audition.arms import Arm, budgets, make_arms
 from stepsift.audition.page import as_markdown
@@ -22,7 +21,8 @@ from stepsift.core import disk
 from stepsift.core.errors import AuditionError
 from stepsift.core.pace import duration
 from stepsift.score.plan import sample_prompts
-from stepsift.select import export, pool, questions
+from stepsift.select import Selection, examples, export, pool, questions
+from stepsift.select import select as select_traces
 from stepsift.select.ranking import TeacherScores, teacher_scores
 from stepsift.tasks import find_tasks
 
@@ -115,7 +115,7 @@ def _prepare(settings: params.Params, places: AuditionPlaces, pilot: float | Non
     )
     arms = make_arms(settings.audition, traces.traces["teacher"].unique().sort().to_list())
     select = settings.select.model_copy(update={"selectors": tuple(a.selector for a in arms)})
-    selection = curate.select(traces, select, evaluation_questions)
+    selection = select_traces(traces, select, evaluation_questions)
     source = student.find(settings.student)
     sets = _sets(arms, selection, traces, source, settings.train)
     keep = settings.audition.keep_students
@@ -157,7 +157,7 @@ def _share_of(traces: pool.Pool, share: float, seed: int) -> pool.Pool:
 
 def _sets(
     arms: list[Arm],
-    selection: curate.Selection,
+    selection: Selection,
     traces: pool.Pool,
     source: student.StudentSource,
     settings: params.Train,
@@ -169,7 +169,7 @@ def _sets(
     with tempfile.TemporaryDirectory() as scratch:
         for arm in arms:
             folder = Path(scratch) / arm.selector.name
-            export.write(curate.examples(selection.curated[arm.selector.name], traces), ("messages",), folder)
+            export.write(examples(selection.curated[arm.selector.name], traces), ("messages",), folder)
             sets[arm.name] = train.load_examples(folder / "train.jsonl", renderer, most, arm.name)
     return sets
 

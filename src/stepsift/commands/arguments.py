@@ -1,6 +1,9 @@
-"""Numbers on the command line, each with a sentence for what is none."""
+"""Numbers and names of metrics on the command line, each with a sentence for what is none."""
 
 import argparse
+import difflib
+
+from stepsift.core.errors import ParamsError
 
 LAST_PORT = 65_535
 
@@ -33,6 +36,31 @@ def port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= LAST_PORT:
         raise argparse.ArgumentTypeError(f"is {text}, must be a whole number from 1 to {LAST_PORT}")
     return int(text)
+
+
+def metric_names(text: str, ranking: bool = False) -> list[str]:
+    """The metrics of a list such as "lalp,galp", each once; `ranking`: only those by which teachers can be ranked.
+
+    Raises ParamsError where a name is no such metric, with the nearest names.
+    """
+    from stepsift.metrics import all_metrics
+
+    known = {
+        name: metric
+        for name, metric in all_metrics().items()
+        if not ranking or (metric.better and metric.ranks_teachers)
+    }
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name in known:
+            continue
+        if name in all_metrics():
+            what = f"'{name}' ranks no teachers"
+        else:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+            what = f"'{name}' is no metric" + (f", did you mean {' or '.join(near)}?" if near else "")
+        raise ParamsError([f"--metrics is '{text}': {what}; known are {', '.join(known)}"])
+    return names
 
 
 def _number(text: str) -> float:

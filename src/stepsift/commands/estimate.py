@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import polars as pl
 
 from stepsift import params, segment
-from stepsift.commands.scratch_run import Read, Scored
 from stepsift.core import tables
 from stepsift.core.errors import StudentError
 from stepsift.core.finding import Finding
@@ -18,6 +17,7 @@ from stepsift.render import Renderer
 from stepsift.score.forward.request import Refused, Request
 from stepsift.score.plan import Planned, Planner, plan
 from stepsift.score.pool import Prompts
+from stepsift.scratch import Ingested, ScoredTraces
 from stepsift.student import StudentSource
 
 PLANNED_TRACES = 64
@@ -118,7 +118,7 @@ def check_cost(pool: Survey, source: StudentSource, renderer: Renderer, settings
     return Finding(lines, problems)
 
 
-def seconds_left(pool: Read, scored: Scored, left: pl.DataFrame, settings: params.Params) -> float | None:
+def seconds_left(pool: Ingested, scored: ScoredTraces, left: pl.DataFrame, settings: params.Params) -> float | None:
     """Seconds for the traces of `left` (rows of `pool.traces`) in all of `score.passes`; None where no speed is known.
 
     Operations of planned traces, scaled by the characters of all and divided by the operations per second of what was

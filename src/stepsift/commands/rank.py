@@ -7,12 +7,10 @@ from pathlib import Path
 
 import polars as pl
 
-from stepsift import params, sidecache, student
+from stepsift import params, scratch, sidecache, student
 from stepsift.commands import SOURCES, arguments
-from stepsift.commands import scratch_run as work
 from stepsift.commands.estimate import seconds_left
 from stepsift.commands.ranking_lines import Ranked, counted, line, ranked, read_line, rejected_lines
-from stepsift.commands.scratch_run import metric_names
 from stepsift.core.console import Voice
 from stepsift.core.errors import SelectionError
 from stepsift.core.pace import duration
@@ -51,7 +49,7 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
     """Print the ranking of the teachers on a sample, and what scoring all would cost."""
     settings = params.load()
     seed = settings.score.seed if args.seed is None else args.seed
-    metrics = metric_names(args.metrics, ranking=True)
+    metrics = arguments.metric_names(args.metrics, ranking=True)
     ranking = rank_sources(args.sources, settings, metrics, (args.prompts, seed), sidecache.root())
     voice.lines(ranking.lines)
     voice.data(ranking.as_json())
@@ -70,15 +68,15 @@ def rank_sources(
     n_prompts, seed = size_and_seed
     student.locate(settings.student)
     with tempfile.TemporaryDirectory(prefix="stepsift-") as folder:
-        found = work.read(sources, Path(folder) / "work", settings.ingest)
+        found = scratch.read(sources, Path(folder) / "work", settings.ingest)
         candidates = _candidates(found, settings)
         sample = choose(candidates, n_prompts, seed)
-        scored = work.score(found, sample.traces, settings, metrics, cache)
+        scored = scratch.score(found, sample.traces, settings, metrics, cache)
         cost = _cost_left(found, scored, sample, settings)
     # What is sampled are candidates already.
     in_running, _ = find_candidates(found.prompts, sample.traces, scored.trace_scores, "ignore")
     of_sample = found.traces.join(sample.traces, on=["prompt_id", "teacher"], how="semi")
-    pool = work.in_domains(found, of_sample)
+    pool = scratch.in_domains(found, of_sample)
     teachers = rank_teachers(in_running, pool, settings.select.bootstrap, settings.select.seed)
     about = [*_what_was_sampled(found, candidates, sample, settings, seed), *rejected_lines(scored.rejected)]
     return ranked(about, teachers, metrics, [line("whole pool", cost)])
@@ -119,7 +117,7 @@ def choose(candidates: pl.DataFrame, n_prompts: int, seed: int) -> Sample:
     )
 
 
-def _candidates(found: work.Read, settings: params.Params) -> pl.DataFrame:
+def _candidates(found: scratch.Ingested, settings: params.Params) -> pl.DataFrame:
     """The candidates as they will be if every trace can be scored: which traces those are depends on no score."""
     scores = found.traces.select("trace_id", "prompt_id", "teacher")
     candidates, _ = find_candidates(found.prompts, found.traces, scores, settings.select.correct)
@@ -127,7 +125,7 @@ def _candidates(found: work.Read, settings: params.Params) -> pl.DataFrame:
 
 
 def _what_was_sampled(
-    found: work.Read, candidates: pl.DataFrame, sample: Sample, settings: params.Params, seed: int
+    found: scratch.Ingested, candidates: pl.DataFrame, sample: Sample, settings: params.Params, seed: int
 ) -> list[str]:
     teachers, common = counted(len(sample.teachers), "teacher"), counted(sample.n_common, "prompt")
     lines = [
@@ -147,7 +145,7 @@ def _what_was_sampled(
     return lines
 
 
-def _cost_left(found: work.Read, scored: work.Scored, sample: Sample, settings: params.Params) -> str:
+def _cost_left(found: scratch.Ingested, scored: scratch.ScoredTraces, sample: Sample, settings: params.Params) -> str:
     """What it takes to score the traces that are not in the sample, as params.yaml wants them scored."""
     left = found.traces.join(sample.traces, on="trace_id", how="anti")
     if left.is_empty():

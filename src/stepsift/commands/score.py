@@ -8,15 +8,13 @@ from typing import get_args
 
 import polars as pl
 
-from stepsift import params, sidecache, student
+from stepsift import params, scratch, sidecache, student
 from stepsift.commands import arguments
-from stepsift.commands import scratch_run as work
 from stepsift.commands.ranking_lines import Ranked, counted, line, ranked, read_line, rejected_lines
-from stepsift.commands.scratch_run import metric_names
 from stepsift.core import tables
 from stepsift.core.console import Voice
 from stepsift.core.errors import SourceError
-from stepsift.ingest.files.find import SUFFIXES
+from stepsift.ingest.files.find import KINDS, SUFFIXES
 from stepsift.score.plan import sample_prompts
 from stepsift.select.candidates import find_candidates
 from stepsift.select.ranking import rank_teachers
@@ -71,7 +69,7 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
     # No answer is verified here, whatever kind it is.
     every = {"match": "**"} | as_keys(without(rule, "answer_kind"))
     settings = params.parse(raw | {"ingest": {"files": [every]}}, "stepsift score")
-    scored = score_file(args.file, args.out, settings, metric_names(args.metrics), sidecache.root())
+    scored = score_file(args.file, args.out, settings, arguments.metric_names(args.metrics), sidecache.root())
     voice.lines(scored.lines)
     voice.data(scored.as_json())
 
@@ -95,13 +93,13 @@ def score_file(file: Path, out: Path, settings: params.Params, metrics: list[str
         sources.mkdir()
         (sources / _visible(file)).symlink_to(file.resolve())
         unverified = settings.ingest.model_copy(update={"answer_kind": "none"})
-        found = work.read(sources, Path(folder) / "work", unverified)
+        found = scratch.read(sources, Path(folder) / "work", unverified)
         prompts = sample_prompts(found.prompts["prompt_id"], settings.score.prompts, settings.score.seed)
         wanted = found.traces.filter(pl.col("prompt_id").is_in(list(prompts)))
-        scored = work.score(found, wanted, settings, metrics, cache)
+        scored = scratch.score(found, wanted, settings, metrics, cache)
     _write(scored, metrics, out)
     candidates, _ = find_candidates(found.prompts, wanted, scored.trace_scores, "ignore")
-    pool = work.in_domains(found, wanted)
+    pool = scratch.in_domains(found, wanted)
     teachers = rank_teachers(candidates, pool, settings.select.bootstrap, settings.select.seed)
     written = [
         line("written", f"{out} ({counted(scored.trace_scores.height, 'trace')})"),
@@ -112,13 +110,12 @@ def score_file(file: Path, out: Path, settings: params.Params, metrics: list[str
 
 def _check(file: Path, out: Path) -> None:
     """Raise SourceError where the file cannot be read or the outputs have no place."""
-    kinds = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
     if not file.exists():
-        raise SourceError(f"there is no file {file}; name a file of traces ({kinds})")
+        raise SourceError(f"there is no file {file}; name a file of traces ({KINDS})")
     if not file.is_file():
-        raise SourceError(f"{file} is no file; name a file of traces ({kinds}), one at a time")
+        raise SourceError(f"{file} is no file; name a file of traces ({KINDS}), one at a time")
     if not _visible(file).lower().endswith(SUFFIXES):
-        raise SourceError(f"{file} is of a kind that is not read; rename or convert it to one of {kinds}")
+        raise SourceError(f"{file} is of a kind that is not read; rename or convert it to one of {KINDS}")
     if out.suffix != ".parquet":
         raise SourceError(f"--out is '{out}', whose name does not end in .parquet; name a Parquet file")
     if not out.parent.is_dir():
@@ -137,7 +134,7 @@ def _visible(file: Path) -> str:
     return file.name.lstrip(".")
 
 
-def _write(scored: work.Scored, metrics: list[str], out: Path) -> None:
+def _write(scored: scratch.ScoredTraces, metrics: list[str], out: Path) -> None:
     traces = scored.trace_scores.select(*tables.TRACE_SCORES.schema, *metrics)
     of_trace = traces.select("trace_id", "prompt_id", "teacher")
     offsets = scored.steps.select("trace_id", "step", "start", "end")
@@ -146,7 +143,9 @@ def _write(scored: work.Scored, metrics: list[str], out: Path) -> None:
     tables.write(tables.TRACE_SCORES, traces, out)
 
 
-def _what_was_scored(found: work.Read, scored: work.Scored, settings: params.Params, n_prompts: int) -> list[str]:
+def _what_was_scored(
+    found: scratch.Ingested, scored: scratch.ScoredTraces, settings: params.Params, n_prompts: int
+) -> list[str]:
     rejected = pl.concat([found.rejected, scored.rejected])
     lines = [read_line("read", found.counts), *rejected_lines(rejected)]
     if n_prompts < found.counts.prompts:

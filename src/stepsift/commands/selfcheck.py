@@ -15,10 +15,8 @@ from stepsift import params, segment, student
 from stepsift.commands.estimate import plan_sample
 from stepsift.core.errors import ScoringError
 from stepsift.ingest.run import SampleTrace
-from stepsift.score.backends.local import attempt, model_size
-from stepsift.score.forward.engine import Engine
-from stepsift.score.forward.numerics import batch_tokens, batching, prepare
-from stepsift.score.forward.packed import PackedEngine
+from stepsift.score.backends.local import LocalBackend
+from stepsift.score.backends.processes import in_order
 from stepsift.score.forward.request import Refused, Scores
 from stepsift.score.plan import Planned, Planner
 
@@ -33,16 +31,11 @@ def compare_engine(settings: params.Params, sample: list[SampleTrace]) -> list[s
 
     Raises ScoringError where they differ by more than TOLERANCE_NATS per token, or no sampled trace can be scored.
     """
-    files = student.locate(settings.student)
-    device = student.pick_device(settings.score.device)
-    model = student.load_model(files, settings.score.dtype, device)
-    prepare(model, settings.score, device)
-    context = student.context_tokens(model.config, settings.student)
-    packed = batching(settings.score, device) == "packed"
-    engine = (PackedEngine if packed else Engine)(model, batch_tokens(settings.score, device))
+    source = student.find(settings.student)
+    backend = LocalBackend(settings.student, settings.score, student.pick_device(settings.score.device))
+    context = backend.size.context
     both = settings.score.model_copy(update={"passes": ("local", "full")})
-    renderer = student.load_renderer(files, settings.student)
-    planner = Planner(renderer, both, context, model_size(model, context).vocabulary)
+    planner = Planner(source.load_renderer(), both, context, backend.size.vocabulary)
     lines: list[str] = []
     why = ""
     windowed = 0
@@ -56,11 +49,11 @@ def compare_engine(settings: params.Params, sample: list[SampleTrace]) -> list[s
         if not planned.full:
             why = why or f"prompt and response exceed the student's context of {context} tokens"
             continue
-        (scores,) = attempt(engine, [planned.request()])
+        [scores] = in_order(backend, [planned.request()])
         if isinstance(scores, Refused):
             why = why or scores.detail
             continue
-        lines.append(_compare(trace.trace_id, planned, scores, model, settings.score))
+        lines.append(_compare(trace.trace_id, planned, scores, backend.model, settings.score))
         windowed += exceeds_window(trace.response, settings)
         if len(lines) == COMPARED_TRACES:
             break

@@ -14,6 +14,7 @@ from stepsift.core import tables
 from stepsift.core.errors import StepsiftError
 from stepsift.core.text import count
 from stepsift.lineage.check_result import CheckResult
+from stepsift.scratch import PoolTables, score_steps
 
 TOLERANCE_NATS = 1e-3
 """How far log-probabilities and entropies of two numerics may lie apart, as a mean over a step's tokens."""
@@ -37,34 +38,27 @@ def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: i
     Equal to the last bit where student and numerics are those of the table and a batch holds one trace; else within
     TOLERANCE_NATS. `folders` maps a stage to its output.
     """
-    from stepsift.score import setup
+    from stepsift.score.identity import identify
     from stepsift.score.plan import sample_prompts
-    from stepsift.score.pool import Pool, Prompts
-    from stepsift.score.run import score_to_tables
 
     path = folders["score"] / tables.STEP_SCORES.file
     scored = tables.read_part(tables.STEP_SCORES, path, ["trace_id"])["trace_id"].unique()
     drawn = set(scored) if sample is None else sample_prompts(scored, sample, seed)
     of_sample = pl.col("trace_id").is_in(list(drawn))
     theirs = json.loads((folders["score"] / "numerics.json").read_bytes())
-    with tempfile.TemporaryDirectory() as scratch:
-        room = Path(scratch)
-        traces = tables.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, where=of_sample)
-        steps = tables.read_part(tables.STEPS, folders["segment"] / tables.STEPS.file, where=of_sample)
-        tables.write(tables.TRACES, traces, room / tables.TRACES.file)
-        tables.write(tables.STEPS, steps, room / tables.STEPS.file)
-        prompts = Prompts(folders["ingest"] / tables.PROMPTS.file, set(traces["prompt_id"]))
-        try:
-            with setup.load(settings.student, settings.score, room / "cache") as scoring:
-                ours = scoring.identity.as_json()
-                if ours["student"] != theirs["student"]:
-                    return CheckResult(
-                        "scores", "", (f"student.path {settings.student.path} is not the student that scored",)
-                    )
-                score_to_tables(scoring, Pool(prompts, room / tables.TRACES.file, room / tables.STEPS.file), room)
-        except StepsiftError as e:
-            return CheckResult("scores", "", (f"{len(drawn)} traces cannot be scored again: {e}",))
-        new = tables.read(tables.STEP_SCORES, room / tables.STEP_SCORES.file)
+    pool = PoolTables(
+        folders["ingest"] / tables.PROMPTS.file,
+        folders["ingest"] / tables.TRACES.file,
+        folders["segment"] / tables.STEPS.file,
+    )
+    try:
+        if identify(settings.student, settings.score).student != theirs["student"]:
+            return CheckResult("scores", "", (f"student.path {settings.student.path} is not the student that scored",))
+        with tempfile.TemporaryDirectory() as folder:
+            again = score_steps(pool, drawn, settings, Path(folder) / "cache", Path(folder))
+    except StepsiftError as e:
+        return CheckResult("scores", "", (f"{len(drawn)} traces cannot be scored again: {e}",))
+    ours, new = again.identity.as_json(), again.step_scores
     old = tables.read_part(tables.STEP_SCORES, path, where=of_sample)
     exact = ours == theirs and theirs["numerics"].get("batching") == "trace"
     how = "tolerance 0" if exact else f"tolerance {TOLERANCE_NATS:g} nats a token, {_why(ours, theirs)}"

@@ -6,9 +6,25 @@ is, `export`, `card`, `croissant` and `manifest` write what others read. `select
 disk.
 """
 
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
 from stepsift.select.manifest import Inputs
 from stepsift.select.pool import Pool
 from stepsift.select.run import Selection, select
 from stepsift.select.write import examples, write
 
 __all__ = ["Inputs", "Pool", "Selection", "examples", "select", "write"]
+
+
+class _Callable(ModuleType):
+    """`stepsift.select(frame, by=..)` is public (stepsift/library.py), and this package has the same name."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        # By name: no stage depends on the library.
+        return import_module("stepsift.library").select(*arguments, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -26,6 +26,9 @@ COMPRESSIONS = (".gz", ".zst")
 SUFFIXES = (*(f + c for f in FORMATS for c in (*COMPRESSIONS, "")), ".parquet", ".arrow")
 """Kinds of files that are read, told by their names in any case."""
 
+KINDS = f"{', '.join(f'*{s}' for s in (*FORMATS, '.parquet', '.arrow'))}, text also as {', '.join(COMPRESSIONS)}"
+"""The same, for messages."""
+
 SIDE_FILES = ("dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "croissant.json")
 """What hubs and the library datasets keep beside the data of a set: never traces."""
 
@@ -59,9 +62,8 @@ def find(sources: Path) -> tuple[list[SourceFile], list[str]]:
     Hidden files and folders, the `*.dvc` files of DVC and rule files are left out. Links to files and folders are
     followed. Raises SourceError where the folder is missing or holds no known file.
     """
-    kinds = f"{', '.join(f'*{s}' for s in (*FORMATS, '.parquet', '.arrow'))}, text also as {', '.join(COMPRESSIONS)}"
     if not sources.is_dir():
-        raise SourceError(f"there is no folder {sources}; put trace files ({kinds}) below it")
+        raise SourceError(f"there is no folder {sources}; put trace files ({KINDS}) below it")
     known, others = [], []
     for path in _paths(sources):
         if path.name.endswith(RULE_SUFFIX):
@@ -76,7 +78,7 @@ def find(sources: Path) -> tuple[list[SourceFile], list[str]]:
             known.append(SourceFile(path, name, suffix))
     if not known:
         seen = f" (it holds {', '.join(sorted(others)[:5])})" if others else ""
-        raise SourceError(f"folder {sources} holds no trace file{seen}; put files of these kinds below it: {kinds}")
+        raise SourceError(f"folder {sources} holds no trace file{seen}; put files of these kinds below it: {KINDS}")
     return sorted(known, key=lambda f: f.name), sorted(others)
 
 

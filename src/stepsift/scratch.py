@@ -1,27 +1,34 @@
-"""The stages ingest, segment and score in a folder that is thrown away afterwards."""
+"""The stages ingest, segment and score on a few traces, in a folder that is thrown away afterwards.
 
-import difflib
-from collections.abc import Callable
+This is the one way to score beside the pipeline: for the commands `score`, `rank` and `verify`. It joins three rooms
+and belongs to none of them, no stage runs it (so none is run again for it), and `lineage` may import it, which imports
+no command: hence its place beside the rooms.
+"""
+
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from stepsift import params, segment
 from stepsift.core import tables
-from stepsift.core.errors import ParamsError, SelectionError
+from stepsift.core.errors import SelectionError
 from stepsift.ingest.run import IngestCounts, ingest
 from stepsift.metrics import all_metrics, fit_all, trace_scores, trace_sums, with_fits
 from stepsift.score.forward.request import Request
 from stepsift.score.plan import Planner
 from stepsift.score.pool import Pool, Prompts
 
+if TYPE_CHECKING:  # it imports torch
+    from stepsift.score.identity import Identity
+
 PassName = Literal["local", "full"]
 
 
 @dataclass(frozen=True)
-class Read:
+class Ingested:
     """Sources after ingest, in the folder of its tables.
 
     `prompts` has columns prompt_id and domain; `traces` those of table traces but the response, and `chars`, its length
@@ -34,10 +41,24 @@ class Read:
     traces: pl.DataFrame
     rejected: pl.DataFrame
 
+    @property
+    def tables(self) -> "PoolTables":
+        """Where its tables lie."""
+        return PoolTables(self.folder / tables.PROMPTS.file, self.folder / tables.TRACES.file)
+
 
 @dataclass(frozen=True)
-class Scored:
-    """Scored traces: the tables of these names, trace_scores with trace sums beside every score, and what they took.
+class PoolTables:
+    """Where the tables of a pool lie; without `steps` the traces are segmented anew."""
+
+    prompts: Path
+    traces: Path
+    steps: Path | None = None
+
+
+@dataclass(frozen=True)
+class ScoredSteps:
+    """Traces after scoring: the tables steps, step_scores and rejected, whose scores they are, and what they took.
 
     `flops` operations were computed in `seconds`; all of `from_cache` traces was in the cache. `full_not_possible`
     traces are longer than the student's context. `planner` planned them; `request_flops` says what a request takes.
@@ -45,8 +66,8 @@ class Scored:
 
     steps: pl.DataFrame
     step_scores: pl.DataFrame
-    trace_scores: pl.DataFrame
     rejected: pl.DataFrame
+    identity: "Identity"
     flops: float
     seconds: float
     from_cache: int
@@ -55,7 +76,14 @@ class Scored:
     request_flops: Callable[[Request], float]
 
 
-def read(sources: Path, folder: Path, settings: params.Ingest) -> Read:
+@dataclass(frozen=True)
+class ScoredTraces(ScoredSteps):
+    """The same with table trace_scores, trace sums beside every score."""
+
+    trace_scores: pl.DataFrame
+
+
+def read(sources: Path, folder: Path, settings: params.Ingest) -> Ingested:
     """Ingest all files below `sources` into `folder`; raises SourceError as `ingest` does."""
     counts = ingest(sources, folder, settings)
     prompts = list(tables.scan(tables.PROMPTS, folder / tables.PROMPTS.file, ["prompt_id", "domain"]))
@@ -64,11 +92,13 @@ def read(sources: Path, folder: Path, settings: params.Ingest) -> Read:
         frame.with_columns(length).drop("response") for frame in tables.scan(tables.TRACES, folder / tables.TRACES.file)
     ]
     rejected = tables.read(tables.REJECTED, folder / tables.REJECTED.file)
-    return Read(folder, counts, pl.concat(prompts), pl.concat(traces), rejected)
+    return Ingested(folder, counts, pl.concat(prompts), pl.concat(traces), rejected)
 
 
-def score(found: Read, wanted: pl.DataFrame, settings: params.Params, metrics: list[str], cache: Path) -> Scored:
-    """Segment and score the traces of `wanted` (rows of `found.traces`), in the passes that `metrics` need.
+def score_steps(
+    pool: PoolTables, trace_ids: Collection[str], settings: params.Params, cache: Path, out: Path
+) -> ScoredSteps:
+    """Score these traces of a pool as `settings` say; `out` is the scratch folder, `cache` the root of all caches.
 
     Raises StudentError and ScoringError as scoring does; nothing heavy is loaded before it is called.
     """
@@ -76,26 +106,27 @@ def score(found: Read, wanted: pl.DataFrame, settings: params.Params, metrics: l
     from stepsift.score import setup
     from stepsift.score.run import score_to_tables
 
-    out = found.folder / "scored"
+    of_sample = pl.col("trace_id").is_in(pl.Series(list(trace_ids), dtype=pl.String).implode())
     traces, steps = out / tables.TRACES.file, out / tables.STEPS.file
-    ids = wanted["trace_id"].implode()
+    prompt_ids: set[str] = set()
     with tables.Writer(tables.TRACES, traces) as trace_writer, tables.Writer(tables.STEPS, steps) as step_writer:
-        for frame in tables.scan(tables.TRACES, found.folder / tables.TRACES.file):
-            chosen = frame.filter(pl.col("trace_id").is_in(ids))
-            trace_writer.write(chosen)
-            step_writer.write(segment.segment_table(chosen, settings.segment))
-    prompts = Prompts(found.folder / tables.PROMPTS.file, set(wanted["prompt_id"]))
-    how = settings.score.model_copy(update={"passes": passes_of(metrics)})
-    with setup.load(settings.student, how, cache) as scoring:
-        score_to_tables(scoring, Pool(prompts, traces, steps), out)
+        for frame in tables.scan(tables.TRACES, pool.traces):
+            part = frame.filter(of_sample)
+            prompt_ids.update(part["prompt_id"])
+            trace_writer.write(part)
+            if pool.steps is None:
+                step_writer.write(segment.segment_table(part, settings.segment))
+        for frame in tables.scan(tables.STEPS, pool.steps) if pool.steps is not None else ():
+            step_writer.write(frame.filter(of_sample))
+    with setup.load(settings.student, settings.score, cache) as scoring:
+        score_to_tables(scoring, Pool(Prompts(pool.prompts, prompt_ids), traces, steps), out)
         progress = scoring.progress
         seconds = progress.speed()["seconds"]
-    step_scores = tables.read(tables.STEP_SCORES, out / tables.STEP_SCORES.file)
-    return Scored(
+    return ScoredSteps(
         steps=tables.read(tables.STEPS, steps),
-        step_scores=step_scores,
-        trace_scores=_with_fits(trace_scores(trace_sums(step_scores), wanted, settings.select.seed), metrics, settings),
+        step_scores=tables.read(tables.STEP_SCORES, out / tables.STEP_SCORES.file),
         rejected=tables.read(tables.REJECTED, out / tables.REJECTED.file),
+        identity=scoring.identity,
         flops=progress.flops,
         seconds=seconds,
         from_cache=progress.from_cache,
@@ -105,9 +136,23 @@ def score(found: Read, wanted: pl.DataFrame, settings: params.Params, metrics: l
     )
 
 
-def in_domains(found: Read, traces: pl.DataFrame) -> pl.DataFrame:
+def score(
+    pool: Ingested, traces: pl.DataFrame, settings: params.Params, metrics: list[str], cache: Path
+) -> ScoredTraces:
+    """Score `traces` (rows of `pool.traces`) in the passes that `metrics` need.
+
+    Raises StudentError and ScoringError as scoring does, and SelectionError where a metric is not determined.
+    """
+    passes = settings.score.model_copy(update={"passes": passes_of(metrics)})
+    of_metrics = settings.model_copy(update={"score": passes})
+    scored = score_steps(pool.tables, traces["trace_id"].to_list(), of_metrics, cache, pool.folder / "scored")
+    scores = trace_scores(trace_sums(scored.step_scores), traces, settings.select.seed)
+    return ScoredTraces(**vars(scored), trace_scores=_with_fits(scores, metrics, settings))
+
+
+def in_domains(pool: Ingested, traces: pl.DataFrame) -> pl.DataFrame:
     """Teacher and domain of these traces, as `rank_teachers` wants the pool."""
-    return traces.join(found.prompts, on="prompt_id", how="left").select("teacher", "domain")
+    return traces.join(pool.prompts, on="prompt_id", how="left").select("teacher", "domain")
 
 
 def _with_fits(scored: pl.DataFrame, metrics: list[str], settings: params.Params) -> pl.DataFrame:
@@ -118,29 +163,6 @@ def _with_fits(scored: pl.DataFrame, metrics: list[str], settings: params.Params
         if name in fits.failed:
             raise SelectionError(fits.failed[name])
     return with_fits(scored, fits)
-
-
-def metric_names(text: str, ranking: bool = False) -> list[str]:
-    """The metrics of a list such as "lalp,galp", each once; `ranking`: only those by which teachers can be ranked.
-
-    Raises ParamsError where a name is no such metric, with the nearest names.
-    """
-    known = {
-        name: metric
-        for name, metric in all_metrics().items()
-        if not ranking or (metric.better and metric.ranks_teachers)
-    }
-    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
-    for name in names:
-        if name in known:
-            continue
-        if name in all_metrics():
-            what = f"'{name}' ranks no teachers"
-        else:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-            what = f"'{name}' is no metric" + (f", did you mean {' or '.join(near)}?" if near else "")
-        raise ParamsError([f"--metrics is '{text}': {what}; known are {', '.join(known)}"])
-    return names
 
 
 def passes_of(metrics: list[str]) -> tuple[PassName, ...]:
