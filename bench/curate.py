@@ -96,17 +96,17 @@ def _steps(ids: list[str], n_steps: int, rng: np.random.Generator) -> pl.DataFra
 
 def run(folder: Path, selectors: list[str]) -> dict[str, float]:
     """Select and write the tables; seconds and peak memory."""
-    from stepsift import select as curate
-    from stepsift.select import pool, questions
+    from stepsift.select import Inputs, pool, questions, write
+    from stepsift.select import select as select_traces
 
     settings = params.Select.model_validate({"selectors": selectors, "filters": SWITCHED_OFF})
     base, begin = peak_mb(), time.perf_counter()
     traces = pool.read(folder / "prompts.parquet", folder / "traces.parquet", folder / "step_scores.parquet")
     asked = questions.load_questions((), folder)
-    selection = curate.select(traces, settings, asked)
+    selection = select_traces(traces, settings, asked)
     selected = time.perf_counter()
-    inputs = curate.Inputs({}, {}, {"path": "none", "student": "none", "numerics": {}})
-    curate.write(selection, traces, settings, asked, inputs, folder / "out")
+    inputs = Inputs({}, {}, {"path": "none", "student": "none", "numerics": {}})
+    write(selection, traces, settings, asked, inputs, folder / "out")
     return {"base": base, "peak": peak_mb(), "select": selected - begin, "write": time.perf_counter() - selected}
 
 
