@@ -158,6 +158,39 @@ def test_generations_count_one_by_one(tmp_path):
 
 
 @pytest.mark.slow
+def test_one_of_several_gold_answers_is_enough(tmp_path):
+    answers = ["4", "four", "IV"]
+    said = {"A": r"\boxed{4}", "B": "Four", "C": "iv", "D": r"\boxed{5}", "E": "five"}
+    rows = [row(teacher=teacher, response=text, answer=answers) for teacher, text in said.items()]
+    counts, prompts, traces, _ = run(tmp_path, {"a.jsonl": rows})
+    verdicts = dict(traces.select("teacher", "verdict").rows())
+    assert [verdicts[teacher] for teacher in "ABC"] == ["correct"] * 3
+    assert not {verdicts["D"], verdicts["E"]} & {"correct", "unchecked"}
+    assert prompts["answer"].to_list() == ["4\n-- or --\nfour\n-- or --\nIV"]
+    assert counts.gold["math"].share == 1.0
+
+
+@pytest.mark.slow
+def test_what_a_teacher_answered_is_no_gold_answer(tmp_path):
+    """The conversation ends with the question, and a column called answer holds what the model `model` answered."""
+    rows = [
+        {
+            "messages": [{"role": "user", "content": f"How many are {i} and {i}?"}],
+            "reasoning": f"Twice {i} it is.",
+            "answer": r"So it is \boxed{77}.",
+            "model": "M",
+        }
+        for i in range(4)
+    ]
+    for number, settings_ in enumerate(
+        [{}, {"files": [FileRule(match="**", fields={"prompt": "messages", "response": "answer"})]}]
+    ):
+        counts, _, traces, _ = run(tmp_path / str(number), {"a.jsonl": rows}, **settings_)
+        assert counts.verdicts["M"]["unchecked"] == 4
+        assert traces["response"][0].startswith("<think>\nTwice")
+
+
+@pytest.mark.slow
 def test_thinking_dropped(tmp_path):
     rows = [row(response="<think>hm</think>It is 4."), row(response="<think>hm"), row(response="<think>a</think>")]
     _, _, traces, rejected = run(tmp_path, {"a.jsonl": rows}, thinking="drop")

@@ -29,6 +29,8 @@ from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import RULE_SUFFIX
 from stepsift.ingest.fill import UNKNOWN, Sample, TeacherSamples, fill
 from stepsift.ingest.record import Message
+from stepsift.ingest.several import alternatives
+from stepsift.ingest.several import verdict as verdict_on
 
 SAMPLE_TRACES = 64
 EXAMPLES = 8
@@ -236,14 +238,16 @@ def _verify(spool: Spool, settings: params.Ingest) -> tuple[dict[str, Gold], dic
     with verify.Verifier(settings.verify_timeout_s) as verifier:
         kinds = []
         for prompt_id, answer, given, tests, prompt in spool.golds():
-            kind = "none" if answer is None and given != "code" else given or verify.kind_of(answer or "")
+            kind = (
+                "none" if answer is None and given != "code" else given or verify.kind_of(alternatives(answer or "")[0])
+            )
             kinds.append((prompt_id, kind))
             if len(kinds) >= _BATCH_ROWS:
                 spool.write_kinds(kinds)
                 kinds = []
             if answer is not None and kind in verify.KINDS and tests is None:
                 gold[kind].prompts += 1
-                gold[kind].accepted += verifier.accepts(kind, answer)
+                gold[kind].accepted += verifier.accepts(kind, alternatives(answer)[0])
             elif answer is not None and kind == "code" and tests is not None:
                 found = verifier.passes(answer, tests, _last_turn(prompt))
                 # Where nothing can be run, nothing is known of the tests.
@@ -259,7 +263,7 @@ def _verify(spool: Spool, settings: params.Ingest) -> tuple[dict[str, Gold], dic
                 verdict = ended.verdict
             else:
                 # A reference solution beside tests is one of many: comparing texts would call the others wrong.
-                verdict = "unchecked" if tests is not None else verifier.verdict(kind, response, answer)
+                verdict = "unchecked" if tests is not None else verdict_on(verifier, kind, response, answer)
             verdicts.append((number, verdict))
             if len(verdicts) >= _BATCH_ROWS:
                 spool.write_verdicts(verdicts)

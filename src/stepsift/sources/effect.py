@@ -11,6 +11,7 @@ from stepsift.ingest.counts import Candidates, Tally, useless_files
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import SourceFile
 from stepsift.ingest.fill import Sample
+from stepsift.ingest.several import alternatives, verdict
 from stepsift.sources import scratch
 from stepsift.sources.scratch import RulesByName
 
@@ -158,8 +159,8 @@ def _verdicts(sample: Sample, settings: params.Ingest) -> dict[str, int]:
     verdicts: Counter[str] = Counter()
     with verify.Verifier(settings.verify_timeout_s) as verifier:
         for c in sample.candidates():
-            kind = verify.kind_of(c.answer or "") if c.answer_kind == "auto" else c.answer_kind
-            verdicts[verifier.verdict(kind, c.response, c.answer)] += 1
+            kind = verify.kind_of(alternatives(c.answer or "")[0]) if c.answer_kind == "auto" else c.answer_kind
+            verdicts[verdict(verifier, kind, c.response, c.answer)] += 1
     return {name: verdicts[name] for name in tables.VERDICTS if verdicts[name]}
 
 
