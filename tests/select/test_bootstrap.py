@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepsift.select import bootstrap
-from stepsift.select.bootstrap import on_exact_grid, resample_means
+from stepsift.select.bootstrap import on_exact_grid, resample_counts
 
 COLUMN = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20)
 
@@ -28,27 +28,28 @@ def test_short_binary_numbers_lie_on_the_grid():
     assert on_exact_grid(np.empty((0, 3))).shape == (0, 3)
 
 
-def test_all_columns_see_the_same_rows():
-    values = np.array([1.0, 2.0, 4.0, 8.0])
-    means = resample_means(np.column_stack([values, values + 16, -values]), 50, seed=3)
-    assert np.array_equal(means[:, 1], means[:, 0] + 16)
-    assert np.array_equal(means[:, 2], -means[:, 0])
-    # A mean of four of {1, 2, 4, 8} is a multiple of 1/4 between 1 and 8.
-    assert np.array_equal(means * 4, np.rint(means * 4)) and means[:, 0].min() >= 1 and means[:, 0].max() <= 8
+def counts(rows: int, resamples: int, seed: int) -> np.ndarray:
+    return np.concatenate(list(resample_counts(rows, resamples, seed)))
+
+
+def test_each_resample_draws_as_many_rows_as_there_are():
+    drawn = counts(4, 50, seed=3)
+    assert drawn.shape == (50, 4) and (drawn.sum(axis=1) == 4).all() and drawn.min() == 0
+    expected = [np.bincount(rows, minlength=4) for rows in np.random.default_rng(3).integers(4, size=(50, 4))]
+    assert np.array_equal(drawn, expected)
 
 
 def test_resamples_depend_on_seed_and_rows_alone(monkeypatch):
-    values = on_exact_grid(np.random.default_rng(0).normal(size=(7, 3)))
-    means = resample_means(values, 40, seed=1)
-    assert np.array_equal(resample_means(values, 40, seed=1), means)
-    assert np.array_equal(resample_means(values[:, :1], 40, seed=1), means[:, :1])
-    assert not np.array_equal(resample_means(values, 40, seed=2), means)
+    drawn = counts(7, 40, seed=1)
+    assert np.array_equal(counts(7, 40, seed=1), drawn)
+    assert np.array_equal(counts(7, 20, seed=1), drawn[:20])
+    assert not np.array_equal(counts(7, 40, seed=2), drawn)
     monkeypatch.setattr(bootstrap, "BLOCK_CELLS", 30)
-    assert np.array_equal(resample_means(values, 40, seed=1), means)
+    assert np.array_equal(counts(7, 40, seed=1), drawn)
 
 
 def test_spread_is_that_of_a_mean():
     values = on_exact_grid(np.random.default_rng(0).normal(size=(400, 1)))
-    means = resample_means(values, 4000, seed=0)
+    means = counts(400, 4000, seed=0) @ values / 400
     assert means.mean() == pytest.approx(values.mean(), abs=0.005)
     assert means.std() == pytest.approx(values.std() / np.sqrt(400), rel=0.05)

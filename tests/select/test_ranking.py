@@ -47,14 +47,14 @@ def test_hand_worked():
     assert (got["b"]["mean"], got["b"]["ci_low"], got["b"]["ci_high"], got["b"]["rank"]) == (-2.5, -3.0, -2.0, 2)
     assert got["a"]["p_above_next"] == pytest.approx(0.875, abs=0.01)
     assert got["b"]["p_above_next"] is None
-    assert {(r["n_prompts"], r["n_common"]) for r in got.values()} == {(2, 2)}
+    assert {(r["n_prompts"], r["n_compared"]) for r in got.values()} == {(2, 2)}
 
 
-def test_only_common_prompts_count():
+def test_a_prompt_that_one_teacher_alone_answered_compares_nobody():
     # Without its easy prompt r, a is behind b.
     got = of(rank(rows_of({"a": {"p": -2.0, "q": -2.0, "r": 0.0}, "b": {"p": -1.0, "q": -2.0}})))
-    assert (got["a"]["n_prompts"], got["a"]["n_common"], got["a"]["mean"], got["a"]["rank"]) == (3, 2, -2.0, 2)
-    assert (got["b"]["n_prompts"], got["b"]["n_common"], got["b"]["mean"], got["b"]["rank"]) == (2, 2, -1.5, 1)
+    assert (got["a"]["n_prompts"], got["a"]["n_compared"], got["a"]["mean"], got["a"]["rank"]) == (3, 2, -2.0, 2)
+    assert (got["b"]["n_prompts"], got["b"]["n_compared"], got["b"]["mean"], got["b"]["rank"]) == (2, 2, -1.5, 1)
 
 
 def test_several_traces_on_a_prompt_are_averaged_first():
@@ -63,24 +63,77 @@ def test_several_traces_on_a_prompt_are_averaged_first():
     assert of(rank(rows))["a"]["mean"] == (-2.0 + -4.0) / 2
 
 
-def test_a_teacher_of_few_prompts_does_not_shrink_what_is_common():
+def test_a_teacher_of_few_prompts_is_compared_on_them_and_shrinks_nothing():
     full = dict.fromkeys("pqrst", -1.0)
-    # 2 of 5 prompts are less than half, 3 of 5 are not.
     got = of(rank(rows_of({"a": full, "b": full, "few": {"p": -9.0, "q": 0.0}})))
-    assert got["few"] == {
-        "teacher": "few", "metric": "lalp", "domain": "all", "n_traces": 2, "share_kept": 1.0, "n_prompts": 2,
-        "n_common": 5, "mean": None, "ci_low": None, "ci_high": None, "rank": None, "rank_low": None,
-        "rank_high": None, "p_above_next": None, "settled_after": None,
-    }  # fmt: skip
-    assert [got[t]["n_common"] for t in "ab"] == [5, 5]
-    got = of(rank(rows_of({"a": full, "b": full, "more": {"p": -9.0, "q": 0.0, "r": -1.0}})))
-    assert [got[t]["n_common"] for t in ("a", "b", "more")] == [3, 3, 3]
+    assert [got[t]["n_compared"] for t in ("a", "b", "few")] == [5, 5, 5]
+    assert [got[t]["n_met"] for t in ("a", "b", "few")] == [5, 5, 2]
+    # few is 3.5 below the others on the two prompts where it met them, and these are -1 on average.
+    assert [(got[t]["rank"], got[t]["mean"]) for t in ("a", "b", "few")] == [
+        (1, pytest.approx(-1.0, abs=1e-9)),
+        (2, pytest.approx(-1.0, abs=1e-9)),
+        (3, pytest.approx(-4.5, abs=1e-9)),
+    ]
+    assert (got["a"]["mean"], got["a"]["n_with_next"]) == (got["b"]["mean"], 5)
+    assert (got["b"]["n_with_next"], got["few"]["n_with_next"]) == (2, None)
+
+
+def test_a_chain_is_compared_through_its_middle():
+    # b is 1 above a where they meet, c is 2 above b where those do; a and c never met.
+    got = of(rank(rows_of({"a": {"p": -3.0}, "b": {"p": -2.0, "q": -9.0}, "c": {"q": -7.0}})))
+    assert [got[t]["rank"] for t in "abc"] == [3, 2, 1]
+    # With b at 0, the prompts are at -2 and -9, on average at -5.5.
+    assert [got[t]["mean"] for t in "abc"] == pytest.approx([-6.5, -5.5, -3.5], abs=1e-9)
+    assert {r["component"] for r in got.values()} == {1}
+    # Each hangs on a single prompt, but for b.
+    assert [got[t]["ci_low"] is None for t in "abc"] == [True, False, True]
+
+
+def test_only_connected_teachers_are_compared():
+    scores = {"a": {"p": -1.0, "q": -1.0}, "b": {"p": -2.0, "q": -1.0}, "c": {"r": -9.0}, "d": {"r": -8.0, "s": 0.0}}
+    got = of(rank(rows_of(scores | {"e": {"q": -3.0}, "f": {"t": -1.0}})))
+    assert {t: r["component"] for t, r in got.items()} == {"a": 1, "b": 1, "e": 1, "d": 2, "c": 2, "f": 3}
+    assert {t: r["n_met"] for t, r in got.items()} == {"a": 2, "b": 2, "c": 1, "d": 1, "e": 1, "f": 0}
+    assert {t for t, r in got.items() if r["rank"] is not None} == {"a", "b", "e"}
+    assert {r["n_compared"] for r in got.values()} == {2}
+
+
+def test_of_components_of_equal_size_the_one_of_more_prompts_is_ranked():
+    got = of(rank(rows_of({"a": {"p": -1.0}, "b": {"p": -2.0}, "c": {"q": -1.0, "r": 0.0}, "d": {"q": -3.0}})))
+    assert [got[t]["component"] for t in "abcd"] == [2, 2, 1, 1]
+
+
+def test_a_teacher_alone_is_listed_with_its_mean():
+    got = of(rank(rows_of({"a": {"p": -1.0, "q": -3.0}})))["a"]
+    assert (got["mean"], got["rank"], got["n_compared"], got["n_met"], got["component"]) == (-2.0, 1, 2, 0, 1)
+    assert [got[c] for c in ("p_above_next", "n_with_next", "worth_next")] == [None] * 3
+
+
+@pytest.mark.parametrize(("n", "most"), [(3, 0.95), (19, 0.95), (20, 1.0)])
+def test_fewer_than_twenty_prompts_are_never_certain(n, most):
+    lead = {t: {f"p{i}": x - i for i in range(n)} for t, x in (("a", 0.0), ("b", -5.0))}
+    got = of(rank(rows_of(lead)))
+    assert (got["a"]["p_above_next"], got["a"]["worth_next"], got["a"]["n_with_next"]) == (most, n, n)
+    bounds = [(1, 1), (2, 2)] if n >= 20 else [(1, 2), (1, 2)]
+    assert [(got[t]["rank_low"], got[t]["rank_high"]) for t in "ab"] == bounds
+
+
+def test_a_chain_is_worth_half_of_its_links():
+    # 30 prompts each: a and c never met, and through b the comparison is worth 15.
+    links = {"a": range(30), "b": range(60), "c": range(30, 60)}
+    level = {"a": 0.0, "b": -9.0, "c": -5.0}
+    got = of(rank(rows_of({t: {f"p{i}": level[t] - i % 3 for i in of_t} for t, of_t in links.items()})))
+    assert [got[t]["rank"] for t in "acb"] == [1, 2, 3]
+    assert (got["a"]["n_with_next"], got["a"]["p_above_next"]) == (0, 0.95)
+    assert got["a"]["worth_next"] == pytest.approx(15, rel=1e-9)
+    assert (got["c"]["n_with_next"], got["c"]["p_above_next"]) == (30, 1.0)
+    assert got["c"]["worth_next"] == pytest.approx(30, rel=1e-9)
 
 
 def test_nothing_in_common_ranks_nobody():
     got = of(rank(rows_of({"a": {"p": -1.0}, "b": {"q": -2.0}})))
     for t in "ab":
-        assert (got[t]["n_prompts"], got[t]["n_common"]) == (1, 0)
+        assert (got[t]["n_prompts"], got[t]["n_compared"]) == (1, 0)
         assert [got[t][c] for c in ("mean", "ci_low", "ci_high", "rank", "p_above_next")] == [None] * 5
 
 
@@ -105,14 +158,14 @@ def test_a_null_score_is_no_prompt_of_the_teacher():
     ]
     frame = rank(rows)
     assert [of(frame, "galp")[t]["n_prompts"] for t in "ab"] == [1, 2]
-    assert {row["n_common"] for row in of(frame, "galp").values()} == {1}
-    assert {row["n_common"] for row in of(frame, "lalp").values()} == {2}
+    assert {row["n_compared"] for row in of(frame, "galp").values()} == {1}
+    assert {row["n_compared"] for row in of(frame, "lalp").values()} == {2}
 
 
 def test_a_teacher_without_any_score_in_a_domain_is_listed_there():
     rows = [{"teacher": t, "prompt_id": p, "galp": None if p == "p" else -1.0} for t in "ab" for p in "pq"]
     got = of(rank(rows, {"p": "maths", "q": "code"}), "galp", "maths")
-    assert [(r["n_prompts"], r["n_common"], r["rank"]) for r in got.values()] == [(0, 0, None)] * 2
+    assert [(r["n_prompts"], r["n_compared"], r["rank"]) for r in got.values()] == [(0, 0, None)] * 2
 
 
 def test_metrics_and_domains_that_are_listed():
@@ -133,7 +186,8 @@ def test_metrics_and_domains_that_are_listed():
 def test_the_direction_turns_the_ranking_round(better, order, monkeypatch):
     lalp = dataclasses.replace(all_metrics()["lalp"], better=better)
     monkeypatch.setattr(ranking, "all_metrics", lambda: {"lalp": lalp})
-    got = of(rank(rows_of({t: {"p": x, "q": x - 1} for t, x in (("a", -1.0), ("b", -2.0), ("c", -3.0))})))
+    scores = {t: {f"p{i}": x - i for i in range(20)} for t, x in (("a", -1.0), ("b", -2.0), ("c", -3.0))}
+    got = of(rank(rows_of(scores)))
     assert sorted(got, key=lambda t: got[t]["rank"]) == order
     assert [got[t]["p_above_next"] for t in order] == [1.0, 1.0, None]
 
@@ -154,11 +208,15 @@ def test_properties_of_a_ranking(scores, seed):
 
     # A ratio of means may lie outside the percentiles of its resamples, and has no value where one divides by zero.
     means = [name for name, metric in all_metrics().items() if metric.teacher is None]
-    bounded = frame.filter(pl.col("ci_low").is_not_null() & pl.col("metric").is_in(means))
+    # Nor do they bound the mean of a teacher that some resamples do not connect.
+    complete = (pl.col("n_met").min() == pl.col("n_compared")).over("metric", "domain")
+    bounded = frame.filter(complete, pl.col("ci_low").is_not_null() & pl.col("metric").is_in(means))
     assert (bounded["ci_low"] <= bounded["mean"]).all() and (bounded["mean"] <= bounded["ci_high"]).all()
     assert frame["p_above_next"].drop_nulls().is_between(0, 1).all()
     ranked = frame.filter(pl.col("rank").is_not_null())
-    assert (ranked["n_common"] <= ranked["n_prompts"]).all()
+    assert (ranked["n_met"] <= ranked["n_compared"]).all() and (ranked["n_met"] <= ranked["n_prompts"]).all()
+    assert (ranked["p_above_next"].drop_nulls() <= 0.95).all()
+    assert (ranked["worth_next"] <= ranked["n_compared"] + 1e-9).all()
     for _, part in ranked.group_by("metric", "domain"):
         ordered = part.sort("rank")
         assert ordered["rank"].to_list() == list(range(1, part.height + 1))
@@ -200,8 +258,9 @@ def test_how_much_of_a_teachers_work_is_kept():
 
 
 def test_bounds_of_ranks_hand_worked():
+    prompts = [f"p{i}" for i in range(20)]
     # a is above b and c in every resample; b and c are the same, so that either may be second.
-    far = {"a": dict.fromkeys("pqr", -1.0)} | {t: {"p": -5.0, "q": -6.0, "r": -7.0} for t in "bc"}
+    far = {"a": dict.fromkeys(prompts, -1.0)} | {t: {p: -5.0 - i for i, p in enumerate(prompts)} for t in "bc"}
     got = of(rank(rows_of(far)))
     assert [(got[t]["rank_low"], got[t]["rank"], got[t]["rank_high"]) for t in "abc"] == [
         (1, 1, 1),
@@ -209,19 +268,22 @@ def test_bounds_of_ranks_hand_worked():
         (2, 3, 3),
     ]
     # Two equal teachers may both be first or second; apart, their ranks are certain.
-    got = of(rank(rows_of({t: {"p": -1.0, "q": -3.0} for t in "ab"})))
+    level = {p: -1.0 - i for i, p in enumerate(prompts)}
+    got = of(rank(rows_of({"a": level, "b": level})))
     assert [(got[t]["rank_low"], got[t]["rank_high"]) for t in "ab"] == [(1, 2)] * 2
-    got = of(rank(rows_of({"a": {"p": -1.0, "q": -3.0}, "b": {"p": -1.5, "q": -3.5}})))
+    got = of(rank(rows_of({"a": level, "b": {p: x - 0.5 for p, x in level.items()}})))
     assert [(got[t]["rank_low"], got[t]["rank_high"]) for t in "ab"] == [(1, 1), (2, 2)]
 
 
 def test_below_the_threshold_two_teachers_are_not_told_apart(monkeypatch):
-    # a is above b with probability 0.875 (see test_hand_worked).
-    rows = rows_of({"b": {"p": -3.0, "q": -2.0}, "a": {"p": -1.0, "q": -2.0}})
-    for threshold, bounds in ((0.95, [(1, 2), (1, 2)]), (0.85, [(1, 1), (2, 2)])):
+    # a leads on one of twenty prompts and is level elsewhere: a resample lacks it with probability .95^20 = .358.
+    level = {f"p{i}": -float(i) for i in range(20)}
+    rows = rows_of({"b": level, "a": level | {"p3": 0.0}})
+    for threshold, bounds in ((0.95, [(1, 2), (1, 2)]), (0.8, [(1, 1), (2, 2)])):
         monkeypatch.setattr(ranking, "TOLD_APART", threshold)
         got = of(rank(rows, bootstrap=2000))
         assert [(got[t]["rank_low"], got[t]["rank_high"]) for t in "ab"] == bounds
+        assert got["a"]["p_above_next"] == pytest.approx(1 - 0.358 / 2, abs=0.02)
 
 
 def brute_settled(scores: dict[str, list[float]], seed: int) -> int:
@@ -286,7 +348,7 @@ RATIO_ROWS = [
 def test_a_part_of_a_ratio_that_is_not_finite_is_no_prompt_of_the_teacher():
     endless = [row | {"galp": -math.inf} if row["prompt_id"] + row["teacher"] == "pa" else row for row in RATIO_ROWS]
     got = of(rank(endless), "rsr")
-    assert [(got[t]["n_prompts"], got[t]["n_common"], got[t]["mean"]) for t in "ab"] == [(1, 1, 4 / 3), (2, 1, 0.5)]
+    assert [(got[t]["n_prompts"], got[t]["n_compared"], got[t]["mean"]) for t in "ab"] == [(1, 1, 4 / 3), (2, 1, 0.5)]
 
 
 def test_a_ratio_without_surprisal_is_no_prompt_of_the_teacher_either():

@@ -179,7 +179,7 @@ TRACE_SCORES = Table(
 
 TEACHERS = Table(
     "teachers",
-    2,
+    3,
     {
         "teacher": pl.String(),
         "metric": pl.String(),
@@ -187,7 +187,9 @@ TEACHERS = Table(
         "n_traces": pl.Int32(),
         "share_kept": pl.Float64(),
         "n_prompts": pl.Int32(),
-        "n_common": pl.Int32(),
+        "n_met": pl.Int32(),
+        "component": pl.Int32(),
+        "n_compared": pl.Int32(),
         "mean": pl.Float64(),
         "ci_low": pl.Float64(),
         "ci_high": pl.Float64(),
@@ -195,15 +197,21 @@ TEACHERS = Table(
         "rank_low": pl.Int32(),
         "rank_high": pl.Int32(),
         "p_above_next": pl.Float64(),
+        "n_with_next": pl.Int32(),
+        "worth_next": pl.Float64(),
         "settled_after": pl.Int32(),
     },
     key=("metric", "domain", "teacher"),
-    nullable=frozenset({"mean", "ci_low", "ci_high", "rank", "rank_low", "rank_high", "p_above_next", "settled_after"}),
+    nullable=frozenset(
+        {"component", "mean", "ci_low", "ci_high", "rank", "rank_low", "rank_high", "p_above_next", "n_with_next"}
+        | {"worth_next", "settled_after"}
+    ),
     checks={
         "an interval is not upside down": (pl.col("ci_low") <= pl.col("ci_high")).fill_null(True),
         "a rank lies within its bounds": pl.col("rank").is_between("rank_low", "rank_high").fill_null(True),
         "p_above_next is a share": pl.col("p_above_next").is_between(0, 1).fill_null(True),
         "share_kept is a share": pl.col("share_kept").is_between(0, 1),
+        "only teachers of component 1 are ranked": (pl.col("component") == 1) | pl.col("mean").is_null(),
     },
 )
 

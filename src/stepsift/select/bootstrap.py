@@ -1,4 +1,6 @@
-"""Paired bootstrap of column means: the same resampled rows for all columns, and the same bits on every machine."""
+"""Paired bootstrap over rows: the same resampled rows for all columns, and the same bits on every machine."""
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +22,13 @@ def on_exact_grid(values: Array) -> Array:
     return np.ldexp(np.rint(np.ldexp(values, 52 - exponent)), exponent - 52)
 
 
-def resample_means(values: Array, resamples: int, seed: int) -> Array:
-    """Means [resamples, columns] over rows drawn with replacement from values [rows, columns].
+def resample_counts(rows: int, resamples: int, seed: int) -> Iterator[Array]:
+    """How often each row is drawn, in blocks [some resamples, rows]: `rows` draws with replacement for each resample.
 
-    Which rows are drawn depends on `seed` and the number of rows alone. Values must be `on_exact_grid`.
+    They depend on `seed` and `rows` alone.
     """
-    n_rows, rng = len(values), np.random.default_rng(seed)
-    block = max(1, BLOCK_CELLS // n_rows)
-    means = np.empty((resamples, values.shape[1]))
+    rng, block = np.random.default_rng(seed), max(1, BLOCK_CELLS // rows)
     for start in range(0, resamples, block):
         n = min(block, resamples - start)
-        drawn = rng.integers(n_rows, size=(n, n_rows)) + np.arange(n)[:, None] * n_rows
-        counts = np.bincount(drawn.ravel(), minlength=n * n_rows).reshape(n, n_rows)
-        means[start : start + n] = counts.astype(np.float64) @ values / n_rows
-    return means
+        drawn = rng.integers(rows, size=(n, rows)) + np.arange(n)[:, None] * rows
+        yield np.bincount(drawn.ravel(), minlength=n * rows).reshape(n, rows).astype(np.float64)

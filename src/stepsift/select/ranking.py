@@ -1,8 +1,11 @@
-"""Teachers ranked by the mean score of their traces, on the prompts that they have in common.
+"""Teachers ranked by the score of their traces, each against those that it can be compared with.
 
-A teacher that only answered easy prompts must not win for it, so teachers are compared on common prompts alone, and
-the interval comes from a paired bootstrap: prompts are drawn with replacement, the same ones for all teachers. What
-the bootstrap cannot tell apart is said to be so: a rank comes with the lowest and the highest that it could be.
+A teacher that only answered easy prompts must not win for it: a score is the sum of what the prompt and what the
+teacher does (see `two_way`), so that where everybody answered everything teachers are compared by their means, and
+elsewhere through the prompts on which they met. Only teachers that are connected by such meetings are ranked. The
+intervals come from a paired bootstrap: prompts are drawn with replacement, the same ones for all teachers. What it
+cannot tell apart is said to be so: a rank comes with the lowest and the highest that it could be, and what rests on few
+prompts is never called certain.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,20 +14,21 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from stepsift.core import tables
 from stepsift.metrics import Metric, all_metrics
-from stepsift.select.bootstrap import Array, on_exact_grid, resample_means
+from stepsift.select.bootstrap import Array
+from stepsift.select.two_way import Flags, Numbers, TwoWay, components, meetings
 
-MIN_COVERAGE = 0.5
-"""A teacher with fewer prompts than this share of the best-covered teacher's is listed but not ranked: the prompts in
-common would shrink to its few for everybody."""
 TOLD_APART = 0.95
 """From this share of resamples on, the better one of two teachers is said to be above the other."""
+FEW_PROMPTS = 20
+"""A comparison worth fewer prompts than this, on which both were, gives no probability above TOLD_APART, and tells
+nobody apart: three prompts that agree are no proof."""
+MOSTLY = 0.8
+"""A teacher that fewer of the resamples than this connect hangs on a single prompt, and has no interval."""
 ORDERS = 20
 """Seeded orders of prompts over which `settled_after` is the median."""
-Numbers = NDArray[np.int64]
 ALL_DOMAINS = "all"
 NO_DOMAIN = "none"
 _LOOKS = 200
@@ -37,22 +41,27 @@ def rank_teachers(candidates: pl.DataFrame, pool: pl.DataFrame, bootstrap: int, 
     `candidates` has prompt_id, teacher, domain, trace sums and scores; `pool` has teacher and domain of all traces.
     `n_traces` counts a teacher's traces in the pool and `share_kept` how many of them are candidates: where these must
     be correct, a weak teacher is judged by its best work alone. A teacher's score on a prompt is the mean over its
-    candidates there; over prompts it is their mean, or the ratio of two means (see `Metric.teacher`). `n_prompts`
-    counts the prompts on which it has one. Ranked are the teachers that reach MIN_COVERAGE; `n_common` counts the
-    prompts that all of these share, and the columns from `mean` (in the metric's unit) on refer to those prompts. They
-    are null for a teacher that is not ranked, and for all where nothing is in common.
+    candidates there; over prompts it is that of `TwoWay.scores`, or the ratio of two of these (see `Metric.teacher`).
+    `n_prompts` counts the prompts on which it has one, `n_met` those on which another teacher has one too.
 
-    `ci_low` and `ci_high` are the 2.5th and 97.5th percentile of the score over `bootstrap` resamples. Rank 1 is the
-    best in the metric's direction (equal scores: by name); a metric without direction has no ranks. `p_above_next` is
-    the share of resamples in which the teacher is better than the one ranked next, ties counted half; null for the
-    last. `rank_low` and `rank_high` bound the rank: by the teachers that are above it, and below it, in TOLD_APART of
-    the resamples, each pair taken by itself. With one common prompt there is nothing to resample, and every rank is
-    possible. `settled_after`, the same for all teachers, is the number of prompts after which the order no longer
-    changed when prompts came one by one; the median over ORDERS seeded orders.
+    `component` numbers the sets of teachers that are connected by prompts on which they met, the largest first; null
+    for a teacher without a score. Ranked are those of the first, on the `n_compared` prompts on which at least two of
+    them met; the columns from `mean` (in the metric's unit) on are null for all others, and for all where nobody met.
+
+    `ci_low` and `ci_high` are the 2.5th and 97.5th percentile of the score over `bootstrap` resamples, null where the
+    teacher hangs on one prompt. Rank 1 is the best in the metric's direction (equal scores: by name); a metric without
+    direction has no ranks. `p_above_next` is the share of resamples in which the teacher is better than the one ranked
+    next, ties and resamples that do not connect the two counted half; null for the last. `n_with_next` counts the
+    prompts on which the two met, `worth_next` those that the comparison is worth (see `TwoWay.worth`): where they are
+    fewer than FEW_PROMPTS, `p_above_next` is kept within TOLD_APART. `rank_low` and `rank_high` bound the rank: by the
+    teachers that are above it, and below it, in TOLD_APART of the resamples, each pair taken by itself. With one prompt
+    there is nothing to resample, and every rank is possible. `settled_after`, the same for all teachers, is the number
+    of prompts after which the order no longer changed when prompts came one by one; the median over ORDERS seeded
+    orders.
 
     A metric that no candidate has is not listed. Domain is "all" over all prompts and "none" for prompts without one
     (a domain that is itself called "all" is listed as "all (domain)"). Resamples depend on `seed` and the number of
-    common prompts alone, so neither another metric nor another domain moves an interval.
+    prompts that are compared alone, so neither another metric nor another domain moves an interval.
     """
     metrics, scores = _scores(candidates)
     shares = _shares(_with_domains(candidates), _with_domains(pool))
@@ -78,7 +87,7 @@ def chart(teachers: pl.DataFrame, metrics: Sequence[str]) -> list[dict[str, Any]
 
 @dataclass(frozen=True)
 class TeacherScores:
-    """A metric's scores of the R teachers that are ranked over all domains, on the prompts that these share."""
+    """A metric's scores of the R teachers that are ranked over all domains."""
 
     metric: Metric
     teachers: list[str]
@@ -86,20 +95,19 @@ class TeacherScores:
     means: Array
     """[R] in the metric's unit."""
     resampled: Array
-    """[resamples, R]: prompts drawn with replacement, the same ones for all teachers."""
+    """[resamples, R]: prompts drawn with replacement, the same ones for all teachers; NaN where a resample does not
+    connect a teacher with the others."""
 
 
 def teacher_scores(candidates: pl.DataFrame, resamples: int, seed: int) -> list[TeacherScores]:
-    """What `rank_teachers` ranks by over all domains: metrics with a direction, where two prompts are shared."""
+    """What `rank_teachers` ranks by over all domains: metrics with a direction, where two prompts are compared."""
     metrics, scores = _scores(candidates)
     names = scores["teacher"].unique().sort().to_list()
-    found = []
-    for comparison, resampled in _resampled(scores, metrics, resamples, seed):
-        if comparison.metric.better is None or len(comparison.values) < 2:
-            continue
-        means = comparison.score(comparison.values.sum(axis=0) / len(comparison.values))
-        found.append(TeacherScores(comparison.metric, [names[i] for i in comparison.ranked], means, resampled))
-    return found
+    return [
+        TeacherScores(c.metric, [names[i] for i in c.coverage.ranked], c.means, c.resampled)
+        for c in _comparisons(scores, metrics, resamples, seed)
+        if c.metric.better is not None and c.coverage.n_compared > 1
+    ]
 
 
 def _scores(candidates: pl.DataFrame) -> tuple[list[Metric], pl.DataFrame]:
@@ -146,25 +154,60 @@ def _shares(candidates: pl.DataFrame, pool: pl.DataFrame) -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class _Comparison:
-    """One metric's scores of the teachers of one domain, T teachers of which R are ranked, P prompts."""
+class _Coverage:
+    """Which of the T teachers of a domain have a score on which prompts, and what follows from it."""
 
-    metric: Metric
     n_prompts: Numbers
     """[T] prompts on which the teacher has a score."""
+    n_met: Numbers
+    """[T] those on which another teacher has one too."""
+    component: Numbers
+    """[T] from 1; 0 for a teacher without a score."""
     ranked: Numbers
     """[R] which teachers are ranked."""
-    common: NDArray[np.bool_]
-    """[P] which prompts all ranked teachers share."""
-    values: Array
-    """[common prompts, R] scores, or [common prompts, 2 R] numerators and then denominators; on exact grids."""
+    compared: Flags
+    """[all prompts] which of them compare ranked teachers."""
+    answered: Flags
+    """[compared prompts, R]."""
 
-    def score(self, means: Array) -> Array:
-        """[.., R] teachers' scores from means [.., R or 2 R] of `values`."""
-        if self.metric.teacher is None:
-            return means
-        above, below = np.split(means, 2, axis=-1)
-        return np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
+    @property
+    def n_compared(self) -> int:
+        return len(self.answered)
+
+    @staticmethod
+    def of(has_score: Flags) -> "_Coverage":
+        """`has_score` is [all prompts, T]."""
+        parts = components(has_score)
+        component = np.zeros(has_score.shape[1], np.int64)
+        for number, part in enumerate(parts, start=1):
+            component[part] = number
+        # Teachers that never met are not compared; one without any other teacher has nobody to meet.
+        ranked = parts[0] if parts and (len(parts[0]) > 1 or len(parts) == 1) else []
+        compared = has_score[:, ranked].sum(axis=1) >= max(1, min(2, len(ranked)))
+        return _Coverage(
+            n_prompts=has_score.sum(axis=0),
+            n_met=has_score[has_score.sum(axis=1) > 1].sum(axis=0),
+            component=component,
+            ranked=np.array(ranked, np.int64),
+            compared=compared,
+            answered=has_score[compared][:, ranked],
+        )
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """One metric's scores of the R ranked teachers of one domain."""
+
+    metric: Metric
+    coverage: _Coverage
+    means: Array
+    """[R]."""
+    resampled: Array
+    """[resamples, R], none of fewer than two prompts; NaN where a resample does not connect a teacher."""
+    of_first: Array
+    """[ORDERS, looks, R] scores on the first prompts in seeded orders."""
+    worth: Array
+    """[R, R] prompts that a comparison is worth."""
 
 
 def _rank_domain(
@@ -172,99 +215,135 @@ def _rank_domain(
 ) -> Iterator[pl.DataFrame]:
     """Yield the rows of one domain, a frame a metric; `scores` has one row for each prompt and teacher."""
     teachers = scores["teacher"].unique().sort()
-    for comparison, resampled in _resampled(scores, metrics, bootstrap, seed):
+    for comparison in _comparisons(scores, metrics, bootstrap, seed):
+        coverage = comparison.coverage
         names = {"teacher": teachers, "metric": comparison.metric.name, "domain": domain}
-        counts = {"n_prompts": comparison.n_prompts, "n_common": len(comparison.values)}
-        frame = pl.DataFrame(names | counts | _standings(comparison, resampled, seed))
+        counts: dict[str, Any] = {"n_prompts": coverage.n_prompts, "n_met": coverage.n_met}
+        counts |= {"component": np.where(coverage.component > 0, coverage.component, np.nan)}
+        frame = pl.DataFrame(names | counts | {"n_compared": coverage.n_compared} | _standings(comparison))
         types = {c: t for c, t in tables.TEACHERS.schema.items() if c in frame.columns}
         yield frame.select(pl.col(c).fill_nan(None).cast(t) if t.is_numeric() else c for c, t in types.items())
 
 
-def _resampled(
-    scores: pl.DataFrame, metrics: list[Metric], bootstrap: int, seed: int
-) -> Iterator[tuple[_Comparison, Array]]:
-    """Each metric's comparison of teachers, and their scores [resamples, R]; no resample of fewer than two prompts."""
+def _comparisons(scores: pl.DataFrame, metrics: list[Metric], bootstrap: int, seed: int) -> Iterator[_Comparison]:
+    """Each metric's comparison of teachers; `scores` has one row for each prompt and teacher."""
     prompt, teacher = (scores[c].rank("dense").to_numpy().astype(np.int64) - 1 for c in ("prompt_id", "teacher"))
-    # Metrics with the same common prompts share one bootstrap, which is nearly all of the work.
-    alike: dict[bytes, list[_Comparison]] = {}
+    # Metrics that have scores on the same prompts share one bootstrap, which is nearly all of the work.
+    alike: dict[bytes, list[tuple[Metric, Array]]] = {}
     for metric in metrics:
-        columns = [scores[f"{metric.name}/{i}"].to_numpy() for i, _ in _parts(metric)]
-        comparison = _compare(metric, columns, prompt, teacher)
-        alike.setdefault(comparison.common.tobytes(), []).append(comparison)
-    for comparisons in alike.values():
-        values = np.hstack([c.values for c in comparisons])
-        means = resample_means(values, bootstrap, seed) if len(values) > 1 else np.empty((0, values.shape[1]))
-        ends = np.cumsum([c.values.shape[1] for c in comparisons])[:-1]
-        for comparison, resampled in zip(comparisons, np.hsplit(means, ends), strict=True):
-            yield comparison, comparison.score(resampled)
+        values = np.full((len(list(_parts(metric))), prompt.max() + 1, teacher.max() + 1), np.nan)
+        values[:, prompt, teacher] = [scores[f"{metric.name}/{i}"].to_numpy() for i, _ in _parts(metric)]
+        has_score = np.logical_and.reduce(np.isfinite(values), axis=0)
+        alike.setdefault(has_score.tobytes(), []).append((metric, values))
+    for group in alike.values():
+        has_score = np.logical_and.reduce(np.isfinite(group[0][1]), axis=0)
+        yield from _compare(_Coverage.of(has_score), group, bootstrap, seed)
 
 
-def _compare(metric: Metric, values: list[Array], prompt: Numbers, teacher: Numbers) -> _Comparison:
-    """`values`, NaN for null, of prompt number `prompt` and teacher number `teacher`, each [rows]."""
-    grids = np.full((len(values), prompt.max() + 1, teacher.max() + 1), np.nan)
-    grids[:, prompt, teacher] = values
-    covered = np.logical_and.reduce(np.isfinite(grids), axis=0)
-    n_prompts = covered.sum(axis=0)
-    ranked = np.flatnonzero(n_prompts >= max(1, MIN_COVERAGE * n_prompts.max()))
-    common = np.logical_and(covered[:, ranked].all(axis=1), covered.any(axis=1))
-    return _Comparison(
-        metric, n_prompts, ranked, common, np.hstack([on_exact_grid(g[np.ix_(common, ranked)]) for g in grids])
-    )
+def _compare(
+    coverage: _Coverage, group: list[tuple[Metric, Array]], bootstrap: int, seed: int
+) -> Iterator[_Comparison]:
+    """Comparisons by metrics with the same coverage, each with its `values` [parts, all prompts, T]."""
+    n = coverage.n_compared
+    if not n:
+        empty = np.empty((0, 0))
+        yield from (_Comparison(metric, coverage, empty[0:0].ravel(), empty, empty[None], empty) for metric, _ in group)
+        return
+    parts = np.concatenate([values[:, coverage.compared][:, :, coverage.ranked] for _, values in group])
+    fit = TwoWay(coverage.answered, parts)
+    looks = np.unique(np.linspace(1, n, min(n, _LOOKS)).astype(np.int64))
+    orders = (np.random.default_rng([seed, number]).permutation(n) for number in range(ORDERS))
+    means, resampled = fit.scores(np.ones((1, n)))[0], fit.resampled(bootstrap, seed)
+    of_first, worth = np.stack([fit.of_first(order, looks) for order in orders]), fit.worth()
+    start = 0
+    for metric, values in group:
+        own = slice(start, start := start + len(values))
+        yield _Comparison(
+            metric,
+            coverage,
+            _score(means[own]),
+            _score(resampled[:, own].swapaxes(0, 1)),
+            _score(np.moveaxis(of_first[:, :, own], 2, 0)),
+            worth,
+        )
 
 
-def _standings(comparison: _Comparison, resampled: Array, seed: int) -> dict[str, Array]:
-    """Columns [T] from mean to settled_after, NaN for null; `resampled` [resamples or 0, R] are teachers' scores."""
-    names = ("mean", "ci_low", "ci_high", "rank", "rank_low", "rank_high", "p_above_next", "settled_after")
-    columns = {name: np.full(len(comparison.n_prompts), np.nan) for name in names}
-    values, ranked, better = comparison.values, comparison.ranked, comparison.metric.better
-    if not len(values):
-        return columns
-    means = comparison.score(values.sum(axis=0) / len(values))
+def _score(parts: Array) -> Array:
+    """Scores [.., R] from one part [1, .., R], or numerator and denominator [2, .., R]; NaN without a denominator."""
+    if len(parts) == 1:
+        return np.asarray(parts[0])
+    above, below = parts
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
+
+
+def _standings(comparison: _Comparison) -> dict[str, Array]:
+    """Columns [T] from mean to settled_after, NaN for null."""
+    of_pair = ("p_above_next", "n_with_next", "worth_next")
+    names = ("mean", "ci_low", "ci_high", "rank", "rank_low", "rank_high", *of_pair, "settled_after")
+    coverage, resampled, better = comparison.coverage, comparison.resampled, comparison.metric.better
+    columns = {name: np.full(len(coverage.n_prompts), np.nan) for name in names}
+    ranked, means, worth = coverage.ranked, comparison.means, comparison.worth
     columns["mean"][ranked] = means
-    if len(resampled):
-        columns["ci_low"][ranked], columns["ci_high"][ranked] = np.percentile(resampled, [2.5, 97.5], axis=0)
-    if better is None or np.isnan(means).any():
+    columns["ci_low"][ranked], columns["ci_high"][ranked] = _intervals(resampled, len(ranked))
+    if better is None or not len(ranked) or np.isnan(means).any():
         return columns
     sign = 1 if better == "high" else -1
     order = np.argsort(-sign * means, kind="stable")
     best_first = ranked[order]
     columns["rank"][best_first] = np.arange(1, len(order) + 1)
     columns["rank_low"][best_first], columns["rank_high"][best_first] = 1, len(order)
-    columns["settled_after"][ranked] = settled_after(comparison, sign, order, seed)
+    columns["settled_after"][ranked] = _settled_after(sign * comparison.of_first, order, coverage.n_compared)
+    ordered_worth = worth[np.ix_(order, order)]
+    met = meetings(coverage.answered)[np.ix_(order, order)]
+    columns["n_with_next"][best_first[:-1]] = np.diagonal(met, offset=1)
+    columns["worth_next"][best_first[:-1]] = np.diagonal(ordered_worth, offset=1)
     if len(resampled):
-        above = shares_above(sign * resampled[:, order])
+        above, surely = _certainty(shares_above(sign * resampled[:, order]), ordered_worth)
         columns["p_above_next"][best_first[:-1]] = np.diagonal(above, offset=1)
-        surely = above >= TOLD_APART
         rank = columns["rank"][best_first]
         columns["rank_low"][best_first] = np.minimum(rank, 1 + surely.sum(axis=0))
         columns["rank_high"][best_first] = np.maximum(rank, len(order) - surely.sum(axis=1))
     return columns
 
 
+def _intervals(resampled: Array, teachers: int) -> Array:
+    """[2, R] the 2.5th and 97.5th percentile; NaN without resamples, and of a teacher that few of them connect."""
+    if not len(resampled):
+        return np.full((2, teachers), np.nan)
+    finite = np.isfinite(resampled)
+    if finite.all():
+        return np.asarray(np.percentile(resampled, [2.5, 97.5], axis=0))
+    columns = [column[some] for column, some in zip(resampled.T, finite.T, strict=True)]
+    unknown = np.full(2, np.nan)
+    mostly = MOSTLY * len(resampled)
+    return np.stack([np.percentile(c, [2.5, 97.5]) if len(c) >= mostly else unknown for c in columns], axis=1)
+
+
+def _certainty(above: Array, worth: Array) -> tuple[Array, Flags]:
+    """Probabilities [R, R] of being above, and which of them tell two teachers apart, by what the pairs are worth."""
+    few = worth < FEW_PROMPTS * (1 - 1e-9)
+    bounded = np.where(few, np.clip(above, 1 - TOLD_APART, TOLD_APART), above)
+    return bounded, (bounded >= TOLD_APART) & ~few
+
+
 def shares_above(resampled: Array) -> Array:
-    """[R, R] share of resamples in which the row's teacher has a higher score than the column's, ties counted half.
+    """[R, R] share of resamples in which the row's teacher has a higher score than the column's; ties, and resamples
+    in which one of the two has none, are counted half.
 
     `resampled` is [resamples, R], higher is better.
     """
-    rows = [(np.sign(resampled[:, [i]] - resampled).mean(axis=0) + 1) / 2 for i in range(resampled.shape[1])]
-    return np.stack(rows)
+    signs = (np.nan_to_num(np.sign(resampled[:, [i]] - resampled)) for i in range(resampled.shape[1]))
+    return np.stack([(sign.mean(axis=0) + 1) / 2 for sign in signs])
 
 
-def settled_after(comparison: _Comparison, sign: int, order: Numbers, seed: int) -> int:
-    """After how many prompts the order of teachers is `order` [R] for good; the median over ORDERS seeded orders.
+def _settled_after(of_first: Array, order: Numbers, n: int) -> int:
+    """After how many of `n` prompts the order of teachers is `order` [R] for good; the median over orders of prompts.
 
-    Looked at after at most _LOOKS numbers of prompts, the last of which is all of them.
+    `of_first` [ORDERS, looks, R] are scores, higher is better, after at most _LOOKS numbers of prompts, the last of
+    which is all of them.
     """
-    n = len(comparison.values)
-    looks = np.unique(np.linspace(1, n, min(n, _LOOKS)).astype(np.int64))
-    starts = np.concatenate([[0], looks[:-1]])
-    settled = []
-    for number in range(ORDERS):
-        drawn = np.random.default_rng([seed, number]).permutation(n)
-        sums = np.add.reduceat(comparison.values[drawn], starts, axis=0).cumsum(axis=0)
-        scores = sign * comparison.score(sums / looks[:, None])
-        same = (np.argsort(-scores, axis=1, kind="stable") == order).all(axis=1)
-        # At the last look the order is the final one: sums on the grid are exact.
-        changed = np.flatnonzero(~same)
-        settled.append(looks[changed[-1] + 1] if len(changed) else looks[0])
-    return int(np.median(settled))
+    looks = np.unique(np.linspace(1, n, of_first.shape[1]).astype(np.int64))
+    same = (np.argsort(-of_first, axis=2, kind="stable") == order).all(axis=2) & np.isfinite(of_first).all(axis=2)
+    # At the last look the order is the final one: sums on the grid are exact.
+    changed = [np.flatnonzero(~of_order) for of_order in same]
+    return int(np.median([looks[c[-1] + 1] if len(c) else looks[0] for c in changed]))
