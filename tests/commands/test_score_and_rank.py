@@ -24,7 +24,7 @@ from stepsift.commands import arguments
 from stepsift.commands import ranking_lines as lines
 from stepsift.commands import selfcheck as naive
 from stepsift.commands.estimate import seconds_left
-from stepsift.commands.rank import choose
+from stepsift.commands.ranking_sample import choose
 from stepsift.commands.score import SCORED_STEPS, score_file
 from stepsift.core import console, tables
 from stepsift.core.errors import ParamsError, ScoringError, SelectionError, SourceError, StudentError
@@ -399,7 +399,7 @@ def test_rank_of_all_prompts_is_the_ranking_of_the_pipeline(place: Path, setting
         step_scores=lambda: iter([step_scores]),
     )
     teachers = curate.select(pool, chosen, questions.collect({})).teachers.filter(pl.col("domain") == "all")
-    assert teachers.filter(metric="lalp", teacher="anna")["n_common"].item() == 3
+    assert teachers.filter(metric="lalp", teacher="anna")["n_compared"].item() == 3
     assert out[:4] == [
         "sources     9 rows, 9 traces of 4 prompts",
         "candidates  7 traces (select.correct: prefer)",
@@ -503,7 +503,7 @@ def test_the_seed_and_the_folder_are_options(place: Path, run_cli, student_folde
     ]
     out = run_cli("rank", "--sources", "pool", "--prompts", 1, "--seed", 7)[1]
     assert "(seed 7): 3 traces" in out[2]
-    assert out[4].endswith("(no interval from 1 prompt), rank 1 to 3")
+    assert out[4].endswith("(no interval: it rests on 1 prompt), rank 1 to 3")
     assert not any("above" in line for line in out)
 
 
@@ -512,8 +512,8 @@ def test_rank_says_why_it_cannot(place: Path, run_cli, student_folder, monkeypat
     assert run_cli("rank")[2] == ["error: there is no params.yaml; run stepsift in the repository's root folder"]
     project(place, student_folder("llama"), rows(("anna",)))
     assert run_cli("rank")[2] == [
-        "error: there is nothing to rank: only anna has candidates for enough prompts (prompts: anna 4); add traces of "
-        "another teacher for the same prompts"
+        "error: there is nothing to rank: only anna has candidates (prompts: anna 4); add traces of another teacher "
+        "for the same prompts"
     ]
     code, out, err = run_cli("rank", "--metrics", "length")
     assert (code, out, len(err)) == (1, [], 1)
@@ -531,48 +531,72 @@ def candidates(prompts_of: dict[str, str]) -> pl.DataFrame:
     return pl.DataFrame(found, schema=["trace_id", "prompt_id", "teacher"], orient="row")
 
 
-def test_sampled_are_prompts_that_all_ranked_teachers_share():
+def test_prompts_that_all_share_come_first_and_then_whoever_has_fewest():
     pool = candidates({"anna": "abcdefgh", "bob": "cdefghij", "carl": "efgh", "dora": "efg"})
     sample = choose(pool, 100, 0)
-    # dora has less than half of anna's prompts: she would not be ranked, and must not cost the others a prompt.
-    assert (sample.teachers, sample.left_out) == (["anna", "bob", "carl"], {"dora": 3})
-    assert (sample.n_common, sample.n_prompts) == (4, 4)
-    assert sorted(sample.traces["trace_id"]) == [f"{t}-{p}" for t in ("anna", "bob", "carl") for p in "efgh"]
+    assert (sample.teachers, sample.left_out) == (["anna", "bob", "carl", "dora"], {})
+    # c to h have two teachers or more; e, f and g all of them, and h all but dora.
+    assert (sample.n_comparing, sample.n_common, sample.n_prompts) == (6, 3, 6)
+    assert sample.sentence(0) == "6 of 6 prompts with candidates of at least two of the 4 teachers (seed 0): 19 traces"
+    three = choose(pool, 3, 0)
+    assert set(three.traces["prompt_id"]) == set("efg")
+    assert three.sentence(7) == "3 of 3 prompts with a candidate of each of the 4 teachers (seed 7): 12 traces"
+    # Level at three each, anna is the first to get one more, then carl, whose only other is h.
+    assert "h" in set(choose(pool, 5, 0).traces["prompt_id"]) - set(choose(pool, 4, 0).traces["prompt_id"])
     # Two traces of one teacher are no comparison.
     twice = pl.concat([candidates({"anna": "abc", "bob": "bc"}), candidates({"anna": "a"})])
-    assert choose(twice, 100, 0).n_common == 2
+    assert choose(twice, 100, 0).n_comparing == 2
+
+
+def test_a_sample_of_a_chain_connects_it_first():
+    pool = candidates({"anna": "abcdefghij", "bob": "abcdefghijk", "carl": "kl", "dora": "l"})
+    for seed in range(5):
+        assert set(choose(pool, 3, seed).traces["prompt_id"]) > {"k", "l"}
+        assert choose(pool, 3, seed).teachers == ["anna", "bob", "carl", "dora"]
+
+
+def test_who_is_left_out_and_why():
+    pool = candidates({"anna": "abc", "bob": "bc", "carl": "x", "dora": "yz", "emil": "z"})
+    assert choose(pool, 9, 0).left_out == {
+        "carl": "no other teacher was on any of its 1 prompt",
+        "dora": "its 2 prompts connect it with emil alone",
+        "emil": "its 1 prompt connect it with dora alone",
+    }
 
 
 def test_what_cannot_be_compared_is_said():
-    with pytest.raises(SelectionError, match=r"only anna has candidates for enough prompts \(prompts: anna 4, bob 1\)"):
-        choose(candidates({"anna": "abcd", "bob": "a"}), 9, 0)
+    with pytest.raises(SelectionError, match=r"nothing to rank: only anna has candidates \(prompts: anna 4\)"):
+        choose(candidates({"anna": "abcd"}), 9, 0)
     with pytest.raises(
-        SelectionError, match=r"no prompt has a candidate of each of anna, bob \(prompts: anna 2, bob 1"
+        SelectionError, match=r"no two teachers have a candidate for the same prompt \(prompts: anna 2, bob 1\)"
     ):
         choose(candidates({"anna": "ab", "bob": "c"}), 9, 0)
 
 
 @given(
-    st.dictionaries(st.sampled_from(["anna", "bob", "carl"]), st.text("abcdefghij", min_size=5), min_size=2),
+    st.dictionaries(st.sampled_from(["anna", "bob", "carl"]), st.text("abcdefghij", min_size=2), min_size=2),
     st.integers(1, 12),
     st.integers(0, 3),
     st.randoms(),
 )
-def test_a_sample_compares_all_and_grows(prompts_of: dict[str, str], n: int, seed: int, order):
+def test_a_sample_compares_and_grows(prompts_of: dict[str, str], n: int, seed: int, order):
     pool = candidates({t: "".join(sorted(set(p))) for t, p in prompts_of.items()})
     try:
         sample = choose(pool, n, seed)
     except SelectionError:
         return
-    by_prompt = sample.traces.group_by("prompt_id").agg(pl.col("teacher").sort())["teacher"].to_list()
-    assert by_prompt == [sample.teachers] * sample.n_prompts
+    by_prompt = sample.traces.group_by("prompt_id").agg(pl.col("teacher").n_unique())["teacher"]
+    assert by_prompt.min() >= 2 and len(by_prompt) == sample.n_prompts == min(n, sample.n_comparing)
     common = set.intersection(*(set(prompts_of[t]) for t in sample.teachers))
-    assert set(sample.traces["prompt_id"]) == sample_prompts(common, n, seed)
-    assert (sample.n_common, sample.n_prompts) == (len(common), min(n, len(common)))
+    assert sample.n_common == len(common)
+    if n <= len(common):
+        assert set(sample.traces["prompt_id"]) == sample_prompts(common, n, seed)
     mixed = list(range(pool.height))
     order.shuffle(mixed)
     assert set(choose(pool[mixed], n, seed).traces["trace_id"]) == set(sample.traces["trace_id"])
     assert set(sample.traces["trace_id"]) <= set(choose(pool, n + 1, seed).traces["trace_id"])
+    if n >= len(sample.teachers):
+        assert set(sample.traces["teacher"]) == set(sample.teachers)
 
 
 def test_the_cost_of_the_rest_is_that_of_the_sample_where_both_are_the_same(
@@ -626,17 +650,22 @@ def test_names_of_metrics():
 
 
 def ranking(metric: str, *of: tuple[str, int, int, float | None, float | None, int | None, float | None], **more):
-    """Table teachers of one metric: name, n_prompts, n_common, mean, half of the interval, rank, p_above_next; `more`
+    """Table teachers of one metric: name, n_prompts, n_compared, mean, half of the interval, rank, p_above_next; `more`
     are whole columns."""
-    names = ("teacher", "n_prompts", "n_common", "mean", "half", "rank", "p_above_next")
+    names = ("teacher", "n_prompts", "n_compared", "mean", "half", "rank", "p_above_next")
+    ranked = pl.col("rank").is_not_null()
     frame = pl.DataFrame(of, schema=names, orient="row").with_columns(
         *(pl.lit(value).alias(name) for name, value in {"metric": metric, "domain": "all", "share_kept": 1.0}.items()),
         n_traces="n_prompts",
+        n_met="n_compared",
+        component=pl.when(pl.col("mean").is_not_null()).then(1).otherwise(2),
         ci_low=pl.col("mean") - pl.col("half"),
         ci_high=pl.col("mean") + pl.col("half"),
         rank_low="rank",
         rank_high="rank",
-        settled_after=pl.when(pl.col("rank").is_not_null()).then(7),
+        n_with_next=pl.when(ranked).then("n_compared"),
+        worth_next=pl.when(ranked).then("n_compared"),
+        settled_after=pl.when(ranked).then(7),
     )
     frame = frame.with_columns(pl.Series(name, values) for name, values in more.items())
     return frame.select(pl.col(c).cast(t) for c, t in tables.TEACHERS.schema.items())
@@ -651,6 +680,7 @@ def test_a_ranking_in_lines():
         ("dora", 1, 30, None, None, None, None),
         ("emil", 30, 30, -3.0, 0.125, 4, None),
         n_traces=[40, 35, 120, 1, 30],
+        n_met=[30, 30, 30, 0, 30],
         share_kept=[1.0, 1.0, 0.25, 1.0, 1.0],
         rank_low=[1, 1, 3, None, 4],
         rank_high=[2, 2, 3, None, 4],
@@ -662,11 +692,38 @@ def test_a_ranking_in_lines():
         "             2 anna     -1.5000 [-1.7500, -1.2500], rank 1 to 2",
         "             3 carla    -2.0000 [-2.1250, -1.8750], 25% of 120 traces kept",
         "             4 emil     -3.0000 [-3.1250, -2.8750]",
-        "               dora  not ranked: scores on 1 prompt only",
+        "               dora  not ranked: no other teacher was on any of its 1 prompt",
         "            the order no longer changed after 7 prompts (median of 20 orders)",
         "            bob and anna are not distinguishable: bob is above anna with probability .61",
         "            anna is above carla with probability .97",
         "            carla is above emil with probability more than .99",
+    ]
+
+
+def test_a_ranking_where_not_everybody_answered_everything():
+    teachers = ranking(
+        "lalp",
+        ("anna", 60, 90, -1.5, 0.25, 1, 0.95),
+        ("bob", 90, 90, -2.0, 0.5, 2, 0.99),
+        ("carla", 30, 90, -3.0, 0.125, 3, None),
+        ("dora", 4, 90, None, None, None, None),
+        ("emil", 6, 90, None, None, None, None),
+        n_met=[60, 90, 30, 2, 2],
+        n_with_next=[0, 30, None, None, None],
+        worth_next=[15.2, 31.0, None, None, None],
+    )
+    assert lines.ranking_lines(teachers, "lalp") == [
+        "lalp        higher is better; mean, had all answered all, and 95 % interval, by the 90 prompts on which at "
+        "least two of them met",
+        "             1 anna     -1.5000 [-1.7500, -1.2500], met others on 60 prompts",
+        "             2 bob      -2.0000 [-2.5000, -1.5000], met others on 90 prompts",
+        "             3 carla    -3.0000 [-3.1250, -2.8750], met others on 30 prompts",
+        "               dora  not ranked: its 4 prompts connect it with emil alone",
+        "               emil  not ranked: its 6 prompts connect it with dora alone",
+        "            the order no longer changed after 7 prompts (median of 20 orders)",
+        "            anna and bob are not distinguishable: anna is above bob with probability .95 (they met on 0 "
+        "prompts; through others it is worth 15: with fewer than 20 nothing is certain)",
+        "            bob is above carla with probability .99 (they met on 30 prompts; through others it is worth 31)",
     ]
 
 
@@ -677,13 +734,14 @@ def test_rankings_that_compare_nothing():
     )
     assert lines.ranking_lines(one, "lalp") == [
         "lalp        higher is better; mean and 95 % interval on the 1 prompt that all ranked teachers have",
-        "             1 anna    -1.0000 (no interval from 1 prompt), rank 1 to 2",
-        "             2 bob     -2.0000 (no interval from 1 prompt), rank 1 to 2",
+        "             1 anna    -1.0000 (no interval: it rests on 1 prompt), rank 1 to 2",
+        "             2 bob     -2.0000 (no interval: it rests on 1 prompt), rank 1 to 2",
         "            the order no longer changed after 1 prompt (median of 20 orders)",
     ]
     apart = ranking("lalp", ("anna", 2, 0, None, None, None, None), ("bob", 3, 0, None, None, None, None))
     assert lines.ranking_lines(apart, "lalp") == [
-        "lalp        no prompt has a score of every teacher, so nothing can be compared (prompts: anna 2, bob 3)"
+        "lalp        no two teachers have a score on the same prompt, so nothing can be compared (prompts: anna 2, "
+        "bob 3)"
     ]
     assert lines.ranking_lines(one, "galp") == [
         "galp        no trace has a score: the full pass was not possible for any"
@@ -699,18 +757,28 @@ def test_rankings_that_compare_nothing():
 
 
 @pytest.mark.parametrize(
-    ("p", "said"),
+    ("p", "n_met", "worth", "said"),
     [
-        (0.5, "a and b are not distinguishable: a is above b with probability .50"),
-        (0.949, "a and b are not distinguishable: a is above b with probability .95"),
-        (0.95, "a is above b with probability .95"),
-        (0.994, "a is above b with probability .99"),
-        (0.995, "a is above b with probability more than .99"),
-        (1.0, "a is above b with probability more than .99"),
+        (0.5, 30, 30, "a and b are not distinguishable: a is above b with probability .50"),
+        (0.949, 30, 30, "a and b are not distinguishable: a is above b with probability .95"),
+        (0.95, 30, 30, "a is above b with probability .95"),
+        (0.994, 30, 30, "a is above b with probability .99"),
+        (0.995, 30, 30, "a is above b with probability more than .99"),
+        (1.0, 20, 20, "a is above b with probability more than .99"),
+        (
+            *(0.95, 3, 3),
+            "a and b are not distinguishable: a is above b with probability .95 (they met on 3 prompts: with fewer "
+            "than 20 nothing is certain)",
+        ),
+        (
+            *(0.6, 1, 40.4),
+            "a and b are not distinguishable: a is above b with probability .60 (they met on 1 prompt; through others "
+            "it is worth 40)",
+        ),
     ],
 )
-def test_probabilities_in_words(p: float, said: str):
-    assert lines.comparison("a", "b", p) == said
+def test_probabilities_in_words(p: float, n_met: int, worth: float, said: str):
+    assert lines.comparison("a", "b", p, n_met, worth) == said
 
 
 def test_a_student_that_is_not_there_comes_before_the_file_is_read(place: Path, monkeypatch: pytest.MonkeyPatch):

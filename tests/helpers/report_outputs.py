@@ -156,7 +156,8 @@ def _teachers(world: World) -> list[dict[str, Any]]:
             mean = -1.0 - t if metric == "lalp" else -1.0 + t / 8
             rank = t + 1 if metric == "lalp" else len(world.teachers) - t
             row = {"teacher": name, "metric": metric, "domain": "all", "n_traces": world.n_prompts, "share_kept": 1.0}
-            row |= {"n_prompts": world.n_prompts, "n_common": world.n_prompts, "mean": mean, "rank": rank}
+            row |= {"n_prompts": world.n_prompts, "n_met": world.n_prompts, "n_compared": world.n_prompts}
+            row |= {"component": 1, "mean": mean, "rank": rank, "n_with_next": world.n_prompts, "worth_next": 25.0}
             row |= {"ci_low": mean - 0.25, "ci_high": mean + 0.25, "rank_low": rank, "rank_high": rank}
             rows.append(row | {"p_above_next": 0.75, "settled_after": 2})
     return rows

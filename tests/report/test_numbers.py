@@ -72,6 +72,25 @@ def test_of_equal_scores_the_first_trace_counts():
     assert (row["share"], row["changed"]) == (1.0, 0)
 
 
+def test_meetings_count_prompts_with_a_score_of_both():
+    found = numbers.meetings(POOL, "lalp")
+    assert found.rows() == [
+        ("ann", "ann", 2, 1.0),
+        ("ann", "bob", 2, 1.0),
+        ("bob", "ann", 2, 1.0),
+        ("bob", "bob", 2, 1.0),
+    ]
+    # carl met nobody; a second trace of ann is no second prompt; bob's third prompt has no score.
+    more = scores([("c1", "p9", "carl", 1, 1, -1.0, None), ("a3", "p1", "ann", 1, 1, -1.0, None)])
+    found = numbers.meetings(pl.concat([POOL, more]), "lalp")
+    assert found.filter(pl.col("one") == "carl").select("other", "n", "share").rows() == [
+        ("ann", 0, 0.0),
+        ("bob", 0, 0.0),
+        ("carl", 1, 0.5),
+    ]
+    assert found.filter(pl.col("one") == "ann")["n"].to_list() == [2, 2, 0]
+
+
 def test_correlation_with_length():
     found = numbers.correlations(POOL, ["lalp", "entropy"]).rows()
     # Tokens 8, 16, 32, 64 go up while lalp goes down; a step has 4, 8, 8 and 64. Entropy 3, 1, 2, 4 has ranks 3 1 2 4.

@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from helpers.report_outputs import HOSTILE, World, write
@@ -139,6 +140,7 @@ def test_every_figure_says_what_it_rests_on(places: report.Places):
     claims = {f.name: f.claim for f in figures.figures(report.read(places, 0)).values()}
     assert claims == {
         "ranking": "From scores alone",
+        "meetings": "",
         "accuracy": "Measured by training",
         "distribution": "From scores alone",
         "agreement": "From scores alone",
@@ -214,6 +216,55 @@ def test_a_page_of_one_trace_and_no_evaluation_is_whole(tmp_path: Path):
     html = render(places).html
     Reader(html)
     assert "No student was evaluated" in html
+
+
+def test_no_heading_stands_alone(tmp_path: Path):
+    """A section whose figures have nothing to show says so."""
+    places = write(tmp_path, World(n_prompts=1, teachers=("ann", "bob")))
+    for table, path in (
+        (tables.EVALUATIONS, places.evaluations),
+        (tables.TEACHERS, places.select / "teachers.parquet"),
+    ):
+        tables.write(table, tables.read(table, path).clear(), path)
+    places.accuracies.write_text("[]")
+    places.curves.write_text("[]")
+    html = re.sub(r"<(script|style|svg|select|form).*?</\1>", "", render(places).html, flags=re.S)
+    for section in re.findall(r"<section.*?</section>", html, flags=re.S):
+        content = re.sub(r"<h[23].*?</h[23]>|<summary.*?</summary>|<thead.*?</thead>|<[^>]+>", " ", section, flags=re.S)
+        assert content.split(), section
+    assert "No teachers are ranked: no two of them have a candidate for the same prompt." in html
+    assert "No student was trained." in html
+    # A task's heading, or a metric's, comes with its rows.
+    assert not re.search(r"<h3>[^<]*</h3>\s*(<h|</section)", html)
+
+
+def test_teachers_that_are_not_compared_are_named_with_the_reason(tmp_path: Path):
+    places = write(tmp_path, World(n_prompts=30))
+    path = places.select / tables.TEACHERS.file
+    apart = pl.when(pl.col("teacher") == HOSTILE)
+    columns = (
+        "mean",
+        "ci_low",
+        "ci_high",
+        "rank",
+        "rank_low",
+        "rank_high",
+        "p_above_next",
+        "n_with_next",
+        "worth_next",
+    )
+    changed = tables.read(tables.TEACHERS, path).with_columns(
+        *(apart.then(None).otherwise(pl.col(c)).alias(c) for c in columns),
+        component=apart.then(2).otherwise(1),
+        n_met=apart.then(0).when(pl.col("teacher") == "bob").then(20).otherwise(30),
+    )
+    changed = changed.with_columns(worth_next=pl.when(pl.col("teacher") == "ann").then(12.0))
+    types = tables.TEACHERS.schema
+    tables.write(tables.TEACHERS, changed.select(pl.col(c).cast(t) for c, t in types.items()), path)
+    limits = render(places).html.split('<section id="limits">')[1]
+    assert f"{SHOWN} is not ranked: no other teacher was on any of its 30 prompts." in limits
+    assert "The comparison of ann with the next in rank is worth fewer than 20 prompts" in limits
+    assert "Not every teacher answered every prompt" in limits
 
 
 def test_the_hash_is_that_of_the_policy():

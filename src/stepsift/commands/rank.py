@@ -2,7 +2,6 @@
 
 import argparse
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -10,29 +9,13 @@ import polars as pl
 from stepsift import params, scratch, sidecache, student
 from stepsift.commands import SOURCES, arguments
 from stepsift.commands.estimate import seconds_left
-from stepsift.commands.ranking_lines import Ranked, counted, line, ranked, read_line, rejected_lines
+from stepsift.commands.ranking_lines import Ranked, line, ranked, read_line, rejected_lines
+from stepsift.commands.ranking_sample import Sample, choose
 from stepsift.core.console import Voice
-from stepsift.core.errors import SelectionError
 from stepsift.core.pace import duration
-from stepsift.score.plan import sample_prompts
+from stepsift.core.text import count
 from stepsift.select.candidates import find_candidates
-from stepsift.select.ranking import MIN_COVERAGE, rank_teachers
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What a ranking is made from.
-
-    `traces` are the candidates of the `teachers` on the sampled prompts; `n_common` prompts have a candidate of every
-    one of these teachers, `n_prompts` of them are sampled. `left_out`: other teachers, and on how many prompts they
-    have a candidate.
-    """
-
-    traces: pl.DataFrame
-    teachers: list[str]
-    n_common: int
-    n_prompts: int
-    left_out: dict[str, int]
+from stepsift.select.ranking import rank_teachers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,41 +65,6 @@ def rank_sources(
     return ranked(about, teachers, metrics, [line("whole pool", cost)])
 
 
-def choose(candidates: pl.DataFrame, n_prompts: int, seed: int) -> Sample:
-    """Sample prompts on which every teacher can be compared; `candidates` has trace_id, prompt_id and teacher.
-
-    Teachers are compared on the prompts that they have in common (see rank_teachers), so that no others are worth
-    paying for: the sample estimates what the whole pool would say. Teachers that the whole pool would not rank are left
-    out. Raises SelectionError where fewer than two teachers remain, or they have no prompt in common.
-    """
-    n_by_teacher = dict(candidates.group_by("teacher").agg(pl.col("prompt_id").n_unique()).sort("teacher").iter_rows())
-    enough = MIN_COVERAGE * max(n_by_teacher.values())
-    teachers = [name for name, n in n_by_teacher.items() if n >= enough]
-    counts = ", ".join(f"{name} {n}" for name, n in n_by_teacher.items())
-    if len(teachers) < 2:
-        raise SelectionError(
-            f"there is nothing to rank: only {teachers[0]} has candidates for enough prompts (prompts: {counts}); add "
-            "traces of another teacher for the same prompts"
-        )
-    theirs = candidates.filter(pl.col("teacher").is_in(teachers))
-    covered = theirs.group_by("prompt_id").agg(pl.col("teacher").n_unique())
-    common = covered.filter(pl.col("teacher") == len(teachers))["prompt_id"]
-    if common.is_empty():
-        raise SelectionError(
-            f"no prompt has a candidate of each of {', '.join(teachers)} (prompts: {counts}), so they cannot be "
-            "compared; set select.correct to ignore, leave a teacher out, or map ingest.fields.prompt_id if prompts "
-            "differ by teacher"
-        )
-    sampled = sample_prompts(common, n_prompts, seed)
-    return Sample(
-        traces=theirs.filter(pl.col("prompt_id").is_in(list(sampled))),
-        teachers=teachers,
-        n_common=len(common),
-        n_prompts=len(sampled),
-        left_out={name: n for name, n in n_by_teacher.items() if name not in teachers},
-    )
-
-
 def _candidates(found: scratch.Ingested, settings: params.Params) -> pl.DataFrame:
     """The candidates as they will be if every trace can be scored: which traces those are depends on no score."""
     scores = found.traces.select("trace_id", "prompt_id", "teacher")
@@ -127,22 +75,13 @@ def _candidates(found: scratch.Ingested, settings: params.Params) -> pl.DataFram
 def _what_was_sampled(
     found: scratch.Ingested, candidates: pl.DataFrame, sample: Sample, settings: params.Params, seed: int
 ) -> list[str]:
-    teachers, common = counted(len(sample.teachers), "teacher"), counted(sample.n_common, "prompt")
-    lines = [
+    return [
         read_line("sources", found.counts),
         *rejected_lines(found.rejected),
-        line("candidates", f"{counted(candidates.height, 'trace')} (select.correct: {settings.select.correct})"),
-        line(
-            "sampled",
-            f"{sample.n_prompts} of {common} with a candidate of each of the {teachers} (seed {seed}): "
-            f"{counted(sample.traces.height, 'trace')}",
-        ),
+        line("candidates", f"{count(candidates.height, 'trace')} (select.correct: {settings.select.correct})"),
+        line("sampled", sample.sentence(seed)),
+        *(line("left out", f"{name} is incomparable: {why}") for name, why in sample.left_out.items()),
     ]
-    lines += [
-        line("left out", f"{name}: candidates for {counted(n, 'prompt')}, too few to be compared on")
-        for name, n in sample.left_out.items()
-    ]
-    return lines
 
 
 def _cost_left(found: scratch.Ingested, scored: scratch.ScoredTraces, sample: Sample, settings: params.Params) -> str:
@@ -150,7 +89,7 @@ def _cost_left(found: scratch.Ingested, scored: scratch.ScoredTraces, sample: Sa
     left = found.traces.join(sample.traces, on="trace_id", how="anti")
     if left.is_empty():
         return "all of it was sampled"
-    traces = counted(left.height, "trace")
+    traces = count(left.height, "trace")
     seconds = seconds_left(found, scored, left, settings)
     if seconds is None:
         return f"{traces} more; the sample came from the cache, so that no speed was measured"

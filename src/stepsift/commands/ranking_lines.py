@@ -1,13 +1,15 @@
 """Rankings and rejected rows as lines to read, each a label of 12 characters and a sentence."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
 
+from stepsift.core.text import count
 from stepsift.ingest.run import IngestCounts
 from stepsift.metrics import all_metrics
-from stepsift.select.ranking import ALL_DOMAINS, ORDERS, TOLD_APART
+from stepsift.select.ranking import ALL_DOMAINS, FEW_PROMPTS, ORDERS, TOLD_APART, incomparable
 
 _CERTAIN = 0.995
 """What would be rounded to 1.00."""
@@ -28,11 +30,6 @@ class Ranked:
 def line(label: str, text: str) -> str:
     """One line of output."""
     return f"{label:11} {text}"
-
-
-def counted(n: int, what: str) -> str:
-    """'1 trace', '2 traces'."""
-    return f"1 {what}" if n == 1 else f"{n} {what}s"
 
 
 def rejected_lines(rejected: pl.DataFrame) -> list[str]:
@@ -64,7 +61,7 @@ def ranking_lines(teachers: pl.DataFrame, metric: str) -> list[str]:
     """The ranking by one metric over all domains; for table teachers.
 
     Teachers with their mean, 95 % interval and number of prompts, the best first, then who is above whom with what
-    probability; a teacher that is not ranked comes last.
+    probability and on how many prompts they met; a teacher that is not ranked comes last, with the reason.
     """
     about = all_metrics()[metric]
     if about.draw is not None or not about.ranks_teachers:
@@ -73,39 +70,61 @@ def ranking_lines(teachers: pl.DataFrame, metric: str) -> list[str]:
     if rows.is_empty():
         return [line(metric, f"no trace has a score: the {about.needs} pass was not possible for any")]
     direction = {"high": "higher is better", "low": "lower is better", None: "no direction, so no ranks"}[about.better]
-    n_common = rows["n_common"][0]
-    if not n_common:
-        counts = ", ".join(f"{r['teacher']} {r['n_prompts']}" for r in rows.iter_rows(named=True))
-        return [line(metric, f"no prompt has a score of every teacher, so nothing can be compared (prompts: {counts})")]
-    on = counted(n_common, "prompt")
-    lines = [line(metric, f"{direction}; mean and 95 % interval on the {on} that all ranked teachers have")]
     ranked = rows.filter(pl.col("mean").is_not_null()).sort("rank", "teacher")
+    if ranked.is_empty():
+        counts = ", ".join(f"{r['teacher']} {r['n_prompts']}" for r in rows.iter_rows(named=True))
+        text = f"no two teachers have a score on the same prompt, so nothing can be compared (prompts: {counts})"
+        return [line(metric, text)]
+    complete = ranked["n_met"].min() == ranked["n_compared"][0] or ranked.height == 1
+    lines = [line(metric, f"{direction}; {_basis(ranked, complete)}")]
     width = max(len(name) for name in rows["teacher"])
     for row in ranked.iter_rows(named=True):
         place = "-" if row["rank"] is None else row["rank"]
-        text = f"{place:>2} {row['teacher']:{width}} {row['mean']:10.4f} {_interval(row)}{_bounds(row)}{_kept(row)}"
-        lines.append(line("", text))
-    for row in rows.filter(pl.col("mean").is_null()).iter_rows(named=True):
-        on = counted(row["n_prompts"], "prompt")
-        lines.append(line("", f"   {row['teacher']:{width}} not ranked: scores on {on} only"))
+        prompts = "" if complete else f", met others on {count(row['n_met'], 'prompt')}"
+        text = f"{place:>2} {row['teacher']:{width}} {row['mean']:10.4f} {_interval(row)}{_bounds(row)}{prompts}"
+        lines.append(line("", text + _kept(row)))
+    lines += [line("", f"   {name:{width}} not ranked: {why}") for name, why in incomparable(rows).items()]
     settled = ranked["settled_after"].first()
     if isinstance(settled, int):
-        lines.append(
-            line("", f"the order no longer changed after {counted(settled, 'prompt')} (median of {ORDERS} orders)")
-        )
-    names = ranked["teacher"].to_list()
-    for above, below, p in zip(names, names[1:], ranked["p_above_next"], strict=False):
-        if p is not None:
-            lines.append(line("", comparison(above, below, p)))
-    return lines
+        text = f"the order no longer changed after {count(settled, 'prompt')} (median of {ORDERS} orders)"
+        lines.append(line("", text))
+    return lines + [line("", text) for text in _comparisons(ranked)]
 
 
-def comparison(above: str, below: str, p: float) -> str:
-    """Whether one teacher is above the one ranked next, which it is with probability `p`."""
+def _basis(ranked: pl.DataFrame, complete: bool) -> str:
+    """What means and intervals rest on."""
+    n = count(ranked["n_compared"][0], "prompt")
+    if complete:
+        return f"mean and 95 % interval on the {n} that all ranked teachers have"
+    return f"mean, had all answered all, and 95 % interval, by the {n} on which at least two of them met"
+
+
+def _comparisons(ranked: pl.DataFrame) -> list[str]:
+    """Each ranked teacher against the next."""
+    rows = ranked.filter(pl.col("rank").is_not_null()).to_dicts()
+    pairs = [(one, other["teacher"]) for one, other in pairwise(rows)]
+    return [
+        comparison(one["teacher"], below, one["p_above_next"], one["n_with_next"], one["worth_next"])
+        for one, below in pairs
+        if one["p_above_next"] is not None
+    ]
+
+
+def comparison(above: str, below: str, p: float, n_met: int, worth: float) -> str:
+    """Whether one teacher is above the one ranked next, which it is with probability `p`.
+
+    They met on `n_met` prompts, and with what other teachers tell of them the comparison is worth `worth`.
+    """
+    few = worth < FEW_PROMPTS * (1 - 1e-9)
     probability = "more than .99" if p >= _CERTAIN else f"{p:.2f}".removeprefix("0")
-    if p >= TOLD_APART:
-        return f"{above} is above {below} with probability {probability}"
-    return f"{above} and {below} are not distinguishable: {above} is above {below} with probability {probability}"
+    met = f" (they met on {count(n_met, 'prompt')}"
+    through = f"; through others it is worth {worth:.0f}" if abs(worth - n_met) > 1e-6 else ""
+    if p >= TOLD_APART and not few:
+        return f"{above} is above {below} with probability {probability}" + (f"{met}{through})" if through else "")
+    text = f"{above} and {below} are not distinguishable: {above} is above {below} with probability {probability}"
+    if few:
+        return f"{text}{met}{through}: with fewer than {FEW_PROMPTS} nothing is certain)"
+    return text + (f"{met}{through})" if through else "")
 
 
 def _bounds(row: dict[str, int | None]) -> str:
@@ -121,10 +140,10 @@ def _kept(row: dict[str, float]) -> str:
 
 def _interval(row: dict[str, float | None]) -> str:
     low, high = row["ci_low"], row["ci_high"]
-    return "(no interval from 1 prompt)" if low is None else f"[{low:.4f}, {high:.4f}]"
+    return "(no interval: it rests on 1 prompt)" if low is None else f"[{low:.4f}, {high:.4f}]"
 
 
 def read_line(label: str, counts: IngestCounts) -> str:
     """What ingest made of the sources."""
-    rows, traces = counted(counts.total.read, "row"), counted(counts.total.kept, "trace")
-    return line(label, f"{rows}, {traces} of {counted(counts.prompts, 'prompt')}")
+    rows, traces = count(counts.total.read, "row"), count(counts.total.kept, "trace")
+    return line(label, f"{rows}, {traces} of {count(counts.prompts, 'prompt')}")

@@ -10,10 +10,11 @@ import polars as pl
 
 from stepsift import params, scratch, sidecache, student
 from stepsift.commands import arguments
-from stepsift.commands.ranking_lines import Ranked, counted, line, ranked, read_line, rejected_lines
+from stepsift.commands.ranking_lines import Ranked, line, ranked, read_line, rejected_lines
 from stepsift.core import tables
 from stepsift.core.console import Voice
 from stepsift.core.errors import SourceError
+from stepsift.core.text import count
 from stepsift.ingest.files.find import KINDS, SUFFIXES
 from stepsift.score.plan import sample_prompts
 from stepsift.select.candidates import find_candidates
@@ -102,8 +103,8 @@ def score_file(file: Path, out: Path, settings: params.Params, metrics: list[str
     pool = scratch.in_domains(found, wanted)
     teachers = rank_teachers(candidates, pool, settings.select.bootstrap, settings.select.seed)
     written = [
-        line("written", f"{out} ({counted(scored.trace_scores.height, 'trace')})"),
-        line("", f"{steps_path(out)} ({counted(scored.step_scores.height, 'step')})"),
+        line("written", f"{out} ({count(scored.trace_scores.height, 'trace')})"),
+        line("", f"{steps_path(out)} ({count(scored.step_scores.height, 'step')})"),
     ]
     return ranked(_what_was_scored(found, scored, settings, len(prompts)), teachers, metrics, written)
 
@@ -149,13 +150,13 @@ def _what_was_scored(
     rejected = pl.concat([found.rejected, scored.rejected])
     lines = [read_line("read", found.counts), *rejected_lines(rejected)]
     if n_prompts < found.counts.prompts:
-        pool = counted(found.counts.prompts, "prompt")
+        pool = count(found.counts.prompts, "prompt")
         lines.append(line("sampled", f"{n_prompts} of {pool} (seed {settings.score.seed})"))
-    traces = counted(scored.trace_scores.height, "trace")
-    teachers = counted(scored.trace_scores["teacher"].n_unique(), "teacher")
+    traces = count(scored.trace_scores.height, "trace")
+    teachers = count(scored.trace_scores["teacher"].n_unique(), "teacher")
     cached = f", {scored.from_cache} of them from the cache" if scored.from_cache else ""
     lines.append(line("scored", f"{traces} by {teachers}{cached}"))
     if scored.full_not_possible:
-        n = counted(scored.full_not_possible, "trace")
+        n = count(scored.full_not_possible, "trace")
         lines.append(line("", f"no full pass for {n}: longer than the student's context"))
     return lines

@@ -39,7 +39,7 @@ def config(ink: str, background: str | None) -> Spec:
 
 def ranking(teachers: pl.DataFrame, metric: str, better: str) -> Spec:
     """Teachers' means with intervals, the best on top; rows of table teachers of one metric and domain."""
-    columns = ["teacher", "mean", "ci_low", "ci_high", "rank_low", "rank_high", "n_common"]
+    columns = ["teacher", "mean", "ci_low", "ci_high", "rank_low", "rank_high", "n_met"]
     ranked = teachers.filter(pl.col("mean").is_not_null()).sort("rank", "mean", "teacher", nulls_last=True)
     base = _base(ranked.select(columns).with_columns(_ranks())).encode(
         y=alt.Y("teacher:N", sort=None, title=None),
@@ -49,7 +49,7 @@ def ranking(teachers: pl.DataFrame, metric: str, better: str) -> Spec:
             alt.Tooltip("ci_low:Q", format=".4f", title="2.5 %"),
             alt.Tooltip("ci_high:Q", format=".4f", title="97.5 %"),
             alt.Tooltip("ranks:N", title="possible ranks"),
-            alt.Tooltip("n_common:Q", title="prompts in common"),
+            alt.Tooltip("n_met:Q", title="prompts with others"),
         ],
     )
     title = f"mean {metric} ({'higher' if better == 'high' else 'lower'} is better)"
@@ -122,6 +122,18 @@ def agreement(pairs: pl.DataFrame, order: Sequence[str]) -> Spec:
     cells = base.mark_rect(color=MAIN).encode(opacity=_shade(None, [0, 1]))
     text = base.mark_text(fontSize=9, color=INK).encode(text=alt.Text("share:Q", format=".0%"))
     return _spec(cells + text if len(order) <= 12 else cells, _ROW * len(order))
+
+
+def meetings(pairs: pl.DataFrame, order: Sequence[str]) -> Spec:
+    """Heat map of the number of prompts on which two teachers met; the diagonal has each teacher's own."""
+    base = _base(pairs).encode(
+        x=alt.X("one:N", sort=list(map(_name, order)), axis=alt.Axis(labelAngle=-90, title=None)),
+        y=alt.Y("other:N", sort=list(map(_name, order)), title=None),
+        tooltip=[alt.Tooltip("one:N"), alt.Tooltip("other:N"), alt.Tooltip("n:Q", title="prompts")],
+    )
+    shade = alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.06, 1]), legend=None)
+    text = base.mark_text(fontSize=9, color=INK).encode(text="n:Q")
+    return _spec(base.mark_rect(color=MAIN).encode(opacity=shade) + text, _ROW * len(order))
 
 
 def lengths(shares: pl.DataFrame, what: str, score: str) -> Spec:

@@ -36,6 +36,7 @@ def figures(outputs: Outputs) -> dict[str, Figure]:
     """All figures that have something to show, by name."""
     made = (
         _ranking(outputs),
+        _meetings(outputs),
         _accuracy(outputs),
         _distribution(outputs),
         _agreement(outputs),
@@ -69,12 +70,33 @@ def _ranking(outputs: Outputs) -> Figure:
         for m in selectors_first(outputs, ranked["metric"].unique())
     }
     note = (
-        "Mean over the prompts that all ranked teachers share, with a 95 % interval over prompts. Teachers whose "
-        "possible ranks overlap are not distinguishable on this pool."
+        "What a teacher's mean would be had all answered every prompt on which two of them met, with a 95 % interval "
+        "over prompts. Teachers whose possible ranks overlap are not distinguishable on this pool."
     )
     if (n := ranked["teacher"].n_unique()) > _MOST_TEACHERS:
         note += f" The {_MOST_TEACHERS} best of {n} are shown."
     return Figure("ranking", "Teachers", note, SCORES, shown)
+
+
+def _meetings(outputs: Outputs) -> Figure:
+    overall = outputs.teachers.filter(pl.col("domain") == ALL_DOMAINS)
+    metric = next(iter(selectors_first(outputs, overall["metric"].unique())), None)
+    shown: dict[str, charts.Spec] = {}
+    if metric is not None:
+        pairs = numbers.meetings(candidates(outputs), metric)
+        names = overall.filter(pl.col("metric") == metric).sort("rank", "teacher", nulls_last=True)["teacher"]
+        order = [name for name in names if name in set(pairs["one"])]
+        shown = {"": charts.meetings(pairs, order)} if len(order) > 1 else {}
+    note = (
+        "On how many prompts two teachers both have a candidate; on the diagonal, how many a teacher has. Only "
+        "teachers that such prompts connect are compared."
+    )
+    return Figure("meetings", "On how many prompts teachers met", note, "", shown)
+
+
+def candidates(outputs: Outputs) -> pl.DataFrame:
+    """Scores of the traces that selectors could choose."""
+    return outputs.scores.join(outputs.dropped, on="trace_id", how="anti")
 
 
 def _accuracy(outputs: Outputs) -> Figure:
@@ -101,8 +123,7 @@ def _distribution(outputs: Outputs) -> Figure:
 
 def _agreement(outputs: Outputs) -> Figure:
     order = selectors_first(outputs, [m for m in all_metrics() if m in outputs.scores.columns])
-    pool = outputs.scores.join(outputs.dropped, on="trace_id", how="anti")
-    pairs = numbers.agreement(pool, [all_metrics()[m] for m in order])
+    pairs = numbers.agreement(candidates(outputs), [all_metrics()[m] for m in order])
     there = [m for m in order if m in set(pairs["one"])]
     note = (
         "On how many of the prompts two metrics like the same candidate best; the rest would get another trace. "

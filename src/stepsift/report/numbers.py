@@ -76,6 +76,18 @@ def agreement(pool: pl.DataFrame, metrics: Sequence[Metric]) -> pl.DataFrame:
     return pl.DataFrame(found, schema=schema)
 
 
+def meetings(pool: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """One row per pair of teachers, each with itself too: `one`, `other`, and on how many prompts, `n`, both have a
+    candidate with a score by the metric; `share` of the largest number. Of the MOST_NAMES teachers with most traces."""
+    own = pool.filter(pl.col(metric).is_not_null(), pl.col("teacher").is_in(few(pool["teacher"], MOST_NAMES)))
+    prompts = own.select("prompt_id", "teacher").unique()
+    both = prompts.join(prompts, on="prompt_id").group_by(one="teacher", other="teacher_right").agg(pl.len().alias("n"))
+    names = prompts.select("teacher").unique()
+    pairs = names.select(one="teacher").join(names.select(other="teacher"), how="cross")
+    counted = pairs.join(both, on=["one", "other"], how="left").with_columns(pl.col("n").fill_null(0).cast(pl.Int64))
+    return counted.with_columns(share=pl.col("n") / pl.col("n").max()).sort("one", "other")
+
+
 def correlations(scores: pl.DataFrame, metrics: Sequence[str]) -> pl.DataFrame:
     """One row a metric: Spearman's rho of its scores with the tokens of a trace and with its mean tokens a step.
 

@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from stepsift.core.text import script_json, visible
 from stepsift.report import charts
+from stepsift.report.context import page_context
 from stepsift.report.explorer import explore
-from stepsift.report.facts import facts
 from stepsift.report.figures import Figure, figures
 from stepsift.report.outputs import Outputs
 
@@ -59,7 +59,7 @@ def render(title: str, settings: dict[str, Any], outputs: Outputs) -> Page:
         data=Markup(script_json(data)),
         changes=Markup(CHANGES),
         changes_end=Markup(CHANGES_END),
-        **facts(outputs),
+        **page_context(outputs),
     )
     return Page(html, {name: png(f) for name, f in shown.items()})
 

@@ -33,9 +33,12 @@ class Planned:
 def sample_prompts(prompt_ids: Iterable[str], n: int | None, seed: int) -> set[str]:
     """A seeded sample of prompts that does not depend on their order; a smaller sample is part of a larger one."""
     ids = set(prompt_ids)
-    if n is None or n >= len(ids):
-        return ids
-    return set(sorted(ids, key=lambda i: hashlib.sha256(f"{seed}\0{i}".encode()).digest())[:n])
+    return ids if n is None or n >= len(ids) else set(in_seeded_order(ids, seed)[:n])
+
+
+def in_seeded_order(prompt_ids: Iterable[str], seed: int) -> list[str]:
+    """The prompts, each at a place that depends on the seed and its own id alone."""
+    return sorted(prompt_ids, key=lambda i: hashlib.sha256(f"{seed}\0{i}".encode()).digest())
 
 
 def plan(rendered: Rendered, ends: np.ndarray, settings: params.Score, context: int) -> Planned | Refused:

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from stepsift.core import tables
+from stepsift.core.text import count
 from stepsift.metrics import Metric, all_metrics
 from stepsift.select.bootstrap import Array
 from stepsift.select.two_way import Flags, Numbers, TwoWay, components, meetings
@@ -31,6 +32,8 @@ ORDERS = 20
 """Seeded orders of prompts over which `settled_after` is the median."""
 ALL_DOMAINS = "all"
 NO_DOMAIN = "none"
+_NAMES = 5
+"""Teachers that a sentence names."""
 _LOOKS = 200
 """Most sizes of a sample at which an order of teachers is looked at."""
 
@@ -83,6 +86,30 @@ def chart(teachers: pl.DataFrame, metrics: Sequence[str]) -> list[dict[str, Any]
         for metric in metrics
         for r in ranked.filter(pl.col("metric") == metric).sort("rank", "teacher").to_dicts()
     ]
+
+
+def incomparable(rows: pl.DataFrame) -> dict[str, str]:
+    """Why teachers are not ranked with the others, by name; for rows of table teachers of one metric and domain."""
+    others = rows.filter(pl.col("component").fill_null(0) != 1).sort("teacher").to_dicts()
+    together = rows.group_by("component").agg(pl.col("teacher").sort())
+    of_component = dict(together.iter_rows())
+    return {
+        row["teacher"]: why_incomparable(
+            row["n_prompts"], [t for t in of_component[row["component"]] if t != row["teacher"] and row["n_prompts"]]
+        )
+        for row in others
+    }
+
+
+def why_incomparable(n_prompts: int, partners: Sequence[str]) -> str:
+    """Why a teacher with so many prompts, which met only `partners`, cannot be compared with those that are ranked."""
+    if not n_prompts:
+        return "no score on any prompt"
+    prompts = count(n_prompts, "prompt")
+    if not partners:
+        return f"no other teacher was on any of its {prompts}"
+    shown = ", ".join(partners[:_NAMES]) + (f" and {len(partners) - _NAMES} more" if len(partners) > _NAMES else "")
+    return f"its {prompts} connect it with {shown} alone"
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,19 @@ from typing import Any
 import polars as pl
 
 from stepsift import params
+from stepsift.core.text import count
 from stepsift.metrics import Fits, fit_all, over_frames, to_table, trace_scores, with_fits
 from stepsift.select import filters, selection, stability
 from stepsift.select import quotas as assign
 from stepsift.select.candidates import CORRECT, find_candidates, rejected_rows, without_score
 from stepsift.select.pool import Pool
 from stepsift.select.questions import Questions
-from stepsift.select.ranking import rank_teachers
+from stepsift.select.ranking import ALL_DOMAINS, FEW_PROMPTS, incomparable, rank_teachers
 
 log = logging.getLogger(__name__)
 
-FEW_PROMPTS = 30
-"""A ranking over fewer common prompts than this is said to be one."""
+_SHOWN = 5
+"""Teachers that are incomparable and named in a warning."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def select(
         settings.bootstrap,
         settings.seed,
     )
-    _say_if_few(teachers)
+    _warn_of_ranking(teachers, {m.name for m in selecting})
     others = [over_frames(iter(frames)) for frames in perturbed]
     # First of all: it raises where a selector has nothing to choose from.
     no_score = [without_score(candidates, s, fits.failed) for s in settings.selectors]
@@ -123,14 +124,32 @@ def _choose_all(
     return chosen, unsure
 
 
-def _say_if_few(teachers: pl.DataFrame) -> None:
-    common = teachers.filter((pl.col("domain") == "all") & pl.col("rank").is_not_null())["n_common"].min()
-    if not isinstance(common, int) or common < FEW_PROMPTS:
+def _warn_of_ranking(teachers: pl.DataFrame, selecting: set[str]) -> None:
+    """Say where it compares on few prompts, or not all teachers: by the metric of a selector that does so least."""
+    overall = teachers.filter(pl.col("domain") == ALL_DOMAINS)
+    some = overall.filter(pl.col("metric").is_in(selecting))
+    overall = some if some.height else overall
+    if overall["teacher"].n_unique() < 2:
+        return
+    n = overall.filter(pl.col("rank").is_not_null())["n_compared"].min()
+    if not isinstance(n, int):
         log.warning(
-            "the ranking of teachers over all domains rests on few prompts with a candidate of every ranked teacher "
-            "(%s); select.correct: ignore, or fewer teachers, leave more",
-            common if isinstance(common, int) else "none",
+            "no teachers are ranked: no two of them have a candidate for the same prompt; select.correct: ignore "
+            "leaves more candidates, and ingest.fields.prompt_id joins prompts that differ by teacher"
         )
+        return
+    if n < FEW_PROMPTS:
+        log.warning(
+            "the ranking of teachers over all domains rests on %s on which at least two of them have a candidate, so "
+            "nothing in it is certain; select.correct: ignore, or more prompts, give more",
+            count(n, "prompt"),
+        )
+    by_metric = (incomparable(rows) for _, rows in overall.group_by("metric", maintain_order=True))
+    left_out = max(by_metric, key=len, default={})
+    for name, why in list(left_out.items())[:_SHOWN]:
+        log.warning("%s is incomparable with the teachers that are ranked: %s", name, why)
+    if len(left_out) > _SHOWN:
+        log.warning("%s more are incomparable; table teachers names them", count(len(left_out) - _SHOWN, "teacher"))
 
 
 def _counts(rejected: pl.DataFrame) -> dict[str, dict[str, int]]:

@@ -11,13 +11,15 @@ from stepsift.report.figures import selectors_first
 from stepsift.report.flow import flow
 from stepsift.report.outputs import Outputs
 from stepsift.select.manifest import Counts
-from stepsift.select.ranking import ALL_DOMAINS
+from stepsift.select.ranking import ALL_DOMAINS, FEW_PROMPTS, incomparable
 
 MOST_ROWS = 200
 """Rows of a table with a row a teacher, a student or a source; the page says how many more there are."""
+_MOST_NAMES = 8
+"""Teachers that a sentence names."""
 
 
-def facts(outputs: Outputs) -> dict[str, Any]:
+def page_context(outputs: Outputs) -> dict[str, Any]:
     """Everything that the template shows beside the figures."""
     counts = next((m["counts"] for m in outputs.manifests.values()), None)
     overall = outputs.teachers.filter(pl.col("domain") == ALL_DOMAINS).sort("rank", "mean", "teacher", nulls_last=True)
@@ -151,34 +153,59 @@ def _hashes(outputs: Outputs) -> list[tuple[str, str]]:
 
 def _limits(outputs: Outputs) -> list[str]:
     """Sentences about this run: what its numbers cannot say."""
-    said = [
+    limits = [
         "A score says how natural a trace is to this student, not whether it is right or good to learn from.",
     ]
     total = sum(outputs.verdicts.values())
     unchecked = total - outputs.verdicts.get("correct", 0) - outputs.verdicts.get("wrong", 0)
     if total and unchecked:
-        said.append(f"{unchecked:,} of {total:,} traces ({unchecked / total:.0%}) have no verdict on their answer.")
+        limits.append(f"{unchecked:,} of {total:,} traces ({unchecked / total:.0%}) have no verdict on their answer.")
     seeds = outputs.evaluations.filter(pl.col("seed").is_not_null())["seed"].n_unique()
     if outputs.evaluations.is_empty():
-        said.append("No student was evaluated: nothing here is measured by training.")
+        limits.append("No student was evaluated: nothing here is measured by training.")
     elif seeds == 1:
-        said.append("Each student was trained with one seed: what another seed would change is not in any interval.")
+        limits.append("Each student was trained with one seed: what another seed would change is not in any interval.")
     for (task,), part in outputs.evaluations.group_by("task", maintain_order=True):
         n, worst = max(part["n"]), max((e for e in part["stderr"] if e is not None), default=None)
         if worst is not None:
-            said.append(
+            limits.append(
                 f"On {task}, {n} questions: two students that differ by less than about {100 * 2.8 * worst:.0f} points "
                 "may differ by chance."
             )
+    limits += _limits_of_ranking(outputs)
+    limits.append("Two metrics that choose the same traces cannot be compared by training on them.")
+    return limits
+
+
+def _limits_of_ranking(outputs: Outputs) -> list[str]:
+    """What the ranking by the first selector's metric rests on, and who is not in it."""
     overall = outputs.teachers.filter(pl.col("domain") == ALL_DOMAINS)
     first = overall.filter(pl.col("metric") == next(iter(selectors_first(outputs, overall["metric"].unique())), ""))
-    common, most = first["n_common"].max(), outputs.ingest["prompts"]
-    if isinstance(common, int) and common < most:
-        said.append(
-            f"Teachers are compared on {common:,} of {most:,} prompts: those for which each ranked one has a candidate."
+    ranked = first.filter(pl.col("rank").is_not_null())
+    sentences = []
+    n, most = ranked["n_compared"].max(), outputs.ingest["prompts"]
+    if isinstance(n, int) and n < most:
+        sentences.append(
+            f"Teachers are compared on {n:,} of {most:,} prompts: those for which at least two have a candidate."
         )
-    unranked = first.filter(pl.col("rank").is_null())["teacher"].to_list()
-    if unranked:
-        said.append(f"Not ranked, for too few prompts: {', '.join(unranked[:8])}{' ...' if unranked[8:] else ''}.")
-    said.append("Two metrics that choose the same traces cannot be compared by training on them.")
-    return said
+    if ranked.height and ranked["n_met"].min() != n and ranked.height > 1:
+        sentences.append(
+            "Not every teacher answered every prompt: means are what they would be if all had, as far as a prompt is "
+            "as hard for one as for another."
+        )
+    few = ranked.filter(pl.col("worth_next") < FEW_PROMPTS * (1 - 1e-9))["teacher"].to_list()
+    if few:
+        sentences.append(
+            f"The comparison of {_names(few)} with the next in rank is worth fewer than {FEW_PROMPTS} prompts: nothing "
+            "about it is certain."
+        )
+    left_out = incomparable(first)
+    sentences += [f"{name} is not ranked: {why}." for name, why in list(left_out.items())[:_MOST_NAMES]]
+    if (more := len(left_out) - _MOST_NAMES) > 0:
+        sentences.append(f"{more} more teachers are not ranked; table teachers has them.")
+    return sentences
+
+
+def _names(teachers: list[str]) -> str:
+    more = f" and {len(teachers) - _MOST_NAMES} more" if len(teachers) > _MOST_NAMES else ""
+    return ", ".join(teachers[:_MOST_NAMES]) + more

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from stepsift.report.facts import headline
+from stepsift.report.context import headline
 
 CURATED = {
     "lalp": pl.DataFrame({"trace_id": ["a", "b", "c", "d"]}),
