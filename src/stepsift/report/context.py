@@ -5,6 +5,7 @@ from typing import Any
 import polars as pl
 
 from stepsift import __version__
+from stepsift.core import tables
 from stepsift.metrics import all_metrics
 from stepsift.report import numbers
 from stepsift.report.figures import selectors_first
@@ -128,7 +129,7 @@ def _flow(outputs: Outputs, counts: Counts | None) -> Any:
     sets = {
         name: {
             "chosen": m["counts"]["chosen"],
-            "files": {f: e["rows"] for f, e in m["files"].items() if f != "curated.parquet" and "rows" in e},
+            "files": {f: e["rows"] for f, e in m["files"].items() if f != tables.CURATED.file and "rows" in e},
         }
         for name, m in outputs.manifests.items()
     }
