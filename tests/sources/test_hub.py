@@ -13,6 +13,7 @@ from helpers.hub import COMMIT, put_into_cache
 from stepsift.ingest.run import ingest
 from stepsift.params import load
 
+pytestmark = pytest.mark.slow  # git and DVC
 CARD = "---\nlicense: apache-2.0\n---\n# Two teachers\n"
 FILES = {
     "README.md": CARD,

@@ -17,6 +17,7 @@ from stepsift.core.errors import StepsiftError
 
 COMMANDS = {
     "check": "validate parameters, sources and student, and print the plan",
+    "preview": "how files of traces would be read, and the rule that would mend it",
     "add": "check files of traces, and add them to the sources, under DVC",
     "remove": "take a file that was added out of the sources",
     "metrics": "list the metrics, with direction and source",

@@ -3,52 +3,25 @@
 import logging
 import re
 import shutil
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from stepsift import params
 from stepsift.core.disk import file_md5, write_text
 from stepsift.core.errors import SourceError
-from stepsift.core.text import count, error_line
+from stepsift.core.text import error_line
 from stepsift.ingest.files import find as files
 from stepsift.ingest.files.find import SourceFile
+from stepsift.ingest.teachers import teacher_of
 from stepsift.sources.effect import Alone, Effect, Pool, read_alone, read_in_pool
 from stepsift.sources.origin import Origin
+from stepsift.sources.part import Part, part_of, rules_of
 from stepsift.sources.place import all_or_nothing, dvc_file_of, next_commands, rule_file_of
 from stepsift.sources.rules import as_keys, as_yaml, over, own_rule, without
 
-SHOWN_FILES = 8
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 _Key = TypeVar("_Key")
-
-
-@dataclass(frozen=True)
-class Part:
-    """A file or folder that was checked."""
-
-    target: Path
-    """Where it will lie; one that lies below the sources folder already stays there."""
-    files: list[SourceFile]
-    """Its files, each under the name that it will have."""
-    rule: params.Rule
-    """What its rule file will say; nothing, and there is none, where the rows say all themselves."""
-    inner: dict[str, Path]
-    """Rule files inside of a folder: what each stands beside, below the sources folder, to where it lies now."""
-    left_out: list[str]
-    """Files of a folder that are of no kind that is read, or that no pattern fits."""
-
-    def lines(self) -> list[str]:
-        """What would be written."""
-        text = as_yaml(self.rule).splitlines()
-        rule = [f"rule        {rule_file_of(self.target)}", *(f"            {line}" for line in text)]
-        if not text:
-            rule = [f"rule        {'its own, inside of it' if self.inner else 'none is needed'}"]
-        if self.target.suffix and len(self.files) == 1 and not self.left_out and not self.inner:
-            return [*rule, f"place       {self.target} and {dvc_file_of(self.target)}"]
-        more = f" and {len(self.left_out) - SHOWN_FILES} more" if len(self.left_out) > SHOWN_FILES else ""
-        left_out = [f"left out    {', '.join(self.left_out[:SHOWN_FILES])}{more}"] if self.left_out else []
-        return [*left_out, *rule, f"place       {self.target}, {count(len(self.files), 'file')}, with a .dvc file each"]
 
 
 @dataclass(frozen=True)
@@ -101,68 +74,24 @@ def plan_addition(origins: list[Origin], sources: Path, settings: params.Ingest)
     """
     parts, alone = [], []
     for origin in origins:
-        part = _part(origin, sources, one=len(origins) == 1)
+        part = part_of(origin, sources, one=len(origins) == 1)
+        name = str(part.target.relative_to(sources))
+        if not _NAME.fullmatch(name) and origin.path.resolve() != part.target.resolve():
+            raise SourceError(f"it would be named '{name}'; give it a --name of letters, digits and . _ + -")
         said = {k: None for k in ("teacher", "licence") if getattr(origin.about, k)}
         # Who wrote the rows, and under which licence, is asked of the rows first.
         rule = over(part.rule, without(origin.about, *said))
-        seen = read_alone(part.files, _rules(part, sources, rule), settings)
+        seen = read_alone(part.files, rules_of(part, sources, rule), settings)
         rule = _completed(rule, seen, part, origin.about)
-        parts.append(Part(part.target, part.files, rule, part.inner, part.left_out))
+        parts.append(replace(part, rule=rule))
         alone.append(_as_ruled(seen, rule))
     added = [file for part in parts for file in part.files]
     names = [file.name for file in added]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SourceError(f"two of the files would be named '{twice[0]}'; add them one by one, each with a --name")
-    rules = {name: rule for part in parts for name, rule in _rules(part, sources, part.rule).items()}
+    rules = {name: rule for part in parts for name, rule in rules_of(part, sources, part.rule).items()}
     pool = _pool(added, sources)
     return Addition(sources, parts, read_in_pool(added, _sum(alone), pool, rules, settings))
-
-
-def _part(origin: Origin, sources: Path, one: bool) -> Part:
-    """The file or folder as it will lie below `sources`, with the rule that its rule file says already."""
-    path = origin.path
-    if not path.exists():
-        raise SourceError(f"there is no file or folder {path}; name a file of traces, or a folder that holds some")
-    suffix = "" if path.is_dir() else next((s for s in files.SUFFIXES if path.name.lower().endswith(s)), None)
-    if suffix is None:
-        raise SourceError(f"{path} is of no kind that is read; name one of these: {', '.join(files.SUFFIXES)}")
-    if path.resolve().is_relative_to(sources.resolve()):
-        name = path.resolve().relative_to(sources.resolve()).as_posix()
-        if name == ".":
-            raise SourceError(f"{path} is the sources folder itself; name the files and folders below it")
-    else:
-        own = path.resolve().name
-        # Several of one teacher cannot all have his name.
-        teacher = _slug(origin.about.teacher) if origin.about.teacher and one else ""
-        name = (origin.name or teacher or own[: len(own) - len(suffix)]) + suffix
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+-]*", name):
-            raise SourceError(f"it would be named '{name}'; give it a --name of letters, digits and . _ + -")
-    target = sources / name
-    rule = own_rule(target) if rule_file_of(target).is_file() else own_rule(path)
-    if not path.is_dir():
-        return Part(target, [SourceFile(path, name, suffix)], rule, {}, [])
-    inside, left_out = files.find(path)
-    if origin.patterns:
-        fit = [f for f in inside if any(fnmatchcase(f.name, pattern) for pattern in origin.patterns)]
-        left_out, inside = [*left_out, *(f.name for f in inside if f not in fit)], fit
-        if not inside:
-            raise SourceError(
-                f"no file of {path} fits --files {' '.join(origin.patterns)}; it holds {', '.join(left_out[:5])}"
-            )
-    return Part(
-        target,
-        [SourceFile(f.path, f"{name}/{f.name}", f.suffix) for f in inside],
-        rule,
-        {f"{name}/{beside}": file for beside, file in files.rule_files(path).items()},
-        left_out,
-    )
-
-
-def _rules(part: Part, sources: Path, rule: params.Rule) -> dict[str, params.Rule]:
-    """What all rule files in and beside a part will say, if the one beside it is `rule`; those above it, too."""
-    name = part.target.relative_to(sources)
-    above = {str(folder): own_rule(sources / folder) for folder in name.parents if folder.name}
-    return {**above, name.as_posix(): rule, **{n: params.load_rule(path) for n, path in part.inner.items()}}
 
 
 def _pool(added: list[SourceFile], sources: Path) -> Pool:
@@ -201,7 +130,7 @@ def _completed(rule: params.Rule, alone: Alone, part: Part, about: params.Rule) 
     update = {}
     if about.teacher and set(alone.teachers) != {about.teacher}:
         # A file's name stands for a teacher only where nothing else does.
-        named = sorted(set(alone.teachers) - {f.stem for f in part.files})
+        named = sorted(set(alone.teachers) - {teacher_of(file, "auto") for file in part.files})
         if len(named) > 1:
             raise SourceError(
                 f"{part.target.name} holds rows of {len(named)} teachers ({', '.join(named[:5])}); leave out "
@@ -267,7 +196,3 @@ def _track(targets: list[Path]) -> None:
     except DvcException as e:
         names = targets[0] if len(targets) == 1 else f"{targets[0]} and {len(targets) - 1} more"
         raise SourceError(f"DVC does not take {names}: {error_line(e)}; nothing was changed") from e
-
-
-def _slug(teacher: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", teacher).strip("-.")

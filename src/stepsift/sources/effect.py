@@ -7,6 +7,7 @@ from stepsift import params, verify
 from stepsift.core import tables
 from stepsift.core.errors import SourceError
 from stepsift.core.text import count
+from stepsift.ingest.columns import FileColumns, told, trace_warnings
 from stepsift.ingest.counts import Candidates, Tally, useless_files
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import SourceFile
@@ -46,11 +47,13 @@ class Effect:
     after: Candidates
     lost: dict[str, int]
     """Another file to how many of its traces ingest would no longer keep."""
+    columns: dict[str, FileColumns]
+    """New file to which of its columns is read as what."""
 
     def lines(self) -> list[str]:
         """What a person wants to know before files are added."""
         tally, alone, after = self.tally, self.alone, self.after
-        lines = [f"rows        {tally.read} read, {tally.kept} kept, {tally.rejected} rejected"]
+        lines = [*told(self.columns), f"rows        {tally.read} read, {tally.kept} kept, {tally.rejected} rejected"]
         for reason, (file, row, detail) in self.first_rejected.items():
             lines.append(f"            {reason} {tally.reasons[reason]}; first {file}:{row}: {detail}")
         lines += [
@@ -65,6 +68,7 @@ class Effect:
             ),
             f"verdicts    of {sum(alone.verdicts.values())} sampled traces: {_counts(alone.verdicts)}",
         ]
+        lines += [f"warning     {sentence}" for sentence in trace_warnings(self.columns)]
         lines += [
             f"            {name} loses {count(n, 'trace')}, contradicted or repeated by new rows"
             for name, n in self.lost.items()
@@ -83,6 +87,7 @@ class Effect:
             "candidates": {"before": asdict(self.before), "after": asdict(self.after)},
             "sampled_verdicts": self.alone.verdicts,
             "lost": self.lost,
+            "columns": {name: columns.as_dict() for name, columns in self.columns.items()},
         }
 
 
@@ -90,7 +95,7 @@ def read_alone(files: list[SourceFile], rules: RulesByName, settings: params.Ing
     """Read files under the names that they will have; raise SourceError where no row of one can be used."""
     sample = Sample(SAMPLE_TRACES)
     with scratch.read(files, rules, settings, sample) as (spool, pool):
-        problems = useless_files(spool, pool)
+        problems = [*useless_files(spool, pool), *pool.unmapped]
         if problems:
             raise SourceError("\n".join(problems))
         return Alone(
@@ -124,6 +129,9 @@ def read_in_pool(
         tally = Tally()
         first: dict[str, tuple[str, int, str]] = {}
         for file in files:
+            # A rule may leave a file out.
+            if file.name not in counts.by_file:
+                continue
             of_file = counts.by_file[file.name]
             tally.read += of_file.read
             tally.kept += of_file.kept
@@ -139,6 +147,7 @@ def read_in_pool(
             new_prompts=len(alone.prompts - prompts),
             before=before,
             after=counts.candidates,
+            columns={file.name: counts.columns[file.name] for file in files if file.name in counts.columns},
             lost={name: n - counts.by_file[name].kept for name, n in kept.items() if n > counts.by_file[name].kept},
         )
 

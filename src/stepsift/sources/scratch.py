@@ -17,10 +17,8 @@ RulesByName = Mapping[str, params.Rule]
 
 
 @contextlib.contextmanager
-def read(
-    files: list[SourceFile], rules: RulesByName, settings: params.Ingest, sample: Sample | None = None
-) -> Iterator[tuple[Spool, Pool]]:
-    """A spool of these files under their names, and its counts."""
+def folder_of(files: list[SourceFile], rules: RulesByName) -> Iterator[Path]:
+    """A sources folder of links to these files under their names, with rule files."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for file in files:
@@ -32,7 +30,15 @@ def read(
                 path = folder / f"{name}{RULE_SUFFIX}"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
-        with Spool(folder, bodies=False) as spool:
-            counts = fill(spool, folder, settings, *([sample] if sample else []))
-            spool.resolve(settings.duplicates)
-            yield spool, pool_of(spool, counts)
+        yield folder
+
+
+@contextlib.contextmanager
+def read(
+    files: list[SourceFile], rules: RulesByName, settings: params.Ingest, sample: Sample | None = None
+) -> Iterator[tuple[Spool, Pool]]:
+    """A spool of these files under their names, and its counts."""
+    with folder_of(files, rules) as folder, Spool(folder, bodies=False) as spool:
+        counts = fill(spool, folder, settings, *([sample] if sample else []))
+        spool.resolve(settings.duplicates)
+        yield spool, pool_of(spool, counts)

@@ -1,0 +1,139 @@
+"""`stepsift preview`: what would be read of a file or folder, three rows of it, and the rule that would mend it."""
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stepsift import params, verify
+from stepsift.core.text import count, one_line
+from stepsift.ingest import thinking
+from stepsift.ingest.candidate import Candidate
+from stepsift.ingest.columns import told, trace_warnings
+from stepsift.sources.mend import propose
+from stepsift.sources.origin import Origin
+from stepsift.sources.part import Part, part_of, rules_of
+from stepsift.sources.place import rule_file_of
+from stepsift.sources.reading import FIRST_ROWS, Reading, first_rows, read_first
+from stepsift.sources.rules import as_keys, as_yaml, over
+
+_SHOWN_CHARS = 200
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row as it would stand in the tables; None where it has no such thing."""
+
+    source: str
+    row: int
+    teacher: str
+    prompt: str
+    """Of several turns, the last."""
+    thinking: str | None
+    answer: str
+    gold: str | None
+    verdict: str
+
+    def lines(self) -> list[str]:
+        """In short, with everything hidden made visible."""
+        shown = {k: getattr(self, k) for k in ("prompt", "thinking", "answer", "gold", "verdict")}
+        lines = [f"row         {self.source}:{self.row} by {one_line(self.teacher, 80)}"]
+        return [
+            *lines,
+            *(f"  {k:10}{one_line(v, _SHOWN_CHARS) if v is not None else '(none)'}" for k, v in shown.items()),
+        ]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What would be read of a file or folder."""
+
+    part: Part
+    beside: Path
+    """Where its rule file would lie."""
+    reading: Reading
+    examples: list[Example]
+    mended: tuple[params.Rule, Reading] | None
+    """A rule that would mend it, and what would be read with it."""
+
+    def lines(self) -> list[str]:
+        """All of it, to read."""
+        reading = self.reading
+        of = f" (of the first {FIRST_ROWS:,} rows per file)" if reading.cut else ""
+        lines = [f"left out    {', '.join(self.part.left_out)}"] if self.part.left_out else []
+        lines += [*told(reading.columns), f"rows        {reading.read} read, {reading.kept} kept{of}"]
+        for reason, n in reading.rejected.most_common():
+            file, row, detail = reading.first[reason]
+            lines.append(f"            {reason} {n}; first {file}:{row}: {detail}")
+        lines.append(f"teachers    {_counts(reading.teachers)}")
+        if reading.named_by_file:
+            lines.append(
+                "            named by file or folder; 'teacher: NAME' in its rule, or --teacher, says otherwise"
+            )
+        lines += [f"warning     {sentence}" for sentence in trace_warnings(reading.columns)]
+        lines += [line for example in self.examples for line in example.lines()]
+        if self.mended is not None:
+            rule, after = self.mended
+            teachers = f", by {_counts(after.teachers)}" if after.teachers else ""
+            lines.append(f"mend        with this in {self.beside}, {after.kept} of {after.read} are kept{teachers}:")
+            lines += ["", *as_yaml(rule).splitlines()]
+        return lines
+
+    def as_json(self) -> dict[str, object]:
+        """The same for programs."""
+        reading = self.reading
+        return {
+            "files": [file.name for file in self.part.files],
+            "left_out": self.part.left_out,
+            "columns": {name: columns.as_dict() for name, columns in reading.columns.items()},
+            "rows": {"read": reading.read, "kept": reading.kept, "rejected": dict(reading.rejected)},
+            "first_rejected": reading.first,
+            "teachers": dict(reading.teachers),
+            "examples": [asdict(example) for example in self.examples],
+            "mend": None if self.mended is None else {"file": self.beside, "rule": as_keys(self.mended[0])},
+        }
+
+
+def preview_of(origin: Origin, sources: Path, settings: params.Ingest) -> Preview:
+    """Read the first rows of a file or folder; raises SourceError and ParamsError where that cannot be done."""
+    part = part_of(origin, sources, one=True)
+    rule = over(part.rule, origin.about)
+
+    def read(tried: params.Rule) -> Reading:
+        return read_first(part.files, rules_of(part, sources, tried), settings)
+
+    reading = read(rule)
+    mended = propose(first_rows(part.files, settings), rule, reading, read)
+    beside = rule_file_of(part.target if origin.path.resolve() == part.target.resolve() else origin.path)
+    return Preview(part, beside, reading, _examples(reading, settings), mended)
+
+
+def _examples(reading: Reading, settings: params.Ingest) -> list[Example]:
+    shown = reading.shown()
+    with verify.Verifier(settings.verify_timeout_s) as verifier:
+        return [_example(file, row, candidate, verifier) for file, row, candidate in shown]
+
+
+def _example(file: str, row: int, candidate: Candidate, verifier: verify.Verifier) -> Example:
+    parts = thinking.take_apart(candidate.response)
+    kind = candidate.answer_kind
+    if kind == "auto":
+        kind = verify.kind_of(candidate.answer or "")
+    # Programs are left to ingest, which runs them.
+    judged = candidate.tests is None and kind != "code"
+    return Example(
+        source=file,
+        row=row,
+        teacher=candidate.teacher,
+        prompt=json.loads(candidate.prompt)[-1]["content"],
+        thinking=parts.reasoning or None,
+        answer=parts.answer if parts.finished else "(none: the reasoning never ends)",
+        gold=candidate.answer,
+        verdict=verifier.verdict(kind, candidate.response, candidate.answer) if judged else "unchecked",
+    )
+
+
+def _counts(teachers: Counter[str]) -> str:
+    names = [f"{one_line(name, 60)} {n}" for name, n in teachers.most_common(8)]
+    more = len(teachers) - len(names)
+    return ", ".join(names) + (f" and {count(more, 'more teacher')}" if more > 0 else "") or "none"

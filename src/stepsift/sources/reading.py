@@ -1,0 +1,93 @@
+"""The first rows of some files, read as ingest reads them: what came of each, and which column was read as what."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from stepsift import params
+from stepsift.ingest.candidate import Candidate, origin_of
+from stepsift.ingest.columns import FileColumns
+from stepsift.ingest.files import find as files
+from stepsift.ingest.files.find import SourceFile
+from stepsift.ingest.fill import candidates
+from stepsift.ingest.preset import presets, with_preset
+from stepsift.ingest.rows import RowError
+from stepsift.ingest.rules import Rules
+from stepsift.sources import scratch
+from stepsift.sources.scratch import RulesByName
+
+FIRST_ROWS = 500
+"""Of each file: enough to see how it is read, and a matter of seconds."""
+MOST_EXAMPLES = 3
+
+
+@dataclass
+class Reading:
+    """What came of the first rows of some files; a row that gave several traces counts as often."""
+
+    kept: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    """By reason."""
+    first: dict[str, tuple[str, int, str]] = field(default_factory=dict)
+    """Reason to (file, row, detail) of the first row rejected for it."""
+    teachers: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, tuple[str, int, Candidate]] = field(default_factory=dict)
+    """Teacher to (file, row, candidate) of the first trace, then `teacher 2` and so on up to MOST_EXAMPLES."""
+    columns: dict[str, FileColumns] = field(default_factory=dict)
+    named_by_file: bool = False
+    """Whether a file's or folder's name stands for a teacher, since nothing else names one."""
+    cut: bool = False
+    """Whether a file has more rows."""
+
+    @property
+    def read(self) -> int:
+        """Traces, and rows that gave none."""
+        return self.kept + self.rejected.total()
+
+    def note(self, file: str, row: int, found: Candidate | RowError) -> None:
+        """Count what a row gave."""
+        if isinstance(found, RowError):
+            self.rejected[found.reason] += 1
+            self.first.setdefault(found.reason, (file, row, found.detail))
+            return
+        self.kept += 1
+        self.teachers[found.teacher] += 1
+        self.examples.setdefault(f"{self.teachers[found.teacher]} {found.teacher}", (file, row, found))
+
+    def shown(self) -> list[tuple[str, int, Candidate]]:
+        """At most MOST_EXAMPLES, of as many teachers as there are."""
+        keys = sorted(self.examples, key=lambda key: int(key.partition(" ")[0]))
+        return [self.examples[key] for key in keys[:MOST_EXAMPLES]]
+
+
+def read_first(found: list[SourceFile], rules: RulesByName, settings: params.Ingest) -> Reading:
+    """Read the first FIRST_ROWS rows of each file; raise SourceError where a rule or a file cannot be used."""
+    reading = Reading()
+    with scratch.folder_of(found, rules) as folder:
+        of = Rules(folder, settings)
+        for file in found:
+            own = of.of(file.name)
+            if own.leave_out:
+                continue
+            rule, preset = with_preset(file, own, settings)
+            columns = FileColumns(preset, quiet=presets()[preset].unread if preset else ())
+            reading.columns[file.name] = columns
+            for row, _, candidate, _ in candidates(file, origin_of(file, rule, settings), columns):
+                if row > FIRST_ROWS:
+                    reading.cut = True
+                    break
+                reading.note(file.name, row, candidate)
+            named = rule.teacher or rule.traces or "teacher" in columns.fields
+            reading.named_by_file = reading.named_by_file or not named
+    return reading
+
+
+def first_rows(found: list[SourceFile], settings: params.Ingest, most: int = 100) -> list[dict[str, object]]:
+    """The first decoded rows of files, as they stand there."""
+    rows: list[dict[str, object]] = []
+    for file in found:
+        for number, row in files.rows(file, settings):
+            if isinstance(row, dict):
+                rows.append(row)
+            if number >= most or len(rows) >= most:
+                break
+    return rows[:most]

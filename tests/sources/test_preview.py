@@ -1,0 +1,203 @@
+"""`stepsift preview`: what would be read, three rows of it, and a rule that mends it, tried on the same rows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.slow  # answers are verified in a process
+PROBLEMS = [(3, 4), (5, 6), (7, 8), (9, 2), (4, 4)]
+
+
+def question(a: int, b: int) -> str:
+    return f"A shelf has {a} red jars and {b} blue jars. How many jars are on it?"
+
+
+def trace(a: int, b: int, who: str = "") -> str:
+    return f"{who}There are {a} red and {b} blue ones, so {a} + {b} = {a + b} in all. The answer is \\boxed{{{a + b}}}."
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No params.yaml is needed."""
+    monkeypatch.chdir(tmp_path)
+
+
+def previewed(run_cli, *arguments: object) -> dict[str, Any]:
+    code, out, err = run_cli("preview", *arguments, "--json")
+    assert (code, err) == (0, [])
+    [answer] = json.loads("\n".join(out))["previews"]
+    return answer
+
+
+def test_a_file_that_is_read_is_shown_line_by_line(tmp_path: Path, run_cli):
+    rows = [
+        {
+            "prompt": question(a, b),
+            "response": f"<think>\nhm\n</think>\n{trace(a, b)}",
+            "answer": str(a + b),
+            "model": who,
+        }
+        for a, b in PROBLEMS[:2]
+        for who in ("ann", "b\u202eob")
+    ]
+    write(tmp_path / "mine.jsonl", [*rows, {"prompt": "p"}])
+    code, out, err = run_cli("preview", "mine.jsonl")
+    assert (code, err) == (0, [])
+    assert out[0].startswith("read as     mine.jsonl (no preset): 5 rows, 4 traces")
+    rest = out[[line.startswith("rows ") for line in out].index(True) :]
+    assert rest[0] == "rows        5 read, 4 kept"
+    assert rest[1].startswith("            unknown_layout 1; first mine.jsonl:5: ")
+    assert rest[2] == "teachers    ann 2, b⟨U+202E⟩ob 2"
+    assert rest[3:9] == [
+        "row         mine.jsonl:1 by ann",
+        f"  prompt    {question(3, 4)}",
+        "  thinking  hm",
+        f"  answer    {trace(3, 4)}",
+        "  gold      7",
+        "  verdict   correct",
+    ]
+    # Of as many teachers as there are, three in all.
+    assert [line for line in rest if line.startswith("row ")][1:] == [
+        "row         mine.jsonl:2 by b⟨U+202E⟩ob",
+        "row         mine.jsonl:3 by ann",
+    ]
+    assert not [line for line in out if line.startswith("mend ")]
+
+
+def test_long_texts_are_cut_in_lines_and_whole_in_json(tmp_path: Path, run_cli):
+    long = "word " * 300 + "end"
+    write(tmp_path / "a.jsonl", [{"prompt": long, "response": long, "teacher": "t"}])
+    _, out, _ = run_cli("preview", "a.jsonl")
+    assert max(len(line) for line in out) < 260
+    assert previewed(run_cli, "a.jsonl")["examples"][0]["prompt"] == long
+
+
+def test_a_folder_says_who_is_named_by_file_and_what_is_left_out(tmp_path: Path, run_cli):
+    for name in ("ann", "ben"):
+        write(tmp_path / f"set/{name}.jsonl", [{"prompt": question(3, 4), "response": trace(3, 4)}])
+    (tmp_path / "set/notes.txt").touch()
+    code, out, _ = run_cli("preview", "set")
+    assert code == 0
+    assert out[0] == "left out    notes.txt"
+    assert "teachers    ann 1, ben 1" in out
+    assert "            named by file or folder; 'teacher: NAME' in its rule, or --teacher, says otherwise" in out
+    assert previewed(run_cli, "set", "--teacher", "R1")["teachers"] == {"R1": 2}
+    assert previewed(run_cli, "set", "--files", "b*")["teachers"] == {"ben": 1}
+
+
+def test_the_first_rows_are_enough(tmp_path: Path, run_cli):
+    write(tmp_path / "a.jsonl", [{"prompt": str(i), "response": "r", "teacher": "t"} for i in range(600)])
+    _, out, _ = run_cli("preview", "a.jsonl")
+    assert "rows        500 read, 500 kept (of the first 500 rows per file)" in out
+
+
+SHAPES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
+    "other names": (
+        [{"q": question(a, b), "model_output": trace(a, b), "gold": str(a + b), "llm": "ann"} for a, b in PROBLEMS],
+        {"fields": {"prompt": "q", "response": "model_output", "answer": "gold", "teacher": "llm"}},
+    ),
+    "another language": (
+        [{"frage": question(a, b), "antworttext": trace(a, b), "nr": i} for i, (a, b) in enumerate(PROBLEMS)],
+        {"fields": {"prompt": "frage", "response": "antworttext"}},
+    ),
+    "nested": (
+        [
+            {"meta": {"task_text": question(a, b), "target": a + b}, "run": {"reply": trace(a, b), "model_name": "ann"}}
+            for a, b in PROBLEMS
+        ],
+        {
+            "fields": {
+                "prompt": "meta.task_text",
+                "response": "run.reply",
+                "answer": "meta.target",
+                "teacher": "run.model_name",
+            }
+        },
+    ),
+    "camel case and thoughts": (
+        [
+            {
+                "userQuery": question(a, b),
+                "finalReply": f"It is {a + b}, as was computed.",
+                "chainOfThought": trace(a, b),
+            }
+            for a, b in PROBLEMS
+        ],
+        {"fields": {"prompt": "userQuery", "response": "finalReply", "reasoning": "chainOfThought"}},
+    ),
+    "a conversation under a name of its own": (
+        [
+            {"dialogue": [{"role": "user", "content": question(a, b)}, {"role": "assistant", "content": trace(a, b)}]}
+            for a, b in PROBLEMS
+        ],
+        {"fields": {"prompt": "dialogue"}},
+    ),
+    "two teachers in columns": (
+        [
+            {"question": question(a, b), "alpha_attempt": trace(a, b, "A: "), "beta_attempt": trace(a, b, "B: ")}
+            for a, b in PROBLEMS
+        ],
+        {
+            "traces": [
+                {"teacher": "alpha", "response": "alpha_attempt"},
+                {"teacher": "beta", "response": "beta_attempt"},
+            ],
+            "fields": {"prompt": "question"},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_rule_that_mends_a_file_reads_it_when_it_is_pasted(shape: str, tmp_path: Path, run_cli):
+    rows, expected = SHAPES[shape]
+    write(tmp_path / "set.jsonl", rows)
+    before = previewed(run_cli, "set.jsonl")
+    assert before["mend"]["file"] == "set.jsonl.rule.yaml"
+    assert before["mend"]["rule"] == expected
+    _, out, _ = run_cli("preview", "set.jsonl")
+    start = next(i for i, line in enumerate(out) if line.startswith("mend "))
+    n = len(rows) * (2 if "traces" in expected else 1)
+    assert out[start].startswith(f"mend        with this in set.jsonl.rule.yaml, {n} of {n} are kept, by ")
+    (tmp_path / "set.jsonl.rule.yaml").write_text("\n".join(out[start + 1 :]) + "\n")
+    after = previewed(run_cli, "set.jsonl")
+    assert (after["rows"]["kept"], after["mend"]) == (n, None)
+    texts = {json.dumps(v) for row in rows for v in row.values()}
+    assert any(json.dumps(after["examples"][0]["prompt"]) in text for text in texts)
+
+
+def test_a_rule_that_is_there_stays_in_the_one_that_mends(tmp_path: Path, run_cli):
+    rows, expected = SHAPES["other names"]
+    write(tmp_path / "set.jsonl", rows)
+    (tmp_path / "set.jsonl.rule.yaml").write_text("licence: MIT\nfields: {prompt: nope}\n")
+    assert previewed(run_cli, "set.jsonl")["mend"]["rule"] == {"licence": "MIT", **expected}
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(expected))
+    assert previewed(run_cli, "set.jsonl", "--rules", "r.yaml")["rows"]["kept"] == len(rows)
+
+
+@pytest.mark.parametrize("rows", [[{"n": i, "ok": True} for i in range(5)], [{"a": None}], [{"tags": ["x", "y"]}]])
+def test_what_no_rule_mends_has_none(rows: list[dict[str, Any]], tmp_path: Path, run_cli):
+    answer = previewed(run_cli, write(tmp_path / "a.jsonl", rows))
+    assert (answer["rows"]["kept"], answer["mend"]) == (0, None)
+
+
+def test_what_cannot_be_read_at_all_is_one_sentence(tmp_path: Path, run_cli):
+    (tmp_path / "empty").mkdir()
+    for name, says in (("none", "there is no file or folder none"), ("empty", "folder empty holds no trace file")):
+        code, out, err = run_cli("preview", name)
+        assert (code, out, len(err)) == (1, [], 1)
+        assert says in err[0]
+    write(tmp_path / "a.jsonl", [{"prompt": "p", "response": "r"}])
+    (tmp_path / "a.jsonl.rule.yaml").write_text("fields: {promt: x}\n")
+    code, _, err = run_cli("preview", "a.jsonl")
+    assert (code, len(err)) == (1, 1)
+    assert err[0].startswith("error: a.jsonl.rule.yaml: unknown key 'fields.promt', did you mean 'prompt'?")
