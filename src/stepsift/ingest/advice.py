@@ -2,6 +2,7 @@
 
 import json
 
+from stepsift.core import text as text_of
 from stepsift.ingest import identity
 from stepsift.ingest.columns import trace_warnings
 from stepsift.ingest.counts import Pool
@@ -27,5 +28,11 @@ def warnings_of(spool: Spool, pool: Pool) -> list[str]:
         sentences.append(
             f"{pool.torn_ids} prompt ids stand for prompts whose texts have nothing in common, as where two sets "
             "number their rows from 0; such ids join nothing, and prompts are joined by text alone"
+        )
+    if mixed := spool.mixed_systems():
+        sentences.append(
+            f"{mixed:,} of {text_of.count(pool.prompts, 'prompt')} were asked under different system prompts, or also "
+            "without one: they get none, so that no answer stands under another teacher's; ingest.system: text makes "
+            "prompts of their own of them"
         )
     return sentences

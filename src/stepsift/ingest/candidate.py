@@ -9,6 +9,7 @@ from stepsift.ingest import identity, thinking
 from stepsift.ingest.files.find import SourceFile
 from stepsift.ingest.record import Record
 from stepsift.ingest.rows import RowError
+from stepsift.ingest.system import placed
 from stepsift.ingest.teachers import teacher_of
 
 _TOOL_CALL = re.compile(
@@ -31,6 +32,10 @@ class Candidate:
     """The last turn in normal form, without what is stripped: rows of one own id join where one holds the other's."""
     prompt: str
     """JSON of the prompt's messages."""
+    without_system: str
+    """The same without a system prompt."""
+    system: str | None
+    """The system prompt's identity, where the messages hold one."""
     teacher: str
     response: str
     answer: str | None
@@ -80,8 +85,11 @@ def candidate(record: Record, origin: Origin) -> Candidate:
     if not response:
         raise RowError("empty_field", "nothing remains of the response without its empty or dropped reasoning")
     content = identity.content_hash(response)
-    prompt_hash = identity.prompt_hash(record.prompt, origin.wrapper)
-    prompt_id = record.prompt_id or prompt_hash
+    prompt = placed(record.prompt, settings.system)
+    prompt_hash = identity.prompt_hash(prompt.turns, origin.wrapper)
+    # Under the source's own id, prompts with different system prompts in their text would be joined again.
+    own_id = record.prompt_id if prompt.turns == record.prompt or settings.system != "text" else None
+    prompt_id = own_id or prompt_hash
     teacher = record.teacher if rule.traces else rule.teacher or record.teacher
     teacher = teacher or origin.teacher
     return Candidate(
@@ -89,8 +97,10 @@ def candidate(record: Record, origin: Origin) -> Candidate:
         content_hash=content,
         prompt_id=prompt_id,
         prompt_hash=prompt_hash,
-        wording=identity.bare(record.prompt[-1]["content"], origin.wrapper),
-        prompt=json.dumps(record.prompt, ensure_ascii=False),
+        wording=identity.bare(prompt.turns[-1]["content"], origin.wrapper),
+        prompt=json.dumps(prompt.turns, ensure_ascii=False),
+        without_system=json.dumps(prompt.without, ensure_ascii=False),
+        system=identity.digest("system", identity.folded(prompt.system)) if prompt.system else None,
         teacher=teacher,
         response=response,
         answer=record.answer,

@@ -6,7 +6,8 @@ of the tables. Its file has no name any more once it is open, so nothing of it s
 Texts that many rows share (prompts, answers, tests) are stored once, under a key that begins with their length: the
 smallest key is the shortest text, which is the one a prompt gets where its rows differ in what identity ignores. That
 is the text with the least that a teacher's harness put around the problem, and depends on no order. So it is with gold
-answers that differ in spelling only (ingest/gold.py).
+answers that differ in spelling only (ingest/gold.py). Where rows of a prompt were written under different system
+prompts, the prompt has none.
 """
 
 import sqlite3
@@ -30,6 +31,7 @@ CREATE TABLE body (id INTEGER PRIMARY KEY, response TEXT NOT NULL);
 CREATE TABLE trace (
     id INTEGER PRIMARY KEY, source TEXT NOT NULL, line INTEGER NOT NULL, part INTEGER NOT NULL,
     teacher TEXT NOT NULL, own_id TEXT, prompt_id TEXT NOT NULL, prompt_hash TEXT NOT NULL, prompt TEXT NOT NULL,
+    without_system TEXT NOT NULL, system TEXT NOT NULL,
     first_id TEXT NOT NULL, trace_id TEXT NOT NULL, content_hash TEXT NOT NULL, n_chars INTEGER NOT NULL,
     answer TEXT, answer_form TEXT, answer_kind TEXT, domain TEXT, tests TEXT, label INTEGER, licence TEXT,
     reason TEXT, detail TEXT);
@@ -106,7 +108,8 @@ UPDATE trace SET trace_id = trace_hash(prompt_id, teacher, content_hash, copy.nu
 
 _PROMPTS = """
 CREATE TABLE prompt AS
-    SELECT prompt_id, min(prompt) AS prompt, min(domain) AS domain, min(answer) AS answer,
+    SELECT prompt_id, CASE WHEN min(system) = max(system) THEN min(prompt) ELSE min(without_system) END AS prompt,
+           min(system) <> max(system) AS mixed, min(domain) AS domain, min(answer) AS answer,
            min(answer_kind) AS answer_kind, min(tests) AS tests, count(*) FILTER (WHERE reason IS NULL) AS candidates
     FROM trace WHERE reason IS NULL OR reason = 'duplicate_trace' GROUP BY prompt_id ORDER BY prompt_id;
 CREATE UNIQUE INDEX prompt_key ON prompt (prompt_id);
@@ -143,10 +146,11 @@ class Spool:
         if own_id is not None:
             self._db.execute("INSERT OR IGNORE INTO wording VALUES (?,?)", (c.prompt_hash, c.wording))
         self._db.execute(
-            "INSERT INTO trace VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,NULL)",
+            "INSERT INTO trace VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,NULL)",
             (
                 *(self._next_id, source, line, part),
                 *(c.teacher, own_id, c.prompt_id, c.prompt_hash, self._key(c.prompt)),
+                *(self._key(c.without_system), c.system or ""),
                 *(c.trace_id, c.trace_id, c.content_hash, len(c.response)),
                 *(self._key(c.answer), digest("answer", normal_form(c.answer)) if c.answer else None),
                 *(None if c.answer_kind == "auto" else c.answer_kind, c.domain, self._key(c.tests), c.label, c.licence),
@@ -300,12 +304,17 @@ class Spool:
             0
         ]
 
-    def kept_ids(self, first_ids: list[str]) -> dict[str, str]:
-        """Ids that candidates had when they were read, to those of their traces, for those that were kept."""
+    def mixed_systems(self) -> int:
+        """Prompts whose rows were written under different system prompts, or some under none."""
+        return self._db.execute("SELECT count(*) FROM prompt WHERE mixed").fetchone()[0]
+
+    def kept(self, first_ids: list[str]) -> dict[str, tuple[str, str]]:
+        """Ids that candidates had when they were read, to (id of the trace, messages as JSON), for those kept."""
         marks = ",".join("?" * len(first_ids))
         rows = self._db.execute(
-            "SELECT first_id, min(trace_id) FROM trace"
-            f" WHERE reason IS NULL AND first_id IN ({marks}) GROUP BY first_id",
+            "SELECT t.first_id, min(t.trace_id), m.value FROM trace AS t JOIN prompt AS p USING (prompt_id)"
+            " JOIN text AS m ON m.key = p.prompt"
+            f" WHERE t.reason IS NULL AND t.first_id IN ({marks}) GROUP BY t.first_id",
             first_ids,
         )
-        return dict(rows.fetchall())
+        return {first_id: (trace_id, messages) for first_id, trace_id, messages in rows}

@@ -19,6 +19,7 @@ from stepsift.ingest.record import teacher
 from stepsift.ingest.row import Row
 from stepsift.ingest.rows import RowError
 from stepsift.ingest.rules import Rules
+from stepsift.ingest.thinking.unknown import Markup
 
 UNKNOWN = "(unknown)"
 """Stands for the teacher of a row that names none and could not be read."""
@@ -38,6 +39,8 @@ class ReadCounts:
     """Files that a rule leaves out."""
     columns: dict[str, FileColumns] = field(default_factory=dict)
     """File to what was read as what."""
+    markup: Markup = field(default_factory=Markup)
+    """What teachers' responses begin and end with."""
     unmapped: list[str] = field(default_factory=list)
     """A sentence for each name that a rule maps to what no row has."""
     unused_rules: list[str] = field(default_factory=list)
@@ -127,6 +130,7 @@ def fill(spool: Spool, sources: Path, settings: params.Ingest, *samples: Sample 
             else:
                 spool.add(found, file.name, line, part)
                 columns.note_wording(found.wording, found.prompt_hash)
+                counts.markup.note(found.teacher, found.response)
                 for sample in samples:
                     sample.offer(found)
         mapped.add(rules.origin(file.name), own, columns)

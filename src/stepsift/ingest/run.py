@@ -38,6 +38,7 @@ FEWEST_PROMPTS = 10
 """With fewer prompts that have two candidates, and one for the median prompt, there is nothing to choose from."""
 SOURCES = "sources.json"
 _BATCH_ROWS = 2_000
+_BATCH_IDS = 500
 _BATCH_CHARS = 8_000_000
 
 
@@ -159,22 +160,21 @@ def survey(sources: Path, settings: params.Ingest) -> Survey:
         warnings = warnings_of(spool, pool)
     problems += [_unused(rule, sources) for rule in pool.unused_rules]
     problems += pool.unmapped
+    warnings += read.markup.warnings()
     if lonely := _one_candidate(pool):
         (problems if _several(pool) < FEWEST_PROMPTS else warnings).append(lonely)
     return Survey(**vars(pool), problems=problems, warnings=warnings, sample=sampled, examples=exemplary)
 
 
 def _traces(spool: Spool, sample: list[Candidate]) -> list[SampleTrace]:
-    """Those of some candidates that were kept, under their final ids."""
-    ids = [c.trace_id for c in sample]
-    final: dict[str, str] = {}
-    for start in range(0, len(ids), 500):
-        final |= spool.kept_ids(ids[start : start + 500])
-    traces = [
-        SampleTrace(final[c.trace_id], json.loads(c.prompt), c.response, c.teacher)
-        for c in sample
-        if c.trace_id in final
-    ]
+    """Those of some candidates that were kept, under their final ids and with the prompts that the stage gives them."""
+    by_id = {c.trace_id: c for c in sample}
+    ids = list(by_id)
+    traces = []
+    for start in range(0, len(ids), _BATCH_IDS):
+        for first_id, (trace_id, messages) in spool.kept(ids[start : start + _BATCH_IDS]).items():
+            c = by_id[first_id]
+            traces.append(SampleTrace(trace_id, json.loads(messages), c.response, c.teacher))
     return sorted(traces, key=lambda t: t.trace_id)
 
 

@@ -25,6 +25,10 @@ class Ingest(Section):
     """Texts cut from the end of a prompt before its identity is taken (instructions that differ by teacher)."""
     thinking: Literal["keep", "drop"] = "keep"
     """Keep reasoning as `<think>...</think>` before the answer, or drop it."""
+    system: Literal["keep", "drop", "text"] = "keep"
+    """System prompts: `keep` the one under which all traces of a prompt were written (where they differ, the prompt
+    gets none), `drop` all, or put each as `text` before the user's first words: prompts that differ in it are then
+    different prompts."""
     duplicates: Literal["drop", "keep"] = "drop"
     """What happens to a second trace with the same prompt, teacher and text: rejected, or kept under its own id."""
     max_line_bytes: Annotated[int, Field(ge=1_024, le=2**31)] = 8 * 2**20

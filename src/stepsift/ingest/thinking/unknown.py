@@ -1,0 +1,113 @@
+"""Markup that no family of the table has: tokens that open or close most responses of a teacher.
+
+It would be scored as text, and rank the teacher by its markup.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from stepsift.core import text
+from stepsift.core.text import CLOSE
+
+FEWEST_RESPONSES = 4
+"""Of a teacher, before its habits are spoken of."""
+MOST = 0.5
+_SHOWN_CHARS = 60
+_LOOKED_AT = 200
+
+_TOKEN = (
+    r"<[|｜][^<>|｜\s][^<>|｜\n]{0,38}[|｜]>|<[|｜][^<>|｜\s]{1,38}>|<[^<>|｜\s/]{1,38}[|｜]>"
+    r"|\[[|｜][^\[\]|｜\n]{1,38}[|｜]\]"
+)
+_NAME = r"[A-Za-z][\w:.-]{1,30}"
+_OPENS = re.compile(rf"(?:({_TOKEN})|<({_NAME})>|\[({_NAME})\]|◁({_NAME})▷|\{{({_NAME})\}})")
+_CLOSES = re.compile(rf"(?:({_TOKEN})|</({_NAME})>|\[/({_NAME})\]|◁/({_NAME})▷|\{{/({_NAME})\}})\s*\Z")
+_HTML = frozenset(
+    (
+        *("a", "abbr", "article", "b", "blockquote", "body", "br", "caption", "center", "code", "col", "dd"),
+        *("details", "div", "dl", "dt", "em", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6"),
+        *("head", "header", "hr", "html", "i", "img", "kbd", "li", "main", "mark", "math", "nav", "ol", "p"),
+        *("pre", "q", "s", "script", "section", "small", "span", "strong", "style", "sub", "summary", "sup"),
+        *("svg", "table", "tbody", "td", "tfoot", "th", "thead", "title", "tr", "u", "ul", "var", "video", "xml"),
+    )
+)
+
+
+@dataclass
+class _Teacher:
+    responses: int = 0
+    opens: Counter[str] = field(default_factory=Counter)
+    closes: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+
+class Markup:
+    """Counts responses, by teacher, that begin or end with something that looks like a special token."""
+
+    def __init__(self) -> None:
+        self._teachers: dict[str, _Teacher] = {}
+
+    def note(self, teacher: str, response: str) -> None:
+        """Look at a response in the one form: at its reasoning and at its answer."""
+        counts = self._teachers.setdefault(teacher, _Teacher())
+        counts.responses += 1
+        _, _, answer = response.rpartition(CLOSE)
+        for token in {*_opening(response), *_opening(answer)}:
+            counts.opens[token] += 1
+            counts.examples.setdefault(token, response)
+        for token in _closing(answer):
+            counts.closes[token] += 1
+            counts.examples.setdefault(token, response)
+
+    def warnings(self) -> list[str]:
+        """One sentence for each teacher and token with which most of its responses begin or end."""
+        return [sentence for name in sorted(self._teachers) for sentence in _habits(name, self._teachers[name])]
+
+
+def _habits(name: str, counts: _Teacher) -> Iterator[str]:
+    if counts.responses < FEWEST_RESPONSES:
+        return
+    told: set[str] = set()
+    for verb, tokens in (("open", counts.opens), ("close", counts.closes)):
+        for token, n in sorted(tokens.items()):
+            # A pair is told once, by what opens.
+            if n / counts.responses <= MOST or token.replace("/", "") in told:
+                continue
+            told.add(token)
+            whose = f"{n / counts.responses:.0%} of {counts.responses:,} responses of {text.one_line(name, 60)}"
+            yield (
+                f"{whose} {verb} with {text.one_line(token)}, a markup that no family of docs/OWN_TRACES.md has: it is "
+                "scored as text, so the teacher is ranked by it; take it off the source. For example: "
+                f"{text.one_line(counts.examples[token], _SHOWN_CHARS)}"
+            )
+
+
+def _opening(response: str) -> Iterator[str]:
+    """The token that a text begins with; a word in brackets counts where it is closed somewhere."""
+    head = response.lstrip().removeprefix("<think>").lstrip()
+    match = _OPENS.match(head)
+    if match is None:
+        return
+    if match[1]:
+        yield match[1]
+        return
+    name = next(word for word in match.groups()[1:] if word)
+    closing = match[0][0] + "/" + match[0][1:]
+    if name.lower() not in _HTML and closing in head:
+        yield match[0]
+
+
+def _closing(answer: str) -> Iterator[str]:
+    """The token that a text ends with; a word in brackets counts where it is opened before."""
+    match = _CLOSES.search(answer, max(0, len(answer) - _LOOKED_AT))
+    if match is None:
+        return
+    if match[1]:
+        yield match[1]
+        return
+    name = next(word for word in match.groups()[1:] if word)
+    opening = match[0].strip().replace("/", "", 1)
+    if name.lower() not in _HTML and opening in answer:
+        yield match[0].strip()

@@ -1,0 +1,77 @@
+"""Markup of teachers that is in no known form is named, with a share and an example."""
+
+import pytest
+
+from stepsift.ingest.thinking import put_together, take_apart
+from stepsift.ingest.thinking.families import FAMILIES
+from stepsift.ingest.thinking.unknown import Markup
+
+
+def warnings(*responses: str, teacher: str = "anna") -> list[str]:
+    markup = Markup()
+    for response in responses:
+        markup.note(teacher, put_together(take_apart(response)))
+    return markup.warnings()
+
+
+R = "We add.\nSo 7."
+
+
+@pytest.mark.parametrize(
+    ("response", "verb", "token"),
+    [
+        (f"<|muse_start|>{R}<|muse_over|>It is 7.", "open", "<|muse_start|>"),
+        (f"<ponder>\n{R}\n</ponder>\nIt is 7.", "open", "<ponder>"),
+        (f"[PONDER]{R}[/PONDER]It is 7.", "open", "[PONDER]"),
+        (f"◁muse▷{R}◁/muse▷It is 7.", "open", "◁muse▷"),
+        (f"<｜muse｜>{R}", "open", "<｜muse｜>"),
+        (f"[|muse|]{R}", "open", "[|muse|]"),
+        (f"<|muse>{R}", "open", "<|muse>"),
+        (f"{R}\n<verdict>7</verdict>", "close", "</verdict>"),
+        (f"{R}<|turn_over|>", "close", "<|turn_over|>"),
+        (f"<think>\n{R}\n</think>\n\n<|say|>It is 7.", "open", "<|say|>"),
+        (f"<think>\n{R}\n</think>\n\n[SAY]It is 7.[/SAY]", "open", "[SAY]"),
+        (f"<think>\n<ponder>{R}</ponder>\n</think>\n\nIt is 7.", "open", "<ponder>"),
+    ],
+)
+def test_most_responses_that_open_or_close_with_a_token(response, verb, token):
+    (said, *_) = warnings(*[response] * 3, "It is 7.")
+    assert said.startswith(f"75% of 4 responses of anna {verb} with {token}, a markup that no family of docs/OWN")
+    assert "For example: " in said
+    assert "\n" not in said
+    assert warnings(response, response, "It is 7.", "It is 8.") == []
+    assert warnings(*[response] * 3) == []  # too few to call it a habit
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "It is 7.", "<p>It is 7.</p>", "<ul><li>7</li></ul>", "[7] is right", "[Ada] has 7", "<ponder> but not closed",
+        "\\[ x = 7 \\]", "if a <b and c> d", "```xml\n<a>7</a>\n```", "[link](x)", "It is [SAY]7.",
+        "<div>\n<b>7</b>\n</div>",
+    ],
+)  # fmt: skip
+def test_text_and_html_are_no_markup(response):
+    assert warnings(*[response] * 9) == []
+
+
+def test_no_known_family_is_named():
+    for family in FAMILIES[:-2]:
+        response = f"{family.opens[0]}\n{R}\n{family.closes[0]}\nIt is 7.{family.ends[0] if family.ends else ''}"
+        assert warnings(*[response] * 9) == []
+    for response in (
+        f"<|channel|>analysis<|message|>{R}<|end|><|start|>assistant<|channel|>final<|message|>It is 7.<|return|>",
+        f"analysis{R}assistantfinalIt is 7.",
+        f"<|channel|>analysis<|message|>{R}",
+        f"<think>{R}",
+    ):
+        assert warnings(*[response] * 9) == []
+
+
+def test_teachers_are_told_apart_and_shown_safely():
+    markup = Markup()
+    for _ in range(9):
+        markup.note("\x1b[31mred", "<|muse|>7")
+        markup.note("plain", "7")
+    (said,) = markup.warnings()
+    assert "⟨U+001B⟩[31mred" in said and "\x1b" not in said
