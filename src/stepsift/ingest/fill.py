@@ -19,7 +19,7 @@ from stepsift.ingest.record import teacher
 from stepsift.ingest.row import Row
 from stepsift.ingest.rows import RowError
 from stepsift.ingest.rules import Rules
-from stepsift.ingest.thinking.unknown import Markup
+from stepsift.ingest.thinking.unknown import UnknownMarkup
 
 UNKNOWN = "(unknown)"
 """Stands for the teacher of a row that names none and could not be read."""
@@ -39,7 +39,7 @@ class ReadCounts:
     """Files that a rule leaves out."""
     columns: dict[str, FileColumns] = field(default_factory=dict)
     """File to what was read as what."""
-    markup: Markup = field(default_factory=Markup)
+    markup: UnknownMarkup = field(default_factory=UnknownMarkup)
     """What teachers' responses begin and end with."""
     unmapped: list[str] = field(default_factory=list)
     """A sentence for each name that a rule maps to what no row has."""

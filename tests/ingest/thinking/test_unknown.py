@@ -1,14 +1,14 @@
-"""Markup of teachers that is in no known form is named, with a share and an example."""
+"""UnknownMarkup of teachers that is in no known form is named, with a share and an example."""
 
 import pytest
 
 from stepsift.ingest.thinking import put_together, take_apart
 from stepsift.ingest.thinking.families import FAMILIES
-from stepsift.ingest.thinking.unknown import Markup
+from stepsift.ingest.thinking.unknown import UnknownMarkup
 
 
 def warnings(*responses: str, teacher: str = "anna") -> list[str]:
-    markup = Markup()
+    markup = UnknownMarkup()
     for response in responses:
         markup.note(teacher, put_together(take_apart(response)))
     return markup.warnings()
@@ -69,7 +69,7 @@ def test_no_known_family_is_named():
 
 
 def test_teachers_are_told_apart_and_shown_safely():
-    markup = Markup()
+    markup = UnknownMarkup()
     for _ in range(9):
         markup.note("\x1b[31mred", "<|muse|>7")
         markup.note("plain", "7")

@@ -1,4 +1,4 @@
-"""Markup that no family of the table has: tokens that open or close most responses of a teacher.
+"""UnknownMarkup that no family of the table has: tokens that open or close most responses of a teacher.
 
 It would be scored as text, and rank the teacher by its markup.
 """
@@ -43,7 +43,7 @@ class _Teacher:
     examples: dict[str, str] = field(default_factory=dict)
 
 
-class Markup:
+class UnknownMarkup:
     """Counts responses, by teacher, that begin or end with something that looks like a special token."""
 
     def __init__(self) -> None:
