@@ -55,7 +55,7 @@ def check_answers(
 def _differing(ours: dict[str, Any], keys: list[dict[str, Any]]) -> list[str]:
     """Names of packages, or `device`, of which a key says something else than what is here."""
     here = {"device": ours["device"]} | ours["versions"]
-    there = [{"device": key.get("device")} | key.get("versions", {}) for key in keys]
+    there = [{"device": entry["key"]["device"]} | entry["key"]["versions"] for entry in keys]
     return [name for name, value in here.items() if any(one.get(name) != value for one in there)]
 
 
