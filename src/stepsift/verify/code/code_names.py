@@ -33,8 +33,8 @@ from stepsift.verify.code.code_tests import BUILTINS, Tests, defined, parse
 
 _ALIASES = {"np": "numpy", "pd": "pandas"}
 _MODULES = (
-    math, typing, collections, itertools, functools, heapq, bisect, fractions, decimal, datetime, copy, operator,
-    string, statistics, random,
+    math, collections, itertools, functools, heapq, bisect, fractions, decimal, datetime, copy, operator,
+    string, statistics, random, typing,
 )  # fmt: skip
 """Modules whose names tests use without an import, since answers tend to have imported them."""
 _BESIDE = """
@@ -101,7 +101,7 @@ def plan(tests: Tests, prompt_code: str, prompt: str, program: str) -> Plan:
     return Plan(
         subjects=about,
         helpers={name: _helper(name, tree) for name in sorted(tests.needs - subjects) if _is_pythons(name)},
-        given=tuple(ast.unparse(node) for node in given.body if not _is_stub(node)),
+        given=tuple(_source(node, prompt_code) for node in given.body if not _is_stub(node)),
         beside=_beside(tree, {name for name, is_class in about.items() if is_class}),
     )
 
@@ -113,6 +113,12 @@ def defined_here(node: ast.stmt) -> set[str]:
     if isinstance(node, ast.Import | ast.ImportFrom):
         return set()
     return defined(node)
+
+
+def _source(node: ast.stmt, source: str) -> str:
+    """The lines of a statement."""
+    first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", ()))])
+    return "\n".join(source.split("\n")[first - 1 : node.end_lineno])
 
 
 def _is_stub(node: ast.stmt) -> bool:
@@ -168,7 +174,7 @@ def _of_pythons_names(test: ast.Assert, free: frozenset[str], answered: set[str]
     read = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)} - defined(test)
     if any(name not in BUILTINS and not (name in free and _is_pythons(name)) for name in read):
         return set()
-    calls = [(depth, name) for depth, name in _calls(test, 0) if name in free or name in answered]
+    calls = [(depth, name) for depth, name in _calls(test) if name in free or name in answered]
     if not calls:
         return set()
     innermost = [name for depth, name in calls if depth == max(calls)[0]]
@@ -176,12 +182,23 @@ def _of_pythons_names(test: ast.Assert, free: frozenset[str], answered: set[str]
     return {(spoken or innermost)[0]}
 
 
-def _calls(node: ast.AST, depth: int) -> Iterator[tuple[int, str]]:
-    """(depth, name) of each call of a plain name."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        yield depth, node.func.id
-    for inner in ast.iter_child_nodes(node):
-        yield from _calls(inner, depth + isinstance(node, ast.Call))
+def _calls(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """(depth, name) of each call of a plain name; from left to right at each depth."""
+    level: list[ast.AST] = [tree]
+    depth = 0
+    while level:
+        below: list[ast.AST] = []
+        waiting = level[::-1]
+        while waiting:
+            node = waiting.pop()
+            inner = list(ast.iter_child_nodes(node))
+            if isinstance(node, ast.Call):
+                below += inner
+                if isinstance(node.func, ast.Name):
+                    yield depth, node.func.id
+            else:
+                waiting += inner[::-1]
+        level, depth = below, depth + 1
 
 
 def _is_class(name: str, tree: ast.Module, given: ast.Module, prompt: str) -> bool:
@@ -190,6 +207,8 @@ def _is_class(name: str, tree: ast.Module, given: ast.Module, prompt: str) -> bo
         return True
     word = re.escape(name)
     if re.search(rf"\bclass\s+[`'\"*]*{word}\b|\b{word}[`'\"*]*\s+class\b", prompt):
+        return True
+    if name[:1].isupper() and name in _as_types(tree):
         return True
     made = {
         target.id
@@ -204,6 +223,21 @@ def _is_class(name: str, tree: ast.Module, given: ast.Module, prompt: str) -> bo
         or (isinstance(owner, ast.Call) and _is_name(owner.func, name))
         for owner in owners
     )
+
+
+def _as_types(tree: ast.Module) -> set[str]:
+    """Names that tests use as types: caught, inherited from, or asked for by `isinstance` and `raises`."""
+    nodes: list[ast.AST] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and node.type:
+            nodes += ast.walk(node.type)
+        elif isinstance(node, ast.ClassDef):
+            nodes += node.bases
+        elif isinstance(node, ast.Call):
+            called = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if called in ("isinstance", "issubclass", "raises", "assertRaises", "assertIsInstance"):
+                nodes += [inner for given in node.args for inner in ast.walk(given)]
+    return {node.id for node in nodes if isinstance(node, ast.Name)}
 
 
 def _beside(tree: ast.Module, classes: set[str]) -> bool:

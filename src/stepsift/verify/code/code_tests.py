@@ -21,6 +21,10 @@ T = TypeVar("T")
 BUILTINS = frozenset(vars(builtins))
 _NO_PROGRAM = (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError)
 
+MOST_PROGRAM_CHARS = 100_000
+"""A longer answer is not run: to read it alone takes seconds."""
+MOST_TESTS_CHARS, MOST_TESTS_NODES = 1_000_000, 200_000
+"""Longer tests of Python source are none that would be run; inputs and outputs may be longer."""
 TOLERANCE = 1e-6
 """Relative or absolute difference that a decimal number may have."""
 
@@ -45,7 +49,7 @@ def read_tests(text: str) -> Tests | None:
     """The tests that a text holds; None where it holds none that would be run."""
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _asserts(text, None)
     if isinstance(data, str):
         return _asserts(data, None)
@@ -76,7 +80,7 @@ def _pairs(inputs: list[Any], outputs: list[Any], name: object) -> Tests | None:
         return Tests("stdin", tuple(map(_text, inputs)), tuple(map(_text, outputs)))
     try:
         calls = [_call(given, wanted) for given, wanted in zip(inputs, outputs, strict=True)]
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return Tests("call", tuple(given for given, _ in calls), tuple(wanted for _, wanted in calls), name)
 
@@ -96,8 +100,8 @@ def _text(value: object) -> str:
 
 
 def _asserts(source: str, entry_point: object) -> Tests | None:
-    tree = parse(source)
-    if tree is None:
+    tree = parse(source) if len(source) <= MOST_TESTS_CHARS else None
+    if tree is None or sum(1 for _ in ast.walk(tree)) > MOST_TESTS_NODES:
         return None
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     calls: list[str] = []

@@ -19,7 +19,16 @@ from typing import Any
 
 from stepsift.verify.code import sandbox
 from stepsift.verify.code.code_names import missing_packages, plan
-from stepsift.verify.code.code_tests import Tests, compiles, defined, parse, read_tests, same_output, same_value
+from stepsift.verify.code.code_tests import (
+    MOST_PROGRAM_CHARS,
+    Tests,
+    compiles,
+    defined,
+    parse,
+    read_tests,
+    same_output,
+    same_value,
+)
 from stepsift.verify.extract import conclusion
 
 log = logging.getLogger(__name__)
@@ -37,6 +46,7 @@ REASONS = {
     "network": "wrong",
     "output": "wrong",
     "crash": "wrong",
+    "length": "wrong",
     "time": "timeout",
     "no_code": "unparsed",
     "no_tests": "unchecked",
@@ -45,12 +55,12 @@ REASONS = {
     "isolation": "unchecked",
     "sandbox": "unchecked",
 }
-"""Reason to verdict. passed_together: the tests need objects of the answer, so they ran in its process, where a hostile
-program could forge it; error: an exception without a word of its own; exited: it ended before its tests did; files:
-disk space, size or number of files; outside: a file that is not there or closed to it; crash: a signal ended it;
-no_code: the conclusion has no Python block; no_tests, bad_tests: there are none that would be run, or they are no
-Python; missing_module: a package that exists but is not installed; isolation: no sandbox on this machine; sandbox: it
-did not start."""
+"""Reason to verdict. passed_together: the tests need objects of the answer, so they ran in its process, where a
+hostile program could forge it; error: an exception without a word of its own; exited: it ended before its tests
+did; files: disk space, size or number of files; outside: a file that is not there or closed to it; crash: a signal
+ended it; length: it is longer than any program of a kind; no_code: the conclusion has no Python block; no_tests,
+bad_tests: there are none that would be run, or they are no Python; missing_module: a package that exists but is not
+installed; isolation: no sandbox on this machine; sandbox: it did not start."""
 
 RUN_REASONS = frozenset(reason for reason, verdict in REASONS.items() if verdict in ("wrong", "timeout"))
 """Those that a program may report."""
@@ -116,6 +126,8 @@ class CodeRunner:
             return outcome("bad_tests")
         if not self.sandbox.command:
             return outcome("isolation")
+        if len(source) > MOST_PROGRAM_CHARS:
+            return outcome("length")
         program = with_prompt(source, prompt, wanted)
         key = hashlib.blake2b(json.dumps([program, tests, prompt]).encode()).digest()
         if key not in self._memo:
@@ -143,7 +155,7 @@ class CodeRunner:
 
     def _on_asserts(self, program: str, tests: Tests, prompt: str) -> str:
         """The reason for a program on tests that are asserts: apart from them, else together with them."""
-        apart = plan(tests, python_block(prompt) or prompt, prompt, program)
+        apart = plan(tests, code_of(prompt), prompt, program)
         if not apart.beside:
             (result,) = self._results({"mode": "apart", "code": program, "inputs": [""]}, apart.grader(tests))
             if result["reason"] is not None:
@@ -215,9 +227,15 @@ def python_block(text: str) -> str | None:
     return found[-1] if found else None
 
 
+def code_of(prompt: str) -> str:
+    """The code in a prompt, which may be all of it; empty where it is too long to be read."""
+    code = python_block(prompt) or prompt
+    return code if len(code) <= MOST_PROGRAM_CHARS else ""
+
+
 def with_prompt(source: str, prompt: str, tests: Tests) -> str:
     """The program to run: the answer, behind the prompt's code where that defines a name that the tests need."""
-    given = python_block(prompt) or prompt
+    given = code_of(prompt)
     tree = parse(given)
     if tree is None or not defined(tree) & tests.needs:
         return source

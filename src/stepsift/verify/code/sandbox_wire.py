@@ -248,23 +248,32 @@ def _guarded(action: Callable[..., Any], *arguments: Any) -> Any:
         raise Broken("error") from None
 
 
-def renew(old: Any, new: Any) -> None:
-    """Give a container the contents that its copy has at the other end, in place as far as the shapes agree."""
+def renew(old: Any, new: Any) -> Any:
+    """`old` with the contents of its copy at the other end, in place as far as can be; else the copy."""
     if type(old) is not type(new):
-        return
+        return new
     if isinstance(old, list | tuple) and len(old) == len(new):
-        for place, (before, after) in enumerate(zip(old, new, strict=True)):
-            if type(before) is type(after) and isinstance(before, list | tuple | dict | set | bytearray):
-                renew(before, after)
-            elif isinstance(old, list):
-                old[place] = after
+        parts = [renew(before, after) for before, after in zip(old, new, strict=True)]
+        if isinstance(old, list):
+            old[:] = parts
+            return old
+        return tuple(parts) if type(old) is tuple else new
+    if isinstance(old, dict) and list(old) == list(new):
+        # A Counter's own update adds.
+        dict.update(old, {key: renew(value, new[key]) for key, value in old.items()})
     elif isinstance(old, list | bytearray):
         old[:] = new
-    elif isinstance(old, dict | set | collections.deque):
+    elif isinstance(old, dict):
         old.clear()
-        (old.extend if isinstance(old, collections.deque) else old.update)(new)
-    elif _is_array(old) and old.shape == new.shape:
+        dict.update(old, new)
+    elif isinstance(old, set | collections.deque):
+        old.clear()
+        (old.update if isinstance(old, set) else old.extend)(new)
+    elif _is_array(old) and old.shape == new.shape and old.dtype == new.dtype:
         old[...] = new
+    else:
+        return new
+    return old
 
 
 def _is_array(value: Any) -> bool:
