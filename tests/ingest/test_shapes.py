@@ -103,6 +103,14 @@ SHAPES = {
             ],
         },
     ),
+    "generations as JSON in a table of texts": Shape(
+        {"a.csv": [{"problem": Q, "generations": json.dumps(["4", "It is 4."]), "model": "M"}]},
+        [("M", Q, "4", None, None), ("M", Q, "It is 4.", None, None)],
+    ),
+    "a response that is itself a list in JSON": Shape(
+        {"a.jsonl": [{"prompt": Q, "response": '["4"]'}, {"prompt": "[4]", "response": "[]"}]},
+        [("a", Q, '["4"]', None, None), ("a", "[4]", "[]", None, None)],
+    ),
     "the gold answer in a message": Shape(
         {"a.jsonl": [{"dialog": [user(Q) | {"meta": {"key": "4"}}, {"role": "assistant", "content": "It is 4."}]}]},
         [("a", Q, "It is 4.", "4", None)],
@@ -342,6 +350,13 @@ def test_a_mapped_field_that_no_row_has_is_an_error(tmp_path, name):
 def test_so_is_a_column_of_a_template_a_filter_or_a_trace(tmp_path, rule, word):
     found = look(tmp_path, {"a.jsonl": [{"prompt": Q, "response": "4"}]}, {"match": "**", **rule})
     assert any(word in problem for problem in found.problems)
+
+
+def test_a_name_is_there_also_where_its_rows_are_not_read(tmp_path):
+    rows = [{"prompt": Q, "response": " ", "gold": 4, "n": 1}, {"prompt": Q, "response": "4", "gold": 4, "n": 2}]
+    rule = {"match": "*", "fields": {"answer": "gold"}, "where": "n = 1"}
+    assert look(tmp_path / "1", {"a.jsonl": rows}, rule).unmapped == []
+    assert look(tmp_path / "2", {"a.jsonl": rows}, rule | {"where": "n = 3"}).unmapped == []
 
 
 def test_rules_are_judged_by_rule_and_not_by_pattern(tmp_path):

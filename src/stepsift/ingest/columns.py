@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepsift import params
-from stepsift.ingest import template, where
+from stepsift.ingest import template
+from stepsift.ingest.paths import walk
 from stepsift.ingest.record import Record
 from stepsift.ingest.row import Row
 from stepsift.ingest.rows import RowError
@@ -49,6 +50,8 @@ class FileColumns:
     """Traces whose row gives a gold answer or tests."""
     fields: dict[str, Counter[str]] = field(default_factory=dict)
     """Our name to the paths at which it was found, and in how many rows."""
+    absent: set[str] = field(default_factory=set)
+    """Paths that the file's rule maps and no row has had so far."""
     seen: set[str] = field(default_factory=set)
     """All columns of all rows, filtered ones included."""
     unread: dict[str, _Unread] = field(default_factory=dict)
@@ -64,6 +67,7 @@ class FileColumns:
         """Count a row and what came of it."""
         self.rows += 1
         self.seen.update(row.data)
+        self.absent = {path for path in self.absent if walk(row.data, path) in (None, [])}
         for name, path in row.used.items():
             self.fields.setdefault(name, Counter())[path] += 1
         for record in records:
@@ -156,21 +160,20 @@ def trace_warnings(columns: dict[str, FileColumns]) -> list[str]:
     ]
 
 
-def mapped_names(rule: params.Rule) -> dict[str, str]:
-    """What a rule maps by itself, in words, to the name under which FileColumns counts it."""
-    names: dict[str, str] = {f"{name} to '{_shown(paths)}'": name for name, paths in rule.fields.items() if paths}
+def mapped_paths(rule: params.Rule) -> dict[str, tuple[str, ...]]:
+    """What a rule maps by itself, in words, to the paths of which a row should have one."""
+    paths: dict[str, tuple[str, ...]] = {}
+    for name, several in rule.fields.items():
+        if several:
+            paths[f"maps {name} to '{_shown(several)}'"] = (several,) if isinstance(several, str) else several
     for trace in rule.traces:
         for key in ("response", "reasoning", "label"):
             path = getattr(trace, key)
             if path:
-                names[f"{key} of {trace.teacher} to '{path}'"] = f"{key} of {trace.teacher}"
-    return names
-
-
-def expected_columns(rule: params.Rule) -> list[str]:
-    """Columns that a rule's template and filter name."""
-    named = template.columns(rule.prompt_template) if rule.prompt_template else []
-    return [*named, *(where.columns(rule.where) if rule.where else [])]
+                paths[f"maps {key} of {trace.teacher} to '{path}'"] = (path,)
+    for path in template.columns(rule.prompt_template) if rule.prompt_template else ():
+        paths[f"names the column '{path}' in prompt_template"] = (path,)
+    return paths
 
 
 def _shown(paths: str | tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from stepsift import params
 from stepsift.core.errors import SourceError
 from stepsift.ingest import where
 from stepsift.ingest.candidate import Candidate, Origin, candidate, origin_of
-from stepsift.ingest.columns import FileColumns, expected_columns, mapped_names
+from stepsift.ingest.columns import FileColumns, mapped_paths
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files import find as files
 from stepsift.ingest.layouts import detect as layouts
@@ -119,6 +119,7 @@ def fill(spool: Spool, sources: Path, settings: params.Ingest, *samples: Sample 
             continue
         rule, preset = with_preset(file, own, settings)
         columns = FileColumns(preset, quiet=presets()[preset].unread if preset else ())
+        columns.absent = {path for paths in mapped_paths(own).values() for path in paths}
         counts.columns[file.name] = columns
         counts.rules[file.name] = rule
         counts.by_file[file.name] = 0
@@ -149,16 +150,18 @@ class _Mapped:
         self._columns: dict[str, set[str]] = {}
 
     def add(self, rule_name: str, rule: params.Rule, columns: FileColumns) -> None:
-        """Take a file into account."""
-        if not columns.rows + columns.filtered:
-            return
+        """Take a file that was read into account."""
         self._columns.setdefault(rule_name, set()).update(columns.seen)
-        for words, name in mapped_names(rule).items():
-            key = (rule_name, f"maps {words}")
-            self._read[key] = self._read.get(key, False) or name in columns.fields
-        for column in expected_columns(rule):
-            key = (rule_name, f"names the column '{column}'")
-            self._read[key] = self._read.get(key, False) or column.partition(".")[0] in columns.seen
+        if columns.rows:
+            for words, paths in mapped_paths(rule).items():
+                self._note(rule_name, words, not set(paths) <= columns.absent)
+        if columns.rows + columns.filtered:
+            for column in where.columns(rule.where) if rule.where else ():
+                self._note(rule_name, f"names the column '{column}' in where", column in columns.seen)
+
+    def _note(self, rule_name: str, words: str, read: bool) -> None:
+        key = (rule_name, words)
+        self._read[key] = self._read.get(key, False) or read
 
     def missing(self) -> list[str]:
         """A sentence for each name that no row has."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from stepsift import params
 from stepsift.ingest import template
-from stepsift.ingest.paths import column, turns, walk
+from stepsift.ingest.paths import column, parsed, turns, walk
 from stepsift.ingest.rows import RowError, as_text, kind_of
 
 GUESSES: Mapping[str, tuple[str, ...]] = {
@@ -30,6 +30,9 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
 }
 """Field names that are tried, in order, where no rule maps one. `solution` is the last for a response: in s1K's and
 OpenR1's rows it is a gold solution. A column that one name has taken is not tried for another."""
+
+GENERATIONS = ("generations", "responses", "completions", "outputs")
+"""Columns that hold several responses."""
 
 LABEL_WORDS = {
     **dict.fromkeys(("yes", "true", "correct", "right", "pass", "passed", "1", "1.0"), True),
@@ -80,7 +83,7 @@ class Row:
                 continue
             self._claims.setdefault(path, name)
             self.note(name, path)
-            return path, turns(value) if name in ("prompt", "response") else value
+            return path, _whole(name, path, value)
         return " or ".join(names), None
 
     def free(self, name: str, columns: Collection[str]) -> dict[str, Any]:
@@ -116,6 +119,14 @@ class Row:
     def names(self) -> str:
         """The row's field names, for a message."""
         return ", ".join(str(k)[:40] for k in list(self.data)[:12]) or "none"
+
+
+def _whole(name: str, path: str, value: Any) -> Any:
+    """A conversation, or a list of generations, that is stored as JSON text, as the list that it is."""
+    if name == "response" and path in GENERATIONS and isinstance(value, str):
+        texts = parsed(value)
+        return texts if isinstance(texts, list) else value
+    return turns(value) if name in ("prompt", "response") else value
 
 
 def _several(paths: str | tuple[str, ...] | None) -> tuple[str, ...]:

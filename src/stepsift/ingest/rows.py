@@ -77,6 +77,11 @@ def as_text(value: object, where: str) -> str | None:
         return None
     if isinstance(value, UUID):
         return str(value)
+    if isinstance(value, dict) and value:
+        key = str(next(iter(value)))[:40]
+        raise RowError(
+            "wrong_type", f"{where} is an object, it must be text or a number; map a path into it (.. .{key})"
+        )
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise RowError("wrong_type", f"{where} is {kind_of(value)}, it must be text or a number")
     if not math.isfinite(value):

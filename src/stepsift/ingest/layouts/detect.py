@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from stepsift.ingest.layouts import alpaca, chat, fields, generations, prompt_completion, sharegpt
-from stepsift.ingest.paths import column, turns, walk
+from stepsift.ingest.paths import column, parsed, turns, walk
 from stepsift.ingest.record import Record
-from stepsift.ingest.row import GUESSES, Row
+from stepsift.ingest.row import GENERATIONS, GUESSES, Row
 from stepsift.ingest.rows import RowError
 
 READERS: Mapping[str, Callable[[Row], list[Record | RowError]]] = {
@@ -62,7 +62,7 @@ def detect(row: Row) -> str:
         _, value = row.find("response")
         several = isinstance(value, list) and not (len(value) == 1 and isinstance(value[0], dict))
         return "generations" if several else "fields"
-    if any(_texts(row.data.get(name)) for name in generations.NAMES):
+    if any(_texts(row.data.get(name)) for name in GENERATIONS):
         return "generations"
     dialogue = _conversation(row)
     if dialogue is not None and not (has & {*GUESSES["response"]} and not _answered(dialogue)):
@@ -84,6 +84,8 @@ def detect(row: Row) -> str:
 
 
 def _texts(value: object) -> bool:
+    """Whether a value is a list of texts, or JSON of one."""
+    value = parsed(value) if isinstance(value, str) else value
     return isinstance(value, list) and (not value or isinstance(value[0], str))
 
 

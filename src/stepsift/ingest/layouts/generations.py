@@ -8,16 +8,15 @@ from typing import Any
 
 from stepsift.ingest.layouts import messages
 from stepsift.ingest.record import Record, about, as_label
-from stepsift.ingest.row import GUESSES, Row
+from stepsift.ingest.row import GENERATIONS, GUESSES, Row
 from stepsift.ingest.rows import RowError, kind_of, require_text
 
-NAMES = ("generations", "responses", "completions", "outputs")
 LABELS = ("correctness_math_verify", *GUESSES["label"])
 
 
 def read(row: Row) -> list[Record | RowError]:
     """A record, or what was wrong with it, for each generation, in the row's order."""
-    where, texts = row.require("response", NAMES)
+    where, texts = row.require("response", GENERATIONS)
     if not isinstance(texts, list):
         raise RowError("wrong_type", f"{where} is {kind_of(texts)}, it must be a list of texts")
     if not texts:
