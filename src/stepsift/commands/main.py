@@ -20,6 +20,7 @@ COMMANDS = {
     "preview": "how files of traces would be read, and the rule that would mend it",
     "add": "check files of traces, and add them to the sources, under DVC",
     "remove": "take a file that was added out of the sources",
+    "params": "list every key of params.yaml, with default, unit and limits",
     "metrics": "list the metrics, with direction and source",
     "score": "score any file of traces, without params.yaml or DVC",
     "rank": "rank the teachers on a sample of prompts, before all are scored",
