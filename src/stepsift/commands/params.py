@@ -10,8 +10,7 @@ PAGE_HEAD = """# Every key of params.yaml
 
 Written by `stepsift params --markdown` from the models in `src/stepsift/params/`; a test compares the two. The few keys
 that people change stand in `params.yaml` itself, with a comment each; every other key has the default below until you
-write it there. `[]` stands for each element of a list. `stepsift check` reads the file back and says what is wrong, with
-the nearest valid name.
+write it there. `[]` stands for each element of a list. `stepsift check` reads the file back and says what is wrong.
 """
 
 
