@@ -40,13 +40,19 @@ def _imported(path: Path) -> frozenset[str]:
     return frozenset(names)
 
 
-def _own_files(name: str) -> Iterator[Path]:
+@cache
+def _own_modules() -> dict[str, Path]:
+    """Dotted names of this project's modules and packages, and their files."""
+    files = {file.relative_to(folder): file for folder in _FOLDERS for file in folder.rglob("*.py")}
+    return {".".join(name.with_suffix("").parts).removesuffix(".__init__"): file for name, file in files.items()}
+
+
+@cache
+def _own_files(name: str) -> tuple[Path, ...]:
     """The files of this project that importing a dotted name runs: packages on the way, then a module."""
-    parts = name.split(".")
-    for folder in _FOLDERS:
-        for end in range(1, len(parts) + 1):
-            place = folder.joinpath(*parts[:end])
-            yield from (file for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file())
+    parts, own = name.split("."), _own_modules()
+    prefixes = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+    return tuple(own[prefix] for prefix in prefixes if prefix in own)
 
 
 @cache
@@ -54,11 +60,12 @@ def is_heavy(path: Path) -> bool:
     """Whether importing a file imports one of HEAVY, itself or through other files of this project."""
     todo, seen = [path], {path}
     while todo:
-        for name in _imported(todo.pop()):
-            if name.partition(".")[0] in HEAVY:
-                return True
-            todo += [file for file in _own_files(name) if file not in seen]
-            seen.update(todo)
+        names = _imported(todo.pop())
+        if any(name.partition(".")[0] in HEAVY for name in names):
+            return True
+        new = {file for name in names for file in _own_files(name)} - seen
+        seen |= new
+        todo += new
     return False
 
 

@@ -13,7 +13,8 @@ from helpers.hub import COMMIT, put_into_cache
 from stepsift.ingest.run import ingest
 from stepsift.params import load
 
-pytestmark = pytest.mark.slow  # git and DVC
+pytestmark = pytest.mark.slow
+
 CARD = "---\nlicense: apache-2.0\n---\n# Two teachers\n"
 FILES = {
     "README.md": CARD,

@@ -103,7 +103,7 @@ def test_a_long_line_is_never_held_whole():
 
 def test_gzip(tmp_path):
     lines = b"".join(json.dumps({"prompt": f"p{i}", "response": "r"}).encode() + b"\n" for i in range(5_000))
-    whole = gzip.compress(lines)
+    whole = gzip.compress(lines, mtime=0)
     assert read(tmp_path, "a.jsonl.gz", whole) == [(n, "ok") for n in range(1, 5_001)]
     cut = read(tmp_path, "a.jsonl.gz", whole[: len(whole) // 2])
     assert cut[-1][1] == "corrupt_gzip"
@@ -250,12 +250,12 @@ def zstd(data: bytes) -> bytes:
         ("a.ndjson", table_bytes("jsonl")),
         ("a.jsonl.zst", zstd(table_bytes("jsonl"))),
         ("a.jsonl.zst", zstd(table_bytes("jsonl")[:100]) + zstd(table_bytes("jsonl")[100:])),
-        ("a.ndjson.gz", gzip.compress(table_bytes("jsonl"))),
+        ("a.ndjson.gz", gzip.compress(table_bytes("jsonl"), mtime=0)),
         ("a.json", table_bytes("json")),
         ("a.json.zst", zstd(table_bytes("json"))),
         ("a.json", table_bytes("jsonl")),
         ("a.csv", table_bytes("csv")),
-        ("a.CSV.gz", gzip.compress(table_bytes("csv"))),
+        ("a.CSV.gz", gzip.compress(table_bytes("csv"), mtime=0)),
         ("a.tsv", table_bytes("tsv")),
         ("data-00000-of-00001.arrow", table_bytes("arrow")),
         ("a.arrow", table_bytes("arrow stream")),
