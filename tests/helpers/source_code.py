@@ -11,6 +11,7 @@ from helpers.places import ROOT
 LIBRARY = ROOT / "src/stepsift"
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
 FILES = sorted(LIBRARY.rglob("*.py"))
+_KNOWN = frozenset(FILES)
 
 
 def name_of(path: Path) -> str:
@@ -24,16 +25,22 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imported(path: Path) -> set[Path]:
-    """Files of the library that a file imports, at its top or inside functions, and the packages that they lie in."""
+def imported_names(path: Path) -> set[str]:
+    """Dotted names that a file imports, at its top or inside functions; of `from a import b`, a.b."""
     names = set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def imported(path: Path) -> set[Path]:
+    """Files of the library that a file imports, and the packages that they lie in."""
+    names = imported_names(path)
     places = {LIBRARY.parent.joinpath(*n.split(".")[:end]) for n in names for end in range(1, n.count(".") + 2)}
-    return {file for p in places for file in (p.with_suffix(".py"), p / "__init__.py") if file in set(FILES)}
+    return {file for p in places for file in (p.with_suffix(".py"), p / "__init__.py") if file in _KNOWN}
 
 
 @cache

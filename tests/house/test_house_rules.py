@@ -33,7 +33,6 @@ ALIKE = {
     "Pool",
     "Progress",
     "Sample",
-    "Scored",
     "Student",
     "Tile",
 }

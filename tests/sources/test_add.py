@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers.source_project import PARAMS, held, new, pool, refused, row
 from stepsift.ingest.run import ingest
 from stepsift.params import Rule, load
 from stepsift.sources import add as adding
@@ -15,55 +16,6 @@ from stepsift.sources.origin import Origin
 from stepsift.sources.rules import as_keys
 
 pytestmark = pytest.mark.slow
-
-PARAMS = """# settings
-ingest:
-  layout: auto     # six of them
-  thinking: keep
-
-report: {}
-"""
-
-
-def row(prompt: str, completion: str, **more: object) -> str:
-    return json.dumps({"prompt": prompt, "completion": completion, **more}) + "\n"
-
-
-def pool() -> str:
-    return "".join(row(p, f"So \\boxed{{{n}}}", teacher="anna", answer=n) for p, n in zip("pqr", "123", strict=True))
-
-
-def new() -> str:
-    """Two known prompts, a new one, a broken row and one that says another gold answer of prompt r."""
-    rows = [row("p", "Yes \\boxed{1}", answer="1"), row("q", "No \\boxed{9}", answer="2"), "{\n"]
-    return "".join([*rows, row("s", "\\boxed{4}", answer="4", license="MIT"), row("r", "\\boxed{7}", answer="7")])
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A git and DVC repository with a pool of one file, and the working directory; `outside` has a new file."""
-    project = tmp_path / "project"
-    (project / "data/sources").mkdir(parents=True)
-    (project / "params.yaml").write_text(PARAMS)
-    root = Path(__file__).resolve().parents[2]
-    (project / "data/.gitignore").write_bytes((root / "data/.gitignore").read_bytes())
-    (project / "data/sources/anna.jsonl").write_text(pool())
-    (tmp_path / "new.jsonl").write_text(new())
-    monkeypatch.chdir(project)
-    for name in ("DVC_ROOT", "DVC_STAGE"):
-        monkeypatch.delenv(name, raising=False)
-    subprocess.run(["git", "init", "-q"], check=True)
-    from dvc.repo import Repo
-
-    Repo.init().close()
-    return project
-
-
-def held(project: Path) -> dict[str, bytes]:
-    """Every file of the project that is no part of DVC's or git's own folders."""
-    files = (p for p in project.rglob("*") if p.is_file())
-    inside = {p: p.relative_to(project) for p in files}
-    return {str(r): p.read_bytes() for p, r in inside.items() if r.parts[0] not in (".git", ".dvc")}
 
 
 def test_what_would_be_read_is_said_line_by_line_and_nothing_is_written(project: Path, run_cli):
@@ -253,12 +205,6 @@ def test_several_files_are_added_together_or_not_at_all(project: Path, run_cli):
         1,
         "error: 'T' names 2 files or folders (x.jsonl, y.jsonl) that stepsift added",
     )
-
-
-def refused(run_cli, *arguments: object) -> str:
-    code, out, err = run_cli("add", *arguments)
-    assert (code, out, len(err)) == (1, [], 1)
-    return err[0]
 
 
 def test_what_cannot_be_added_is_refused_in_one_sentence_and_changes_nothing(project: Path, run_cli):

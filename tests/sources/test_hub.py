@@ -7,9 +7,9 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import yaml
-from test_add import held, project, refused, row  # noqa: F401
 
 from helpers.hub import COMMIT, put_into_cache
+from helpers.source_project import held, refused, row
 from stepsift.ingest.run import ingest
 from stepsift.params import load
 
@@ -35,7 +35,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cache
 
 
-def test_a_set_is_pinned_noted_and_read(project: Path, cache: Path, run_cli):  # noqa: F811
+def test_a_set_is_pinned_noted_and_read(project: Path, cache: Path, run_cli):
     before = held(project)
     code, out, err = run_cli("add", "hub:org/two-teachers@main", "--files", "data/*.jsonl")
     assert (code, err) == (0, [])
@@ -63,7 +63,7 @@ def test_a_set_is_pinned_noted_and_read(project: Path, cache: Path, run_cli):  #
     assert {k: v for k, v in held(project).items() if "ingest" not in k.split("/")} == before
 
 
-def test_without_a_pattern_all_files_of_kinds_that_are_read_are_taken(project: Path, cache: Path, run_cli):  # noqa: F811
+def test_without_a_pattern_all_files_of_kinds_that_are_read_are_taken(project: Path, cache: Path, run_cli):
     code, out, _ = run_cli(
         "add", f"hub:org/two-teachers@{COMMIT}", "--licence", "MIT", "--name", "two", "--dry-run", "--json"
     )
@@ -83,11 +83,11 @@ def test_without_a_pattern_all_files_of_kinds_that_are_read_are_taken(project: P
         ("hub:", "check the name (it is hub:OWNER/NAME@REVISION)"),
     ],
 )
-def test_a_set_that_is_not_here_is_one_sentence(name: str, says: str, project: Path, cache: Path, run_cli):  # noqa: F811
+def test_a_set_that_is_not_here_is_one_sentence(name: str, says: str, project: Path, cache: Path, run_cli):
     assert says in refused(run_cli, name)
 
 
-def test_a_download_that_was_interrupted_is_not_taken_for_a_set(project: Path, cache: Path, run_cli):  # noqa: F811
+def test_a_download_that_was_interrupted_is_not_taken_for_a_set(project: Path, cache: Path, run_cli):
     (cache / f"datasets--org--two-teachers/snapshots/{COMMIT}/data/train-00001-of-00002.jsonl").unlink()
     assert "is not on this machine and cannot be downloaded" in refused(run_cli, "hub:org/two-teachers@main")
     assert run_cli("add", "hub:org/two-teachers@main", "--files", "extra/*", "--dry-run")[0] == 0
@@ -104,14 +104,14 @@ def test_a_download_that_was_interrupted_is_not_taken_for_a_set(project: Path, c
         ("---\n- a\n---\n", None),
     ],
 )
-def test_the_licence_is_that_of_the_card(card: str, licence: str | None, project: Path, cache: Path, run_cli):  # noqa: F811
+def test_the_licence_is_that_of_the_card(card: str, licence: str | None, project: Path, cache: Path, run_cli):
     put_into_cache(cache, "org/other", {"README.md": card, "a.jsonl": row("z", "Z.")})
     code, out, _ = run_cli("add", "hub:org/other@main", "--dry-run", "--json")
     assert code == 0
     assert json.loads("\n".join(out))["parts"][0]["rule"].get("licence") == licence
 
 
-def test_bars_are_shown_unless_the_command_is_quiet(project: Path, cache: Path, run_cli, monkeypatch):  # noqa: F811
+def test_bars_are_shown_unless_the_command_is_quiet(project: Path, cache: Path, run_cli, monkeypatch):
     from huggingface_hub.utils import are_progress_bars_disabled
 
     seen = []

@@ -4,8 +4,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_add import project, row  # noqa: F401
 
+from helpers.source_project import row
 from stepsift.sources.removed import check_removed
 
 SOURCES = Path("data/sources")
@@ -19,7 +19,7 @@ def git(*command: str) -> str:
 
 
 @pytest.fixture
-def shared(project: Path, run_cli) -> Path:  # noqa: F811
+def shared(project: Path, run_cli) -> Path:
     """A pool of two added files, committed."""
     (project / "data/sources/bob b.jsonl").write_text(row("p", "B."))
     for name in ("anna.jsonl", "bob b.jsonl"):
