@@ -31,6 +31,7 @@ def main() -> None:
         places = report.Places(
             ingest=args.ingest,
             counts=args.metrics / "ingest.json",
+            scored=args.metrics / "score.json",
             steps=args.steps,
             score=args.score,
             select=args.select,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stepsift import params, sidecache, tracking
 from stepsift.core import console, disk, tables
-from stepsift.score import perturb, setup
+from stepsift.score import perturb, setup, window_share
 from stepsift.score.plan import sample_prompts
 from stepsift.score.pool import Pool, Prompts
 from stepsift.score.run import score_to_tables
@@ -42,11 +42,17 @@ def main() -> None:
                     run.log_metrics,
                 )
             disk.write_json(scoring.identity.as_json(), out / "numerics.json")
-            disk.write_json(scoring.progress.metrics(), args.metrics)
+            scores = out / tables.STEP_SCORES.file
+            seen, by_teacher = window_share.of_tables(scores, args.traces, settings.score.window)
+            counts = scoring.progress.metrics() | {"window_share": window_share.metrics(seen, by_teacher)}
+            disk.write_json(counts, args.metrics)
         done = scoring.progress
         # At the step of the last trace: MLflow shows the value of the highest step.
-        run.log_metrics(done.metrics() | done.speed(), step=done.traces)
-        end.did = f"{done.scored:,} of {done.total:,} traces scored, {done.from_cache:,} of them from the cache"
+        run.log_metrics(counts | done.speed(), step=done.traces)
+        windowed = f"; {seen.sentence()}" if "local" in settings.score.passes else ""
+        end.did = (
+            f"{done.scored:,} of {done.total:,} traces scored, {done.from_cache:,} of them from the cache{windowed}"
+        )
 
 
 if __name__ == "__main__":

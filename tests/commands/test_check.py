@@ -91,6 +91,8 @@ def test_the_plan_by_hand(sources: Path, student_folder: Student, monkeypatch: p
         f"tokens      about {n_tokens} in responses, {prompt_tokens} a prompt (from 4 encoded traces)",
         # With at most two steps, all windows of a trace start at its first step: one pass.
         "passes      about 4 windows (window 4) and 4 full passes",
+        "window      4: a step sees 100% of the response before it; 100% of steps see all of it. Above 50% lalp is "
+        "close to step_mean, which has no window: set a smaller score.window, or a share of the steps before (0.25)",
         "programs    answers of the kind code are run on their tests, isolated by bubblewrap",
         "machine     score and train run on this machine itself",
         "students    6 to train (lalp, random; seeds 3, 5, 7)",
@@ -115,7 +117,13 @@ def test_passes_by_hand(tmp_path: Path, student_folder: Student, score: dict, sa
     steps = "We add one. We add two. We add three. We add four. We add five. We add six."
     sources = write(tmp_path / "sources", **{"a.jsonl": pair("Add.", steps, steps.replace("We", "I"))})
     chosen = settings(student_folder("llama"), score=score, select={"selectors": ["random"]})
-    assert f"passes      about {said}" in planned(chosen, sources)
+    lines = planned(chosen, sources)
+    assert f"passes      about {said}" in lines
+    # Six steps of about the same tokens: for k = 1 the second to sixth see 1, 1/2, 1/3, 1/4 and 1/5, on average .46.
+    window = [line for line in lines if line.startswith("window ")]
+    assert len(window) == ("local" in score.get("passes", ["local"]))
+    if score == {"window": 1}:
+        assert re.fullmatch(r"window      1: a step sees 4\d% of the response before it; 20% of .*", window[0])
 
 
 def test_a_teacher_of_whom_nothing_is_kept_is_named_and_not_counted(sources: Path, student_folder: Student):

@@ -235,7 +235,12 @@ def test_score_on_the_command_line(place: Path, run_cli, student_folder):
     assert all(f"{above} is above {below} with" in out[7 + i] for i, (above, below) in enumerate(_pairs(ranked)))
     n_steps = tables.read(SCORED_STEPS, place / "o.steps.parquet").height
     assert out[9] == BASIS
-    assert out[10:] == ["written     o.parquet (12 traces)", f"            o.steps.parquet ({n_steps} steps)"]
+    # anna's traces have two steps or three, bob's five or six, and carl's one: nothing comes before it.
+    assert out[10].startswith(
+        "window      4: a step sees 100% of the response before it; 100% of steps see all of it. A"
+    )
+    assert out[11] == "            anna 100%, bob 100%, carl -"
+    assert out[12:] == ["written     o.parquet (12 traces)", f"            o.steps.parquet ({n_steps} steps)"]
     # As params.yaml: a window of 1, paragraphs, bfloat16, no template.
     before = tables.read(tables.TRACE_SCORES, place / "o.parquet")
     for options in (("--window", 1), ("--unit", "paragraph"), ("--dtype", "bfloat16")):
@@ -413,8 +418,9 @@ def test_rank_of_all_prompts_is_the_ranking_of_the_pipeline(place: Path, setting
         assert [line.split(", rank")[0].split(", 75%")[0].split()[2:] for line in out[at : at + 2]] == expected
         assert f"is above {ranked['teacher'][1]} with probability" in out[at + 3]
     assert out[13] == BASIS
-    assert out[14].startswith("whole pool  3 traces more would take about ")
-    assert out[14].endswith(" at this speed (score.passes: local and full)")
+    assert out[14].startswith("window      4: a step sees 100% of the response before it;")
+    assert out[16].startswith("whole pool  3 traces more would take about ")
+    assert out[16].endswith(" at this speed (score.passes: local and full)")
 
 
 def test_a_sample_is_found_in_the_cache_by_a_later_run(place: Path, settings, run_cli, student_folder):
@@ -498,8 +504,8 @@ def test_the_seed_and_the_folder_are_options(place: Path, run_cli, student_folde
     project(place, student_folder("llama"), rows(), select="{correct: ignore}")
     (place / "data/sources").rename(place / "pool")
     assert run_cli("rank")[2] == [
-        "error: there is no folder data/sources; put trace files (*.jsonl.gz, *.jsonl, *.json.gz, *.json, *.parquet) "
-        "below it"
+        "error: there is no folder data/sources; put trace files (*.jsonl, *.ndjson, *.json, *.csv, *.tsv, *.parquet, "
+        "*.arrow, text also as .gz, .zst) below it"
     ]
     out = run_cli("rank", "--sources", "pool", "--prompts", 1, "--seed", 7)[1]
     assert "(seed 7): 3 traces" in out[2]

@@ -75,6 +75,10 @@ def write(root: Path, world: World) -> Places:
     by_teacher = {name: {"kept": world.n_prompts} for name in world.teachers}
     counts = {"total": {"read": n + 1, "kept": n}, "prompts": world.n_prompts, "by_teacher": by_teacher}
     _json(counts, root / "ingest.json")
+    share = {"steps": len(rows), "share": 1.0, "share_whole": 1.0}
+    by_name = {name: share | {"steps": world.n_prompts} for name in world.teachers}
+    seen = share | {"close_to_step_mean": True, "teachers": by_name}
+    _json({"scored": len(rows), "window_share": seen}, root / "score.json")
     for name, by in SELECTORS.items():
         _curated(root / "select" / name, name, by, world, rows)
     _table(tables.TEACHERS, _teachers(world), root / "select/teachers.parquet")
@@ -99,6 +103,7 @@ def write(root: Path, world: World) -> Places:
         accuracies=root / "accuracies.json",
         evaluations=root / "evaluations.parquet",
         counts=root / "ingest.json",
+        scored=root / "score.json",
     )
 
 

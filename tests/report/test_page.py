@@ -121,6 +121,11 @@ def test_the_numbers_are_where_they_belong(read: Reader):
         ["bob", "2", "-2.000", "-2.250", "-1.750", "0.750", "100 %", "4", "4"],
         [HOSTILE, "3", "-3.000", "-3.250", "-2.750", "0.750", "100 %", "4", "4"],
     ]
+    assert table(read, "teacher|sees of what comes before")[1:] == [
+        [HOSTILE, "100 %", "100 %", "4"],
+        ["ann", "100 %", "100 %", "4"],
+        ["bob", "100 %", "100 %", "4"],
+    ]
     assert table(read, "selector|metric")[1][:5] == ["lalp", "lalp", "4", "4", "8"]
     assert table(read, "stage|reason")[1:] == [["ingest", "broken_json", "1"]]
 
@@ -166,6 +171,18 @@ def test_a_hostile_name_is_text_wherever_it_stands(page: report.Page):
 def test_nothing_that_is_missing_shows_as_a_word(page: report.Page):
     shown = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", page.html, flags=re.S)
     assert not {"None", "nan", "null", "undefined"} & set(shown.split())
+
+
+def test_a_wide_window_is_said_and_a_narrow_one_is_not(page: report.Page, tmp_path: Path):
+    assert "In its window a step sees 100 % of the response before it; 100 % of steps see all of it." in page.html
+    assert page.html.count("lalp is close to step_mean") == 2
+    places = write(tmp_path, World())
+    counts = json.loads(places.scored.read_text())
+    counts["window_share"] |= {"share": 0.33, "share_whole": 0.125, "close_to_step_mean": False}
+    places.scored.write_text(json.dumps(counts))
+    narrow = render(places).html
+    assert "In its window a step sees 33 % of the response before it; 12 % of steps see all of it." in narrow
+    assert "close to step_mean" not in narrow
 
 
 def test_there_is_one_place_for_what_changed(page: report.Page):

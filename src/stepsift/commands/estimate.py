@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from stepsift import params, segment
@@ -17,6 +18,7 @@ from stepsift.render import Renderer
 from stepsift.score.forward.request import Refused, Request
 from stepsift.score.plan import Planned, Planner, plan
 from stepsift.score.pool import Prompts
+from stepsift.score.window_share import WindowShare, of_token_counts
 from stepsift.scratch import Ingested, ScoredTraces
 from stepsift.student import StudentSource
 
@@ -31,7 +33,7 @@ class Estimate:
 
     `chars` are those of all sampled responses, `requests` the work on those that can be scored; `refused` counts the
     others by reason, `refusal` says why the first of them cannot. `full_not_possible` of the sampled traces are longer
-    than the student's context.
+    than the student's context. `window_share` says how much of what comes before it a step sees.
     """
 
     n_sampled: int
@@ -43,6 +45,7 @@ class Estimate:
     refusal: str
     full_not_possible: int
     requests: list[Request]
+    window_share: WindowShare
 
 
 def estimate_cost(sample: Sequence[SampleTrace], renderer: Renderer, settings: params.Params, context: int) -> Estimate:
@@ -76,6 +79,7 @@ def estimate_cost(sample: Sequence[SampleTrace], renderer: Renderer, settings: p
         refusal=" ".join(refusals[0].detail.split()) if refusals else "",
         full_not_possible=sum(wants_full and not p.full for p in plans),
         requests=[p.request() for p in plans],
+        window_share=of_token_counts((np.diff(p.bounds) for p in plans), settings.score.window),
     )
 
 
@@ -105,6 +109,8 @@ def check_cost(pool: Survey, source: StudentSource, renderer: Renderer, settings
         f"(from {cost.n_sampled} encoded traces)",
         f"passes      about {n_local:,.0f} windows (window {settings.score.window}) and {n_full:,.0f} full passes",
     ]
+    if n_local:
+        lines.append(f"window      {settings.score.window:g}: {cost.window_share.sentence()}")
     if cost.refused:
         reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(cost.refused.items()))
         lines.append(

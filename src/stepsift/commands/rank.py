@@ -9,7 +9,7 @@ import polars as pl
 from stepsift import params, scratch, sidecache, student
 from stepsift.commands import SOURCES, arguments
 from stepsift.commands.estimate import seconds_left
-from stepsift.commands.ranking_lines import Ranked, line, ranked, read_line, rejected_lines
+from stepsift.commands.ranking_lines import Ranked, line, ranked, read_line, rejected_lines, window_lines
 from stepsift.commands.ranking_sample import Sample, choose
 from stepsift.core.console import Voice
 from stepsift.core.pace import duration
@@ -62,7 +62,8 @@ def rank_sources(
     pool = scratch.in_domains(found, of_sample)
     teachers = rank_teachers(in_running, pool, settings.select.bootstrap, settings.select.seed)
     about = [*_what_was_sampled(found, candidates, sample, settings, seed), *rejected_lines(scored.rejected)]
-    return ranked(about, teachers, metrics, [line("whole pool", cost)])
+    seen = window_lines(scored.step_scores, scored.trace_scores, settings.score.window)
+    return ranked(about, teachers, metrics, [*seen, line("whole pool", cost)])
 
 
 def _candidates(found: scratch.Ingested, settings: params.Params) -> pl.DataFrame:

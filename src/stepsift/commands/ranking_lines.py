@@ -9,6 +9,7 @@ import polars as pl
 from stepsift.core.text import count
 from stepsift.ingest.run import IngestCounts
 from stepsift.metrics import all_metrics
+from stepsift.score.window_share import of_teachers
 from stepsift.select.ranking import ALL_DOMAINS, FEW_PROMPTS, ORDERS, TOLD_APART, incomparable
 
 _CERTAIN = 0.995
@@ -141,6 +142,21 @@ def _kept(row: dict[str, float]) -> str:
 def _interval(row: dict[str, float | None]) -> str:
     low, high = row["ci_low"], row["ci_high"]
     return "(no interval: it rests on 1 prompt)" if low is None else f"[{low:.4f}, {high:.4f}]"
+
+
+def window_lines(step_scores: pl.DataFrame, traces: pl.DataFrame, window: int | float) -> list[str]:
+    """How much of the response before it a step saw, over all and by teacher; nothing without a pass in windows.
+
+    `step_scores` is the table of that name, `traces` has trace_id and teacher.
+    """
+    if step_scores["local_logprob"].null_count() == step_scores.height:
+        return []
+    overall, by_teacher = of_teachers([step_scores], traces, window)
+    lines = [line("window", f"{window:g}: {overall.sentence()}")]
+    if len(by_teacher) > 1:
+        shares = ((name, "-" if s.share is None else f"{s.share:.0%}") for name, s in by_teacher.items())
+        lines.append(line("", ", ".join(f"{name} {share}" for name, share in shares)))
+    return lines
 
 
 def read_line(label: str, counts: IngestCounts) -> str:

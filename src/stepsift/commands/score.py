@@ -10,7 +10,7 @@ import polars as pl
 
 from stepsift import params, scratch, sidecache, student
 from stepsift.commands import arguments
-from stepsift.commands.ranking_lines import Ranked, line, ranked, read_line, rejected_lines
+from stepsift.commands.ranking_lines import Ranked, line, ranked, read_line, rejected_lines, window_lines
 from stepsift.core import tables
 from stepsift.core.console import Voice
 from stepsift.core.errors import SourceError
@@ -103,6 +103,7 @@ def score_file(file: Path, out: Path, settings: params.Params, metrics: list[str
     pool = scratch.in_domains(found, wanted)
     teachers = rank_teachers(candidates, pool, settings.select.bootstrap, settings.select.seed)
     written = [
+        *window_lines(scored.step_scores, scored.trace_scores, settings.score.window),
         line("written", f"{out} ({count(scored.trace_scores.height, 'trace')})"),
         line("", f"{steps_path(out)} ({count(scored.step_scores.height, 'step')})"),
     ]

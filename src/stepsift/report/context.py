@@ -53,6 +53,7 @@ def page_context(outputs: Outputs) -> dict[str, Any]:
         "flow": _flow(outputs, counts),
         "hashes": _hashes(outputs),
         "numerics": outputs.numerics,
+        "window_share": outputs.window_share,
         "limits": _limits(outputs),
     }
 
@@ -173,6 +174,12 @@ def _limits(outputs: Outputs) -> list[str]:
                 f"On {task}, {n} questions: two students that differ by less than about {100 * 2.8 * worst:.0f} points "
                 "may differ by chance."
             )
+    if outputs.window_share["close_to_step_mean"]:
+        share = outputs.window_share["share"]
+        limits.append(
+            f"A step sees {share:.0%} of the response before it, so that lalp is close to step_mean, which has no "
+            "window: a smaller score.window, or a share of the steps before (0.25), would tell the two apart."
+        )
     limits += _limits_of_ranking(outputs)
     limits.append("Two metrics that choose the same traces cannot be compared by training on them.")
     return limits

@@ -29,6 +29,8 @@ class Places:
     evaluations: Path
     counts: Path
     """The metrics file of ingest."""
+    scored: Path
+    """The metrics file of score."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Outputs:
     """The stages' outputs as the page needs them: tables with at most one row per trace, never all steps or texts."""
 
     ingest: dict[str, Any]
+    window_share: dict[str, Any]
+    """How much of the response before it a step saw (`window_share` of stage score's metrics)."""
     sources: dict[str, Any]
     numerics: dict[str, Any]
     manifests: dict[str, Manifest]
@@ -85,6 +89,7 @@ def read(places: Places, prompts: int) -> Outputs:
     steps = [part.filter(ids) for part in tables.scan(tables.STEPS, places.steps)]
     return Outputs(
         ingest=disk.read_json(places.counts),
+        window_share=disk.read_json(places.scored)["window_share"],
         sources=disk.read_json(places.ingest / "sources.json"),
         numerics=disk.read_json(places.score / "numerics.json"),
         manifests=sets,
