@@ -252,7 +252,7 @@ def test_the_shapes_in_one_pool(tmp_path):
     assert all(columns.preset for columns in found.columns.values())
     # Eight problems of mathematics and two programs; gold answers that contradict each other may take one away.
     assert found.prompts + ("answer_conflict" in found.total.reasons) == 10
-    assert found.warnings == []
+    assert not any("nobody reads" in w or "all prompts" in w or "prompt ids" in w for w in found.warnings)
     assert set(found.by_teacher) == {
         *("DeepSeek-R1", "LIMO-v2", "QwQ-32B", "Qwen-2.5-Math-7B-Instruct", "deepseek-reasoner", "gsm8k-human"),
         *("gemini-2.0-flash-thinking-exp", "gemini-2.0-flash-thinking-exp-01-21"),
