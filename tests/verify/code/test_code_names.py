@@ -91,6 +91,7 @@ def test_what_the_prompt_wrote_out_is_given_but_for_what_it_began() -> None:
         # A function by any name; what it returns is data.
         ("assert Box(1) == 2", "", False),
         ("assert box(1).upper() == 'A'", "", False),
+        ("assert box(1) == 2", "Say in which class box 1 falls.", False),
     ],
 )
 def test_tests_and_prompt_say_what_is_a_class(tests: str, prompt: str, is_class: bool) -> None:

@@ -4,6 +4,8 @@ import json
 import socket
 import subprocess
 import sys
+import tempfile
+import venv
 from pathlib import Path
 
 import polars as pl
@@ -83,6 +85,40 @@ def test_a_home_within_the_python_installation_would_be_open(monkeypatch: pytest
     found = sandbox.find()
     assert found.command == ()
     assert "home folder" in found.reason
+
+
+@pytest.mark.slow
+def test_an_interpreter_below_tmp_works(runner: CodeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs have a /tmp of their own; the interpreter is shown on top of it, and cannot be changed there."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        venv.create(Path(folder) / "venv", symlinks=True)
+        monkeypatch.setattr(sys, "prefix", f"{folder}/venv")
+        monkeypatch.setattr(sys, "executable", f"{folder}/venv/bin/python")
+        found = sandbox.find()
+        assert found.command, found.reason
+        source = "import sys\nopen('/tmp/a', 'w').close()\nprint(sys.prefix)\nopen(sys.prefix + '/a', 'w')"
+        (result,) = found.run({"mode": "stdin", "code": source, "inputs": [""]}, 5.0, sandbox.Limits())
+    assert result == {"reason": "outside", "output": f"{folder}/venv\n", "value": None}
+
+
+@pytest.mark.parametrize("prefix", ["/tmp", "/", "/dev"])
+def test_an_interpreter_around_a_folder_of_programs_is_a_sentence(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", prefix)
+    monkeypatch.setattr(Path, "home", lambda: Path("/nowhere"))
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/bwrap")
+    assert "a folder of its own" in sandbox.find().reason
+
+
+def test_without_bubblewrap_the_package_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert sandbox.find().reason == "bubblewrap is not installed; install the package bubblewrap"
+
+
+def test_a_processor_without_a_filter_has_no_isolation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/bwrap")
+    assert "riscv64" in sandbox.find().reason
 
 
 @pytest.mark.slow

@@ -205,10 +205,13 @@ def _is_class(name: str, tree: ast.Module, given: ast.Module, prompt: str) -> bo
     """Whether tests are about a class: the prompt says so, or they read attributes of it or of what it makes."""
     if any(isinstance(node, ast.ClassDef) and node.name == name for node in ast.walk(given)):
         return True
+    if not name[:1].isupper():
+        # "in this class half of .." speaks of no class `half`.
+        return False
     word = re.escape(name)
     if re.search(rf"\bclass\s+[`'\"*]*{word}\b|\b{word}[`'\"*]*\s+class\b", prompt):
         return True
-    if name[:1].isupper() and name in _as_types(tree):
+    if name in _as_types(tree):
         return True
     made = {
         target.id
@@ -218,7 +221,7 @@ def _is_class(name: str, tree: ast.Module, given: ast.Module, prompt: str) -> bo
         if isinstance(target, ast.Name)
     }
     owners = [node.value for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
-    return name[:1].isupper() and any(
+    return any(
         (isinstance(owner, ast.Name) and owner.id in {name, *made})
         or (isinstance(owner, ast.Call) and _is_name(owner.func, name))
         for owner in owners

@@ -170,13 +170,13 @@ def _why_none() -> str:
         return f"there are filters of system calls for {', '.join(MACHINES)}, and this is {platform.machine()}"
     home = Path.home().resolve()
     for path in map(Path, _binds()):
-        if home.is_relative_to(path):
-            return f"the home folder {home} lies within the Python installation, which answers can read"
         if any(Path(own).is_relative_to(path) for own in ("/tmp", "/dev", INSIDE)):
             return (
                 f"the Python installation {path} holds a folder that answers have for themselves (/tmp, /dev or "
                 f"{INSIDE}); install Python or the virtual environment in a folder of its own"
             )
+        if home.is_relative_to(path):
+            return f"the home folder {home} lies within the Python installation, which answers can read"
     return ""
 
 
