@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.programs import isolated_runner
 from stepsift.core import tables
 from stepsift.verify import Verifier
 from stepsift.verify.code import sandbox
@@ -23,10 +24,7 @@ CHECK = (
 
 @pytest.fixture(scope="module")
 def runner() -> CodeRunner:
-    found = CodeRunner(10.0)
-    if not found.sandbox.command:
-        pytest.skip(found.sandbox.reason)
-    return found
+    return isolated_runner(10.0)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from helpers.programs import isolated_runner
 from stepsift.evaluate import grade
 from stepsift.tasks import Verified
 from stepsift.verify import Verifier
@@ -36,10 +37,7 @@ class Anything:
 
 @pytest.fixture(scope="module")
 def runner() -> CodeRunner:
-    made = CodeRunner(5.0)
-    if not made.sandbox.command:
-        pytest.skip(made.sandbox.reason)
-    return made
+    return isolated_runner(5.0)
 
 
 @pytest.mark.parametrize(
@@ -293,9 +291,7 @@ SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGXCPU", "SIGSTOP", "SIGABRT", "SIG
 @pytest.mark.parametrize("signal", SIGNALS)
 def test_signals_to_the_runner_and_the_grader_end_as_wrong(signal: str) -> None:
     """Process 1 gets none of them, and a grader that was shot has not said that anything passed."""
-    runner = CodeRunner(2.0)
-    if not runner.sandbox.command:
-        pytest.skip(runner.sandbox.reason)
+    runner = isolated_runner(2.0)
     aim = (
         f"import os, signal\nfor pid in [1, *range(2, os.getpid())]:\n    try:\n        os.kill(pid, signal.{signal})\n"
     )
@@ -364,6 +360,20 @@ def test_system_calls_that_no_answer_needs_are_refused(
     job = {"mode": "stdin", "code": source, "inputs": [""]}
     (result,) = runner.sandbox.run(job, 5.0, runner.limits)
     assert (result["reason"], result["output"]) == (None, "-1 True\n"), what  # type: ignore[index]
+
+
+def test_no_process_in_there_can_be_traced_or_dumped(runner: CodeRunner) -> None:
+    """PR_GET_DUMPABLE, of a fork of the runner, which has it from there."""
+    job = {"mode": "stdin", "code": "import ctypes\nprint(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))", "inputs": [""]}
+    assert runner.sandbox.run(job, 5.0, runner.limits) == [{"reason": None, "output": "0\n", "value": None}]
+
+
+def test_the_runner_has_limits_itself(runner: CodeRunner) -> None:
+    """What a fork may raise its own limits to is what the runner has."""
+    source = "import resource as r\nprint(*[r.getrlimit(w)[1] for w in (r.RLIMIT_AS, r.RLIMIT_NPROC, r.RLIMIT_NOFILE)])"
+    (result,) = runner.sandbox.run({"mode": "stdin", "code": source, "inputs": [""]}, 5.0, runner.limits)
+    limits = runner.limits
+    assert result["output"] == f"{limits.memory_bytes} {limits.processes} {limits.files}\n"  # type: ignore[index]
 
 
 def test_calls_that_programs_need_work(runner: CodeRunner) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.programs import isolated_runner
 from stepsift.verify.code import sandbox
 from stepsift.verify.code.judge import CodeRunner, Outcome
 
@@ -25,12 +26,7 @@ GOOD = "def f(x):\n    return 2 * x\n"
 
 @pytest.fixture(scope="module")
 def runner() -> CodeRunner:
-    found = CodeRunner(5.0)
-    # A backend that starts and lets something through is a defect and no lack of the machine.
-    assert "does not prevent" not in found.sandbox.reason
-    if not found.sandbox.command:
-        pytest.skip(found.sandbox.reason)
-    return found
+    return isolated_runner(5.0)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from helpers.programs import isolated_runner
 from stepsift.core import tables
 from stepsift.ingest.run import ingest
 from stepsift.params import Ingest
@@ -28,10 +29,7 @@ PROMPT = 'def square(x: int) -> int:\n    """The square."""\n'
 
 @pytest.fixture(scope="module")
 def runner() -> CodeRunner:
-    found = CodeRunner(5.0)
-    if not found.sandbox.command:
-        pytest.skip(found.sandbox.reason)
-    return found
+    return isolated_runner(5.0)
 
 
 def fenced(source: str) -> str:
