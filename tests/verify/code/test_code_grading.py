@@ -368,14 +368,6 @@ def test_no_process_in_there_can_be_traced_or_dumped(runner: CodeRunner) -> None
     assert runner.sandbox.run(job, 5.0, runner.limits) == [{"reason": None, "output": "0\n", "value": None}]
 
 
-def test_the_runner_has_limits_itself(runner: CodeRunner) -> None:
-    """What a fork may raise its own limits to is what the runner has."""
-    source = "import resource as r\nprint(*[r.getrlimit(w)[1] for w in (r.RLIMIT_AS, r.RLIMIT_NPROC, r.RLIMIT_NOFILE)])"
-    (result,) = runner.sandbox.run({"mode": "stdin", "code": source, "inputs": [""]}, 5.0, runner.limits)
-    limits = runner.limits
-    assert result["output"] == f"{limits.memory_bytes} {limits.processes} {limits.files}\n"  # type: ignore[index]
-
-
 def test_calls_that_programs_need_work(runner: CodeRunner) -> None:
     source = """
 import asyncio, concurrent.futures, multiprocessing, os, queue, resource, select, socket, sqlite3, subprocess, tempfile

@@ -259,13 +259,15 @@ def renew(old: Any, new: Any) -> Any:
             return old
         return tuple(parts) if type(old) is tuple else new
     if isinstance(old, dict) and list(old) == list(new):
-        # A Counter's own update adds.
-        dict.update(old, {key: renew(value, new[key]) for key, value in old.items()})
+        for key, value in new.items():
+            old[key] = renew(old[key], value)
     elif isinstance(old, list | bytearray):
         old[:] = new
     elif isinstance(old, dict):
         old.clear()
-        dict.update(old, new)
+        # A Counter's own update adds.
+        for key, value in new.items():
+            old[key] = value
     elif isinstance(old, set | collections.deque):
         old.clear()
         (old.update if isinstance(old, set) else old.extend)(new)
