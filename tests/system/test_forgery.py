@@ -1,12 +1,14 @@
 """A forgery after which every MD5 agrees: what `stepsift verify` finds of it, and with how much effort."""
 
+import json
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from helpers.pipeline_repo import run
-from stepsift.core import tables
+from stepsift.core import disk, tables
+from stepsift.core.disk import file_md5
 
 pytestmark = pytest.mark.system
 
@@ -30,6 +32,11 @@ def test_a_forgery_with_which_all_md5s_agree_is_found(finished: Path):
     some = frame["trace_id"].unique().sort().to_list()[:4]
     forged = pl.when(pl.col("trace_id").is_in(some)).then(pl.col("local_logprob") - 0.5).otherwise("local_logprob")
     tables.write(tables.STEP_SCORES, frame.with_columns(forged.alias("local_logprob")), scores)
+    # The manifests name the MD5 of the table.
+    for path in (repo / "data/select").glob("*/manifest.json"):
+        manifest = json.loads(path.read_text())
+        manifest["inputs"]["tables"][scores.name] = file_md5(scores)
+        disk.write_json(manifest, path)
     flip(repo / "data/train/random/seed-0/model.safetensors")
     evaluations = repo / "data/evaluate/evaluations.parquet"
     better = tables.read(tables.EVALUATIONS, evaluations).with_columns(accuracy=pl.lit(0.965))
