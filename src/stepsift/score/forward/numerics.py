@@ -9,11 +9,12 @@ from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stepsift import params
+if TYPE_CHECKING:
+    from stepsift import params
 
 _THREADS = torch.get_num_threads()
 """Before a small student makes them one (student.SMALL_PARAMETERS)."""
@@ -21,19 +22,19 @@ ENGINE_VERSION = 2
 """Raised whenever a change could move a score by as much as its last bit."""
 
 
-def batching(settings: params.Score, device: str) -> str:
+def batching(settings: "params.Score", device: str) -> str:
     """'trace' or 'packed': what `score.batching` asks for; 'auto' packs where a device wants large batches."""
     if settings.batching != "auto":
         return settings.batching
     return "trace" if device == "cpu" else "packed"
 
 
-def batch_tokens(settings: params.Score, device: str) -> int:
+def batch_tokens(settings: "params.Score", device: str) -> int:
     """Tokens of one forward pass: what `score.batch_tokens` says, else what is usually best on such a device."""
     return settings.batch_tokens or (512 if device == "cpu" else 32_768)
 
 
-def products(settings: params.Score, device: str) -> str:
+def products(settings: "params.Score", device: str) -> str:
     """'native' or 'onednn': who multiplies float32 matrices.
 
     'auto': torch's own library (MKL), except on processors that Intel did not make, where MKL reaches half of the peak
@@ -46,7 +47,7 @@ def products(settings: params.Score, device: str) -> str:
     return "native" if _made_by_intel() else "onednn"
 
 
-def threads(settings: params.Score, device: str) -> int:
+def threads(settings: "params.Score", device: str) -> int:
     """Threads of one student on a CPU, which move a product's last bits: all, or a worker's share; a Ray actor has one.
 
     0 on CUDA, where they move nothing. A student with few weights uses one whatever this says.
@@ -58,7 +59,7 @@ def threads(settings: params.Score, device: str) -> int:
     return max(1, _THREADS // (settings.workers or 1))
 
 
-def numerics(settings: params.Score, device: str) -> dict[str, str | int | float]:
+def numerics(settings: "params.Score", device: str) -> dict[str, str | int | float]:
     """Everything but the student and the tokens that a cached value may depend on."""
     return {
         "engine": ENGINE_VERSION,
@@ -73,7 +74,7 @@ def numerics(settings: params.Score, device: str) -> dict[str, str | int | float
     }
 
 
-def prepare(model: Any, settings: params.Score, device: str) -> None:
+def prepare(model: Any, settings: "params.Score", device: str) -> None:
     """Let faster code of torch do what a loaded model does, where it gives the same numbers but for rounding.
 
     In float32 on a CPU: linear layers through oneDNN where `products` says so, and RMS norms in one operation instead
