@@ -8,6 +8,7 @@ from stepsift.core import console, disk, tables
 from stepsift.score import perturb, setup, window_share
 from stepsift.score.plan import sample_prompts
 from stepsift.score.pool import Pool, Prompts
+from stepsift.score.rendering import in_words
 from stepsift.score.run import score_to_tables
 
 
@@ -41,7 +42,8 @@ def main() -> None:
                     sidecache.root(),
                     run.log_metrics,
                 )
-            disk.write_json(scoring.identity.as_json(), out / "numerics.json")
+            about = scoring.identity.as_json() | {"rendering": in_words(scoring.planner.renderer)}
+            disk.write_json(about, out / "numerics.json")
             scores = out / tables.STEP_SCORES.file
             seen, by_teacher = window_share.of_tables(scores, args.traces, settings.score.window)
             counts = scoring.progress.metrics() | {"window_share": window_share.metrics(seen, by_teacher)}

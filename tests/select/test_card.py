@@ -6,13 +6,18 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 import yaml
+from transformers import AutoTokenizer
 
 from helpers.export_rows import TEXT, chosen_rows
 from stepsift import params
 from stepsift.core import disk
+from stepsift.core.text import CLOSE, OPEN
+from stepsift.render import Renderer
+from stepsift.score.rendering import in_words
 from stepsift.select import export
 from stepsift.select.card import card
 from stepsift.select.croissant import croissant
+from stepsift.select.how_to_train import how_to_train
 from stepsift.select.manifest import Inputs, Manifest, code_hash, describe, fingerprint
 
 SELECTOR = params.Selector(name="two", by="lalp", per_prompt=2, min_margin=0.1)
@@ -159,3 +164,59 @@ def test_where_a_source_was_published_stands_in_card_and_croissant(tmp_path):
     assert "<code>org&#47;set&#124;x</code> | `1234` |" in text
     [derived] = croissant(found, chosen)["prov:wasDerivedFrom"]
     assert derived["prov:hadPrimarySource"] == "org/set|x@1234"
+
+
+THOUGHT = f"{OPEN}\nso\n{CLOSE}\n\n7"
+
+
+@pytest.mark.parametrize(
+    ("name", "student", "responses", "words"),
+    [
+        (
+            "qwen2",
+            {},
+            [THOUGHT, "7"],
+            ["1 of 2 responses hold reasoning", "generation prompt, the response", "the same text"],
+        ),
+        ("plain", {}, ["7"], ["0 of 1 responses", "the prompt as plain text and a newline"]),
+        ("qwen3", {}, [THOUGHT], ["1 of 1", "Scored and trained", "loses the reasoning**"]),
+        ("qwen3", {}, ["7"], ["0 of 1", "Scored and trained", "trains the same text"]),
+        (
+            "qwen3",
+            {"template_kwargs": {"enable_thinking": True}},
+            ["7"],
+            ["0 of 1", "Scored and", "`</think>` stands before an answer without reasoning", "trains other text**"],
+        ),
+        (
+            "qwen3",
+            {"template_kwargs": {"enable_thinking": False}},
+            [THOUGHT],
+            ["1 of 1", "Scored and", "answers alone are trained", "trains other text**"],
+        ),
+        (
+            "qwen2",
+            {"thinking": "drop"},
+            [THOUGHT],
+            ["1 of 1", "Scored and", "`student.thinking: drop`", "other text**"],
+        ),
+        (
+            "channels",
+            {},
+            [THOUGHT],
+            ["1 of 1", "Scored and", "student's template: `<|channel|>analysis<|message|>`", "other text**"],
+        ),
+    ],
+)
+def test_the_card_says_how_the_set_must_be_trained(tokenizer_folder, name, student, responses, words):
+    rendering = in_words(Renderer(AutoTokenizer.from_pretrained(tokenizer_folder(name)), params.Student(**student)))
+    assert json.loads(json.dumps(rendering)) == rendering
+    lines = how_to_train(rendering, pl.DataFrame({"response": responses})).splitlines()
+    assert len(lines) == len(words), lines
+    for line, word in zip(lines, words, strict=True):
+        assert word in line
+
+
+def test_a_pool_that_an_older_version_scored_says_less():
+    text = card(about(chosen_rows(3), {}), chosen_rows(3))
+    assert "## How to train on it" in text
+    assert "may lose the reasoning: many templates drop it" in text

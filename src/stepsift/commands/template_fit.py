@@ -12,6 +12,7 @@ from stepsift.core.errors import StudentError
 from stepsift.core.text import CLOSE, OPEN
 from stepsift.ingest.run import SampleTrace
 from stepsift.render import Renderer
+from stepsift.score.rendering import as_messages
 
 _START_CHARS, _END_CHARS = 90, 70
 _MOST_EXAMPLES = 20
@@ -104,15 +105,10 @@ def _of_trace(renderer: Renderer, trace: SampleTrace) -> Iterator[str]:
     end = str(renderer.tokenizer.convert_ids_to_tokens(renderer.end_id))
     if pieces.rstrip().endswith(end):
         yield _with(_END, end)
-    if not renderer.has_template:
-        return
     # What a trainer makes of the exports that hold messages.
-    applied = renderer.conversation_text([*messages, {"role": "assistant", "content": response}])
-    reasoning = response.removeprefix(OPEN).partition(CLOSE)[0].strip()
-    if thinks and kept and reasoning not in applied:
-        yield _EXPORT_LOSES
-    elif not applied.startswith((renderer.prompt_text(messages) + pieces).rstrip()):
-        yield _EXPORT_DIFFERS
+    trained = as_messages(renderer, messages, response)
+    if trained != "same":
+        yield _EXPORT_LOSES if trained == "no reasoning" else _EXPORT_DIFFERS
 
 
 def _with(sentence: str, word: str) -> str:
