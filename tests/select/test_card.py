@@ -17,7 +17,7 @@ from stepsift.score.rendering import in_words
 from stepsift.select import export
 from stepsift.select.card import card
 from stepsift.select.croissant import croissant
-from stepsift.select.how_to_train import how_to_train
+from stepsift.select.how_to_train import training_section
 from stepsift.select.manifest import Inputs, Manifest, code_hash, describe, fingerprint
 
 SELECTOR = params.Selector(name="two", by="lalp", per_prompt=2, min_margin=0.1)
@@ -210,7 +210,7 @@ THOUGHT = f"{OPEN}\nso\n{CLOSE}\n\n7"
 def test_the_card_says_how_the_set_must_be_trained(tokenizer_folder, name, student, responses, words):
     rendering = in_words(Renderer(AutoTokenizer.from_pretrained(tokenizer_folder(name)), params.Student(**student)))
     assert json.loads(json.dumps(rendering)) == rendering
-    lines = how_to_train(rendering, pl.DataFrame({"response": responses})).splitlines()
+    lines = training_section(rendering, pl.DataFrame({"response": responses})).splitlines()
     assert len(lines) == len(words), lines
     for line, word in zip(lines, words, strict=True):
         assert word in line

@@ -9,7 +9,7 @@ import yaml
 from stepsift.core.tables import UNKNOWN_LICENCE
 from stepsift.core.text import markdown_cell
 from stepsift.select.export import messages
-from stepsift.select.how_to_train import how_to_train
+from stepsift.select.how_to_train import training_section
 from stepsift.select.manifest import Counts, Manifest
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -45,7 +45,7 @@ def card(manifest: Manifest, chosen: pl.DataFrame) -> str:
         "## What to know before using it",
         _limits(chosen, licences),
         "## How to train on it",
-        how_to_train(student.get("rendering"), chosen),
+        training_section(student.get("rendering"), chosen),
         "## How to make it again",
         _AGAIN,
     ]

@@ -38,7 +38,7 @@ _UNKNOWN = (
 )
 
 
-def how_to_train(rendering: dict[str, Any] | None, chosen: pl.DataFrame) -> str:
+def training_section(rendering: dict[str, Any] | None, chosen: pl.DataFrame) -> str:
     """A list in Markdown; `rendering` is what the score stage says of the student (`stepsift.score.rendering`), None in
     a pool that an older version scored, `chosen` has the responses."""
     n = chosen["response"].str.starts_with(OPEN).sum()
