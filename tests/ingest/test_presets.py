@@ -146,6 +146,7 @@ ROWS: dict[str, tuple[dict[str, Any], list[str], bool]] = {
         ["Llama3.3-70B-Instruct"],
         True,
     ),
+    "medical-o1-reasoning-sft": ({"Question": Q, "Complex_CoT": T, "Response": A}, ["GPT-4o"], False),
     "numinamath-cot": (
         {"source": "s", "problem": Q, "solution": A, "messages": chat(A)},
         ["NuminaMath-CoT"],

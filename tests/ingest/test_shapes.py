@@ -107,6 +107,22 @@ SHAPES = {
         {"a.csv": [{"problem": Q, "generations": json.dumps(["4", "It is 4."]), "model": "M"}]},
         [("M", Q, "4", None, None), ("M", Q, "It is 4.", None, None)],
     ),
+    "names in other cases of letters": Shape(
+        {
+            "a.jsonl": [
+                {"Question": Q, "Complex_CoT": "Two and two, so four.", "Response": "It is 4.", "Answer": "4", "ID": 3}
+            ]
+        },
+        [("a", Q, THINK, "4", None)],
+    ),
+    "Alpaca in capitals": Shape(
+        {"a.jsonl": [{"Instruction": "Add.", "Input": "2 + 2", "Output": "4", "Model": "M"}]},
+        [("M", "Add.\n\n2 + 2", "4", None, None)],
+    ),
+    "what a teacher gave as its final answer is no gold answer": Shape(
+        {"a.jsonl": [{"prompt": Q, "response": "So 5", "final_answer": "5", "expected_answer": "4"}]},
+        [("a", Q, "So 5", "4", None)],
+    ),
     "a response that is itself a list in JSON": Shape(
         {"a.jsonl": [{"prompt": Q, "response": '["4"]'}, {"prompt": "[4]", "response": "[]"}]},
         [("a", Q, '["4"]', None, None), ("a", "[4]", "[]", None, None)],

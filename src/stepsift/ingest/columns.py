@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepsift import params
+from stepsift.core.text import count
 from stepsift.ingest import template
 from stepsift.ingest.paths import walk
 from stepsift.ingest.record import Record
@@ -136,14 +137,16 @@ def told(columns: dict[str, FileColumns]) -> list[str]:
         more = f" and {len(names) - 1} more read alike" if len(names) > 1 else ""
         preset = f"preset {files[0].preset}" if files[0].preset else "no preset"
         share = f"{gold / traces:.0%} of them with a gold answer or tests" if traces else "none with a gold answer"
-        lines.append(f"read as     {names[0]}{more} ({preset}): {rows} rows, {traces} traces, {share}")
+        lines.append(
+            f"read as     {names[0]}{more} ({preset}): {count(rows, 'row')}, {count(traces, 'trace')}, {share}"
+        )
         read = [f"{ours} from {' or '.join(sorted(paths))}" for ours, paths in sorted(files[0].fields.items())]
         lines.append(f"            {', '.join(read) or 'nothing was read'}")
         if files[0].unread_columns():
             lines.append(f"            not read: {', '.join(files[0].unread_columns())}")
         filtered = sum(f.filtered for f in files)
         if filtered:
-            lines.append(f"            {filtered} rows left out by where")
+            lines.append(f"            {count(filtered, 'row')} left out by where")
     return lines
 
 

@@ -18,9 +18,9 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     "prompt": ("prompt", "question", "problem", "query", "instruction", "input"),
     "system": ("system",),
     "response": ("response", "attempt", "output", "completion", "generation", "llm_response", "solution"),
-    "reasoning": ("reasoning_content", "reasoning", "thinking", "thinking_trajectories"),
-    "teacher": ("teacher", "model", "generator"),
-    "answer": ("answer", "gold_answer", "ground_truth"),
+    "reasoning": ("reasoning_content", "reasoning", "thinking", "thinking_trajectories", "complex_cot"),
+    "teacher": ("teacher", "model", "generator", "model_name", "teacher_model", "generation_model"),
+    "answer": ("answer", "gold_answer", "ground_truth", "expected_answer", "reference_answer"),
     "answer_index": (),
     "answer_kind": ("answer_kind",),
     "domain": ("domain",),
@@ -29,7 +29,9 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     "tests": ("tests",),
 }
 """Field names that are tried, in order, where no rule maps one. `solution` is the last for a response: in s1K's and
-OpenR1's rows it is a gold solution. A column that one name has taken is not tried for another."""
+OpenR1's rows it is a gold solution. `final_answer` is not tried: it is a gold answer in some sets and what a teacher
+answered in others. The case of letters makes no difference. A column that one name has taken is not tried for another.
+"""
 
 GENERATIONS = ("generations", "responses", "completions", "outputs")
 """Columns that hold several responses."""
@@ -60,6 +62,7 @@ class Row:
         if self.rule.prompt_template:
             self._claims |= dict.fromkeys(template.columns(self.rule.prompt_template), "prompt")
         self._claims |= {path: name for name, several in self.fields.items() for path in several}
+        self._spelled = {name.lower(): name for name in data if isinstance(name, str) and not name.islower()}
 
     def find(self, name: str, guesses: tuple[str, ...] | None = None) -> tuple[str, Any]:
         """(the path in the row, its value); the value is None where the row has no such field.
@@ -74,12 +77,13 @@ class Row:
             return "prompt_template", text
         mapped = self.fields.get(name)
         names = mapped if mapped is not None else GUESSES[name] if guesses is None else guesses
-        for path in names:
+        for guess in names:
+            path = guess if mapped is not None else self.column(guess)
             if mapped is not None:
                 value = walk(self.data, path)
             else:
                 value = self.data.get(path) if self._claims.get(path, name) == name else None
-            if value is None or (mapped is None and not _can_be(name, path, value)):
+            if value is None or (mapped is None and not _can_be(name, guess, value)):
                 continue
             self._claims.setdefault(path, name)
             self.note(name, path)
@@ -88,7 +92,16 @@ class Row:
 
     def free(self, name: str, columns: Collection[str]) -> dict[str, Any]:
         """Of some columns those that no other name has taken, with their values."""
-        return {c: self.data[c] for c in columns if c in self.data and self._claims.get(c, name) == name}
+        spelled = {c: self.column(c) for c in columns}
+        return {c: self.data[s] for c, s in spelled.items() if s in self.data and self._claims.get(s, name) == name}
+
+    def column(self, name: str) -> str:
+        """A guessed column as the row spells it."""
+        return name if name in self.data else self._spelled.get(name, name)
+
+    def get(self, name: str) -> Any:
+        """The value of a guessed column, however it is spelled."""
+        return self.data.get(self.column(name))
 
     def note(self, name: str, path: str) -> None:
         """Remember that a name was read from a path."""
@@ -123,7 +136,7 @@ class Row:
 
 def _whole(name: str, path: str, value: Any) -> Any:
     """A conversation, or a list of generations, that is stored as JSON text, as the list that it is."""
-    if name == "response" and path in GENERATIONS and isinstance(value, str):
+    if name == "response" and path.lower() in GENERATIONS and isinstance(value, str):
         texts = parsed(value)
         return texts if isinstance(texts, list) else value
     return turns(value) if name in ("prompt", "response") else value

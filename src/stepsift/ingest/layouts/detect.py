@@ -57,12 +57,12 @@ def detect(row: Row) -> str:
     OpenR1's rows hold `generations` and `messages` at once: generations come first. A mapped response is a list of
     generations or a named field.
     """
-    has = {name for name, value in row.data.items() if value is not None}
+    has = {str(name).lower() for name, value in row.data.items() if value is not None}
     if row.fields.get("response"):
         _, value = row.find("response")
         several = isinstance(value, list) and not (len(value) == 1 and isinstance(value[0], dict))
         return "generations" if several else "fields"
-    if any(_texts(row.data.get(name)) for name in GENERATIONS):
+    if any(_texts(row.get(name)) for name in GENERATIONS):
         return "generations"
     dialogue = _conversation(row)
     if dialogue is not None and not (has & {*GUESSES["response"]} and not _answered(dialogue)):
@@ -103,4 +103,4 @@ def _conversation(row: Row) -> list[object] | None:
         _, value = row.find("prompt")
         whole = isinstance(value, list) and not row.data.keys() & {"completion", "output", *GUESSES["response"]}
         return value if whole else None
-    return next((value for n in chat.NAMES if isinstance(value := turns(row.data.get(n)), list)), None)
+    return next((value for n in chat.NAMES if isinstance(value := turns(row.get(n)), list)), None)

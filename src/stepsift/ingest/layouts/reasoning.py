@@ -57,7 +57,7 @@ def of_row(row: Row) -> str | None:
     free = {name: v for name, v in row.free("reasoning", NAMES).items() if not isinstance(v, str) or is_thought(v)}
     text = beside(free, "the row")
     if text is not None:
-        row.note("reasoning", next(name for name in NAMES if _holds_text(free.get(name))))
+        row.note("reasoning", row.column(next(name for name in NAMES if _holds_text(free.get(name)))))
     return text
 
 
