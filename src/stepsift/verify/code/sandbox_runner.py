@@ -224,6 +224,8 @@ def grader(job: dict[str, Any], end: int, report: int) -> None:
     with open(0, "rb", closefd=False) as file:
         plan = json.load(file)
     redirect({0: null(), 1: null(), 2: null(), REPORT_FD: end, REPORT_FD + 1: report})
+    # Settings of libraries that the answer could write for it.
+    os.environ["HOME"] = "/nowhere"
     limit(job["limits"], job["limits"]["cpu_s"])
     reason, value = sandbox_grader.grade(plan, REPORT_FD, reason_of)
     if reason == "exited":
