@@ -46,7 +46,7 @@ def main() -> None:
             for name, png in page.pngs.items():
                 (folder / f"{name}.png").write_bytes(png)
         disk.write_text(page.html, args.out)
-        summary = tracking.summary(args.metrics)
+        summary = tracking.summarise_metrics(args.metrics)
         disk.write_json(summary, args.summary)
         run.log_summary(summary)
         for file in (args.out, *sorted(args.charts.iterdir())):

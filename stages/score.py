@@ -7,7 +7,7 @@ from stepsift import params, sidecache, tracking
 from stepsift.core import console, disk, tables
 from stepsift.score import perturb, setup, window_share
 from stepsift.score.plan import sample_prompts
-from stepsift.score.pool import Pool, Prompts
+from stepsift.score.pool import Pool, PoolTables, Prompts
 from stepsift.score.rendering import in_words
 from stepsift.score.run import score_to_tables
 
@@ -33,15 +33,8 @@ def main() -> None:
             with setup.load(settings.student, settings.score, sidecache.root()) as scoring:
                 score_to_tables(scoring, Pool(prompts, args.traces, args.steps), out, run.log_metrics)
             if settings.select.stability == "full":
-                perturb.score_variants(
-                    settings,
-                    args.prompts,
-                    args.traces,
-                    args.steps,
-                    out / "perturbed",
-                    sidecache.root(),
-                    run.log_metrics,
-                )
+                pool = PoolTables(args.prompts, args.traces, args.steps)
+                perturb.score_variants(settings, pool, out / "perturbed", sidecache.root(), run.log_metrics)
             about = scoring.identity.as_json() | {"rendering": in_words(scoring.planner.renderer)}
             disk.write_json(about, out / "numerics.json")
             scores = out / tables.STEP_SCORES.file

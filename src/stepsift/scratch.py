@@ -19,7 +19,7 @@ from stepsift.ingest.run import IngestCounts, ingest
 from stepsift.metrics import all_metrics, fit_all, trace_scores, trace_sums, with_fits
 from stepsift.score.forward.request import Request
 from stepsift.score.plan import Planner
-from stepsift.score.pool import Pool, Prompts
+from stepsift.score.pool import Pool, PoolTables, Prompts
 
 if TYPE_CHECKING:  # it imports torch
     from stepsift.score.identity import Identity
@@ -42,18 +42,9 @@ class Ingested:
     rejected: pl.DataFrame
 
     @property
-    def tables(self) -> "PoolTables":
+    def tables(self) -> PoolTables:
         """Where its tables lie."""
         return PoolTables(self.folder / tables.PROMPTS.file, self.folder / tables.TRACES.file)
-
-
-@dataclass(frozen=True)
-class PoolTables:
-    """Where the tables of a pool lie; without `steps` the traces are segmented anew."""
-
-    prompts: Path
-    traces: Path
-    steps: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -692,7 +692,7 @@ def test_a_ranking_in_lines():
         rank_high=[2, 2, 3, None, 4],
     )
     other = teachers.with_columns(domain=pl.lit("maths"), mean=pl.lit(-9.0))
-    assert lines.ranking_lines(pl.concat([teachers, other]), "lalp") == [
+    assert lines.lines_by_metric(pl.concat([teachers, other]), "lalp") == [
         "lalp        higher is better; mean and 95 % interval on the 30 prompts that all ranked teachers have",
         "             1 bob      -1.0000 [-1.5000, -0.5000], rank 1 to 2",
         "             2 anna     -1.5000 [-1.7500, -1.2500], rank 1 to 2",
@@ -718,7 +718,7 @@ def test_a_ranking_where_not_everybody_answered_everything():
         n_with_next=[0, 30, None, None, None],
         worth_next=[15.2, 31.0, None, None, None],
     )
-    assert lines.ranking_lines(teachers, "lalp") == [
+    assert lines.lines_by_metric(teachers, "lalp") == [
         "lalp        higher is better; mean, had all answered all, and 95 % interval, by the 90 prompts on which at "
         "least two of them met",
         "             1 anna     -1.5000 [-1.7500, -1.2500], met others on 60 prompts",
@@ -738,24 +738,24 @@ def test_rankings_that_compare_nothing():
         *("lalp", ("anna", 1, 1, -1.0, None, 1, None), ("bob", 1, 1, -2.0, None, 2, None)),
         **{"rank_low": [1, 1], "rank_high": [2, 2], "settled_after": [1, 1]},
     )
-    assert lines.ranking_lines(one, "lalp") == [
+    assert lines.lines_by_metric(one, "lalp") == [
         "lalp        higher is better; mean and 95 % interval on the 1 prompt that all ranked teachers have",
         "             1 anna    -1.0000 (no interval: it rests on 1 prompt), rank 1 to 2",
         "             2 bob     -2.0000 (no interval: it rests on 1 prompt), rank 1 to 2",
         "            the order no longer changed after 1 prompt (median of 20 orders)",
     ]
     apart = ranking("lalp", ("anna", 2, 0, None, None, None, None), ("bob", 3, 0, None, None, None, None))
-    assert lines.ranking_lines(apart, "lalp") == [
+    assert lines.lines_by_metric(apart, "lalp") == [
         "lalp        no two teachers have a score on the same prompt, so nothing can be compared (prompts: anna 2, "
         "bob 3)"
     ]
-    assert lines.ranking_lines(one, "galp") == [
+    assert lines.lines_by_metric(one, "galp") == [
         "galp        no trace has a score: the full pass was not possible for any"
     ]
     for name in ("random", "lark_g", "longest"):
-        assert lines.ranking_lines(one, name) == [f"{name:11} it ranks no teachers"]
+        assert lines.lines_by_metric(one, name) == [f"{name:11} it ranks no teachers"]
     length = ranking("length", ("anna", 2, 2, 9.0, 1.0, None, None), ("bob", 2, 2, 11.0, 1.0, None, None))
-    assert lines.ranking_lines(length, "length") == [
+    assert lines.lines_by_metric(length, "length") == [
         "length      no direction, so no ranks; mean and 95 % interval on the 2 prompts that all ranked teachers have",
         "             - anna     9.0000 [8.0000, 10.0000]",
         "             - bob     11.0000 [10.0000, 12.0000]",

@@ -49,21 +49,23 @@ def verifier():
     ],
 )
 def test_answers_are_judged_as_in_ingest(verifier, kind, row, text, verdict):
-    assert grade.judge(verifier, "t", Verified(kind, "prompt", "answer"), row, 0, text) == verdict
+    assert grade.judge(verifier, "task 't', question 1", Verified(kind, "prompt", "answer"), row, text) == verdict
 
 
 def test_programs_are_run_or_the_task_is_refused(verifier):
     asked = Verified("auto", "prompt", "answer")
     if verifier._programs.sandbox.command:
-        assert grade.judge(verifier, "t", asked, TESTS, 0, RIGHT) == "correct"
-        assert grade.judge(verifier, "t", asked, TESTS, 0, RIGHT.replace("2 *", "3 *")) == "wrong"
-        assert grade.judge(verifier, "t", asked, {"tests": "assert double(1) == 2"}, 0, RIGHT) == "correct"
+        assert grade.judge(verifier, "task 't', question 1", asked, TESTS, RIGHT) == "correct"
+        assert grade.judge(verifier, "task 't', question 1", asked, TESTS, RIGHT.replace("2 *", "3 *")) == "wrong"
+        assert (
+            grade.judge(verifier, "task 't', question 1", asked, {"tests": "assert double(1) == 2"}, RIGHT) == "correct"
+        )
     with Verifier(5.0) as none:
         none._programs._backends = ()
         with pytest.raises(
             EvaluationError, match=r"task 't', question 3 cannot be graded: programs are not run without"
         ):
-            grade.judge(none, "t", asked, TESTS, 2, RIGHT)
+            grade.judge(none, "task 't', question 3", asked, TESTS, RIGHT)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_programs_are_run_or_the_task_is_refused(verifier):
 )
 def test_a_row_with_nothing_to_compare_is_an_error(verifier, kind, row, why):
     with pytest.raises(EvaluationError, match=f"task 't', question 1 cannot be graded: {why}"):
-        grade.judge(verifier, "t", Verified(kind, "prompt", "answer"), row, 0, RIGHT)
+        grade.judge(verifier, "task 't', question 1", Verified(kind, "prompt", "answer"), row, RIGHT)
 
 
 def test_three_lines_are_a_task(tmp_path, student_folder):

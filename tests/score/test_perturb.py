@@ -7,6 +7,7 @@ from stepsift import params, segment
 from stepsift.core import tables
 from stepsift.score import perturb, setup
 from stepsift.score.perturb import variants
+from stepsift.score.pool import PoolTables
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_tables_of_a_sample_of_prompts(student_folder, tmp_path, monkeypatch):
     tables.write(tables.TRACES, frame, paths[1])
     tables.write(tables.STEPS, segment.segment_table(frame, settings.segment), paths[2])
     out = tmp_path / "out"
-    perturb.score_variants(settings, *paths, out, tmp_path / "cache", None)
+    perturb.score_variants(settings, PoolTables(*paths), out, tmp_path / "cache", None)
     assert sorted(p.name for p in out.iterdir()) == ["unit-paragraph.parquet", "window-3.parquet", "window-5.parquet"]
     found = {p.stem: tables.read(tables.STEP_SCORES, p) for p in out.iterdir()}
     (prompt,) = {i.split("-")[1] for of in found.values() for i in of["trace_id"]}

@@ -8,18 +8,18 @@ from helpers.score_cases import MESSAGES
 from stepsift import params
 from stepsift.score.forward.request import Refused
 from stepsift.score.forward.windows import Pass
-from stepsift.score.plan import plan, sample_prompts
+from stepsift.score.plan import plan_trace, sample_prompts
 
 
 def test_response_without_tokens_is_refused(load_student):
     empty = load_student("llama").renderer.render(MESSAGES, "")
-    refused = plan(empty, np.array([1]), params.Score(), 512)
+    refused = plan_trace(empty, np.array([1]), params.Score(), 512)
     assert isinstance(refused, Refused) and refused.reason == "no_tokens"
 
 
 def test_a_request_may_be_for_a_part(load_student):
     case = load_student("llama").case
-    planned = plan(case.rendered, np.array([end for _, end in case.spans]), params.Score(), 512)
+    planned = plan_trace(case.rendered, np.array([end for _, end in case.spans]), params.Score(), 512)
     whole = planned.request()
     assert (whole.prompt, whole.response) == (case.rendered.prompt_ids, case.rendered.response_ids)
     assert whole.local == case.passes(4) and whole.full

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stepsift.core import tables
 from stepsift.score.forward.request import Scores, TokenValues
-from stepsift.score.step_sums import Scored, first_tokens, step_rows, step_sums
+from stepsift.score.step_sums import Scored, first_tokens, step_rows, sum_steps
 
 VALUES = TokenValues(
     logprob=np.array([-1.0, -2.0, -4.0, -8.0]),
@@ -34,7 +34,7 @@ ALL = np.ones(4, dtype=bool)
 )  # fmt: skip
 def test_sums(bounds, logprob, rank, entropy, brier, first, first_two):
     edges = np.array(bounds)
-    sums = step_sums(VALUES, edges, first_tokens(ALL, edges))
+    sums = sum_steps(VALUES, edges, first_tokens(ALL, edges))
     expected = {"logprob": logprob, "rank": rank, "entropy": entropy, "brier": brier}
     expected |= {"first_logprob": first, "first_two_logprob": first_two}
     assert tuple(sums) == tables.SUMS and sums.keys() == expected.keys()
@@ -59,14 +59,14 @@ def test_first_tokens_hold_a_character_that_is_not_white_space(inked, bounds, fi
     edges = np.array(bounds)
     found = first_tokens(np.array([c == "1" for c in inked]), edges)
     assert found.tolist() == firsts
-    sums = step_sums(VALUES, edges, found)
+    sums = sum_steps(VALUES, edges, found)
     np.testing.assert_array_equal(sums["first_logprob"], np.array(first, dtype=float))
     np.testing.assert_array_equal(sums["first_two_logprob"], np.array(first_two, dtype=float))
 
 
 def test_no_token_has_no_first():
     assert first_tokens(np.zeros(0, dtype=bool), np.array([0, 0, 0])).tolist() == [[-1, -1]] * 2
-    sums = step_sums(TokenValues.empty(0), np.array([0, 0, 0]), np.full((2, 2), -1))
+    sums = sum_steps(TokenValues.empty(0), np.array([0, 0, 0]), np.full((2, 2), -1))
     assert all(np.isnan(v).all() and v.shape == (2,) for v in sums.values())
 
 

@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_summary_by_hand(folder: Path) -> None:
-    assert tracking.summary(folder) == {
+    assert tracking.summarise_metrics(folder) == {
         # Students' accuracies; lalp's is the mean over its seeds.
         "accuracy": {"chain": {"untrained": 0.1, "lalp": 0.3}, "one": {"untrained": 1.0}},
         # The largest of .1, .12649 and .15492; a single question has none.
@@ -78,10 +78,10 @@ def test_the_summary_by_hand(folder: Path) -> None:
 def test_a_pool_without_verdicts_has_no_share_of_correct_traces(folder: Path) -> None:
     counts = COUNTS["ingest"] | {"verdicts": {}}
     (folder / "ingest.json").write_text(json.dumps(counts))
-    assert "correct" not in tracking.summary(folder)["pool"]
+    assert "correct" not in tracking.summarise_metrics(folder)["pool"]
 
 
 def test_a_file_that_is_no_json_is_named(folder: Path) -> None:
     (folder / "train.json").write_text("{")
     with pytest.raises(TableError, match=r"train\.json is no valid JSON .*'dvc repro' writes it anew"):
-        tracking.summary(folder)
+        tracking.summarise_metrics(folder)

@@ -17,7 +17,7 @@ from stepsift.audition.page import as_markdown
 from stepsift.audition.plan import Grounds, Plan, make_plan
 from stepsift.audition.result import answers_of_budget, summarise
 from stepsift.audition.runs import AuditionRun, RunResult, RunSettings, finished, list_runs, run_all
-from stepsift.core import disk
+from stepsift.core import disk, tables
 from stepsift.core.errors import AuditionError
 from stepsift.core.pace import duration
 from stepsift.score.plan import sample_prompts
@@ -86,7 +86,7 @@ def run_audition(settings: params.Params, places: AuditionPlaces, workers: int, 
     answers = pl.concat(
         [answers_of_budget(results, name).with_columns(budget=pl.lit(name)) for name in plan.content["budgets"]]
     )
-    answers.write_parquet(folder / "answers.parquet")
+    answers.write_parquet(folder / tables.ANSWERS.file)
     disk.write_json(content, folder / "result.json")
     disk.write_text(as_markdown(plan, content), folder / "README.md")
     lines = [f"{name}: {text}" for name, b in content["budgets"].items() for text in b["verdict"]]

@@ -10,10 +10,9 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from tqdm import tqdm
 
 from stepsift import evaluate, params, sidecache, train
 from stepsift.audition.arms import NamedBudget
-from stepsift.core import disk, processes
+from stepsift.core import disk, processes, tables
 from stepsift.core.errors import AuditionError, StepsiftError
 from stepsift.evaluate import Evaluation
 from stepsift.student import StudentSource, take_share
@@ -33,7 +32,7 @@ log = logging.getLogger(__name__)
 
 RUN_VERSION = 1
 """Raised whenever the result of a run would be different."""
-_ANSWERS, _ABOUT = "answers.parquet", "run.json"
+_ANSWERS, _ABOUT = tables.ANSWERS.file, "run.json"
 
 
 @dataclass(frozen=True)
@@ -135,8 +134,7 @@ def run_all(
             _attempt(setting, sets[run.arms[0]], run)
             yield run, read(setting, run)
         return
-    spawn = get_context("spawn")  # CUDA does not survive a fork
-    pool = ProcessPoolExecutor(workers, spawn, _start, (spawn.Value("i", 0), workers, setting, sets))
+    pool = processes.start(workers, _begin, workers, setting, sets)
     try:
         futures = {processes.submit(pool, _work, run): run for run in todo}
         for future in as_completed(futures):
@@ -189,13 +187,9 @@ def _attempt(setting: RunSettings, data: train.Examples, run: AuditionRun) -> No
 _shared: tuple[RunSettings, dict[str, train.Examples]]
 
 
-def _start(numbers: Any, workers: int, setting: RunSettings, sets: dict[str, train.Examples]) -> None:
+def _begin(number: int, workers: int, setting: RunSettings, sets: dict[str, train.Examples]) -> None:
     """A worker process begins."""
     global _shared  # noqa: PLW0603 - an initializer has no other way to leave something to its process
-    processes.end_with_parent()
-    with numbers.get_lock():
-        number = numbers.value
-        numbers.value += 1
     take_share(number, workers)
     # tqdm's own lock is a semaphore, of which Python complains where a worker that is ended leaves one behind.
     tqdm.set_lock(threading.RLock())

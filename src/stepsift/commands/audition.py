@@ -22,11 +22,12 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
     """Run the audition that params.yaml describes, and print what it allows to be said."""
     settings = params.load()
     from stepsift import audition, sidecache
+    from stepsift.core import tables
 
     places = audition.AuditionPlaces(
-        Path("data/ingest/prompts.parquet"),
-        Path("data/ingest/traces.parquet"),
-        Path("data/score/step_scores.parquet"),
+        Path("data/ingest") / tables.PROMPTS.file,
+        Path("data/ingest") / tables.TRACES.file,
+        Path("data/score") / tables.STEP_SCORES.file,
         args.tasks,
         args.out,
         sidecache.root(),

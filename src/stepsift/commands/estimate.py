@@ -16,7 +16,7 @@ from stepsift.core.finding import Finding
 from stepsift.ingest.run import SampleTrace, Survey
 from stepsift.render import Renderer
 from stepsift.score.forward.request import Refused, Request
-from stepsift.score.plan import Planned, Planner, plan
+from stepsift.score.plan import Planned, Planner, plan_trace
 from stepsift.score.pool import Prompts
 from stepsift.score.window_share import WindowShare, of_token_counts
 from stepsift.scratch import Ingested, ScoredTraces
@@ -62,7 +62,7 @@ def estimate_cost(sample: Sequence[SampleTrace], renderer: Renderer, settings: p
         prompt_tokens.append(len(rendered.prompt_ids))
         response_tokens += len(rendered.response_ids)
         chars += len(trace.response)
-        planned = plan(rendered, segment.step_ends(trace.response, settings.segment), settings.score, context)
+        planned = plan_trace(rendered, segment.step_ends(trace.response, settings.segment), settings.score, context)
         if isinstance(planned, Planned):
             plans.append(planned)
         else:

@@ -54,11 +54,11 @@ def ranked(before: list[str], teachers: pl.DataFrame, metrics: list[str], after:
 
 
 def _rankings(teachers: pl.DataFrame, metrics: list[str]) -> list[str]:
-    lines = [text for metric in metrics for text in ranking_lines(teachers, metric)]
+    lines = [text for metric in metrics for text in lines_by_metric(teachers, metric)]
     return [*lines, line("measured", "by scores alone; what training on them gives is for 'stepsift audition' to say")]
 
 
-def ranking_lines(teachers: pl.DataFrame, metric: str) -> list[str]:
+def lines_by_metric(teachers: pl.DataFrame, metric: str) -> list[str]:
     """The ranking by one metric over all domains; for table teachers.
 
     Teachers with their mean, 95 % interval and number of prompts, the best first, then who is above whom with what

@@ -27,7 +27,7 @@ from stepsift.evaluate import run as evaluate
 from stepsift.lineage.revision import Revision
 from stepsift.score.cache.scores import Numerics, ScoreCache, sums_key
 from stepsift.score.plan import Planned, Planner
-from stepsift.score.pool import Pool, Prompts, Trace
+from stepsift.score.pool import Pool, PoolTables, Prompts, Trace
 from stepsift.sidecache import SideCache
 from stepsift.train import run as train
 
@@ -85,8 +85,10 @@ def _scores(revision: Revision, now: params.Params, caches: Path) -> list[str]:
         ]
     planner = _planner(revision, now)
     with tempfile.TemporaryDirectory() as scratch:
-        files = [revision.get(p, Path(scratch)) for p in (prompts, traces, steps, f"{out}/step_scores.parquet")]
-        filled, there, other = _fill(ScoreCache(caches, ours.student, theirs["numerics"]), planner, *files)
+        names = (prompts, traces, steps, f"{out}/{tables.STEP_SCORES.file}")
+        *pool, scores = (revision.get(name, Path(scratch)) for name in names)
+        cache = ScoreCache(caches, ours.student, theirs["numerics"])
+        filled, there, other = _fill(cache, planner, PoolTables(*pool), scores)
     lines = [f"scores      {filled} traces filled in, {there} were there"]
     if other:
         lines[0] += f", {other} come out with other tokens or passes now and are left out"
@@ -98,18 +100,16 @@ def _scores(revision: Revision, now: params.Params, caches: Path) -> list[str]:
 def _planner(revision: Revision, now: params.Params) -> Planner:
     """Plans as the revision made them: the student is here, how it was used stands in dvc.lock."""
     settings = revision.section("score", "student", params.Student)
-    files = student.locate(now.student)
-    context = student.context_tokens(student.load_config(files), settings)
-    renderer = student.load_renderer(files, settings)
-    return Planner(renderer, revision.section("score", "score", params.Score), context, ANY_TOKEN)
+    source = student.StudentSource(student.locate(now.student), settings)
+    score = revision.section("score", "score", params.Score)
+    return Planner(source.load_renderer(), score, source.context_tokens(), ANY_TOKEN)
 
 
-def _fill(
-    cache: ScoreCache, planner: Planner, prompts: Path, traces: Path, steps: Path, scores: Path
-) -> tuple[int, int, int]:
+def _fill(cache: ScoreCache, planner: Planner, paths: PoolTables, scores: Path) -> tuple[int, int, int]:
     """How many traces were filled in, were there, and come out otherwise than their scores."""
-    ids = {i for f in tables.scan(tables.PROMPTS, prompts, ["prompt_id"]) for i in f["prompt_id"]}
-    pool = Pool(Prompts(prompts, ids), traces, steps)
+    ids = {i for f in tables.scan(tables.PROMPTS, paths.prompts, ["prompt_id"]) for i in f["prompt_id"]}
+    assert paths.steps is not None
+    pool = Pool(Prompts(paths.prompts, ids), paths.traces, paths.steps)
     rows = tables.groups(tables.scan(tables.STEP_SCORES, scores), "trace_id")
     filled = there = other = 0
     trace_id, sums = next(rows, (None, pl.DataFrame()))
@@ -180,7 +180,7 @@ def _evaluations(revision: Revision, _: params.Params, caches: Path) -> list[str
     if keys is None:
         return [f"evaluations do not say their keys (no {out}/{evaluate.KEYS}): none is filled in"]
     with tempfile.TemporaryDirectory() as scratch:
-        answers = tables.read(tables.ANSWERS, revision.get(f"{out}/answers.parquet", Path(scratch)))
+        answers = tables.read(tables.ANSWERS, revision.get(f"{out}/{tables.ANSWERS.file}", Path(scratch)))
     makes = {}
     for entry in keys:
         own = answers.filter(pl.col("model") == entry["model"], pl.col("task").is_in(entry["tasks"])).drop("model")

@@ -9,6 +9,23 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
 
 
+def start(workers: int, begin: Callable[..., None], *arguments: Any) -> ProcessPoolExecutor:
+    """A pool of worker processes; each calls `begin(number, *arguments)` first, its number counted from 0.
+
+    A worker ends when its parent does. `begin` and its arguments are pickled: CUDA does not survive a fork.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, spawn, _begin, (spawn.Value("i", 0), begin, *arguments))
+
+
+def _begin(numbers: Any, begin: Callable[..., None], *arguments: Any) -> None:
+    end_with_parent()
+    with numbers.get_lock():
+        number = numbers.value
+        numbers.value += 1
+    begin(number, *arguments)
+
+
 def submit(pool: ProcessPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
     """Hand a task to the pool, which starts a worker where none is free.
 

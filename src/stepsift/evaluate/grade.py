@@ -16,22 +16,22 @@ _OF_THE_ANSWER = ("missing_module", "sandbox")
 """Reasons for no verdict that lie in the answer; it is not right."""
 
 
-def judge(verifier: Verifier, task: str, asked: Verified, row: dict[str, Any], number: int, text: str) -> str:
-    """The verdict on an answer (tables.VERDICTS); `row` is the question's row, `number` from 0.
+def judge(verifier: Verifier, where: str, how: Verified, row: dict[str, Any], text: str) -> str:
+    """The verdict on an answer (tables.VERDICTS); `row` is the question's row, `where` names it in an error.
 
     Raises EvaluationError where the row has nothing to compare with, or nothing isolates programs on this machine.
     """
-    tests, gold = _tests(row), _text(row.get(asked.answer))
-    kind = asked.kind
+    tests, gold = _tests(row), _text(row.get(how.answer))
+    kind = how.kind
     if kind == "auto":
         kind = "code" if tests is not None else kind_of(gold) if gold is not None else "math"
     if kind == "code":
-        found = verifier.run_tests(text, tests, str(row.get(asked.prompt, "")))
+        found = verifier.run_tests(text, tests, str(row.get(how.prompt, "")))
         verdict, why = found.verdict, found.reason
     else:
-        verdict, why = verifier.verdict(kind, text, gold), f"its row has nothing in '{asked.answer}'"
+        verdict, why = verifier.verdict(kind, text, gold), f"its row has nothing in '{how.answer}'"
     if verdict == "unchecked" and why not in _OF_THE_ANSWER:
-        raise EvaluationError(f"task '{task}', question {number + 1} cannot be graded: {_REASONS.get(why, why)}")
+        raise EvaluationError(f"{where} cannot be graded: {_REASONS.get(why, why)}")
     return verdict
 
 

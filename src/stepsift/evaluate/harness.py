@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -73,8 +74,8 @@ def _ask(lm: Engine, tasks: dict[str, Any], settings: params.Evaluate, verifier:
         raise EvaluationError(f"the harness cannot run {', '.join(tasks)}: {type(e).__name__}: {error_line(e)}") from e
     answers = []
     for name, task in tasks.items():
-        asked = verified(task.dump_config())
-        answers += [_graded(s, name, task, asked, lm, verifier) for s in _first_filter(results["samples"][name])]
+        of_task = _Task(name, task, verified(task.dump_config()))
+        answers += [_graded(s, of_task, lm, verifier) for s in _first_filter(results["samples"][name])]
     return answers
 
 
@@ -82,27 +83,35 @@ def _first_filter(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [sample for sample in samples if sample["filter"] == samples[0]["filter"]]
 
 
-def _graded(
-    sample: dict[str, Any], name: str, task: Any, asked: Verified | None, lm: Engine, verifier: Verifier
-) -> Answer:
+@dataclass(frozen=True)
+class _Task:
+    """A task of the harness, and how its answers are verified where it names a verifier."""
+
+    name: str
+    task: Any
+    verified: Verified | None
+
+
+def _graded(sample: dict[str, Any], of: _Task, lm: Engine, verifier: Verifier) -> Answer:
     responses = [response[0] for response in sample["resps"]]
     if isinstance(responses[0], str):
         generation = responses[0]
     else:
         best = max(range(len(responses)), key=lambda i: responses[i][0])
         generation = sample["arguments"][best][1]
-    if asked is None:
-        verdict, correct = None, _share(sample, name, next(iter(task.aggregation()), "none"))
+    if of.verified is None:
+        verdict, correct = None, _share(sample, of.name, next(iter(of.task.aggregation()), "none"))
     else:
-        verdict = judge(verifier, name, asked, sample["doc"], sample["doc_id"], generation)
+        where = f"task '{of.name}', question {sample['doc_id'] + 1}"
+        verdict = judge(verifier, where, of.verified, sample["doc"], generation)
         correct = float(verdict == "correct")
     return {
-        "task": name,
+        "task": of.name,
         "question": sample["doc_id"],
         "sample": lm.sample,
         "prompt_hash": sample["prompt_hash"],
         "generation": generation,
-        "ended": lm.ended.get((task.config.task, sample["doc_id"])),
+        "ended": lm.ended.get((of.task.config.task, sample["doc_id"])),
         "verdict": verdict,
         "correct": correct,
     }

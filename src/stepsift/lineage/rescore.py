@@ -14,7 +14,8 @@ from stepsift.core import tables
 from stepsift.core.errors import StepsiftError
 from stepsift.core.text import count
 from stepsift.lineage.check_result import CheckResult
-from stepsift.scratch import PoolTables, score_steps
+from stepsift.score.pool import PoolTables
+from stepsift.scratch import score_steps
 
 TOLERANCE_NATS = 1e-3
 """How far log-probabilities and entropies of two numerics may lie apart, as a mean over a step's tokens."""

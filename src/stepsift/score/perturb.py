@@ -9,7 +9,7 @@ from stepsift import params, segment
 from stepsift.core import tables
 from stepsift.score import setup
 from stepsift.score.plan import sample_prompts
-from stepsift.score.pool import Pool, Prompts
+from stepsift.score.pool import Pool, PoolTables, Prompts
 from stepsift.score.run import OnProgress, score_to_tables
 
 _FRACTION = 1.5
@@ -35,26 +35,26 @@ def variants(score: params.Score, segments: params.Segment) -> Variants:
 
 
 def score_variants(
-    settings: params.Params, prompts: Path, traces: Path, steps: Path, out: Path, cache: Path, on: OnProgress | None
+    settings: params.Params, pool: PoolTables, out: Path, cache: Path, on_progress: OnProgress | None
 ) -> None:
     """Write `out/NAME.parquet`, table step_scores, for each of the `variants`: of a seeded sample of prompts, or all.
 
     Raises as scoring does. Traces that a variant rejects are not in its table.
     """
-    ids = [i for f in tables.scan(tables.PROMPTS, prompts, ["prompt_id"]) for i in f["prompt_id"]]
+    ids = [i for f in tables.scan(tables.PROMPTS, pool.prompts, ["prompt_id"]) for i in f["prompt_id"]]
     scored = sample_prompts(ids, settings.score.prompts, settings.score.seed)
-    wanted = Prompts(prompts, sample_prompts(scored, settings.select.stability_prompts, settings.select.seed))
+    sampled = Prompts(pool.prompts, sample_prompts(scored, settings.select.stability_prompts, settings.select.seed))
     for name, (score, segments) in variants(settings.score, settings.segment).items():
         folder = out / name
         folder.mkdir(parents=True)
-        cut = steps
-        if segments != settings.segment:
-            cut = folder / tables.STEPS.file
-            with tables.Writer(tables.STEPS, cut) as writer:
-                for frame in tables.scan(tables.TRACES, traces):
+        steps = pool.steps
+        if steps is None or segments != settings.segment:
+            steps = folder / tables.STEPS.file
+            with tables.Writer(tables.STEPS, steps) as writer:
+                for frame in tables.scan(tables.TRACES, pool.traces):
                     writer.write(segment.segment_table(frame, segments))
         with setup.load(settings.student, score, cache) as scoring:
-            score_to_tables(scoring, Pool(wanted, traces, cut), folder, on)
+            score_to_tables(scoring, Pool(sampled, pool.traces, steps), folder, on_progress)
         (folder / tables.STEP_SCORES.file).rename(out / f"{name}.parquet")
         for leftover in folder.iterdir():
             leftover.unlink()

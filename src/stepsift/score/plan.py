@@ -41,7 +41,7 @@ def in_seeded_order(prompt_ids: Iterable[str], seed: int) -> list[str]:
     return sorted(prompt_ids, key=lambda i: hashlib.sha256(f"{seed}\0{i}".encode()).digest())
 
 
-def plan(rendered: Rendered, ends: np.ndarray, settings: params.Score, context: int) -> Planned | Refused:
+def plan_trace(rendered: Rendered, ends: np.ndarray, settings: params.Score, context: int) -> Planned | Refused:
     """Passes of one trace; Refused if prompt plus one window does not fit the student, or a step is too long.
 
     `ends` [steps] are the steps' end offsets in characters; `context` is the student's limit in tokens.
@@ -81,7 +81,7 @@ class Planner:
         self.renderer, self.settings, self.context, self.vocabulary = renderer, settings, context, vocabulary
 
     def plan(self, messages: Messages, response: str, ends: np.ndarray) -> Planned | Refused:
-        """The plan of one trace, or why there is none; `ends` [steps] as for `plan`."""
+        """The plan of one trace, or why there is none; `ends` [steps] as for `plan_trace`."""
         try:
             rendered = self.renderer.render(messages, response)
         except StudentError as e:
@@ -92,4 +92,4 @@ class Planner:
                 "token_unknown_to_model",
                 f"the tokenizer gives token {highest}, the model has tokens 0 to {self.vocabulary - 1}",
             )
-        return plan(rendered, ends, self.settings, self.context)
+        return plan_trace(rendered, ends, self.settings, self.context)

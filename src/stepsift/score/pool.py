@@ -56,6 +56,15 @@ class Prompts(Mapping[str, Messages]):
 
 
 @dataclass(frozen=True)
+class PoolTables:
+    """Where the tables of a pool lie; without `steps` the traces are segmented anew."""
+
+    prompts: Path
+    traces: Path
+    steps: Path | None = None
+
+
+@dataclass(frozen=True)
 class Pool:
     """Messages of the prompts that are to be scored, and the tables of traces and steps, both sorted by trace_id."""
 

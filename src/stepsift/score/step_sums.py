@@ -46,7 +46,7 @@ def step_rows(traces: Sequence[Scored]) -> pl.DataFrame:
         made = np.repeat([v is not None for v in values], counts)
         filled = [v or TokenValues.empty(n) for v, n in zip(values, tokens, strict=True)]
         every = TokenValues(*map(np.concatenate, zip(*(v.columns() for v in filled), strict=True)))
-        sums = step_sums(every, bounds, firsts)
+        sums = sum_steps(every, bounds, firsts)
         columns |= {f"{name}_{k}": np.where(made, v, np.nan) for k, v in sums.items()}
     frame = pl.DataFrame(columns, schema=tables.STEP_SCORES.schema)
     return frame.with_columns(pl.col(pl.Float64).fill_nan(None))
@@ -64,7 +64,7 @@ def first_tokens(inked: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     return np.where(found < bounds[1:, None], found, -1)
 
 
-def step_sums(values: TokenValues, bounds: np.ndarray, firsts: np.ndarray) -> dict[str, np.ndarray]:
+def sum_steps(values: TokenValues, bounds: np.ndarray, firsts: np.ndarray) -> dict[str, np.ndarray]:
     """For each step the sums of its tokens, keyed as in tables.SUMS; shape [steps], NaN for a step without tokens.
 
     `bounds` [steps + 1] are first tokens of steps, `firsts` their `first_tokens`. logprob and entropy are in nats; rank

@@ -11,6 +11,6 @@ that was started by hand, or in a container that hides DVC, shares a parent with
 
 from stepsift.tracking.registry import Student
 from stepsift.tracking.runs import Run, runs_page, setup, stage
-from stepsift.tracking.summary import summary
+from stepsift.tracking.summary import summarise_metrics
 
-__all__ = ["Run", "Student", "runs_page", "setup", "stage", "summary"]
+__all__ = ["Run", "Student", "runs_page", "setup", "stage", "summarise_metrics"]

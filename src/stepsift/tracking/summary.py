@@ -10,7 +10,7 @@ _STAGES = ("ingest", "segment", "score", "select", "train", "evaluate")
 _DIGITS = 4
 
 
-def summary(folder: Path) -> dict[str, Any]:
+def summarise_metrics(folder: Path) -> dict[str, Any]:
     """Numbers from `<stage>.json` in `folder`, the counts of all stages, rounded to four decimals.
 
     `accuracy` (task -> selector or `untrained` -> share of questions, mean over seeds), `stderr` (task -> the largest

@@ -61,7 +61,7 @@ class _Trainer(SFTTrainer):
         return total / self.accelerator.num_processes / n_tokens
 
 
-def fit(job: Job, on_log: OnLog | None = None) -> None:
+def fit_student(job: Job, on_log: OnLog | None = None) -> None:
     """Train and save model, tokenizer, `training.json` and `curve.jsonl` into `job.out`; with LoRA also `adapter/`.
 
     Prompt tokens have no label, response tokens and end token have one. Where it is one of several processes, each

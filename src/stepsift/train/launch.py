@@ -102,8 +102,8 @@ def check_training(selectors: Sequence[str], settings: params.Train) -> Finding:
     return Finding(lines)
 
 
-def launch(job: Job, config: str, on_log: "OnLog | None") -> None:
-    """Train in the processes that the configuration file asks for, and wait for them; `on_log` as in `fit`.
+def launch_training(job: Job, config: str, on_log: "OnLog | None") -> None:
+    """Train in the processes that the configuration file asks for, and wait for them; `on_log` as in `fit_student`.
 
     Raises TrainingError with the sentence of a process that failed, or with the launcher's last line.
     """

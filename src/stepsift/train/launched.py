@@ -20,7 +20,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     job = Job.read(folder)
     threading.Thread(target=_end_with, args=(job.parent,), daemon=True).start()
-    from stepsift.train.fit import fit
+    from stepsift.train.fit import fit_student
 
     with (folder / LIVE).open("a", encoding="utf-8") as live:
 
@@ -29,7 +29,7 @@ def main() -> None:
             live.flush()
 
         try:
-            fit(job, on_log)
+            fit_student(job, on_log)
         except StepsiftError as e:
             (folder / ERROR).write_text(str(e), encoding="utf-8")
             sys.exit(1)

@@ -17,7 +17,7 @@ from stepsift.core import disk, tables
 from stepsift.core.errors import TrainingError
 from stepsift.student import StudentSource, pick_device
 from stepsift.train.examples import Examples, load_examples
-from stepsift.train.launch import Job, configuration, launch
+from stepsift.train.launch import Job, configuration, launch_training
 
 log = logging.getLogger(__name__)
 
@@ -176,11 +176,11 @@ def train_student(
 def _train(job: Job, on_log: Callable[[int, dict[str, float]], None] | None) -> None:
     """In this process, or in those that `accelerate launch` starts."""
     if job.settings.launch is not None:
-        launch(job, job.settings.launch, on_log)
+        launch_training(job, job.settings.launch, on_log)
         return
-    from stepsift.train.fit import fit
+    from stepsift.train.fit import fit_student
 
-    fit(job, on_log)
+    fit_student(job, on_log)
 
 
 def key_parts(origin: str, data: Examples, settings: params.Train, seed: int) -> dict[str, Any]:

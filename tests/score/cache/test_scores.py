@@ -27,7 +27,7 @@ from stepsift.score.cache import shards
 from stepsift.score.cache.scores import ScoreCache, full_key, local_key, space_key, sums_key
 from stepsift.score.forward.request import DTYPES, TokenValues
 from stepsift.score.forward.windows import Pass, local_passes
-from stepsift.score.step_sums import first_tokens, step_sums
+from stepsift.score.step_sums import first_tokens, sum_steps
 
 NUMERICS: cache.Numerics = {"device": "cpu", "dtype": "float32", "batch_tokens": 512}
 PASSES = [Pass(0, 0, 2), Pass(1, 2, 3)]
@@ -55,7 +55,7 @@ def step_frame(n_steps: int = 3) -> pl.DataFrame:
     """Rows of step_scores as a table holds them: a step without tokens, and no full pass."""
     bounds = np.array([0, 0, *range(2, 2 * n_steps, 2)])
     firsts = first_tokens(np.ones(bounds[-1], dtype=bool), bounds)
-    sums = step_sums(values(int(bounds[-1])), bounds, firsts)
+    sums = sum_steps(values(int(bounds[-1])), bounds, firsts)
     columns = {"trace_id": ["t"] * n_steps, "step": np.arange(1, n_steps + 1), "n_tokens": np.diff(bounds)}
     columns["n_first"] = (firsts >= 0).sum(axis=1)
     columns |= {f"local_{k}": v for k, v in sums.items()} | {f"full_{k}": None for k in sums}

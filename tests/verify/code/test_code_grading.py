@@ -257,7 +257,7 @@ def test_a_student_that_claims_it_loses_its_question_and_not_the_run(runner: Cod
     asked = Verified("code", "prompt", "answer")
     with Verifier(5.0) as verifier:
         for answer in CLAIMS[:4]:
-            assert grade.judge(verifier, "t", asked, row, 0, f"```python\n{answer}\n```") == "wrong"
+            assert grade.judge(verifier, "task 't', question 1", asked, row, f"```python\n{answer}\n```") == "wrong"
 
 
 def test_a_package_that_exists_but_is_not_installed_is_no_mistake(

@@ -6,7 +6,6 @@ kills its worker is found and refused.
 """
 
 import logging
-import multiprocessing
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -104,9 +103,7 @@ class ProcessBackend:
             yield [(i, result)]
 
     def _start(self) -> ProcessPoolExecutor:
-        spawn = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
-        numbers = spawn.Value("i", 0)
-        return ProcessPoolExecutor(self._workers, spawn, initializer=_begin, initargs=(numbers, *self._arguments))
+        return processes.start(self._workers, _begin, *self._arguments)
 
     def _renew(self, deaths: int = 1) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -164,13 +161,9 @@ def shards(n: int, size: int) -> list[range]:
     return [range(i, min(i + size, n)) for i in range(0, n, size)]
 
 
-def _begin(numbers: Any, student: params.Student, settings: params.Score, device: str) -> None:
+def _begin(number: int, student: params.Student, settings: params.Score, device: str) -> None:
     """Load the student of a worker."""
     global _backend  # noqa: PLW0603 - a worker has one student, for all of its life
-    processes.end_with_parent()
-    with numbers.get_lock():
-        number = numbers.value
-        numbers.value += 1
     if device != "cpu":
         device = f"{device}:{number % torch.cuda.device_count()}"
     try:

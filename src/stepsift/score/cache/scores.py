@@ -63,7 +63,9 @@ def local_key(prompt_ids: Ids, response_ids: Ids, passes: list[Pass]) -> bytes:
     return _key("local", prompt_ids, response_ids, _spans(passes))
 
 
-def sums_key(prompt_ids: Ids, response_ids: Ids, bounds: Ids, passes: list[Pass], local: bool, full: bool) -> bytes:
+def sums_key(  # noqa: PLR0913 - all that step sums rest on, one by one: nothing of a key may be forgotten
+    prompt_ids: Ids, response_ids: Ids, bounds: Ids, passes: list[Pass], local: bool, full: bool
+) -> bytes:
     """Key of the step sums of a response for these first tokens of steps [steps + 1] and kinds of pass; 16 bytes."""
     return _key("sums", prompt_ids, response_ids, bounds, _spans(passes), [local, full])
 
@@ -97,7 +99,7 @@ class ScoreCache:
     that `get_sums` found. `kept_bytes` of what was read stay in memory.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - three sizes that are given by name, in tests alone
         self,
         root: Path,
         fingerprint: str,
