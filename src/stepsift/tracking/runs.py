@@ -42,7 +42,7 @@ class Run:
         """Log all numbers of nested dictionaries, names joined by '/'; what is no number is left out."""
 
     def log_summary(self, values: dict[str, Any]) -> None:
-        """Log the numbers by which pipelines are compared, see `summarise_metrics`, to the run of the whole pipeline."""
+        """Log the numbers by which pipelines are compared (`summarise_metrics`) to the run of the whole pipeline."""
 
     def log_file(self, path: Path) -> None:
         """Log a small file as an artifact: a page, a picture; never data or weights."""
