@@ -5,7 +5,7 @@ from typing import Any
 
 from stepsift.core.errors import EvaluationError
 from stepsift.tasks import Verified
-from stepsift.verify import Verifier, kind_of
+from stepsift.verify import Verifier
 
 _REASONS = {
     "isolation": "programs are not run without a sandbox; install bubblewrap or allow user namespaces",
@@ -24,7 +24,7 @@ def judge(verifier: Verifier, where: str, how: Verified, row: dict[str, Any], te
     tests, gold = _tests(row), _text(row.get(how.answer))
     kind = how.kind
     if kind == "auto":
-        kind = "code" if tests is not None else kind_of(gold) if gold is not None else "math"
+        kind = "code" if tests is not None else verifier.kind_of(gold) if gold is not None else "math"
     if kind == "code":
         found = verifier.run_tests(text, tests, str(row.get(how.prompt, "")))
         verdict, why = found.verdict, found.reason

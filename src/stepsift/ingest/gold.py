@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 
 from stepsift.ingest.identity import folded
-from stepsift.verify import short_gold
+from stepsift.verify.gold import short_gold
 
 _LETTER = re.compile(r"(?:\\text(?:bf)?\{)?\(?([A-Ja-j])\)?\}?\.?")
 _NUMBER = re.compile(

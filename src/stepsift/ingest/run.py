@@ -239,7 +239,9 @@ def _verify(spool: Spool, settings: params.Ingest) -> tuple[dict[str, Gold], dic
         kinds = []
         for prompt_id, answer, given, tests, prompt in spool.golds():
             kind = (
-                "none" if answer is None and given != "code" else given or verify.kind_of(alternatives(answer or "")[0])
+                "none"
+                if answer is None and given != "code"
+                else given or verifier.kind_of(alternatives(answer or "")[0])
             )
             kinds.append((prompt_id, kind))
             if len(kinds) >= _BATCH_ROWS:

@@ -168,7 +168,7 @@ def _verdicts(sample: Sample, settings: params.Ingest) -> dict[str, int]:
     verdicts: Counter[str] = Counter()
     with verify.Verifier(settings.verify_timeout_s) as verifier:
         for c in sample.candidates():
-            kind = verify.kind_of(alternatives(c.answer or "")[0]) if c.answer_kind == "auto" else c.answer_kind
+            kind = verifier.kind_of(alternatives(c.answer or "")[0]) if c.answer_kind == "auto" else c.answer_kind
             verdicts[verdict(verifier, kind, c.response, c.answer)] += 1
     return {name: verdicts[name] for name in tables.VERDICTS if verdicts[name]}
 

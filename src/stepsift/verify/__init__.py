@@ -1,56 +1,73 @@
-"""Is an answer right: one module for each kind of answer, and `Verifier`, which asks the one that is meant."""
+"""Is an answer right: `Verifier` finds a response's answer, reads the gold answer and compares them."""
 
-import re
-from collections import OrderedDict
+from collections.abc import Sequence
+from functools import lru_cache
 
-from stepsift.verify import choice, exact
 from stepsift.verify.code.judge import CodeRunner, Outcome, python_block
-from stepsift.verify.extract import boxed, conclusion, final_answer
-from stepsift.verify.kinds import kind_of
-from stepsift.verify.math import MathWorker
+from stepsift.verify.extract import conclusion
+from stepsift.verify.process import JudgeProcess
 
-__all__ = ["KINDS", "Outcome", "Verifier", "kind_of"]
+__all__ = ["KINDS", "Outcome", "Verifier"]
 
 KINDS = ("math", "choice", "exact")
 """Kinds of answers that are compared with a gold answer; the kind `code` is run on tests instead."""
 
-MEMO_ANSWERS = 16_384
-"""Distinct (kind, gold, answer) triples whose verdicts are remembered."""
+MEMO_GOLDS = 16_384
+"""Gold answers whose kinds are remembered."""
 
-_GSM8K = re.compile(r"^####\s*(.+)\s*\Z", re.MULTILINE)
+Question = tuple[str, str, str | None]
+"""(kind, response, gold answer)"""
 
 
 class Verifier:
     """Gives verdicts; use as a context manager, it may hold a process."""
 
     def __init__(self, timeout_s: float):
-        """`timeout_s`: seconds that one answer may take."""
-        self._worker = MathWorker(timeout_s)
+        """`timeout_s`: seconds that one answer may take, from finding it in the response to its verdict."""
+        self._process = JudgeProcess(timeout_s)
         self._programs = CodeRunner(timeout_s)
-        self._memo: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+        self.kind_of = lru_cache(maxsize=MEMO_GOLDS)(self._kind_of)
 
     def __enter__(self) -> "Verifier":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._worker.__exit__(*exception)
+        self._process.__exit__(*exception)
 
     def verdict(self, kind: str, response: str, gold: str | None) -> str:
         """correct, wrong, timeout, unparsed (no answer found, or not readable) or unchecked (nothing to compare)."""
-        if gold is None or kind not in KINDS:
-            return "unchecked"
-        text = conclusion(response)
-        if text is None:
-            return "unparsed"
-        answer = choice.final_letter(text) if kind == "choice" else final_answer(text, math=kind == "math")
-        return "unparsed" if answer is None else self._compare(kind, short_gold(gold), answer)
+        return self.verdicts([(kind, response, gold)])[0][0]
+
+    def verdicts(self, questions: Sequence[Question]) -> list[tuple[str, bool]]:
+        """(verdict, suspect) of each question; suspect: not correct, but the last line holds the gold answer."""
+        found: list[tuple[str, bool]] = []
+        jobs, places = [], []
+        for kind, response, gold in questions:
+            if gold is None or kind not in KINDS:
+                found.append(("unchecked", False))
+                continue
+            # None where the reasoning never ends. Only the conclusion goes to the process: reasoning may be long.
+            text = conclusion(response)
+            found.append(("unparsed", False))
+            if text is not None:
+                places.append(len(found) - 1)
+                jobs.append(("judge", kind, text, gold))
+        for place, reply in zip(places, self._process.ask_all(jobs), strict=True):
+            found[place] = _judgement(reply)
+        return found
+
+    def _kind_of(self, gold: str) -> str:
+        """How a gold answer is compared: the first reading (choice, math, exact) that accepts the answer itself."""
+        reply = self._process.ask("kind_of", gold)
+        return reply if reply in KINDS else "exact"
 
     def accepts(self, kind: str, gold: str) -> bool:
         """Whether the verifier calls the gold answer itself correct, which it should before it judges others."""
-        if kind == "choice":
-            return choice.letter(gold) is not None
-        short = short_gold(gold)
-        return self._compare(kind, short, short) == "correct"
+        return self._process.ask("accepts", kind, gold) is True
+
+    def same_gold(self, one: str, other: str) -> bool:
+        """Whether two gold answers are one answer in different spellings."""
+        return one == other or self._process.ask("same_gold", one, other) is True
 
     def run_tests(self, response: str, tests: str | None, prompt: str) -> Outcome:
         """Verdict and reason (code.REASONS) of a response with a program, which runs in a sandbox.
@@ -63,27 +80,8 @@ class Verifier:
         """As `run_tests`, of a gold solution, which may be source without a Markdown block around it."""
         return self._programs.judge_source(python_block(gold) or gold, tests, prompt)
 
-    def _compare(self, kind: str, gold: str, answer: str) -> str:
-        key = (kind, gold, answer)
-        if key in self._memo:
-            self._memo.move_to_end(key)
-            return self._memo[key]
-        if kind == "math":
-            found = self._worker.judge(gold, answer)
-        elif kind == "choice":
-            found = "correct" if choice.letter(gold) == answer else "wrong"
-        else:
-            found = "correct" if exact.same(gold, answer) else "wrong"
-        self._memo[key] = found
-        if len(self._memo) > MEMO_ANSWERS:
-            self._memo.popitem(last=False)
-        return found
 
-
-def short_gold(gold: str) -> str:
-    """The answer within a gold answer: of a whole solution the boxed part or what follows `####`, else all of it."""
-    box = boxed(gold)
-    if box is not None:
-        return box
-    marked = _GSM8K.search(gold)
-    return (marked[1] if marked else gold).strip()
+def _judgement(reply: object) -> tuple[str, bool]:
+    if reply is None:
+        return ("timeout", False)
+    return (str(reply[0]), bool(reply[1])) if isinstance(reply, list) else ("unparsed", False)

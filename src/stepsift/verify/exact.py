@@ -1,8 +1,13 @@
 """Exact answers: the same Python literal where the gold answer is one, else the same text but for space and case."""
 
 import ast
+import re
 import warnings
 
+from stepsift.verify.spelling import peel
+
+_FONT = re.compile(r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathtt|mbox|operatorname)\s*\{([^{}]*)\}")
+_SPACES = re.compile(r"\\[ ,;:!]|\\q?quad(?![a-z])|(?<!\\)~")
 LITERAL_CHARS = 10_000
 """Longer texts are compared as text only."""
 
@@ -12,27 +17,62 @@ def same(gold: str, answer: str) -> bool:
 
     Literals are the same where Python says so and both are of one type: (1, 2) is not [1, 2], True is not 1. A gold
     answer that is a text literal also accepts the text with broken or no quotes, unless what stands there is another
-    literal: 5 is not '5'.
+    literal: 5 is not '5'. Words are compared without LaTeX, Markdown and a full stop; of an answer to a yes-or-no
+    question the first word counts.
     """
-    wanted = _literal(gold)
-    for form in _forms(answer):
-        found = _literal(form)
-        if wanted is None or (found is None and wanted[0] in (True, False, None)):
-            if _folded(gold) == _folded(form):
+    value = literal(gold)
+    text = value is not None and isinstance(value[0], str | bytes)
+    for form in _code_forms(answer) if text else [*_code_forms(answer), peel(answer), _without_latex(answer)]:
+        other = literal(form)
+        if value is None or (other is None and value[0] in (True, False, None)):
+            if same_words(gold, form):
                 return True
-        elif found is not None:
-            if type(found[0]) is type(wanted[0]) and found[0] == wanted[0]:
+        elif other is not None:
+            if type(other[0]) is type(value[0]) and other[0] == value[0]:
                 return True
-        elif wanted[0] in (form, _unquoted(form)):
+        elif value[0] in (form, _unquoted(form)):
             return True
     return False
 
 
-def _forms(answer: str) -> list[str]:
+def same_words(gold: str, answer: str) -> bool:
+    """Whether two texts are the same words."""
+    words = _words(gold)
+    if not words:
+        return _folded(gold) == _folded(answer)
+    other = _words(answer)
+    if words == other:
+        return True
+    first = re.match(r"(yes|no|true|false)\b(?:\s*[,.;:]|\s+(?:because|since|as)\b|\Z)", other)
+    return words in ("yes", "no", "true", "false") and first is not None and first[1] == words
+
+
+def only_numbers(values: object) -> bool:
+    """Whether a literal is numbers, or holds nothing else."""
+    if isinstance(values, tuple | list | set):
+        return all(map(only_numbers, values))
+    return isinstance(values, int | float) and not isinstance(values, bool)
+
+
+def _words(text: str) -> str:
+    """Words without fonts, markup and an article before them, in lower case."""
+    plain = _folded(peel(_SPACES.sub(" ", _FONT.sub(r"\1", peel(text)))))
+    return re.sub(r"\A(?:the|an?)\s+(?=\S)", "", plain)
+
+
+def _code_forms(answer: str) -> list[str]:
     """The answer as it stands, without code marks, and without a full stop that ends its sentence."""
     plain = answer.strip()
     bare = plain.strip("*").strip("`").strip()
     return list(dict.fromkeys([plain, bare, bare.removesuffix(".").rstrip().strip("`")]))
+
+
+def _without_latex(text: str) -> str:
+    """A literal out of a formula: `\\{1, 2\\}`, `\\left[1, 2\\right]`, `\\text{True}`."""
+    text = _SPACES.sub(" ", _FONT.sub(r"\1", peel(text)))
+    return peel(
+        text.replace("\\left", "").replace("\\right", "").replace("\\{", "{").replace("\\}", "}").replace("\\_", "_")
+    )
 
 
 def _unquoted(text: str) -> str:
@@ -44,7 +84,7 @@ def _folded(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def _literal(text: str) -> tuple[object] | None:
+def literal(text: str) -> tuple[object] | None:
     """The value of a Python literal, in a tuple because None is one; None where the text is no literal."""
     if len(text) > LITERAL_CHARS:
         return None

@@ -2,11 +2,13 @@ r"""The final answer of a response, before anyone asks whether it is right.
 
 Only what follows the reasoning counts. The first of these that the answer holds is taken:
 
-1. the last `\boxed{...}` whose braces balance,
-2. a last line that begins with `####` (GSM8K),
-3. what the last "answer is", "answer:", "answer =" or heading "Final answer" says: a code block, the rest of the
-   line, or the next line if nothing follows; of a mathematical answer the first sentence with a digit or a formula,
-4. the last line; of a mathematical answer the last sentence with a digit or a formula.
+1. the last `\boxed{...}` whose braces balance, with those before it that only "and", "or" or a comma holds apart,
+2. the last `<answer>...</answer>`,
+3. a last line that begins with `####` (GSM8K),
+4. what the last "answer is", "answer:", "answer =", "答案" or heading "Final answer" says: a code block, the rest of
+   the line, or the next line if nothing follows, which may be a formula on lines of its own; and of "14 is the answer"
+   what stands before; of a mathematical answer the first sentence with a digit or a formula,
+5. the last line; of a mathematical answer the last sentence with a digit or a formula.
 
 The search looks at the last TAIL_CHARS characters, so that a runaway response costs no more than another.
 """
@@ -19,16 +21,41 @@ TAIL_CHARS = 20_000
 LINE_CHARS = 2_000
 """Longest answer that is looked at."""
 
-_BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_BOXED = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?=[{\w\\$])")
+_WORD_ANSWER = r"(?:answer|result|solution)"
+_BE = (
+    r"(?:is|are|was|be|becomes|equals|(?:comes?|works?|turns?)\s+out\s+(?:to\s+be|to|as|at)"
+    r"|(?:would|should|must|will)\s+be)"
+)
 _PHRASE = re.compile(
-    r"\banswer\b[*_`]*\s*(?:\bis\b|:|=)[:*_ \t]*|^\W*(?:final\s+)?answer\W*\n|答案[是为:\uff1a]",
+    rf"\banswers?\b[*_`\"']*(?:\s+(?:to|for|of|in)\s[^.:=\n]{{1,80}}?)?[*_`]*"
+    rf"(?:\s*(?:,\s*(?:then|therefore|thus|so),?\s*)?\b{_BE}\b(?:\s+(?:simply|just|therefore|thus|then|equal\s+to))?|\s*[:=\uff1a])"
+    r"[:=\uff1a*_ \t]*"
+    rf"|^\W*(?:the\s+)?final\s+(?:{_WORD_ANSWER}|choice)\b[*_`]*\s*(?:\bis\b|[:=\uff1a])[:*_ \t]*"
+    r"|^\W*(?:final\s+)?answers?\W*\n"
+    r"|^\W*(?:Ans|Final|Result|Solution)\s*[:=.\uff1a][:*_ \t]*(?=\S.{0,120}$)"
+    r"|(?:\u7b54\u6848|\u7ed3\u679c)\s*(?:\u5e94\u8be5|\u5e94|\u5c31|\u4e3a|\u662f|[:=\uff1a])(?:\u4e3a|\u662f)?[\s*:\uff1a=]*|\u7b54[:\uff1a]\s*",
     re.IGNORECASE | re.MULTILINE,
 )
-_END_TOKENS = re.compile(r"(?:\s*(?:<\|?[A-Za-z_/]+\|?>))+\Z")
-_MATHS = re.compile(r"[\d$\\\\]")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*\\$])|(?<=。)")
+_BEFORE = re.compile(
+    r"(?:^|(?<=[.!?:]\s)|(?<=\bso\s)|(?<=\bthus\s)|(?<=\bhence\s)|(?<=\btherefore\s))([^\n.!?]{1,120}?)\s+is\s+"
+    r"(?:the|our|my)\s+(?:final\s+|correct\s+)?answer\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+_TAGGED = re.compile(r"<answer>((?:(?!<answer>).){0,2000}?)</answer>", re.IGNORECASE | re.DOTALL)
+_END_TOKEN = re.compile(
+    r"<\|[^<>|\s]{1,60}\|>\Z|<\uff5c[^<>\uff5c]{1,60}\uff5c>\Z|</?(?:s|eos|pad|bos|end_of_turn|start_of_turn)>\Z|\[/?INST\]\Z",
+    re.I,
+)
+_MATHS = re.compile(r"[\d$\\\u221e\u03c0\u221a\u2205]")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*\\$])|(?<=\u3002)")
 _LAST_LINES = _BOXES = 50
+_ANNOUNCEMENTS = 200
+"""Lines with a keyword that are looked at, from the end."""
+_KEYWORDS = ("answer", "ans", "final", "result", "solution", "\u7b54", "\u7ed3\u679c")
 _FENCE = re.compile(r"\s*```\w*\s*\n(.*?)\n?\s*```", re.DOTALL)
+_DISPLAY = re.compile(r"\s*(\\\[.{1,2000}?\\\]|\$\$.{1,2000}?\$\$|\\begin\{(\w+\*?)\}.{1,2000}?\\end\{\2\})", re.DOTALL)
+_JOINT = re.compile(r"[\s$*\\()]*(?:,|;|\band\b|\bor\b|\\text\{\s*(?:and|or)\s*\})+[\s$*\\()]*(?:[a-z]\s*=\s*)?")
 
 
 def conclusion(response: str) -> str | None:
@@ -36,8 +63,18 @@ def conclusion(response: str) -> str | None:
     before, close, after = response.rpartition(CLOSE)
     if not close and before == "" and after.startswith(OPEN):
         return None
-    text = after[-TAIL_CHARS:]
-    return _END_TOKENS.sub("", text).strip() or None
+    return without_end_tokens(after[-TAIL_CHARS:]) or None
+
+
+def without_end_tokens(text: str) -> str:
+    """`text` without the tokens that end a turn (`<|im_end|>`, `</s>`) at its end."""
+    while True:
+        text = text.strip()
+        # One token at a time and from the end: a pattern for all of them would try every place of a long run.
+        match = _END_TOKEN.search(text, max(0, len(text) - 80))
+        if match is None:
+            return text
+        text = text[: match.start()]
 
 
 def final_answer(text: str, math: bool = False) -> str | None:
@@ -48,43 +85,108 @@ def final_answer(text: str, math: bool = False) -> str | None:
     answer = boxed(text)
     if answer is not None:
         return answer[-LINE_CHARS:]
+    inside = tagged(text)
+    if inside is not None:
+        return inside
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if lines and lines[-1].startswith("####"):
         return lines[-1].lstrip("#").strip()[:LINE_CHARS]
     said = announced(text)
     if said is not None:
-        return (_telling(said)[:1] or [said])[0][:LINE_CHARS] if math else said[:LINE_CHARS]
+        return (telling(said)[:1] or [said])[0][:LINE_CHARS] if math else said[:LINE_CHARS]
     if math:
-        lines = [sentence for line in lines[-_LAST_LINES:] for sentence in _telling(line)]
+        lines = [sentence for line in lines[-_LAST_LINES:] for sentence in telling(line)]
     return lines[-1][-LINE_CHARS:] if lines else None
 
 
-def _telling(line: str) -> list[str]:
+def tagged(text: str) -> str | None:
+    """What stands in the last <answer>...</answer>; None where there is none."""
+    parts = _TAGGED.findall(text) if "</answer>" in text.lower() else []
+    return parts[-1].strip() if parts else None
+
+
+def telling(line: str) -> list[str]:
     """The sentences of a line that hold a digit or a formula."""
     return [sentence for sentence in _SENTENCE.split(line[-TAIL_CHARS:]) if _MATHS.search(sentence)]
 
 
 def boxed(text: str) -> str | None:
-    r"""The content of the last \boxed{...} with balanced braces."""
-    for match in list(_BOXED.finditer(text))[: -_BOXES - 1 : -1]:
-        depth, escaped = 1, False
-        for i in range(match.end(), min(len(text), match.end() + LINE_CHARS)):
-            c = text[i]
-            depth += 0 if escaped else (c == "{") - (c == "}")
-            escaped = c == "\\" and not escaped
-            if depth == 0:
-                return text[match.end() : i].strip()
+    r"""The content of the last \boxed{...} with balanced braces, or of several that belong together."""
+    matches = list(_BOXED.finditer(text))[-_BOXES:]
+    parts: list[str] = []
+    start = 0
+    for match in reversed(matches):
+        content, end = _content(text, match.end())
+        if content is None:
+            continue
+        if not parts:
+            parts, start = [content], match.start()
+            continue
+        gap = text[end:start]
+        if len(gap) > 40 or _JOINT.fullmatch(gap) is None:
+            break
+        if content not in parts:
+            parts.insert(0, content)
+            parts.insert(1, " or " if "or" in gap else ", ")
+        start = match.start()
+    return "".join(parts).strip() if parts else None
+
+
+def _content(text: str, start: int) -> tuple[str | None, int]:
+    r"""(what stands in the braces, where they end); `\boxed 14` has none and holds what comes before the next blank."""
+    if text[start] != "{":
+        word = re.compile(r"\\[a-zA-Z]+(?:\{[^{}]*\})*|[^\s$\\{}]+").match(text, start)
+        return (word[0].rstrip(".,;:"), word.end()) if word else (None, start)
+    depth, escaped = 0, False
+    for i in range(start, min(len(text), start + LINE_CHARS)):
+        c = text[i]
+        depth += 0 if escaped else (c == "{") - (c == "}")
+        escaped = c == "\\" and not escaped
+        if depth == 0:
+            return text[start + 1 : i].strip(), i + 1
+    return None, start
+
+
+def last_match(pattern: re.Pattern[str], text: str, keywords: tuple[str, ...]) -> re.Match[str] | None:
+    """The last match of a pattern that begins on a line with one of the keywords (in lower case).
+
+    Lines are looked at from the end, so that a long text costs no more than its last announcement.
+    """
+    lower = text.lower()
+    if len(lower) != len(text):
+        # Some letters have two in lower case, so that places would not agree.
+        matches = list(pattern.finditer(text))
+        return matches[-1] if matches else None
+    end = len(text)
+    for _ in range(_ANNOUNCEMENTS):
+        place = max(lower.rfind(word, 0, end) for word in keywords)
+        if place < 0:
+            return None
+        start = text.rfind("\n", 0, place) + 1
+        stop = text.find("\n", place)
+        stop = len(text) if stop < 0 else stop
+        # A pattern may look a little further than its line.
+        matches = [m for m in pattern.finditer(text, start, min(len(text), stop + 200)) if m.start() <= stop]
+        if matches:
+            return matches[-1]
+        end = start
     return None
 
 
 def announced(text: str) -> str | None:
-    """What follows the last announcement of an answer: a code block, the line's rest, or the next line."""
-    matches = list(_PHRASE.finditer(text))
-    if not matches:
+    """What the last announcement of an answer says: a code block, a displayed formula, the line's rest or the next."""
+    said = last_match(_PHRASE, text, _KEYWORDS)
+    before = last_match(_BEFORE, text, ("answer",))
+    if before is not None and (said is None or said.end() <= before.end()):
+        return before[1].strip()
+    if said is None:
         return None
-    rest = text[matches[-1].end() :]
+    rest = text[said.end() :]
     fence = _FENCE.match(rest)
     if fence:
         return fence[1].strip()
+    display = _DISPLAY.match(rest)
+    if display:
+        return " ".join(display[1].split())
     line, _, after = rest.partition("\n")
     return line.strip() or after.lstrip().partition("\n")[0].strip()

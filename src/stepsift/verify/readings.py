@@ -1,65 +1,127 @@
-r"""What a mathematical answer may mean: the formulas that are handed to math-verify.
+r"""What a mathematical answer may mean: the formula that is compared.
 
 An answer without words is a formula as it stands. An answer in words ("It takes John **12 minutes** to speak 10
 pages.") is read by the first of these that it has: what is in bold, what is marked as a formula, and, for a gold answer
-that is a number, the first number after the last "=" or "is", or the first of all. Only a number is looked for among
-words: the last number of 2x + 3 is not its value. A number that stands in a choice or a range (5 or 6, between 10 and
-20) is no answer: nothing is read.
+that is a number, the first number after the last "=" or "is", or the first of all; for any other gold answer what
+follows the last "is", "are" or colon. Several formulas that only "and", "or" or a comma holds apart are one answer.
+Only a number is looked for among words: the last number of 2x + 3 is not its value. A number that stands in a choice or
+a range (5 or 6, between 10 and 20) is no answer: nothing is read.
 """
 
 import re
 
-from stepsift.verify.kinds import is_number
+from stepsift.verify.shapes import read_shape
+from stepsift.verify.spelling import formula, peel
 
-_WORD = re.compile(r"(?<![\\A-Za-z{])(?!(?:sin|cos|tan|cot|sec|log|ln|exp|pi|sqrt|inf)\b)[A-Za-z]{2,}|[\u3040-\u9fff]")
-_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|operatorname)\s*\{[^{}]*\}")
-_MARKED = re.compile(r"\\\((.+?)\\\)|\\\[(.+?)\\\]|\$\$(.+?)\$\$|\$([^$]*[^$\s\\])\$(?!\d)", re.DOTALL)
-_BOLD = re.compile(r"\*\*(.+?)\*\*", re.DOTALL)
+_FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|exp|pi|sqrt|inf|lim|max|min|gcd|lcm|mod|det|and|or"
+_WORD = re.compile(rf"(?<![\\A-Za-z])(?!(?:{_FUNCTIONS})(?![A-Za-z]))[A-Za-z]{{2,}}|[\u3040-\u9fff]")
+_LONG_WORD = re.compile(rf"(?<![\\A-Za-z])(?!(?:{_FUNCTIONS})(?![A-Za-z]))[A-Za-z]{{4,}}|[\u3040-\u9fff]")
+_COMMON = re.compile(
+    r"(?<![\\A-Za-z])(?:is|it|he|she|so|we|the|of|to|in|at|by|are|was|has|had|per|for|all|any|not|no|yes|you|his|her|its"
+    r"|be|as|an|if|on|do|only|get|gets|got|have|can|will|there|that|this|they|then|thus)(?![A-Za-z(])"
+    r"|(?<![\\A-Za-z])[A-Za-z]{2,}\s+[A-Za-z]{2,}",
+    re.IGNORECASE,
+)
+_OPERATOR = re.compile(r"[\d+*/^=_{}\\<>-]")
+_TEXT = re.compile(
+    r"\\text\s*\{([^{}]*)\}|\\begin\{[a-z]+\}|\\end\{[a-z]+\}|\\(?:operatorname|mathbb|mathcal)\s*\{[^{}]*\}"
+)
+_MARKED = re.compile(r"\\\((.+?)\\\)|\\\[(.+?)\\\]|\$\$(.+?)\$\$|\$((?:[^$\\]|\\.)*[^$\s\\])\$(?!\d)", re.DOTALL)
+_BOLD = re.compile(r"\*\*(.+?)\*\*|__(.+?)__(?!\w)", re.DOTALL)
+_JOINED = re.compile(r"[\s*]*(?:,|;|&|(?:,\s*)?(?:and|or)|\u548c|\u6216|\u3001)[\s*]*", re.IGNORECASE)
 _VALUE = re.compile(
-    r"(?:(?<!\w)-)?(?:(?<!\w)\.\d+|(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?)(?:\s*/\s*\d+)?(?:\s*\\?%)?"
+    r"(?:(?<!\w)-)?(?:(?<!\w)\.\d+|(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?)(?:[eE][-+]?\d+)?(?:\s*/\s*\d+)?(?:\s*\\?%)?"
 )
 _SEVERAL = re.compile(rf"(?:,\s*\$?{_VALUE.pattern})*,?\s*(?:\b(?:or|and|to)\b|[-\u2013])\s*\$?{_VALUE.pattern}")
 _EQUALS = re.compile(r"(?:=|\b(?:is|are|be|equals)\b)(?=[^=]*?\d)")
-_PERCENT = re.compile(r"(.*\d)\s*\\?%\s*", re.DOTALL)
-_UNITS = re.compile(r"\s+[A-Za-z][A-Za-z\s.]*\Z")
-_SIGNS = {"\\$": "", "\\!": "", "\\,": "", "{,}": "", "€": "", "£": ""} | {
-    "\N{MINUS SIGN}": "-",
-    "\N{MULTIPLICATION SIGN}": "\\times ",
-    "\N{GREEK SMALL LETTER PI}": "\\pi ",
-    "\N{INFINITY}": "\\infty ",
-}
-_ROOT = re.compile(r"√\s*(\d+|[a-zA-Z]|\(([^()]*)\))")
+_LEAD = re.compile(r"^.*(?:\b(?:is|are|be|equals|to|or simply)\b|[:\u662f\u4e3a\uff1a])\s+(?=\S)", re.DOTALL)
+_CURRENCY = {"\\$": "$", "\u20ac": "", "\u00a3": ""}
+LONGEST = 2_000
+
+
+def words_of(text: str) -> bool:
+    """Whether a formula in `spelling.formula`'s spelling holds words, other than a unit at the end of a number."""
+    bare = _TEXT.sub(lambda m: " " if m[1] is None or not _WORD.search(m[1]) else m[1], text)
+    word = _LONG_WORD if _OPERATOR.search(bare) else _WORD
+    return word.search(bare) is not None or _COMMON.search(bare) is not None
+
+
+def is_formula(text: str) -> bool:
+    """Whether a text is a formula, or a number with its unit, from end to end."""
+    shape = read_shape(text)
+    if not text or shape.kind in ("clock", "base"):
+        return bool(text)
+    if shape.text != text and shape.number is not None and shape.unit is None:
+        # Of unknown words a few small ones may be a unit: "5 apples", and no "12 Angry Men".
+        unit = text.replace(shape.text, "", 1)
+        return len(unit.split()) <= 3 and unit == unit.lower()
+    if shape.text != text and shape.unit is not None:
+        return shape.number is not None or is_formula(shape.text)
+    if shape.kind in ("list", "set", "group", "union"):
+        return bool(shape.items) and all(is_formula(item.text) or not words_of(item.text) for item in shape.items)
+    return shape.number is not None or not words_of(text)
+
+
+def is_number(gold: str) -> bool:
+    """Whether a gold answer is one number, fraction, percentage or amount, with or without a unit."""
+    shape = read_shape(formula(unmarked(peel(gold))))
+    return shape.kind == "value" and shape.number is not None
 
 
 def formulas(answer: str, gold: str) -> list[str]:
     """The formulas that an answer may mean, best first; none where it holds nothing to read."""
-    text = _plain(answer)
-    if not _WORD.search(_TEXT.sub("", text)) and not _MARKED.search(text):
-        return _spelled(text)
+    text = peel(answer[:LONGEST])
+    plain = formula(unmarked(text))
+    if not plain:
+        return []
+    if is_formula(plain):
+        return [plain]
     number = is_number(gold)
-    marked = [next(part for part in m if part) for m in _MARKED.findall(text)]
-    bold = _BOLD.findall(text)
-    if bold and (_VALUE.search(bold[-1]) or not number):
-        return formulas(bold[-1], gold) if "**" not in bold[-1] else []
-    if marked:
-        return _spelled(marked[-1])
+    bold = _run(_BOLD, text)
+    if bold is not None and (_VALUE.search(bold) or not number) and "**" not in bold:
+        found = formulas(bold, gold)
+        if found:
+            return found
+    marked = _run(_MARKED, text)
+    if marked is not None:
+        inside = formula(peel(marked))
+        return [inside] if inside and not words_of(inside) else _spoken(inside, number)
+    return _spoken(text, number)
+
+
+def _spoken(text: str, number: bool) -> list[str]:
+    """What is said in words, without marks."""
+    for sign, spelled in _CURRENCY.items():
+        text = text.replace(sign, spelled)
+    text = formula(text.replace("**", "").replace("$", ""))
     if number:
         after = [m.end() for m in _EQUALS.finditer(text)]
         value = _VALUE.search(text, after[-1] if after else 0)
-        return _spelled(value[0]) if value and not _SEVERAL.match(text, value.end()) else []
-    return _spelled(_UNITS.sub("", text.rpartition(" is ")[2]))
+        return [formula(value[0])] if value and not _SEVERAL.match(text, value.end()) else []
+    lead = _LEAD.match(text)
+    rest = peel(text[lead.end() :] if lead else text)
+    return [rest] if rest else []
 
 
-def _spelled(formula: str) -> list[str]:
-    """A formula without what is around it; a percentage also as its number and as the share that it is."""
-    bare = formula.strip().strip("*`$ ").removesuffix(".").strip()
-    percent = _PERCENT.fullmatch(bare)
-    if percent:
-        return [percent[1], f"({percent[1]})/100"]
-    return [bare] if bare else []
+def _run(pattern: re.Pattern[str], text: str) -> str | None:
+    """The last marked part of a text, with those before it that only a comma, `and` or `or` holds apart."""
+    matches = list(pattern.finditer(text))
+    if not matches:
+        return None
+    parts = [_inside(matches[-1])]
+    for before, after in zip(matches[-2::-1], matches[:0:-1], strict=True):
+        joint = _JOINED.fullmatch(text[before.end() : after.start()])
+        if joint is None:
+            break
+        parts[:0] = [_inside(before), " or " if "or" in joint[0].lower() else ", "]
+    return "".join(parts)
 
 
-def _plain(text: str) -> str:
-    for sign, spelled in _SIGNS.items():
-        text = text.replace(sign, spelled)
-    return _ROOT.sub(lambda m: f"\\sqrt{{{m[2] or m[1]}}}", text).strip()
+def _inside(match: re.Match[str]) -> str:
+    return next(part for part in match.groups() if part).strip()
+
+
+def unmarked(text: str) -> str:
+    """`text` without the delimiters of mathematics and the stars of bold type within it."""
+    text = _BOLD.sub(_inside, text)
+    return peel(_MARKED.sub(lambda m: f" {_inside(m)} ", text))

@@ -1,0 +1,209 @@
+"""Whether two shapes are the same answer; what two single values are is asked of sympy."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from stepsift.verify.numbers import Number, same_number, same_percent
+from stepsift.verify.shapes import Shape
+from stepsift.verify.units import Unit
+
+SameValue = Callable[[str, str], bool]
+"""Whether two formulas, gold answer first, are equal; raises `UnreadableError` where one is no formula."""
+
+
+SameShape = Callable[[Shape, Shape], bool]
+
+
+class UnreadableError(Exception):
+    """A formula that cannot be read."""
+
+
+class Comparison:
+    """Compares shapes, gold answer first."""
+
+    def __init__(self, same_value: SameValue):
+        self._same_value = same_value
+        self._alike: dict[str, SameShape] = {
+            "list": lambda g, a: self._unordered(g.items, _named_alike(g.items, a.items)),
+            "set": self._sets,
+            "group": lambda g, a: g.brackets == a.brackets and self._ordered(g.items, a.items),
+            "union": lambda g, a: self._unordered(g.items, a.items) or self._equal(g.text, a.text),
+            "clock": _same_time,
+            "ratio": self._ratios,
+            "base": lambda g, a: g.text.lstrip("0") == a.text.lstrip("0") and g.name == a.name,
+            "equation": lambda g, a: self._equal(g.text, a.text),
+            "value": self._values,
+        }
+        self._unlike: dict[frozenset[str], SameShape] = {
+            frozenset(("list", "set")): self._sets,
+            frozenset(("list", "group")): self._list_and_group,
+            frozenset(("list", "union")): self._list_and_union,
+            frozenset(("set", "value")): self._set_and_value,
+            frozenset(("union", "value")): lambda g, a: self._equal(g.text, a.text),
+            frozenset(("base", "value")): lambda g, a: g.kind == "base" and a.text.strip() == g.text,
+            frozenset(("ratio", "value")): _ratio_and_value,
+            frozenset(("ratio", "clock")): _ratio_and_clock,
+        }
+
+    def same(self, gold: Shape, answer: Shape) -> bool:
+        """Whether `answer` is the gold answer; raises UnreadableError where what it holds is no formula."""
+        if gold.name and answer.name and not _one_name(gold.name, answer.name):
+            return gold.kind == answer.kind == "value" and self._equal(_full(gold), _full(answer))
+        if answer.kind == "equation" and gold.kind != "equation":
+            if gold.name:
+                return self._equal(_full(gold), answer.text)
+            return self.same(gold, answer.items[-1])
+        if gold.kind == answer.kind:
+            return self._alike[gold.kind](gold, answer)
+        if gold.kind == "equation":
+            return bool(answer.name) and self._equal(gold.text, _full(answer))
+        compare = self._unlike.get(frozenset((gold.kind, answer.kind)))
+        return compare is not None and compare(gold, answer)
+
+    def _sets(self, gold: Shape, answer: Shape) -> bool:
+        return self._unordered(self._distinct(gold.items), self._distinct(answer.items))
+
+    def _list_and_group(self, gold: Shape, answer: Shape) -> bool:
+        """`x = 3, y = -1` is the point (3, -1); [3, -1] is an interval or a list of its own."""
+        group, listed = (gold, answer) if gold.kind == "group" else (answer, gold)
+        if group.brackets != "()" or group.interval or len(group.items) != len(listed.items):
+            return False
+        items = _by_name(listed.items)
+        return self._ordered(group.items, items) if group is gold else self._ordered(items, group.items)
+
+    def _list_and_union(self, gold: Shape, answer: Shape) -> bool:
+        listed = gold if gold.kind == "list" else answer
+        intervals = all(s.kind == "group" and s.interval for s in listed.items)
+        return intervals and self._unordered(gold.items, answer.items)
+
+    def _set_and_value(self, gold: Shape, answer: Shape) -> bool:
+        if len(gold.items) == 1 or len(answer.items) == 1:
+            return self.same(*(s.items[0] if s.kind == "set" else s for s in (gold, answer)))
+        return self._equal(gold.text, answer.text)
+
+    def _values(self, gold: Shape, answer: Shape) -> bool:
+        factor = _factor(gold.unit, answer.unit)
+        if factor is None:
+            return False
+        if gold.number is not None and answer.number is not None:
+            if same_percent(gold.number, answer.number) and factor == 1:
+                return True
+            return factor != 1 and same_number(gold.number, _scaled(answer.number, factor))
+        if factor != 1:
+            return False
+        percent = gold.number is not None and gold.number.percent
+        return self._equal(_decimal_text(gold) if percent else gold.text, answer.text)
+
+    def _equal(self, gold: str, answer: str) -> bool:
+        return gold == answer or self._same_value(gold, answer)
+
+    def _ordered(self, golds: Sequence[Shape], answers: Sequence[Shape]) -> bool:
+        return len(golds) == len(answers) and all(map(self._same_or_unreadable, golds, answers))
+
+    def _unordered(self, golds: Sequence[Shape], answers: Sequence[Shape]) -> bool:
+        """Whether each item has a partner of its own."""
+        if len(golds) != len(answers):
+            return False
+        left = list(answers)
+        for gold in golds:
+            partner = next((a for a in left if self._same_or_unreadable(gold, a)), None)
+            if partner is None:
+                return False
+            left.remove(partner)
+        return True
+
+    def _same_or_unreadable(self, gold: Shape, answer: Shape) -> bool:
+        try:
+            return self.same(gold, answer)
+        except UnreadableError:
+            return False
+
+    def _distinct(self, items: Sequence[Shape]) -> list[Shape]:
+        kept: list[Shape] = []
+        for item in items:
+            if not any(self._same_or_unreadable(other, item) for other in kept):
+                kept.append(item)
+        return kept
+
+    def _ratios(self, gold: Shape, answer: Shape) -> bool:
+        if self._ordered(gold.items, answer.items):
+            return True
+        one, other = ([item.number for item in s.items] for s in (gold, answer))
+        if len(one) != len(other) or None in one or None in other:
+            return False
+        a, b = ([n.value for n in numbers if n is not None] for numbers in (one, other))
+        return all(x and y for x, y in zip(a, b, strict=True)) and len({x / y for x, y in zip(a, b, strict=True)}) == 1
+
+
+def _ratio_and_value(gold: Shape, answer: Shape) -> bool:
+    """3:5 is three fifths."""
+    ratio, value = (gold, answer) if gold.kind == "ratio" else (answer, gold)
+    numbers = [item.number for item in ratio.items]
+    if len(numbers) != 2 or value.number is None or numbers[0] is None or not numbers[1] or not numbers[1].value:
+        return False
+    return value.number.value == numbers[0].value / numbers[1].value
+
+
+def _ratio_and_clock(gold: Shape, answer: Shape) -> bool:
+    ratio, clock = (gold, answer) if gold.kind == "ratio" else (answer, gold)
+    return not clock.name and ratio.text.replace(" ", "") == _short_time(clock.text)
+
+
+def _full(shape: Shape) -> str:
+    return f"{shape.name} = {shape.text}" if shape.name else shape.text
+
+
+def _decimal_text(shape: Shape) -> str:
+    return f"({shape.text.rstrip('%').strip()})/100"
+
+
+def _scaled(number: Number, factor: Fraction) -> Number:
+    return Number(number.value * factor, None if number.last is None else number.last * factor, number.percent)
+
+
+def _factor(gold: Unit | None, answer: Unit | None) -> Fraction | None:
+    """By what an answer is multiplied to be in the gold answer's unit; None where the two cannot be compared."""
+    if gold is None or answer is None:
+        return Fraction(1)
+    return answer.factor / gold.factor if gold.dimensions == answer.dimensions else None
+
+
+def _one_name(one: str, other: str) -> bool:
+    """Whether two names may stand for one thing; words and names of segments are no variables."""
+    return one == other or any("\\text" in name or len(name.strip("|")) in (2, 3) for name in (one, other))
+
+
+def _named_alike(golds: Sequence[Shape], answers: Sequence[Shape]) -> Sequence[Shape]:
+    """`x_1 = 2, x_2 = 5` for `x = 2, 5`: numbered names of one variable are that variable."""
+    names = {shape.name for shape in golds}
+    bases = {shape.name.partition("_")[0] for shape in answers if shape.name}
+    if len(bases) == 1 and (names <= bases | {""}):
+        return [replace(shape, name=shape.name.partition("_")[0]) for shape in answers]
+    return answers
+
+
+def _by_name(items: tuple[Shape, ...]) -> tuple[Shape, ...]:
+    """The values of `y = 1, x = 2` in the order of their names, without them."""
+    if all(item.name for item in items):
+        items = tuple(sorted(items, key=lambda item: item.name))
+    return tuple(replace(item, name="") for item in items)
+
+
+def _same_time(gold: Shape, answer: Shape) -> bool:
+    one, other = (_minutes(s.text, s.name) for s in (gold, answer))
+    if gold.name and answer.name:
+        return one == other
+    # Where only one says am or pm, the other may be on a clock of 12 hours.
+    return one == other or (gold.name != answer.name and gold.text == answer.text)
+
+
+def _minutes(text: str, half: str) -> tuple[int, ...]:
+    hour, *rest = (int(part) for part in text.split(":"))
+    if half:
+        hour = hour % 12 + (12 if half == "p" else 0)
+    return (hour, *rest)
+
+
+def _short_time(text: str) -> str:
+    return text.removesuffix(":00")

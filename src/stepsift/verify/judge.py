@@ -1,0 +1,122 @@
+"""A verdict on one answer, from its text to its value; what is done here is what the worker process does."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from stepsift.verify import choice, exact
+from stepsift.verify.compare import Comparison, UnreadableError
+from stepsift.verify.extract import final_answer
+from stepsift.verify.gold import kinds, short_gold
+from stepsift.verify.readings import formulas
+from stepsift.verify.shapes import Shape, read_shape
+from stepsift.verify.suspect import holds
+from stepsift.verify.values import readable, same_value
+
+REMEMBERED = 16_384
+"""Distinct (kind, gold, answer) triples whose verdicts are remembered."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict (correct, wrong or unparsed) and whether the last line holds the gold answer all the same."""
+
+    verdict: str
+    suspect: bool = False
+
+
+def judge(kind: str, text: str, gold: str) -> Judgement:
+    """The judgement on what a response says after its reasoning; `kind` is math, choice or exact."""
+    short = short_gold(gold)
+    if kind == "choice":
+        verdict = _choice(text, short)
+    else:
+        answer = final_answer(text, math=kind == "math")
+        verdict = "unparsed" if answer is None else compare(kind, short, answer)
+    return Judgement(verdict, verdict != "correct" and holds(text, short, kind))
+
+
+def accepts(kind: str, gold: str) -> bool:
+    """Whether a verifier reads the gold answer and calls it correct."""
+    short = short_gold(gold)
+    if kind == "choice":
+        return choice.letter_of_gold(short) is not None
+    if kind == "math" and not any(_readable(read_shape(f)) for f in formulas(short, short)):
+        return False
+    return compare(kind, short, short) == "correct"
+
+
+def kind_of(gold: str) -> str:
+    """The first reading of a gold answer (choice, math, exact) whose verifier accepts it."""
+    return next((kind for kind in kinds(gold) if accepts(kind, gold)), "exact")
+
+
+def same_gold(one: str, other: str) -> bool:
+    """Whether two gold answers are one answer, each read as what it is."""
+    first, second = short_gold(one), short_gold(other)
+    if exact.same(first, second):
+        return True
+    letters = choice.letter_of_gold(first), choice.letter_of_gold(second)
+    if any(letters):
+        return _same_choice(first, second, letters)
+    if "math" in kinds(one) or "math" in kinds(other):
+        return "correct" in (compare("math", first, second), compare("math", second, first))
+    return False
+
+
+def _same_choice(one: str, other: str, letters: tuple[str | None, str | None]) -> bool:
+    if all(letters):
+        return letters[0] == letters[1]
+    texts = [choice.text_of_gold(g) if found else g for g, found in zip((one, other), letters, strict=True)]
+    return texts[0] is not None and texts[1] is not None and exact.same(texts[0], texts[1])
+
+
+def _choice(text: str, gold: str) -> str:
+    letter, words = choice.letter_of_gold(gold) or choice.letter(gold), choice.text_of_gold(gold)
+    answer = choice.final_letter(text)
+    if answer is not None:
+        return "correct" if answer == letter else "wrong"
+    if words is not None:
+        said = final_answer(text)
+        kind = kind_of(words)
+        if said is not None and compare("exact" if kind == "choice" else kind, words, said) == "correct":
+            return "correct"
+    return "unparsed"
+
+
+@lru_cache(maxsize=REMEMBERED)
+def compare(kind: str, gold: str, answer: str) -> str:
+    """correct, wrong or unparsed: a short gold answer and a final answer."""
+    if kind == "exact":
+        if exact.same(gold, answer):
+            return "correct"
+        # [2, 5] is a list and an interval, {1, 2} a set in Python and in mathematics.
+        value = exact.literal(gold)
+        both = value is not None and isinstance(value[0], list | set) and value[0] and exact.only_numbers(value[0])
+        return "correct" if both and _math(gold, answer) == "correct" else "wrong"
+    return _math(gold, answer)
+
+
+def _math(gold: str, answer: str) -> str:
+    golds = [read_shape(f) for f in formulas(gold, gold)] or [read_shape(gold)]
+    answers = [read_shape(f) for f in formulas(answer, gold)]
+    if not answers:
+        return "unparsed"
+    comparison, verdict = Comparison(same_value), "unparsed"
+    for one in golds:
+        for other in answers:
+            try:
+                if comparison.same(one, other):
+                    return "correct"
+            except UnreadableError:
+                if exact.same_words(gold, answer):
+                    return "correct"
+                continue
+            verdict = "wrong"
+    return verdict
+
+
+def _readable(shape: Shape) -> bool:
+    """Whether sympy can read all that a shape holds."""
+    if shape.kind in ("list", "set", "group", "union", "ratio"):
+        return all(map(_readable, shape.items)) and (bool(shape.items) or shape.kind == "set")
+    return shape.number is not None or shape.kind in ("clock", "base") or readable(shape.text)

@@ -1,0 +1,356 @@
+r"""What a formula is made of: the items of a list, the ends of an interval, the sides of an equation, a number's unit.
+
+Only the outermost structure is read here, because it is what a comparison of values alone gets wrong: whether an order
+counts, whether an end belongs to an interval, whether all of several answers are there. Single values are sympy's.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from stepsift.verify.numbers import Number, read_number
+from stepsift.verify.spelling import peel
+from stepsift.verify.units import Unit, read_unit
+
+MAX_ITEMS = 200
+MAX_DEPTH = 12
+MAX_CHARS = 1_000
+"""A longer formula is taken as one value."""
+
+_TOKEN = re.compile(r"\\text\s*\{[^{}]*\}|\\begin\s*\{[a-z]*matrix\}|\\end\s*\{[a-z]*matrix\}|\\[a-zA-Z]+|\\.|.", re.S)
+_OPENERS = ("(", "[", "{", "\\{", "\\langle", "\\lfloor", "\\lceil")
+_CLOSERS = (")", "]", "}", "\\}", "\\rangle", "\\rfloor", "\\rceil")
+_AND = re.compile(r"\\text\s*\{\s*,?\s*(?:and|or|und|oder|et|ou|\u548c|\u6216)\s*,?\s*\}|\\land|\\lor")
+_WORD_AND = re.compile(r"(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|[\u548c\u6216]")
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_SYMBOL = r"(?:[A-Za-z]|\\(?:alpha|beta|gamma|delta|theta|lambda|mu|phi|omega|rho|sigma|tau|epsilon|varphi))"
+_NAME = re.compile(
+    rf"{_SYMBOL}(?:_(?:\{{[^{{}}]*\}}|\w))?'*(?:\^\{{-1\}})?(?:\(\s*{_SYMBOL}\s*\))?|\\text\s*\{{[^{{}}]*\}}"
+    rf"|\\angle\s*[A-Z]{{1,3}}|\|?[A-Z]{{2,3}}\|?|\\overline\s*\{{[A-Z]+\}}"
+)
+_LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-df-z](?![A-Za-z])|(?<![\\A-Za-z])[A-Za-z]{2,}")
+_BASE = re.compile(
+    r"\(?\s*([0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*\)?\s*(?:_\s*\{?\s*(?:\\text\s*\{\s*)?\(?\s*(?:base\s*)?(\w+)\s*\)?\s*\}?\s*\}?"
+    r"|\(?\s*(?:\\text\s*\{\s*\(?)?\s*(?:in\s+)?base[\s-]*(\w+)\s*\)?\s*\}?\s*\)?)"
+)
+_BASE_NAMES = "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+_BASES = {name: number for number, name in enumerate(_BASE_NAMES.split(), start=2)}
+_CLOCK = re.compile(
+    r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(?:\\text\s*\{)?\s*(?:([apAP])\.?\s?[mM]\.?)?\s*(?:o'clock)?\s*\}?"
+)
+_RATIO = re.compile(r"\s*(?::|\\text\s*\{\s*to\s*\})\s*")
+_DEGREES = re.compile(r"\s*\^\s*\{?\s*\\circ\s*\}?\s*(C|F|\\text\s*\{\s*[CF]\s*\})?\Z")
+_UNIT_WORDS = re.compile(
+    r"(?!(?:and|or)\b)(?:[A-Za-z\u00b0\u03bc\u03a9/*.^{}()-]|(?<=[A-Za-z^{-])\d|\s(?!\d|(?:and|or)\b)){1,60}"
+)
+_UNIT_TEXT = re.compile(r"(?:\\text\{[^{}]*\}|\^\{?-?\d\}?|\\cdot(?![a-z])|[\s/*.])+")
+_FIRST_LETTER = re.compile(r"(?<![\\A-Za-z])(?!(?<=\d)[eE][-+]?\d)(?![x*]\s*10\s*\^)[A-Za-z\u00b0\u03bc\u03a9]")
+_MONEY = re.compile(
+    r"([-+]?)\s*(?:\\text\s*\{\s*)?(\$|\u20ac|\u00a3|\u00a5|\u20b9|USD|US\$|EUR|Rs\.?)\s*\}?\s*(?=[-\d.\\])"
+)
+_TAIL_MONEY = re.compile(r"(?<=[\d\s])\s*([$\u20ac\u00a3\u00a5\u20b9\u00a2])\Z")
+_PLUS_MINUS, _MINUS_PLUS = re.compile(r"\\pm(?![a-zA-Z])"), re.compile(r"\\mp(?![a-zA-Z])")
+_FUNCTIONS = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc|log|ln|exp)")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A part of an answer.
+
+    kind: value, list (`1, 2`: in any order), set, group (in order, with `brackets`), union, equation (its sides),
+    clock (hours, minutes, seconds, and am or pm in `name`), ratio, base (digits in `text`, base in `name`).
+    """
+
+    kind: str
+    text: str
+    items: tuple["Shape", ...] = ()
+    brackets: str = ""
+    """Opening and closing bracket of a group: ( or [ and ) or ]."""
+    number: Number | None = None
+    unit: Unit | None = None
+    name: str = ""
+    """The variable that a value or interval belongs to (x of x = 5), "" where none is named."""
+    interval: bool = False
+    """A group that can be nothing but an interval."""
+
+
+@lru_cache(maxsize=4096)
+def read_shape(text: str, depth: int = 0) -> Shape:
+    """The shape of a formula in `spelling.formula`'s spelling."""
+    text = _outer(peel(text))
+    if not text or depth > MAX_DEPTH or len(text) > MAX_CHARS:
+        return Shape("value", text)
+    number = _amount(text)
+    if number is not None:
+        return number
+    items, conjunction = _items(text)
+    if len(items) > 1:
+        return _listed([read_shape(item, depth + 1) for item in items[:MAX_ITEMS]], text, conjunction)
+    for read in (_special, _bracketed, _union, _relation, _equation, _signs):
+        shape = read(text, depth)
+        if shape is not None:
+            return shape
+    return Shape("value", text)
+
+
+def _listed(shapes: list[Shape], text: str, conjunction: str) -> Shape:
+    """Several items; `x > 2 and x < 5` is one interval, a name before the first item holds for all."""
+    if conjunction != "or" and len(shapes) == 2 and all(s.interval and s.name for s in shapes):
+        lower = [s for s in shapes if s.items[1].text == "\\infty"]
+        upper = [s for s in shapes if s.items[0].text == "-\\infty"]
+        if len(lower) == len(upper) == 1 and lower[0].name == upper[0].name and lower[0] is not upper[0]:
+            brackets = lower[0].brackets[0] + upper[0].brackets[1]
+            return replace(lower[0], text=text, items=(lower[0].items[0], upper[0].items[1]), brackets=brackets)
+    if all(s.interval for s in shapes):
+        return Shape("union", text, tuple(shapes), name=shapes[0].name)
+    flat: list[Shape] = []
+    for shape in shapes:
+        flat.extend(shape.items if shape.kind == "list" else [shape])
+    unit = flat[-1].unit
+    if unit is not None:
+        # In "3 and 5 cm" the unit is meant for both.
+        flat = [replace(s, unit=unit) if s.number is not None and s.unit is None else s for s in flat]
+    return Shape("list", text, tuple(flat))
+
+
+def _tokens(text: str) -> Iterator[tuple[int, str, int]]:
+    """(place, token, depth of brackets around it)."""
+    depth = 0
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        if token in _CLOSERS or token.startswith("\\end"):
+            depth = max(0, depth - 1)
+        yield match.start(), token, depth
+        if token in _OPENERS or token.startswith("\\begin"):
+            depth += 1
+
+
+def _items(text: str) -> tuple[list[str], str]:
+    """The parts of a text between commas, semicolons and the words and, or; and the last of these words."""
+    closed = {m.start() + i for m in _THOUSANDS.finditer(text) for i, c in enumerate(m[0]) if c == ","}
+    if closed and ", " not in text and ";" not in text and not _WORD_AND.search(text) and "\\text" not in text:
+        closed = set()
+    words = {m.start(): m for m in _WORD_AND.finditer(text)}
+    items, start, word, skip = [], 0, "", 0
+    for place, token, depth in _tokens(text):
+        if place < skip or depth:
+            continue
+        end = 0
+        if (token == "," and place not in closed) or token == ";":
+            end = place + 1
+        elif _AND.fullmatch(token):
+            end, word = place + len(token), "or" if "or" in token else "and"
+        elif place in words:
+            end, word = words[place].end(), words[place][0]
+        if end:
+            items.append(text[start:place])
+            start = skip = end
+    items.append(text[start:])
+    return [item for item in map(str.strip, items) if item], word
+
+
+def split_at(text: str, separators: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """(parts, separators between them) of a text at tokens outside of all brackets."""
+    parts, between, start = [], [], 0
+    for place, token, depth in _tokens(text):
+        if not depth and token in separators:
+            parts.append(text[start:place].strip())
+            between.append(token)
+            start = place + len(token)
+    return [*parts, text[start:].strip()], between
+
+
+def _outer(text: str) -> str:
+    """`text` without braces around all of it."""
+    while len(text) > 2 and text[0] == "{" and text[-1] == "}" and _closes(text) and "," not in text:
+        text = text[1:-1].strip()
+    return text
+
+
+def _closes(text: str) -> bool:
+    """Whether the bracket that opens a text closes at its end."""
+    inside = [depth for _, _, depth in _tokens(text)]
+    return len(inside) > 1 and inside[-1] == 0 and all(inside[1:-1])
+
+
+def _amount(text: str) -> Shape | None:
+    """A number, with or without a unit."""
+    number = read_number(text)
+    if number is not None:
+        return Shape("value", text, number=number)
+    bare, unit = _without_unit(text)
+    if bare == text:
+        return None
+    number = read_number(bare)
+    return None if number is None else Shape("value", bare, number=number, unit=unit)
+
+
+def _without_unit(text: str) -> tuple[str, Unit | None]:
+    r"""A value without the unit around it, and the unit if it is known."""
+    money = _MONEY.match(text)
+    if money:
+        return money[1] + text[money.end() :].strip(), read_unit(money[2].replace("US", "").rstrip(".") or "$")
+    degrees = _DEGREES.search(text)
+    if degrees and degrees.start() and not _FUNCTIONS.search(text):
+        return text[: degrees.start()].strip(), read_unit("°") if not degrees[1] else None
+    place = text.find("\\text")
+    if place > 0 and _UNIT_TEXT.fullmatch(text, place):
+        return text[:place].strip(), read_unit(text[place:].strip().rstrip("."))
+    first = _FIRST_LETTER.search(text)
+    if first and first.start() and _UNIT_WORDS.fullmatch(text, first.start()):
+        value, after = text[: first.start()].strip(), text[first.start() :].strip().rstrip(".")
+        unit = read_unit(after)
+        # After a number any words may be a unit, after a formula only a known one: 2x is no number of x.
+        if read_number(value) is not None or (unit is not None and len(after) > 1):
+            return value, unit
+    coin = _TAIL_MONEY.search(text)
+    return (text[: coin.start()].strip(), read_unit(coin[1])) if coin else (text, None)
+
+
+def _special(text: str, depth: int) -> Shape | None:
+    """Times of day, numbers with a base, ratios."""
+    clock = _CLOCK.fullmatch(text)
+    if clock and int(clock[1]) < 25 and int(clock[2]) < 60:
+        return Shape("clock", f"{int(clock[1])}:{clock[2]}:{clock[3] or '00'}", name=(clock[4] or "").lower())
+    base = _BASE.fullmatch(text)
+    if base:
+        name = base[2] or base[3]
+        number = _BASES.get(name.lower(), int(name) if name.isdigit() else 0)
+        if 2 <= number <= 36:
+            return Shape("base", base[1].upper(), name=str(number))
+    parts = _RATIO.split(text)
+    if 2 <= len(parts) <= 6 and all(parts):
+        items = tuple(read_shape(part, depth + 1) for part in parts)
+        if all(item.kind == "value" for item in items) and not any(_open(item.text) for item in items):
+            return Shape("ratio", text, items)
+    return None
+
+
+def _open(text: str) -> bool:
+    opened = [depth for _, _, depth in _tokens(text + " ")]
+    return bool(opened and opened[-1]) or "\\text" in text
+
+
+def _bracketed(text: str, depth: int) -> Shape | None:
+    opening = next((o for o in ("(", "[", "\\{", "\\langle", "{") if text.startswith(o)), None)
+    closing = next((c for c in ("\\}", ")", "]", "\\rangle", "}") if text.endswith(c)), None)
+    if opening is None or closing is None or not _closes(text):
+        return None
+    inner = text[len(opening) : -len(closing)].strip()
+    if opening in ("\\{", "{"):
+        if closing not in ("\\}", "}"):
+            return None
+        return _set(inner, text, depth)
+    items, _ = _items(inner)
+    if len(items) < 2:
+        return read_shape(inner, depth + 1) if inner and opening + closing in ("()", "[]") else None
+    brackets = "()" if opening == "\\langle" else opening + closing
+    shapes = tuple(read_shape(item, depth + 1) for item in items)
+    mixed = brackets in ("[)", "(]")
+    if mixed and len(shapes) != 2:
+        return None
+    infinite = len(shapes) == 2 and any("\\infty" in s.text for s in shapes)
+    if infinite:
+        brackets = _open_at_infinity(brackets, shapes)
+    return Shape("group", text, shapes, brackets=brackets, interval=mixed or infinite)
+
+
+def _set(inner: str, text: str, depth: int) -> Shape | None:
+    if any(mark in inner for mark in ("\\mid", "|", ":")):
+        return None
+    items, _ = _items(inner)
+    return Shape("set", text, tuple(read_shape(item, depth + 1) for item in items))
+
+
+def _open_at_infinity(brackets: str, ends: tuple[Shape, ...]) -> str:
+    return ("(" if "\\infty" in ends[0].text else brackets[0]) + (")" if "\\infty" in ends[1].text else brackets[1])
+
+
+def _union(text: str, depth: int) -> Shape | None:
+    parts, between = split_at(text, ("\\cup",))
+    if not between:
+        parts, between = split_at(text, ("U",)) if text[-1] in ")]}" and text[0] in "([\\" else (parts, [])
+    if not between:
+        return None
+    shapes = tuple(read_shape(part, depth + 1) for part in parts)
+    if all(s.kind in ("group", "set") for s in shapes):
+        return Shape("union", text, shapes)
+    return None
+
+
+_FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
+
+
+def _relation(text: str, depth: int) -> Shape | None:
+    r"""`2 < x \le 5`, `x > 3`, `x \ne 3` and `x \in [2, 5)` as intervals of x."""
+    sides, member = split_at(text, ("\\in",))
+    if len(member) == 1 and _NAME.fullmatch(sides[0]):
+        return replace(read_shape(sides[1], depth + 1), name=sides[0])
+    parts, signs = split_at(text, (*_FLIPPED, "\\ne"))
+    if len(signs) == 1:
+        return _half_line(parts, signs[0], depth)
+    return _range(parts, signs, depth) if len(signs) == 2 and "\\ne" not in signs else None
+
+
+def _half_line(parts: list[str], sign: str, depth: int) -> Shape | None:
+    """`x > 3`, and of `x \\ne 3` both halves."""
+    if not _NAME.fullmatch(parts[0]):
+        parts, sign = parts[::-1], _FLIPPED.get(sign, sign)
+    if not _NAME.fullmatch(parts[0]) or _LETTERS.search(parts[1]):
+        return None
+    value, name = read_shape(parts[1], depth + 1), parts[0]
+    if sign == "\\ne":
+        return Shape("union", "", (_between(None, value, "()", name), _between(value, None, "()", name)), name=name)
+    if sign in ("<", "\\le"):
+        return _between(None, value, "(]" if sign == "\\le" else "()", name)
+    return _between(value, None, "[)" if sign == "\\ge" else "()", name)
+
+
+def _range(parts: list[str], signs: list[str], depth: int) -> Shape | None:
+    """`2 < x \\le 5`, also the other way round."""
+    if not _NAME.fullmatch(parts[1]) or _LETTERS.search(parts[0] + " " + parts[2]):
+        return None
+    if all(sign in (">", "\\ge") for sign in signs):
+        parts, signs = parts[::-1], [_FLIPPED[sign] for sign in reversed(signs)]
+    if any(sign not in ("<", "\\le") for sign in signs):
+        return None
+    brackets = ("[" if signs[0] == "\\le" else "(") + ("]" if signs[1] == "\\le" else ")")
+    return _between(read_shape(parts[0], depth + 1), read_shape(parts[2], depth + 1), brackets, parts[1])
+
+
+def _between(low: Shape | None, high: Shape | None, brackets: str, name: str) -> Shape:
+    ends = (low or Shape("value", "-\\infty"), high or Shape("value", "\\infty"))
+    text = f"{brackets[0]}{ends[0].text},{ends[1].text}{brackets[1]}"
+    return Shape("group", text, ends, brackets=_open_at_infinity(brackets, ends), name=name, interval=True)
+
+
+def _equation(text: str, depth: int) -> Shape | None:
+    """An assignment is its value with a name; any other equation keeps its sides."""
+    sides, between = split_at(text, ("=", "\\approx"))
+    if not between:
+        return None
+    if not sides[0]:
+        return read_shape(sides[-1], depth + 1)
+    if not sides[-1]:
+        return read_shape(text[:-1], depth + 1)
+    last = read_shape(sides[-1], depth + 1)
+    if _NAME.fullmatch(sides[0]):
+        return replace(last, name=sides[0])
+    if len(sides) == 2 and _NAME.fullmatch(sides[1]) and not _LETTERS.search(sides[0]):
+        return replace(read_shape(sides[0], depth + 1), name=sides[1])
+    return Shape("equation", text, (read_shape(sides[0], depth + 1), last))
+
+
+def _signs(text: str, depth: int) -> Shape | None:
+    r"""`2 \pm \sqrt{3}` is two values; a value of a formula may have a unit."""
+    if _PLUS_MINUS.search(text):
+        upper = _MINUS_PLUS.sub("-", _PLUS_MINUS.sub("+", text))
+        lower = _MINUS_PLUS.sub("+", _PLUS_MINUS.sub("-", text))
+        return Shape(
+            "list", text, tuple(read_shape(one.removeprefix("+").strip(), depth + 1) for one in (upper, lower))
+        )
+    bare, unit = _without_unit(text)
+    if bare and bare != text and not bare.startswith("\\text"):
+        return replace(read_shape(bare, depth + 1), unit=unit)
+    return None

@@ -1,0 +1,210 @@
+r"""One spelling for formulas: layout commands, fonts, Unicode signs and what stands around an answer are taken away.
+
+Nothing here changes what a formula means; `peel` takes off what only surrounds an answer (Markdown, quotes, a full
+stop, maths delimiters), `formula` writes the rest as plain LaTeX. Every pattern is linear in the length of its text.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_SIGNS = str.maketrans(
+    {
+        "\N{MINUS SIGN}": "-",
+        "\N{HYPHEN}": "-",
+        "\N{NON-BREAKING HYPHEN}": "-",
+        "\N{MULTIPLICATION SIGN}": "\\times ",
+        "\N{MIDDLE DOT}": "\\cdot ",
+        "\N{DOT OPERATOR}": "\\cdot ",
+        "\N{DIVISION SIGN}": "/",
+        "\N{FRACTION SLASH}": "/",
+        "\N{GREEK SMALL LETTER PI}": "\\pi ",
+        "\N{GREEK SMALL LETTER THETA}": "\\theta ",
+        "\N{GREEK SMALL LETTER ALPHA}": "\\alpha ",
+        "\N{GREEK SMALL LETTER BETA}": "\\beta ",
+        "\N{INFINITY}": "\\infty ",
+        "\N{LESS-THAN OR EQUAL TO}": "\\le ",
+        "\N{GREATER-THAN OR EQUAL TO}": "\\ge ",
+        "\N{NOT EQUAL TO}": "\\ne ",
+        "\N{ALMOST EQUAL TO}": "\\approx ",
+        "\N{PLUS-MINUS SIGN}": "\\pm ",
+        "\N{UNION}": "\\cup ",
+        "\N{INTERSECTION}": "\\cap ",
+        "\N{EMPTY SET}": "\\emptyset ",
+        "\N{LATIN CAPITAL LETTER O WITH STROKE}": "\\emptyset ",
+        "\N{ELEMENT OF}": "\\in ",
+        "\N{DEGREE SIGN}": "^\\circ ",
+        "\N{DOUBLE-STRUCK CAPITAL R}": "\\mathbb{R}",
+        "\N{VULGAR FRACTION ONE HALF}": "\\frac{1}{2}",
+        "\N{VULGAR FRACTION ONE QUARTER}": "\\frac{1}{4}",
+        "\N{VULGAR FRACTION THREE QUARTERS}": "\\frac{3}{4}",
+        "\N{VULGAR FRACTION ONE THIRD}": "\\frac{1}{3}",
+        "\N{VULGAR FRACTION TWO THIRDS}": "\\frac{2}{3}",
+        "\N{HORIZONTAL ELLIPSIS}": "...",
+        "\N{NO-BREAK SPACE}": " ",
+        "\N{THIN SPACE}": "\\,",
+        "\N{NARROW NO-BREAK SPACE}": "\\,",
+        "\N{ZERO WIDTH SPACE}": "",
+        "\N{WORD JOINER}": "",
+        "\N{ZERO WIDTH NO-BREAK SPACE}": "",
+        "\N{IDEOGRAPHIC COMMA}": ", ",
+        "\N{IDEOGRAPHIC FULL STOP}": ".",
+        "\N{MATHEMATICAL LEFT ANGLE BRACKET}": "\\langle ",
+        "\N{MATHEMATICAL RIGHT ANGLE BRACKET}": "\\rangle ",
+    }
+    | {chr(code): chr(plain) for code, plain in _FULL_WIDTH.items()}
+)
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ"
+_LOWERED = "₀₁₂₃₄₅₆₇₈₉"
+_RAISED_RUN = re.compile(f"[{_RAISED}]+")
+_LOWERED_RUN = re.compile(f"[{_LOWERED}]+")
+_PLAIN_RAISED = str.maketrans(_RAISED, "0123456789+-n")
+_PLAIN_LOWERED = str.maketrans(_LOWERED, "0123456789")
+_ROOT = re.compile(r"√\s*(?:(\d+|[a-zA-Z])|\(([^()]*)\)|\{([^{}]*)\})")
+
+_FONTS = re.compile(r"\\(?:mathbf|mathit|mathsf|mathtt|boldsymbol|bm|mathnormal|emph|underline|mathop)\s*\{([^{}]*)\}")
+_TEXT_FONTS = re.compile(r"\\(?:textbf|textit|textrm|textsf|texttt|textnormal|mbox|hbox|mathrm|text)\s*\{([^{}]*)\}")
+_OLD_FONTS = re.compile(r"\\(?:bf|rm|it|sf|tt|bfseries)(?![a-zA-Z])\s*")
+_HIDDEN = re.compile(r"\\(?:phantom|hphantom|vphantom|hspace\*?|vspace\*?|label|tag\*?|color)\s*\{[^{}]*\}")
+_LAYOUT = re.compile(
+    r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|left|right|middle|[bB]igg?[lrm]?|strut|mathstrut"
+    r"|hfill|noindent|nonumber|centering)(?![a-zA-Z])\s*"
+)
+_BLANKS = re.compile(r"\\(?:quad|qquad|enspace|thinspace|medspace|thickspace)(?![a-zA-Z])|(?<!\\)\\[;: ]|(?<!\\)~")
+_GROUPED = re.compile(r"(?<=\d)\s*(?:\{,\}|\\,|\\!|,\\!|\\;)\s*(?=\d{3}(?!\d))")
+_NAMES = {
+    name: spelled
+    for spelled, names in {
+        "\\frac": ("dfrac", "tfrac", "cfrac"),
+        "\\binom": ("dbinom", "tbinom"),
+        "\\le ": ("leq", "leqslant", "leqq"),
+        "\\ge ": ("geq", "geqslant", "geqq"),
+        "\\ne ": ("neq",),
+        "<": ("lt",),
+        ">": ("gt",),
+        "\\emptyset ": ("varnothing", "O"),
+        "\\{": ("lbrace",),
+        "\\}": ("rbrace",),
+        "[": ("lbrack",),
+        "]": ("rbrack",),
+        "(": ("lparen",),
+        ")": ("rparen",),
+        "^\\circ ": ("degree", "textdegree"),
+        "\\approx ": ("simeq", "thickapprox", "doteq"),
+        "...": ("ldots", "dots", "cdots", "dotsc", "dotsb"),
+        "\\setminus ": ("backslash", "smallsetminus"),
+        "\\cup ": ("bigcup",),
+        ":": ("colon",),
+        "\\times ": ("ast",),
+    }.items()
+    for name in names
+}
+_COMMAND = re.compile(r"\\([a-zA-Z]+)")
+_ONLY_FORMULA = re.compile(r"[^A-Za-z\u3040-\u9fff]*[A-Za-z]?[^A-Za-z\u3040-\u9fff]*")
+_POWER = re.compile(r"\^\s*([-+]?\d+(?!\d))")
+_STARS = re.compile(r"(?<=[\w)}])\s*\*\*\s*(?=[-\w({])")
+_PI = re.compile(r"(?<![\\A-Za-z])[pP]i(?![A-Za-z])")
+_INFINITY = re.compile(r"(?<![\\A-Za-z])(?:[iI]nfinity|inf|oo)(?![A-Za-z])")
+_SQRT = re.compile(r"(?<![\\A-Za-z])sqrt(?=\s*[({\d])")
+_RELATIONS = (("<=", "\\le "), (">=", "\\ge "), ("=<", "\\le "), ("!=", "\\ne "), ("==", "="))
+
+_PAIRS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("***", "***"),
+    ("**", "**"),
+    ("__", "__"),
+    ("*", "*"),
+    ("_", "_"),
+    ("```", "```"),
+    ("`", "`"),
+    ('"', '"'),
+    ("'", "'"),
+    ("\u201c", "\u201d"),
+    ("\u2018", "\u2019"),
+    ("\u300c", "\u300d"),
+)
+_MARKS = frozenset(pair[i][-i] for pair in _PAIRS for i in (0, 1))
+_TAG = re.compile(r"</?(?:b|i|u|em|strong|mark|span|p|div|sub|center|code|font|answer|br)(?:\s[^<>]{0,80})?/?>", re.I)
+_ENDS = ".;:,!?\u3002\uff0c\uff1b\uff1a\uff01\u3001"
+_STARTS = ":;,\uff1a\uff0c>#"
+
+
+@lru_cache(maxsize=4096)
+def peel(text: str) -> str:
+    """`text` without what only surrounds it: Markdown, tags, quotes, maths delimiters, emoji, punctuation."""
+    text = _TAG.sub("", text)
+    while True:
+        before = text
+        text = text.strip().strip("\u200b\ufeff")
+        text = _without_pictures(text)
+        text = text.lstrip(_STARTS).lstrip()
+        if not text.endswith(("...", "\\,", "\\;", "\\:", "\\!")):
+            text = text.rstrip(_ENDS).rstrip() if not text.endswith("!") or not _factorial(text) else text
+        text = _without_pair(text)
+        if text == before:
+            return text
+
+
+def _factorial(text: str) -> bool:
+    return len(text) > 1 and (text[-2].isalnum() or text[-2] in ")}")
+
+
+def _without_pictures(text: str) -> str:
+    """`text` without emoji at its ends; degree and other signs of mathematics are no pictures."""
+
+    def picture(c: str) -> bool:
+        return c in "\ufe0f\u200d" or (unicodedata.category(c) == "So" and c != "\N{DEGREE SIGN}")
+
+    start, end = 0, len(text)
+    while start < end and picture(text[start]):
+        start += 1
+    while end > start and picture(text[end - 1]):
+        end -= 1
+    return text[start:end].strip()
+
+
+def _without_pair(text: str) -> str:
+    if not text or (text[0] not in _MARKS and text[-1] not in _MARKS):
+        return text
+    for opening, closing in _PAIRS:
+        if len(text) > len(opening) + len(closing) and text.startswith(opening) and text.endswith(closing):
+            inner = text[len(opening) : -len(closing)]
+            if opening not in inner and closing not in inner:
+                return inner
+    # What opens and never closes: a cut that fell inside a pair.
+    for mark in ("***", "**", "*", "_", "$", '"', "`"):
+        one_end = text.startswith(mark) != text.endswith(mark)
+        if one_end and text.count(mark) == 1 and len(text) > len(mark) and not text.endswith(("\\$", "^*")):
+            return text.removeprefix(mark).removesuffix(mark)
+    return text
+
+
+@lru_cache(maxsize=4096)
+def formula(text: str) -> str:
+    """A formula as plain LaTeX: one name for each command, no fonts, no layout, words in \\text alone."""
+    text = _RAISED_RUN.sub(lambda m: "^{" + m[0].translate(_PLAIN_RAISED) + "}", text)
+    text = _LOWERED_RUN.sub(lambda m: "_{" + m[0].translate(_PLAIN_LOWERED) + "}", text)
+    text = _ROOT.sub(lambda m: f"\\sqrt{{{m[1] or m[2] or m[3] or ''}}}", text).translate(_SIGNS)
+    text = _HIDDEN.sub("", text)
+    text = _LAYOUT.sub("", text)
+    text = _TEXT_FONTS.sub(_text, _FONTS.sub(r"\1", _FONTS.sub(r"\1", text)))
+    text = _OLD_FONTS.sub("", text)
+    text = _GROUPED.sub("", text)
+    text = text.replace("\\,", " ").replace("\\!", "").replace("{,}", ",").replace("\\%", "%").replace("\\$", "")
+    text = _BLANKS.sub(" ", text)
+    text = _COMMAND.sub(lambda m: _NAMES.get(m[1], m[0]), text)
+    for sign, spelled in _RELATIONS:
+        text = text.replace(sign, spelled)
+    text = _POWER.sub(r"^{\1}", _STARS.sub("^", text))
+    text = _SQRT.sub(r"\\sqrt", _INFINITY.sub(r"\\infty ", _PI.sub(r"\\pi ", text)))
+    return " ".join(text.split())
+
+
+def _text(match: re.Match[str]) -> str:
+    r"""Words stay in \text{}; a number or a formula of one letter (`\text{13}`) needs none."""
+    content = match[1].replace("\\ ", " ").replace("~", " ")
+    return content if _ONLY_FORMULA.fullmatch(content) else f"\\text{{{content}}}"

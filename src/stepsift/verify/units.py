@@ -1,0 +1,110 @@
+"""Units at the end of an answer: which of them are the same, and how many of one are another.
+
+An answer without a unit is taken to be in the one that was meant. Two answers with known units are compared after
+conversion (120 cm is 1.2 m, 12 cm is not 12 m); a word that is no known unit (apples, students) says nothing.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+_TABLE = """
+length: m meter metre 1; km kilometer kilometre 1000; cm centimeter centimetre 1/100; mm millimeter millimetre 1/1000;
+length: nm nanometer 1/1000000000; μm micrometer micron 1/1000000; in inch inches 127/5000; ft foot feet 381/1250;
+length: yd yard 1143/1250; mi mile 201168/125
+mass: g gram gramme 1/1000; kg kilogram kilo 1; mg milligram 1/1000000; t ton tonne 1000; lb lbs 45359237/100000000
+time: s sec second 1; min minute 60; h hr hour 3600; d day 86400; week wk 604800; ms millisecond 1/1000
+calendar: month 1; year yr 12
+volume: l liter litre 1; ml milliliter millilitre 1/1000; gallon gal 4
+angle: ° degree deg 1
+turn: rad radian 1
+money: $ dollar usd buck 1; ¢ cent penny pennies 1/100
+euro: € euro eur 1
+sterling: £ gbp 1
+rupee: ₹ rs rupee 1
+yen: ¥ yen yuan rmb 1
+force: n newton 1; kn kilonewton 1000
+energy: j joule 1; kj kilojoule 1000; ev electronvolt 1/6241509074460762624
+power: w watt 1; kw kilowatt 1000
+pressure: pa pascal 1; kpa kilopascal 1000; atm atmosphere 101325
+charge: c coulomb 1
+current: a amp ampere 1; ma milliampere 1/1000
+voltage: v volt 1; kv kilovolt 1000; mv millivolt 1/1000
+resistance: ω ohm 1
+frequency: hz hertz 1; khz kilohertz 1000; mhz megahertz 1000000
+temperature: k kelvin 1
+amount: mol mole 1; mmol millimole 1/1000
+information: bit 1; byte b 8; kb kilobyte 8000; mb megabyte 8000000; gb gigabyte 8000000000
+"""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A product of powers of dimensions, with what one of it is worth in their first units."""
+
+    dimensions: tuple[tuple[str, int], ...]
+    factor: Fraction
+
+
+def _table() -> dict[str, tuple[str, Fraction]]:
+    known = {}
+    for line in _TABLE.strip().splitlines():
+        dimension, _, entries = line.partition(":")
+        for entry in filter(None, map(str.strip, entries.split(";"))):
+            *names, factor = entry.split()
+            known.update({name: (dimension, Fraction(factor)) for name in names})
+    return known
+
+
+_KNOWN = _table()
+_SPEEDS = {"mph": "mile/hour", "kmh": "km/hour", "kph": "km/hour", "mps": "m/s"}
+
+
+@lru_cache(maxsize=4096)
+def read_unit(text: str) -> Unit | None:
+    r"""The unit that a text (`cm`, `\text{km/h}`, `square meters`, `m/s^2`) is; None where it is not known."""
+    text = text.replace("\\text{", " ").replace("}", " ").replace("^{", "^").replace("\\circ", "°").replace("^°", "°")
+    text = text.replace(" per ", " / ").replace("\\cdot", "*").replace("\\mu", "μ").replace("\\Omega", "ω")
+    words = re.findall(r"[A-Za-z°$€£¥₹¢μΩω]+|\^\s*-?\d+|[/*]", text)
+    if not words or len(words) > 12 or re.sub(r"[A-Za-z°$€£¥₹¢μΩω^\d/*\s.()-]", "", text):
+        return None
+    words = [part for word in words for part in re.findall(r"[A-Za-z]+|[^A-Za-z]+", _SPEEDS.get(word.lower(), word))]
+    dimensions: dict[str, int] = {}
+    factor, sign, power = Fraction(1), 1, 1
+    for i, word in enumerate(words):
+        if word in "/*":
+            sign = -1 if word == "/" else sign
+        elif word.startswith("^"):
+            continue
+        elif word.lower() in ("square", "sq"):
+            power = 2
+        elif word.lower() in ("cubic", "cu"):
+            power = 3
+        elif word.lower() == "squared" or word.lower() == "cubed":
+            continue
+        else:
+            entry = _entry(word)
+            if entry is None:
+                return None
+            exponent = sign * power * _after(words[i + 1] if i + 1 < len(words) else "")
+            dimensions[entry[0]] = dimensions.get(entry[0], 0) + exponent
+            factor *= entry[1] ** exponent
+            power = 1
+    if not dimensions:
+        return None
+    return Unit(tuple(sorted((d, n) for d, n in dimensions.items() if n)), factor)
+
+
+def _entry(word: str) -> tuple[str, Fraction] | None:
+    lower = word.lower()
+    for name in (lower, lower.removesuffix("s"), lower.removesuffix("es")):
+        if name in _KNOWN:
+            return _KNOWN[name]
+    return None
+
+
+def _after(word: str) -> int:
+    if word.startswith("^"):
+        return int(word.lstrip("^").strip())
+    return {"squared": 2, "cubed": 3}.get(word.lower(), 1)
