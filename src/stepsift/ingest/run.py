@@ -238,11 +238,8 @@ def _verify(spool: Spool, settings: params.Ingest) -> tuple[dict[str, Gold], dic
     with verify.Verifier(settings.verify_timeout_s) as verifier:
         kinds = []
         for prompt_id, answer, given, tests, prompt in spool.golds():
-            kind = (
-                "none"
-                if answer is None and given != "code"
-                else given or verifier.kind_of(alternatives(answer or "")[0])
-            )
+            kind = given or (verifier.kind_of(alternatives(answer)[0]) if answer is not None else "none")
+            kind = "none" if answer is None and kind != "code" else kind
             kinds.append((prompt_id, kind))
             if len(kinds) >= _BATCH_ROWS:
                 spool.write_kinds(kinds)

@@ -19,6 +19,6 @@ def verdict(verifier: verify.Verifier, kind: str, response: str, answer: str | N
     if answer is None or ALTERNATIVES not in answer:
         return verifier.verdict(kind, response, answer)
     first, *others = alternatives(answer)
-    kinds = [(kind, first), *((kind if kind in ("code", "none") else verify.kind_of(text), text) for text in others)]
+    kinds = [(kind, first), *((kind if kind in ("code", "none") else verifier.kind_of(text), text) for text in others)]
     verdicts = {verifier.verdict(kind, response, text) for kind, text in kinds}
     return next(name for name in _BEST_FIRST if name in verdicts)

@@ -118,7 +118,7 @@ def _example(file: str, row: int, candidate: Candidate, verifier: verify.Verifie
     parts = thinking.take_apart(candidate.response)
     kind = candidate.answer_kind
     if kind == "auto":
-        kind = verify.kind_of(candidate.answer or "")
+        kind = verifier.kind_of(candidate.answer or "")
     # Programs are left to ingest, which runs them.
     judged = candidate.tests is None and kind != "code"
     return Example(
