@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stepsift.verify import Verifier, choice, exact
 from stepsift.verify.extract import conclusion, final_answer
-from stepsift.verify.judge import judge, kind_of
+from stepsift.verify.judge import judgement, kind_of
 from stepsift.verify.process import JudgeProcess
 from stepsift.verify.readings import formulas
 
@@ -254,7 +254,7 @@ def test_runaway_responses_cost_little(kind, unit):
     start = time.monotonic()
     text = conclusion(response)
     if text is not None:
-        judge(kind, text, "4")
+        judgement(kind, text, "4")
     assert time.monotonic() - start < 2
 
 

@@ -24,7 +24,7 @@ class Judgement:
     suspect: bool = False
 
 
-def judge(kind: str, text: str, gold: str) -> Judgement:
+def judgement(kind: str, text: str, gold: str) -> Judgement:
     """The judgement on what a response says after its reasoning; `kind` is math, choice or exact."""
     short = short_gold(gold)
     if kind == "choice":

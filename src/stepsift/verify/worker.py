@@ -19,8 +19,8 @@ MEMORY_BYTES = 4 * 2**30
 
 
 def _judge(kind: str, text: str, gold: str) -> list[Any]:
-    judgement = judge.judge(kind, text, gold)
-    return [judgement.verdict, judgement.suspect]
+    answer = judge.judgement(kind, text, gold)
+    return [answer.verdict, answer.suspect]
 
 
 TASKS: dict[str, Callable[..., Any]] = {
