@@ -215,17 +215,88 @@ def test_the_first_duplicate_by_source_and_line_stays(tmp_path):
 
 
 @pytest.mark.slow
-def test_conflicting_gold_answers(tmp_path):
-    rows = [
-        *(row(answer="4"), row(teacher="B", answer="5"), row(teacher="C", answer=None), row(answer="5")),
-        *(row("x?", answer="1  2"), row("x?", teacher="B", answer="1 2"), row("x?", teacher="C", answer=None)),
+@pytest.mark.parametrize(
+    ("how", "kept", "verdicts", "answers"),
+    [
+        ("unchecked", 6, {"unchecked": 3, "correct": 3}, [None, "1 2"]),
+        ("first", 6, {"correct": 6}, ["1 2", "4"]),
+        ("reject", 3, {"correct": 3}, ["1 2"]),
+    ],
+)
+def test_gold_answers_that_really_differ(tmp_path, caplog, how, kept, verdicts, answers):
+    rows = [row(answer="4"), row(teacher="B", answer="5"), row(teacher="C", answer=None)]
+    rows += [row("x?", "1 2", t, a) for t, a in (("A", "1  2"), ("B", "1 2"), ("C", None))]
+    counts, prompts, traces, _ = run(tmp_path, {"a.jsonl": rows}, gold_conflicts=how)
+    assert counts.total.reasons == ({} if how != "reject" else {"answer_conflict": 3})
+    assert sorted(prompts["answer"].to_list(), key=str) == sorted(answers, key=str)
+    assert traces.height == kept
+    assert dict(traces["verdict"].value_counts().iter_rows()) == verdicts
+    table = tables.read(tables.GOLD_CONFLICTS, tmp_path / "out" / tables.GOLD_CONFLICTS.file)
+    assert table.select("answer", "source", "source_line", "traces").rows() == [
+        ("4", "a.jsonl", 1, 1),
+        ("5", "a.jsonl", 2, 1),
     ]
-    counts, prompts, traces, _ = run(tmp_path, {"a.jsonl": rows})
-    assert counts.total.reasons == {"answer_conflict": 4}
-    assert prompts["answer"].to_list() == ["1 2"]
-    assert traces.height == 3
-    # The answer of one row is the prompt's, so it judges the row that has none.
-    assert "unchecked" not in traces["verdict"].to_list()
+    assert counts.gold_conflicts == 1
+    assert "'4' in a.jsonl (row 1), '5' in a.jsonl (row 2)" in caplog.text
+
+
+@pytest.mark.slow
+def test_gold_answers_are_compared_by_the_verifier(tmp_path):
+    golds = ["x=23", "23", "$23$", "23.0", "\\boxed{23}", None]
+    rows = [row(response="#### 23", teacher=f"T{i}", answer=a) for i, a in enumerate(golds)]
+    rows += [row("y?", "\\boxed{0.5}", f"T{i}", a) for i, a in enumerate(["\\frac{1}{2}", "0.5", "50\\%"])]
+    counts, _, traces, _ = run(tmp_path, {"a.jsonl": rows})
+    assert counts.gold_conflicts == 0
+    assert set(traces["verdict"]) == {"correct"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "verdicts"),
+    [
+        ("compare", ["unchecked", "unchecked", "correct", "wrong"]),
+        ("fallback", ["correct", "wrong", "correct", "wrong"]),
+        ("trust", ["correct", "wrong", "wrong", "correct"]),
+    ],
+)
+def test_labels_of_the_source_decide_where_params_say_so(tmp_path, how, verdicts):
+    rows = [
+        row("a?", "x", "A", None, correct="Yes"),
+        row("b?", "x", "A", None, correct=0),
+        row("c?", "It is 4.", "A", "4", correct="no"),
+        row("d?", "It is 5.", "A", "4", correct=1.0),
+    ]
+    counts, _, traces, _ = run(tmp_path, {"a.jsonl": rows}, labels=how)
+    assert traces.sort("source_line")["verdict"].to_list() == verdicts
+    # What is compared stays our own verdict.
+    assert (counts.labels.disagree, counts.labels.undecided) == (2, 2)
+
+
+@pytest.mark.slow
+def test_a_teacher_whose_answers_are_not_found_is_named(tmp_path, caplog):
+    rows = [row(f"{i}?", f"It was {i} all along, or {i + 1}.", "odd", str(i)) for i in range(10, 16)]
+    rows += [row(f"{i}?", f"The answer is {i}.", "plain", str(i)) for i in range(10, 16)]
+    rows += [row(f"{i}?", "The answer is 7.", "wrong", str(i)) for i in range(10, 16)]
+    counts, *_ = run(tmp_path, {"a.jsonl": rows})
+    odd = counts.answers["odd"]["a.jsonl"]
+    assert (odd.checked, odd.wrong, odd.suspect) == (6, 6, 6)
+    assert "row 1 of a.jsonl: 'It was 10 all along, or 11.'" in odd.example
+    told = [r.getMessage() for r in caplog.records]
+    assert [t.split(":")[0] for t in told] == ["teacher odd", "teacher wrong"]
+    assert "6 of 6 compared answers (100.0%) were not found right" in told[0]
+    warnings = survey(tmp_path / "sources", Ingest()).warnings
+    assert [w.split(":")[0] for w in warnings if w.startswith("teacher")] == ["teacher odd", "teacher wrong"]
+
+
+@pytest.mark.slow
+def test_any_number_of_workers_gives_the_same_bytes(tmp_path):
+    rows = [row(f"{i % 90}?", f"It is {i % 7}.", f"T{i}", str(i % 5)) for i in range(400)]
+    outputs = []
+    for workers in (1, 3):
+        run(tmp_path / str(workers), {"a.jsonl": rows}, workers=workers)
+        out = tmp_path / str(workers) / "out"
+        outputs.append({p.name: p.read_bytes() for p in sorted(out.iterdir())})
+    assert outputs[0] == outputs[1]
 
 
 @pytest.mark.slow
@@ -236,9 +307,9 @@ def test_spellings_of_a_gold_answer_are_no_conflict(tmp_path, order):
     rows += [row("x?", teacher=t, answer=a) for t, a in (("A", "b"), ("B", "B"))]
     rows += [row("y?", teacher=t, answer=a) for t, a in (("A", "18"), ("B", "19"))]
     counts, prompts, traces, _ = run(tmp_path, {"a.jsonl": rows[::order]})
-    assert counts.total.reasons == {"answer_conflict": 2}
-    assert sorted(prompts["answer"]) == ["18", "B"]
-    assert traces.height == 6
+    assert counts.gold_conflicts == 1
+    assert sorted(prompts["answer"].drop_nulls()) == ["18", "B"]
+    assert traces.height == 8
 
 
 @pytest.mark.slow
@@ -297,6 +368,7 @@ def test_the_shortest_wording_stands_for_a_prompt(tmp_path):
     assert traces.height == 3
 
 
+@pytest.mark.slow
 def test_rules_for_files(tmp_path):
     files = {
         "r1/a.jsonl": [row(teacher="ignored")],
@@ -313,6 +385,7 @@ def test_rules_for_files(tmp_path):
     assert counts.unused_rules == ["unused/**"]
 
 
+@pytest.mark.slow
 def test_tests_leave_a_prompt_unchecked(tmp_path):
     _, prompts, traces, _ = run(tmp_path, {"a.jsonl": [row(tests=["assert 1"], answer="x = 1")]})
     assert prompts["tests"].to_list() == ['["assert 1"]']
@@ -335,7 +408,8 @@ def test_useless_sources(tmp_path, files, word):
     sources = write(tmp_path / "sources", files)
     with pytest.raises(SourceError, match=word):
         ingest(sources, tmp_path / "out", Ingest())
-    assert [p.name for p in tmp_path.iterdir()] == ["sources"]
+    # What was rejected is told where it does not look like an output.
+    assert {p.name for p in tmp_path.iterdir()} == {"sources", *([] if "no trace file" in word else [".stepsift"])}
 
 
 @pytest.mark.slow
@@ -346,8 +420,9 @@ def test_survey(tmp_path):
     )
     found = survey(sources, Ingest())
     assert found.problems == []
-    assert (found.prompts, found.total.kept, found.candidates.median) == (39, 117, 3)
-    assert found.total.reasons == {"answer_conflict": 4, "broken_json": 1}
+    assert (found.prompts, found.total.kept, found.candidates.median) == (40, 121, 3)
+    assert any("gold answers that differ" in w for w in found.warnings)
+    assert found.total.reasons == {"broken_json": 1}
     assert found.ignored_files == ["README.md"]
     ingest(sources, tmp_path / "out", Ingest())
     traces = tables.read(tables.TRACES, tmp_path / "out" / "traces.parquet")
@@ -358,6 +433,7 @@ def test_survey(tmp_path):
     assert found.sample[0].trace_id == traces["trace_id"][0]
 
 
+@pytest.mark.slow
 def test_survey_lists_problems(tmp_path):
     sources = write(tmp_path, {"a.jsonl": [row("a?"), row("b?")], "b.jsonl": [b"{"]})
     problems = survey(sources, Ingest(files=(FileRule(match="c.*"),))).problems
@@ -406,6 +482,7 @@ JUNK = st.one_of(
 ).filter(lambda line: b"\n" not in line)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(JUNK, max_size=12))
 def test_every_row_is_accounted_for(tmp_path_factory, lines):

@@ -174,6 +174,7 @@ def test_every_preset_has_a_row_here():
     assert ROWS.keys() == presets().keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS)
 def test_a_preset_reads_its_set(tmp_path, name):
     row, teachers, gold = ROWS[name]
@@ -191,6 +192,7 @@ def test_a_preset_reads_its_set(tmp_path, name):
     assert set(presets()[name].teachers) >= set(teachers)
 
 
+@pytest.mark.slow
 def test_all_sets_meet_in_one_pool(tmp_path):
     """One problem in every set, and one prompt of it."""
     found = look(tmp_path, {f"{name}/{place(name)}": [row] for name, (row, *_) in ROWS.items()})
@@ -244,6 +246,7 @@ def test_the_page_says_what_the_presets_do():
 SHAPES = SHARED / "cases" / "shapes"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHAPES.is_dir(), reason="no folder ../shared/cases beside the repository")
 def test_the_shapes_in_one_pool(tmp_path):
     """Eleven sets; one line of rule makes their thirteen problems of mathematics meet."""

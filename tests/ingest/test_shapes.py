@@ -375,6 +375,7 @@ def test_a_name_is_there_also_where_its_rows_are_not_read(tmp_path):
     assert look(tmp_path / "2", {"a.jsonl": rows}, rule | {"where": "n = 3"}).unmapped == []
 
 
+@pytest.mark.slow
 def test_rules_are_judged_by_rule_and_not_by_pattern(tmp_path):
     rows = [{"prompt": Q, "response": "4", "gold": "4"}]
     found = look(

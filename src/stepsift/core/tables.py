@@ -124,6 +124,20 @@ REJECTED = Table(
     nullable=frozenset({"trace_id", "teacher"}),
 )
 
+GOLD_CONFLICTS = Table(
+    "gold_conflicts",
+    1,
+    {
+        "prompt_id": pl.String(),
+        "answer": pl.String(),
+        "source": pl.String(),
+        "source_line": pl.Int64(),
+        "traces": pl.Int64(),
+    },
+    key=("prompt_id", "source", "source_line", "answer"),
+)
+"""Gold answers of prompts whose rows do not agree: the first row that gives each, and how many traces do."""
+
 STEPS = Table(
     "steps",
     1,
@@ -278,7 +292,7 @@ EVALUATIONS = Table(
 ALL = {
     t.name: t
     for t in (
-        *(PROMPTS, TRACES, REJECTED, STEPS, STEP_SCORES, TRACE_SCORES, TEACHERS, CURATED),
+        *(PROMPTS, TRACES, REJECTED, GOLD_CONFLICTS, STEPS, STEP_SCORES, TRACE_SCORES, TEACHERS, CURATED),
         *(ANSWERS, EVALUATIONS),
     )
 }

@@ -37,8 +37,9 @@ CREATE TABLE trace (
     reason TEXT, detail TEXT);
 CREATE TABLE rejected (source TEXT, line INTEGER, trace_id TEXT, teacher TEXT, reason TEXT, detail TEXT);
 CREATE TABLE wording (prompt_hash TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE kind (prompt_id TEXT PRIMARY KEY, answer_kind TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE verdict (id INTEGER PRIMARY KEY, verdict TEXT NOT NULL);
+CREATE TABLE kind (prompt_id TEXT PRIMARY KEY, answer_kind TEXT NOT NULL, accepted INTEGER) WITHOUT ROWID;
+CREATE TABLE verdict (id INTEGER PRIMARY KEY, verdict TEXT NOT NULL, suspect INTEGER NOT NULL, ours TEXT NOT NULL);
+CREATE TABLE settled (prompt_id TEXT PRIMARY KEY, answer TEXT) WITHOUT ROWID;
 BEGIN;
 """
 
@@ -80,13 +81,25 @@ UPDATE trace SET trace_id = trace_hash(prompt_id, teacher, content_hash, 1)
     WHERE prompt_id <> coalesce(own_id, prompt_hash);
 """
 
-_CONFLICTS = """
-CREATE INDEX trace_prompt ON trace (prompt_id);
+_GOLDS = """
+SELECT prompt_id, value, source, line, n FROM (
+    SELECT prompt_id, answer, source, line, part, count(*) OVER one AS n, row_number() OVER (
+        PARTITION BY prompt_id, answer ORDER BY source, line, part) AS place
+    FROM trace WHERE reason IS NULL AND answer IS NOT NULL AND tests IS NULL AND prompt_id IN (
+        SELECT prompt_id FROM trace WHERE reason IS NULL AND tests IS NULL
+        GROUP BY prompt_id HAVING min(answer_form) <> max(answer_form))
+    WINDOW one AS (PARTITION BY prompt_id, answer))
+JOIN text ON text.key = answer WHERE place = 1 ORDER BY prompt_id, source, line, part, value
+"""
+
+_REJECT_CONFLICTS = """
 UPDATE trace SET reason = 'answer_conflict', detail = 'rows of this prompt give different gold answers'
-    WHERE reason IS NULL AND prompt_id IN (
-        SELECT prompt_id FROM trace WHERE reason IS NULL
-        GROUP BY prompt_id HAVING min(answer_form) <> max(answer_form));
+    WHERE reason IS NULL AND prompt_id IN (SELECT prompt_id FROM settled);
+"""
+
+_COPIES = """
 CREATE INDEX trace_same ON trace (trace_id, source, line, part);
+CREATE INDEX trace_first ON trace (first_id);
 CREATE TABLE copy AS
     SELECT * FROM (
         SELECT id, row_number() OVER same AS number,
@@ -113,6 +126,7 @@ CREATE TABLE prompt AS
            min(answer_kind) AS answer_kind, min(tests) AS tests, count(*) FILTER (WHERE reason IS NULL) AS candidates
     FROM trace WHERE reason IS NULL OR reason = 'duplicate_trace' GROUP BY prompt_id ORDER BY prompt_id;
 CREATE UNIQUE INDEX prompt_key ON prompt (prompt_id);
+UPDATE prompt SET answer = settled.answer FROM settled WHERE settled.prompt_id = prompt.prompt_id;
 """
 
 
@@ -173,20 +187,36 @@ class Spool:
         self._db.execute("INSERT OR IGNORE INTO text VALUES (?,?)", (key, text))
         return key
 
-    def resolve(self, duplicates: Literal["drop", "keep"]) -> None:
-        """Reject what contradicts or repeats other rows; a kept duplicate gets an id of its own.
+    def join_prompts(self) -> None:
+        """Find out which rows are of one prompt.
 
         - Rows of one text in normal form are of one prompt, whatever their ids; rows of one own id are so where the
           shorter of their texts stands within the longer. An own id of texts that have nothing in common joins nothing
           (`torn_ids`): sets count their rows from 0, and nobody's trace is lost for that.
         - A prompt's id is the smallest own id that is its alone, else the smallest hash of its texts.
-        - A prompt with different gold answers loses all its traces; a missing answer or another spelling contradicts
-          nothing.
-        - Of exact duplicates the first by source and row stays, or has number 1.
         """
         self._db.execute("COMMIT")
         self._join_prompts()
-        self._db.executescript(_CONFLICTS)
+        self._db.execute("CREATE INDEX trace_prompt ON trace (prompt_id)")
+
+    def different_golds(self) -> Iterator[tuple[str, str, str, int, int]]:
+        """(prompt_id, gold answer, source, row, traces) of prompts whose gold answers are not spelled alike.
+
+        The source and row are the first that give the answer; by prompt, then source and row. Reference solutions
+        beside tests are no gold answers.
+        """
+        return iter(self._db.execute(_GOLDS).fetchall())
+
+    def settle(self, golds: dict[str, str], how: Literal["unchecked", "first", "reject"]) -> None:
+        """Settle prompts whose gold answers differ (prompt_id to its first gold answer): see ingest.gold_conflicts."""
+        rows = [(prompt_id, self._key(answer) if how == "first" else None) for prompt_id, answer in golds.items()]
+        self._db.executemany("INSERT INTO settled VALUES (?,?)", rows)
+        if how == "reject":
+            self._db.executescript(_REJECT_CONFLICTS)
+
+    def drop_copies(self, duplicates: Literal["drop", "keep"]) -> None:
+        """Find exact duplicates, of which the first by source and row stays or has number 1; make the prompts."""
+        self._db.executescript(_COPIES)
         self._db.executescript(_DROP_COPIES if duplicates == "drop" else _KEEP_COPIES)
         self._db.executescript(_PROMPTS)
         self._db.execute(
@@ -215,13 +245,54 @@ class Spool:
             pass
         self._db.executescript(_NAME)
 
-    def write_kinds(self, rows: Iterable[tuple[str, str]]) -> None:
-        """Store (prompt_id, answer kind) for every prompt."""
-        self._db.executemany("INSERT INTO kind VALUES (?,?)", rows)
+    def write_kinds(self, rows: Iterable[tuple[str, str, bool | None]]) -> None:
+        """Store (prompt_id, answer kind, whether its verifier accepts the gold answer) for every prompt."""
+        self._db.executemany("INSERT INTO kind VALUES (?,?,?)", rows)
 
-    def write_verdicts(self, rows: Iterable[tuple[int, str]]) -> None:
-        """Store (candidate number, verdict) for every kept trace."""
-        self._db.executemany("INSERT INTO verdict VALUES (?,?)", rows)
+    def write_verdicts(self, rows: Iterable[tuple[int, str, bool]]) -> None:
+        """Store (candidate number, verdict, suspect) for every kept trace."""
+        self._db.executemany("INSERT INTO verdict VALUES (?1,?2,?3,?2)", rows)
+
+    def take_labels(self, how: Literal["compare", "fallback", "trust"]) -> None:
+        """Let the sources' labels decide where ingest.labels says so."""
+        where = {"compare": "0", "fallback": "verdict = 'unchecked'", "trust": "1"}[how]
+        self._db.execute(
+            "UPDATE verdict SET verdict = CASE label WHEN 1 THEN 'correct' ELSE 'wrong' END FROM trace"
+            f" WHERE trace.id = verdict.id AND label IS NOT NULL AND {where}"
+        )
+
+    def accepted_kinds(self) -> Iterator[tuple[str, int, int]]:
+        """(answer kind, prompts whose gold answer was tried, of which accepted)."""
+        return self._db.execute(
+            "SELECT answer_kind, count(*), sum(accepted) FROM kind WHERE accepted IS NOT NULL GROUP BY answer_kind"
+            " ORDER BY answer_kind"
+        )
+
+    def accepted_golds(self) -> Iterator[tuple[str, str, int, int]]:
+        """(source, answer kind, prompts whose gold answer was tried, of which accepted)."""
+        return self._db.execute(
+            "SELECT source, answer_kind, count(*), sum(accepted) FROM"
+            " (SELECT DISTINCT source, prompt_id FROM trace WHERE reason IS NULL) JOIN kind USING (prompt_id)"
+            " WHERE accepted IS NOT NULL GROUP BY source, answer_kind ORDER BY source, answer_kind"
+        )
+
+    def answers_of_teachers(self) -> list[tuple[str, str, int, int, int, int | None]]:
+        """(teacher, source, traces checked, wrong or unparsed, suspect, number of an example), by our own verdicts.
+
+        The example is the first suspect trace, else the first wrong one.
+        """
+        bad = "ours IN ('wrong', 'unparsed')"
+        return self._db.execute(
+            f"SELECT teacher, source, count(*) FILTER (WHERE ours <> 'unchecked'), count(*) FILTER (WHERE {bad}),"
+            f" sum(suspect), coalesce(min(id) FILTER (WHERE suspect), min(id) FILTER (WHERE {bad}))"
+            " FROM trace JOIN verdict USING (id) GROUP BY teacher, source ORDER BY teacher, source"
+        ).fetchall()
+
+    def response(self, number: int) -> tuple[int, str]:
+        """(row, response) of a candidate."""
+        return self._db.execute(
+            "SELECT line, response FROM trace JOIN body USING (id) WHERE id = ?", (number,)
+        ).fetchone()
 
     def golds(self) -> Iterator[tuple[str, str | None, str | None, str | None, str]]:
         """(prompt_id, gold answer, answer kind where given, tests, messages as JSON) of every prompt, by id."""
@@ -279,11 +350,11 @@ class Spool:
             " ORDER BY source, licence"
         )
 
-    def judged(self) -> Iterator[tuple[str, str, str, int | None, int]]:
-        """(source, teacher, verdict, label, traces)."""
+    def judged(self) -> Iterator[tuple[str, str, str, str, int | None, int]]:
+        """(source, teacher, verdict, our own verdict, label, traces)."""
         return self._db.execute(
-            "SELECT source, teacher, verdict, label, count(*) FROM trace JOIN verdict USING (id)"
-            " GROUP BY source, teacher, verdict, label"
+            "SELECT source, teacher, verdict, ours, label, count(*) FROM trace JOIN verdict USING (id)"
+            " GROUP BY source, teacher, verdict, ours, label"
         )
 
     def candidates(self) -> Iterator[tuple[int, int]]:
@@ -307,6 +378,14 @@ class Spool:
     def mixed_systems(self) -> int:
         """Prompts whose rows were written under different system prompts, or some under none."""
         return self._db.execute("SELECT count(*) FROM prompt WHERE mixed").fetchone()[0]
+
+    def prompts_of(self, first_ids: list[str]) -> dict[str, str]:
+        """Ids that candidates had when they were read, to their prompt's id, for those kept."""
+        found: dict[str, str] = {}
+        for first_id in first_ids:
+            row = self._db.execute("SELECT prompt_id FROM trace WHERE reason IS NULL AND first_id = ?", (first_id,))
+            found.update((first_id, prompt_id) for (prompt_id,) in row)
+        return found
 
     def kept(self, first_ids: list[str]) -> dict[str, tuple[str, str]]:
         """Ids that candidates had when they were read, to (id of the trace, messages as JSON), for those kept."""

@@ -8,29 +8,32 @@ What was read = what was kept + what was rejected, in all, by file and by teache
 """
 
 import json
+import logging
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from stepsift import params, verify
+from stepsift import params
 from stepsift.core import disk, tables, text
 from stepsift.core.errors import SourceError
 from stepsift.core.finding import Finding
 from stepsift.ingest.advice import warnings_of
+from stepsift.ingest.answers import SAMPLED, Gold, TeacherAnswers, check_answers, doubts, sampled_answers
 from stepsift.ingest.candidate import Candidate
 from stepsift.ingest.columns import told
+from stepsift.ingest.conflicts import conflict_lines, resolve
 from stepsift.ingest.counts import Pool, pool_of, require, useless_files
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import RULE_SUFFIX
 from stepsift.ingest.fill import UNKNOWN, Sample, TeacherSamples, fill
 from stepsift.ingest.record import Message
-from stepsift.ingest.several import alternatives
-from stepsift.ingest.several import verdict as verdict_on
+
+log = logging.getLogger(__name__)
 
 SAMPLE_TRACES = 64
 EXAMPLES = 8
@@ -55,15 +58,6 @@ class Labels:
 
 
 @dataclass
-class Gold:
-    """The gold answers of a kind, judged as if they were responses."""
-
-    prompts: int = 0
-    accepted: int = 0
-    share: float | None = None
-
-
-@dataclass
 class IngestCounts(Pool):
     """The metrics of the stage."""
 
@@ -73,6 +67,12 @@ class IngestCounts(Pool):
     labels_by_file: dict[str, Labels]
     gold: dict[str, Gold]
     """Answer kind to how its verifier takes the gold answers."""
+    gold_by_file: dict[str, dict[str, Gold]]
+    """Source file to the same."""
+    gold_conflicts: int
+    """Prompts whose gold answers really differ."""
+    answers: dict[str, dict[str, TeacherAnswers]]
+    """Teacher to source file to how its answers were judged."""
     code: dict[str, int]
     """Why traces with programs got their verdicts (verify.code.REASONS) to kept traces."""
 
@@ -118,46 +118,53 @@ def ingest(sources: Path, out: Path, settings: params.Ingest) -> IngestCounts:
     # The spool stands beside `out` and not in it, where DVC would take it for an output.
     with Spool(out.resolve().parent) as spool:
         read = fill(spool, sources, settings)
-        spool.resolve(settings.duplicates)
+        conflicts = resolve(spool, settings)
         pool = pool_of(spool, read)
         problems = [*useless_files(spool, pool), *pool.unmapped]
         if problems:
-            raise SourceError("\n".join(problems))
-        gold, code = _verify(spool, settings)
+            raise SourceError("\n".join([*problems, *_left_behind(spool, out)]))
+        found = check_answers(spool, settings)
         kept, rejected = _write(spool, out)
+        _write_table(tables.GOLD_CONFLICTS, map(astuple, conflicts), out)
+        for line in [*conflict_lines(conflicts, settings), *doubts(found.teachers)]:
+            log.warning("%s", line)
         disk.write_json(_sources(spool, pool, sources, read.rules), out / SOURCES)
         require((kept, rejected) == (pool.total.kept, pool.total.rejected), "rows of the tables and the counts")
         verdicts: dict[str, Counter[str]] = defaultdict(Counter)
         labels: dict[str, Labels] = {name: Labels() for name in pool.by_file}
         total = Labels()
-        for source, teacher, verdict, label, count in spool.judged():
+        for source, teacher, verdict, ours, label, count in spool.judged():
             verdicts[teacher][verdict] += count
             if label is not None:
-                _compare(labels[source], verdict, bool(label), count)
-                _compare(total, verdict, bool(label), count)
+                _compare(labels[source], ours, bool(label), count)
+                _compare(total, ours, bool(label), count)
         return IngestCounts(
             **vars(pool),
             verdicts={t: {v: verdicts[t][v] for v in tables.VERDICTS} for t in sorted(verdicts)},
             labels=total,
             labels_by_file=labels,
-            gold=gold,
-            code=code,
+            gold=found.gold,
+            gold_by_file=found.gold_by_file,
+            gold_conflicts=len({c.prompt_id for c in conflicts}),
+            answers=found.teachers,
+            code=found.code,
         )
 
 
 def survey(sources: Path, settings: params.Ingest) -> Survey:
-    """Read all files below `sources`, verify nothing and write nothing.
+    """Read all files below `sources`, verify a sample of each teacher's answers and write nothing.
 
     Raises SourceError where there is no file to read; every other trouble is one of the problems.
     """
-    sample, examples = Sample(SAMPLE_TRACES), TeacherSamples(EXAMPLES)
+    sample, examples, answered = Sample(SAMPLE_TRACES), TeacherSamples(EXAMPLES), TeacherSamples(SAMPLED)
     with Spool(Path(tempfile.gettempdir()), bodies=False) as spool:
-        read = fill(spool, sources, settings, sample, examples)
-        spool.resolve(settings.duplicates)
+        read = fill(spool, sources, settings, sample, examples, answered)
+        conflicts = resolve(spool, settings)
         pool = pool_of(spool, read)
         sampled, exemplary = (_traces(spool, s.candidates()) for s in (sample, examples))
         problems = useless_files(spool, pool)
-        warnings = warnings_of(spool, pool)
+        warnings = [*warnings_of(spool, pool), *conflict_lines(conflicts, settings)]
+        warnings += doubts(sampled_answers(spool, answered.candidates(), settings))
     problems += [_unused(rule, sources) for rule in pool.unused_rules]
     problems += pool.unmapped
     warnings += read.markup.warnings()
@@ -228,56 +235,6 @@ def check_sources(pool: Survey) -> Finding:
     return Finding(lines, pool.problems, pool.warnings)
 
 
-def _verify(spool: Spool, settings: params.Ingest) -> tuple[dict[str, Gold], dict[str, int]]:
-    """Store a kind for every prompt and a verdict for every kept trace.
-
-    Returns how gold answers fare by kind, and the reasons of the verdicts on programs.
-    """
-    gold: dict[str, Gold] = defaultdict(Gold)
-    reasons: Counter[str] = Counter()
-    with verify.Verifier(settings.verify_timeout_s) as verifier:
-        kinds = []
-        for prompt_id, answer, given, tests, prompt in spool.golds():
-            kind = given or (verifier.kind_of(alternatives(answer)[0]) if answer is not None else "none")
-            kind = "none" if answer is None and kind != "code" else kind
-            kinds.append((prompt_id, kind))
-            if len(kinds) >= _BATCH_ROWS:
-                spool.write_kinds(kinds)
-                kinds = []
-            if answer is not None and kind in verify.KINDS and tests is None:
-                gold[kind].prompts += 1
-                gold[kind].accepted += verifier.accepts(kind, alternatives(answer)[0])
-            elif answer is not None and kind == "code" and tests is not None:
-                found = verifier.passes(answer, tests, _last_turn(prompt))
-                # Where nothing can be run, nothing is known of the tests.
-                if found.reason != "isolation":
-                    gold[kind].prompts += 1
-                    gold[kind].accepted += found.verdict == "correct"
-        spool.write_kinds(kinds)
-        verdicts = []
-        for number, response, answer, kind, tests, prompt in spool.answered():
-            if kind == "code":
-                ended = verifier.run_tests(response, tests, _last_turn(prompt))
-                reasons[ended.reason] += 1
-                verdict = ended.verdict
-            else:
-                # A reference solution beside tests is one of many: comparing texts would call the others wrong.
-                verdict = "unchecked" if tests is not None else verdict_on(verifier, kind, response, answer)
-            verdicts.append((number, verdict))
-            if len(verdicts) >= _BATCH_ROWS:
-                spool.write_verdicts(verdicts)
-                verdicts = []
-        spool.write_verdicts(verdicts)
-    for counts in gold.values():
-        counts.share = round(counts.accepted / counts.prompts, 4)
-    return dict(sorted(gold.items())), dict(sorted(reasons.items()))
-
-
-def _last_turn(messages: str) -> str:
-    """The text of the last message of a prompt, of which JSON is given."""
-    return json.loads(messages)[-1]["content"]
-
-
 def _compare(labels: Labels, verdict: str, label: bool, count: int) -> None:
     if verdict in ("timeout", "unchecked"):
         labels.undecided += count
@@ -289,6 +246,14 @@ def _compare(labels: Labels, verdict: str, label: bool, count: int) -> None:
             labels.wrong_but_labelled_true += count
         else:
             labels.correct_but_labelled_false += count
+
+
+def _left_behind(spool: Spool, out: Path) -> list[str]:
+    """Write the rejected rows beside the output, which is not made; a sentence that says where."""
+    folder = out.resolve().parent / ".stepsift"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = _write_table(tables.REJECTED, spool.rejected(), folder)
+    return [f"{text.count(rows, 'rejected row')} with reasons: {folder / tables.REJECTED.file}"]
 
 
 def _write(spool: Spool, out: Path) -> tuple[int, int]:

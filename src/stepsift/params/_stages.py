@@ -31,6 +31,14 @@ class Ingest(Section):
     different prompts."""
     duplicates: Literal["drop", "keep"] = "drop"
     """What happens to a second trace with the same prompt, teacher and text: rejected, or kept under its own id."""
+    gold_conflicts: Literal["unchecked", "first", "reject"] = "unchecked"
+    """A prompt whose rows give gold answers that really differ, not in spelling alone: its traces stay unchecked, the
+    first gold answer by file and row is taken, or its traces are rejected."""
+    labels: Literal["compare", "fallback", "trust"] = "compare"
+    """A source's own verdicts: only compared with ours, taken where ours is `unchecked`, or taken wherever there is
+    one."""
+    workers: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    """How many processes check answers side by side; null: one for each core. The output does not depend on it."""
     max_line_bytes: Annotated[int, Field(ge=1_024, le=2**31)] = 8 * 2**20
     """Longest row that is read, in bytes; a longer one is rejected."""
     max_depth: Annotated[int, Field(ge=4, le=500)] = 64

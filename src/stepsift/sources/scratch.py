@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stepsift import params
+from stepsift.ingest.conflicts import resolve
 from stepsift.ingest.counts import Pool, pool_of
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import RULE_SUFFIX, SourceFile
@@ -40,5 +41,5 @@ def read(
     """A spool of these files under their names, and its counts."""
     with folder_of(files, rules) as folder, Spool(folder, bodies=False) as spool:
         counts = fill(spool, folder, settings, *([sample] if sample else []))
-        spool.resolve(settings.duplicates)
+        resolve(spool, settings)
         yield spool, pool_of(spool, counts)

@@ -19,7 +19,7 @@ class UnreadableError(Exception):
     """A formula that cannot be read."""
 
 
-class Comparison:
+class AnswerComparison:
     """Compares shapes, gold answer first."""
 
     def __init__(self, same_value: SameValue):
@@ -146,8 +146,13 @@ def _ratio_and_value(gold: Shape, answer: Shape) -> bool:
 
 
 def _ratio_and_clock(gold: Shape, answer: Shape) -> bool:
+    """4:14 can be a time and a ratio; beside 2:7 it is a ratio."""
     ratio, clock = (gold, answer) if gold.kind == "ratio" else (answer, gold)
-    return not clock.name and ratio.text.replace(" ", "") == _short_time(clock.text)
+    numbers = [item.number for item in ratio.items]
+    if clock.name or len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
+        return False
+    hours, minutes, _ = (int(part) for part in clock.text.split(":"))
+    return numbers[0].value * minutes == numbers[1].value * hours
 
 
 def _full(shape: Shape) -> str:
@@ -203,7 +208,3 @@ def _minutes(text: str, half: str) -> tuple[int, ...]:
     if half:
         hour = hour % 12 + (12 if half == "p" else 0)
     return (hour, *rest)
-
-
-def _short_time(text: str) -> str:
-    return text.removesuffix(":00")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from stepsift.verify import choice, exact
-from stepsift.verify.compare import Comparison, UnreadableError
+from stepsift.verify.compare import AnswerComparison, UnreadableError
 from stepsift.verify.extract import final_answer
 from stepsift.verify.gold import kinds, short_gold
 from stepsift.verify.readings import formulas
@@ -101,7 +101,7 @@ def _math(gold: str, answer: str) -> str:
     answers = [read_shape(f) for f in formulas(answer, gold)]
     if not answers:
         return "unparsed"
-    comparison, verdict = Comparison(same_value), "unparsed"
+    comparison, verdict = AnswerComparison(same_value), "unparsed"
     for one in golds:
         for other in answers:
             try:

@@ -202,7 +202,9 @@ def _without_unit(text: str) -> tuple[str, Unit | None]:
         value, after = text[: first.start()].strip(), text[first.start() :].strip().rstrip(".")
         unit = read_unit(after)
         # After a number any words may be a unit, after a formula only a known one: 2x is no number of x.
-        if read_number(value) is not None or (unit is not None and len(after) > 1):
+        # Right behind a number stand variables, too (2ab, 3m), so a unit there must be known and no single letter.
+        apart = text[first.start() - 1].isspace() or not text[first.start()].isascii()
+        if (read_number(value) is not None and apart) or (unit is not None and len(after) > 1):
             return value, unit
     coin = _TAIL_MONEY.search(text)
     return (text[: coin.start()].strip(), read_unit(coin[1])) if coin else (text, None)

@@ -176,7 +176,7 @@ def _without_pair(text: str) -> str:
             if opening not in inner and closing not in inner:
                 return inner
     # What opens and never closes: a cut that fell inside a pair.
-    for mark in ("***", "**", "*", "_", "$", '"', "`"):
+    for mark in ("***", "**", "__", "*", "_", "$", '"', "`"):
         one_end = text.startswith(mark) != text.endswith(mark)
         if one_end and text.count(mark) == 1 and len(text) > len(mark) and not text.endswith(("\\$", "^*")):
             return text.removeprefix(mark).removesuffix(mark)
