@@ -33,6 +33,8 @@ _VALUE = re.compile(
     r"(?:(?<!\w)-)?(?:(?<!\w)\.\d+|(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?)(?:[eE][-+]?\d+)?(?:\s*/\s*\d+)?(?:\s*\\?%)?"
 )
 _SEVERAL = re.compile(rf"(?:,\s*\$?{_VALUE.pattern})*,?\s*(?:\b(?:or|and|to)\b|[-\u2013])\s*\$?{_VALUE.pattern}")
+_EMPHASIS = re.compile(r"(?<![\w*\\])([*_])(?=\S)([^*_\n]{1,80}?)(?<=\S)\1(?![\w*])")
+_GOES_ON = re.compile(r"\s*(?:\^(?!\s*\{?\s*\\circ)|[_}]|[+*]\s*\w|\\(?!text|%|,|;|\s|circ))|[A-Za-z](?![A-Za-z])")
 _EQUALS = re.compile(r"(?:=|\b(?:is|are|be|equals)\b)(?=[^=]*?\d)")
 _LEAD = re.compile(r"^.*(?:\b(?:is|are|be|equals|to|or simply)\b|[:\u662f\u4e3a\uff1a])\s+(?=\S)", re.DOTALL)
 _CURRENCY = {"\\$": "$", "\u20ac": "", "\u00a3": ""}
@@ -93,14 +95,23 @@ def _spoken(text: str, number: bool) -> list[str]:
     """What is said in words, without marks."""
     for sign, spelled in _CURRENCY.items():
         text = text.replace(sign, spelled)
-    text = formula(text.replace("**", "").replace("$", ""))
+    text = formula(_EMPHASIS.sub(r"\2", text.replace("**", "").replace("$", "")))
     if number:
         after = [m.end() for m in _EQUALS.finditer(text)]
         value = _VALUE.search(text, after[-1] if after else 0)
-        return [formula(value[0])] if value and not _SEVERAL.match(text, value.end()) else []
+        if value is None or _SEVERAL.match(text, value.end()) or _part_of_formula(text, value):
+            return []
+        return [formula(value[0])]
     lead = _LEAD.match(text)
     rest = peel(text[lead.end() :] if lead else text)
     return [rest] if rest else []
+
+
+def _part_of_formula(text: str, value: re.Match[str]) -> bool:
+    """Whether a number is but a part of a formula: 3 of \\sqrt{3}, 2 of 2x + 3."""
+    return text[max(0, value.start() - 1) : value.start()] in ("{", "\\", "^", "_") or bool(
+        _GOES_ON.match(text, value.end())
+    )
 
 
 def _run(pattern: re.Pattern[str], text: str) -> str | None:
