@@ -431,7 +431,9 @@ def test_what_a_filter_can_say(tmp_path, where, kept):
 
 
 def test_a_filter_that_does_not_fit_the_rows_names_file_and_columns(tmp_path):
-    with pytest.raises(SourceError, match=r"rows 1 to 2 of a.jsonl: .*columns: n \(String\)"):
+    with pytest.raises(
+        SourceError, match=r"rows 1 to 2 of a.jsonl: where 'abs\(n\) > 3' of their rule .*columns: n \(String\)"
+    ):
         look(tmp_path, {"a.jsonl": [{"n": "a"}, {"n": "b"}]}, {"match": "*", "where": "abs(n) > 3"})
     with pytest.raises(SourceError, match="not true or false"):
         look(tmp_path, {"a.jsonl": [{"n": 1}, {"n": 2}]}, {"match": "*", "where": "n + 1"})

@@ -30,7 +30,9 @@ def filtered(rows: Iterator[NumberedRow], where: str, file: str, seen: set[str])
     while batch := list(islice(rows, _BATCH_ROWS)):
         good = [row for _, row in batch if not isinstance(row, RowError)]
         seen.update(*good)
-        keeps = iter(_evaluate(expression, good, names, f"rows {batch[0][0]} to {batch[-1][0]} of {file}"))
+        keeps = iter(
+            _evaluate(expression, good, names, f"rows {batch[0][0]} to {batch[-1][0]} of {file}: where '{where}'")
+        )
         for number, row in batch:
             if isinstance(row, RowError) or next(keeps):
                 yield number, row
@@ -51,6 +53,6 @@ def _evaluate(expression: pl.Expr, rows: list[dict[str, Any]], names: list[str],
     # What Polars makes of strange values is open: an overflow, a type that it does not know.
     except Exception as e:
         raise SourceError(
-            f"the rule's where cannot be evaluated on {place}: {error_line(e)}; columns: {kinds or ', '.join(names)}"
+            f"{place} of their rule cannot be evaluated: {error_line(e)}; its columns: {kinds or ', '.join(names)}"
         ) from None
     return [value is True for value in keep]
