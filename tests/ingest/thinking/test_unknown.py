@@ -75,3 +75,12 @@ def test_teachers_are_told_apart_and_shown_safely():
         markup.note("plain", "7")
     (said,) = markup.warnings()
     assert "⟨U+001B⟩[31mred" in said and "\x1b" not in said
+
+
+def test_a_few_responses_without_reasoning_among_many_with_it_may_be_cut_off():
+    """A prompt that opened the reasoning leaves no marker in a response that never closed it."""
+    (said,) = warnings(*[f"{R}\n</think>\n\nIt is 7."] * 10, R, R)
+    assert said.startswith("2 of 12 responses of anna hold no reasoning, all others do: where the prompt opened it and")
+    assert warnings(*[f"{R}\n</think>\n\nIt is 7."] * 10, R, R, R) == []  # as many as may be meant
+    assert warnings(*[f"{R}\n</think>\n\nIt is 7."] * 9, R) == []
+    assert warnings(*[f"{R}\n</think>\n\nIt is 7."] * 10) == []

@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from stepsift.core import text
-from stepsift.core.text import CLOSE
+from stepsift.core.text import CLOSE, OPEN
 
 FEWEST_RESPONSES = 4
 """Of a teacher, before its habits are spoken of."""
 MOST = 0.5
+FEWEST_REASONING = 10
+"""Responses with reasoning, before those without it are called odd."""
+ODD = 0.2
+"""Share of responses without reasoning, of a teacher whose others have it, up to which they are odd."""
 _SHOWN_CHARS = 60
 _LOOKED_AT = 200
 
@@ -38,6 +42,7 @@ _HTML = frozenset(
 @dataclass
 class _Teacher:
     responses: int = 0
+    reasoning: int = 0
     opens: Counter[str] = field(default_factory=Counter)
     closes: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
@@ -53,6 +58,7 @@ class UnknownMarkup:
         """Look at a response in the one form: at its reasoning and at its answer."""
         counts = self._teachers.setdefault(teacher, _Teacher())
         counts.responses += 1
+        counts.reasoning += response.startswith(OPEN)
         _, _, answer = response.rpartition(CLOSE)
         for token in {*_opening(response), *_opening(answer)}:
             counts.opens[token] += 1
@@ -63,7 +69,8 @@ class UnknownMarkup:
 
     def warnings(self) -> list[str]:
         """One sentence for each teacher and token with which most of its responses begin or end."""
-        return [sentence for name in sorted(self._teachers) for sentence in _habits(name, self._teachers[name])]
+        teachers = sorted(self._teachers.items())
+        return [s for name, counts in teachers for s in (*_habits(name, counts), *_without_reasoning(name, counts))]
 
 
 def _habits(name: str, counts: _Teacher) -> Iterator[str]:
@@ -82,6 +89,17 @@ def _habits(name: str, counts: _Teacher) -> Iterator[str]:
                 "scored as text, so the teacher is ranked by it; take it off the source. For example: "
                 f"{text.one_line(counts.examples[token], _SHOWN_CHARS)}"
             )
+
+
+def _without_reasoning(name: str, counts: _Teacher) -> Iterator[str]:
+    """Responses that may have been cut off in reasoning that their prompt had opened: they hold no marker at all."""
+    without = counts.responses - counts.reasoning
+    if without and counts.reasoning >= FEWEST_REASONING and without / counts.responses <= ODD:
+        yield (
+            f"{without:,} of {counts.responses:,} responses of {text.one_line(name, 60)} hold no reasoning, all others "
+            f"do: where the prompt opened it and {CLOSE} never came, they were cut off and are taken for answers; "
+            "look at them"
+        )
 
 
 def _opening(response: str) -> Iterator[str]:
