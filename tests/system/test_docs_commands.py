@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from helpers.doc_pages import PAGES, ROOT, blocks
+from helpers.hub import gsm8k, put_into_cache
 
 pytestmark = pytest.mark.system
 
@@ -25,6 +26,8 @@ def sh(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     """Run lines of a shell in `folder`, each of which must succeed."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"}
+    # A stand-in for the hub, in its cache on this machine.
+    env |= {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder.parent / "hub")}
     for who in ("AUTHOR", "COMMITTER"):
         env |= {f"GIT_{who}_NAME": "t", f"GIT_{who}_EMAIL": "t@example.org"}
     shell = ["bash", "-euo", "pipefail", "-c", text]
@@ -55,6 +58,7 @@ def project(finished: Path) -> Path:
 def test_every_command_of_a_page_works(page: str, project: Path, tmp_path: Path):
     folder = tmp_path / "project"
     shutil.copytree(project, folder, symlinks=True)
+    put_into_cache(tmp_path / "hub", "openai/gsm8k", gsm8k(12))
     for block in blocks(page):
         if block.is_run:
             done = sh(folder, block.text)

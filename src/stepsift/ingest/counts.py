@@ -115,7 +115,7 @@ def useless_files(spool: Spool, pool: Pool) -> list[str]:
         line, detail = spool.first_rejected(name, reason)
         sentences.append(
             f"source file {name}: every one of its {tally.read} rows was rejected, {tally.reasons[reason]} of them as "
-            f"{reason}; row {line}: {detail}. Mend the file, or say in ingest.files how it is to be read"
+            f"{reason}; row {line}: {detail}. Mend the file, or read it by a rule: 'stepsift preview' proposes one"
         )
     return sentences
 

@@ -37,6 +37,7 @@ REASONS = (
 """Every reason for which ingest rejects a row."""
 
 DETAIL_CHARS = 200
+_END_CHARS = 90
 
 
 class RowError(Exception):
@@ -49,9 +50,14 @@ class RowError(Exception):
 
 
 def printable(text: str) -> str:
-    """`text` cut to DETAIL_CHARS characters, everything that does not print replaced by a question mark."""
-    shown = "".join(c if c.isprintable() else "?" for c in text[: DETAIL_CHARS + 1])
-    return shown if len(shown) <= DETAIL_CHARS else shown[: DETAIL_CHARS - 3] + "..."
+    """`text` in at most DETAIL_CHARS characters, everything that does not print replaced by a question mark.
+
+    What is too long is cut in the middle, where values stand: what to do stands at the end.
+    """
+    shown = "".join(c if c.isprintable() else "?" for c in text)
+    if len(shown) <= DETAIL_CHARS:
+        return shown
+    return f"{shown[: DETAIL_CHARS - _END_CHARS - 3]}...{shown[-_END_CHARS:]}"
 
 
 def require_text(value: object, where: str) -> str:

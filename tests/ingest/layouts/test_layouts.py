@@ -215,3 +215,14 @@ def test_details_are_short_and_print():
     error = RowError("wrong_value", "a\x00b\n" * 200)
     assert len(error.detail) == 200
     assert error.detail.isprintable()
+
+
+def test_a_long_reason_keeps_its_end_where_the_advice_stands():
+    row = {f"a_column_with_a_long_name_of_its_own_{i}": 1 for i in range(30)}
+    with pytest.raises(RowError) as error:
+        layouts.read(Row(row))
+    assert len(error.value.detail) == 200
+    assert error.value.detail.startswith("no known layout has the fields a_column_with_a_long_name_of_its_own_0, ")
+    assert error.value.detail.endswith("; map them in a rule, as 'stepsift preview' proposes")
+    assert RowError("wrong_type", "x" * 201).detail == "x" * 107 + "..." + "x" * 90
+    assert RowError("wrong_type", "x" * 200).detail == "x" * 200

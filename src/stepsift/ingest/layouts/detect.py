@@ -79,7 +79,7 @@ def detect(row: Row) -> str:
         return "fields"
     raise RowError(
         "unknown_layout",
-        f"no known layout has the fields {row.names()}; set layout ({', '.join(READERS)}) and fields in ingest",
+        f"no known layout has the fields {row.names()}; map them in a rule, as 'stepsift preview' proposes",
     )
 
 
