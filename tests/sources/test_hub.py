@@ -8,7 +8,7 @@ import huggingface_hub
 import pytest
 import yaml
 
-from helpers.hub import COMMIT, put_into_cache
+from helpers.hub import COMMIT, gsm8k, put_into_cache
 from helpers.source_project import held, refused, row
 from stepsift.ingest.run import ingest
 from stepsift.params import load
@@ -85,6 +85,15 @@ def test_without_a_pattern_all_files_of_kinds_that_are_read_are_taken(project: P
 )
 def test_a_set_that_is_not_here_is_one_sentence(name: str, says: str, project: Path, cache: Path, run_cli):
     assert says in refused(run_cli, name)
+
+
+def test_a_licence_that_the_rows_or_a_preset_name_needs_no_rule(project: Path, cache: Path, run_cli):
+    put_into_cache(cache, "openai/gsm8k", gsm8k(4))
+    code, out, _ = run_cli("add", "hub:openai/gsm8k", "--files", "main/train*", "--dry-run", "--json")
+    answer = json.loads("\n".join(out))
+    assert (code, answer["licences"]) == (0, {"MIT": 4})
+    assert answer["parts"][0]["rule"] == {"repository": "openai/gsm8k", "revision": COMMIT}
+    assert answer["columns"]["gsm8k/main/train-00000-of-00001.parquet"]["preset"] == "gsm8k"
 
 
 def test_a_download_that_was_interrupted_is_not_taken_for_a_set(project: Path, cache: Path, run_cli):

@@ -137,7 +137,8 @@ def _completed(rule: params.Rule, alone: Alone, part: Part, about: params.Rule) 
                 f"--teacher, which would call them all {about.teacher}"
             )
         update["teacher"] = about.teacher
-    if about.licence and set(alone.licences) != {about.licence}:
+    # A hub's cards write identifiers in small letters.
+    if about.licence and {(name or "").lower() for name in alone.licences} != {about.licence.lower()}:
         update["licence"] = about.licence
     return over(rule, params.rule(update, "the rule"))
 
