@@ -52,7 +52,8 @@ def test_a_file_that_is_read_is_shown_line_by_line(tmp_path: Path, run_cli):
     write(tmp_path / "mine.jsonl", [*rows, {"prompt": "p"}])
     code, out, err = run_cli("preview", "mine.jsonl")
     assert (code, err) == (0, [])
-    assert out[0].startswith("read as     mine.jsonl (no preset): 5 rows, 4 traces")
+    assert out[0] == "layout      fields"
+    assert out[1].startswith("read as     mine.jsonl (no preset): 5 rows, 4 traces")
     rest = out[[line.startswith("rows ") for line in out].index(True) :]
     assert rest[0] == "rows        5 read, 4 kept"
     assert rest[1].startswith("            unknown_layout 1; first mine.jsonl:5: ")
@@ -171,6 +172,11 @@ def test_the_rule_that_mends_a_file_reads_it_when_it_is_pasted(shape: str, tmp_p
     (tmp_path / "set.jsonl.rule.yaml").write_text("\n".join(out[start + 1 :]) + "\n")
     after = previewed(run_cli, "set.jsonl")
     assert (after["rows"]["kept"], after["mend"]) == (n, None)
+    layouts = {
+        "two teachers in columns": "several teachers in columns",
+        "a conversation under a name of its own": "chat",
+    }
+    assert after["layouts"] == {layouts.get(shape, "fields"): 1}
     texts = {json.dumps(v) for row in rows for v in row.values()}
     assert any(json.dumps(after["examples"][0]["prompt"]) in text for text in texts)
 

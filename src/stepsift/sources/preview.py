@@ -61,6 +61,8 @@ class Preview:
         reading = self.reading
         of = f" (of the first {FIRST_ROWS:,} rows per file)" if reading.cut else ""
         lines = [f"left out    {', '.join(self.part.left_out)}"] if self.part.left_out else []
+        if reading.layouts:
+            lines.append(f"layout      {', '.join(reading.layouts)}")
         lines += [*told(reading.columns), f"rows        {reading.read} read, {reading.kept} kept{of}"]
         for reason, n in reading.rejected.most_common():
             file, row, detail = reading.first[reason]
@@ -85,6 +87,7 @@ class Preview:
         return {
             "files": [file.name for file in self.part.files],
             "left_out": self.part.left_out,
+            "layouts": dict(reading.layouts),
             "columns": {name: columns.as_dict() for name, columns in reading.columns.items()},
             "rows": {"read": reading.read, "kept": reading.kept, "rejected": dict(reading.rejected)},
             "first_rejected": reading.first,

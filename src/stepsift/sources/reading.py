@@ -1,7 +1,9 @@
 """The first rows of some files, read as ingest reads them: what came of each, and which column was read as what."""
 
+import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from stepsift import params
 from stepsift.ingest.candidate import Candidate, origin_of
@@ -9,7 +11,9 @@ from stepsift.ingest.columns import FileColumns
 from stepsift.ingest.files import find as files
 from stepsift.ingest.files.find import SourceFile
 from stepsift.ingest.fill import candidates
+from stepsift.ingest.layouts.detect import detect
 from stepsift.ingest.preset import presets, with_preset
+from stepsift.ingest.row import Row
 from stepsift.ingest.rows import RowError
 from stepsift.ingest.rules import Rules
 from stepsift.sources import scratch
@@ -33,6 +37,8 @@ class Reading:
     examples: dict[str, tuple[str, int, Candidate]] = field(default_factory=dict)
     """Teacher to (file, row, candidate) of the first trace, then `teacher 2` and so on up to MOST_EXAMPLES."""
     columns: dict[str, FileColumns] = field(default_factory=dict)
+    layouts: Counter[str] = field(default_factory=Counter)
+    """Layout of the rows to the files whose first row has it."""
     named_by_file: bool = False
     """Whether a file's or folder's name stands for a teacher, since nothing else names one."""
     cut: bool = False
@@ -71,6 +77,7 @@ def read_first(found: list[SourceFile], rules: RulesByName, settings: params.Ing
             rule, preset = with_preset(file, own, settings)
             columns = FileColumns(preset, quiet=presets()[preset].unread if preset else ())
             reading.columns[file.name] = columns
+            reading.layouts.update(_layout(file, rule, settings))
             for row, _, candidate, _ in candidates(file, origin_of(file, rule, settings), columns):
                 if row > FIRST_ROWS:
                     reading.cut = True
@@ -81,9 +88,21 @@ def read_first(found: list[SourceFile], rules: RulesByName, settings: params.Ing
     return reading
 
 
-def first_rows(found: list[SourceFile], settings: params.Ingest, most: int = 100) -> list[dict[str, object]]:
+def _layout(file: SourceFile, rule: params.Rule, settings: params.Ingest) -> list[str]:
+    """The layout of a file's first row that has one."""
+    if rule.traces:
+        return ["several teachers in columns"]
+    if rule.layout != "auto":
+        return [rule.layout]
+    for row in first_rows([file], settings, most=20):
+        with contextlib.suppress(RowError):
+            return [detect(Row(row, rule))]
+    return []
+
+
+def first_rows(found: list[SourceFile], settings: params.Ingest, most: int = 100) -> list[dict[str, Any]]:
     """The first decoded rows of files, as they stand there."""
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for file in found:
         for number, row in files.rows(file, settings):
             if isinstance(row, dict):
