@@ -6,7 +6,7 @@ import polars as pl
 
 from stepsift import params
 from stepsift.core import tables
-from stepsift.select.filters import apply
+from stepsift.select.filters import apply_filters
 from stepsift.select.pool import Pool
 from stepsift.select.questions import Questions, collect
 
@@ -52,7 +52,7 @@ def rejected(
     counts = pool.traces.select("trace_id").with_columns(
         n_tokens=pl.Series([n_tokens.get(t, 100) for t in pool.traces["trace_id"]], dtype=pl.Int32)
     )
-    return tables.validate(tables.REJECTED, apply(pool, counts, settings, questions))
+    return tables.validate(tables.REJECTED, apply_filters(pool, counts, settings, questions))
 
 
 def reasons(pool: Pool, settings: params.Filters, questions: Questions = NOTHING_ASKED, **n_tokens: int) -> dict:

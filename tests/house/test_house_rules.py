@@ -43,15 +43,9 @@ LIKE_ITS_MODULE = {
     "ingest/files/find.py",
     "ingest/fill.py",
     "ingest/layouts/detect.py",
-    "metrics/_sums.py",
-    "report/figures.py",
-    "report/flow.py",
     "score/forward/numerics.py",
     "segment/regions.py",
     "segment/scan.py",
-    "select/card.py",
-    "select/croissant.py",
-    "select/filters/apply.py",
     "select/write.py",
 }
 NAMED_ELSEWHERE: set[str] = set()

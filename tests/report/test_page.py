@@ -142,7 +142,7 @@ def test_the_first_lines_say_what_was_made_of_what(page: report.Page):
 
 
 def test_every_figure_says_what_it_rests_on(places: report.Places):
-    claims = {f.name: f.claim for f in figures.figures(report.read(places, 0)).values()}
+    claims = {f.name: f.claim for f in figures.all_figures(report.read(places, 0)).values()}
     assert claims == {
         "ranking": "From scores alone",
         "meetings": "",
@@ -158,7 +158,7 @@ def test_every_figure_says_what_it_rests_on(places: report.Places):
 
 
 def test_every_figure_is_a_picture_too(page: report.Page, places: report.Places):
-    assert page.pngs.keys() == figures.figures(report.read(places, 0)).keys()
+    assert page.pngs.keys() == figures.all_figures(report.read(places, 0)).keys()
     assert all(png.startswith(b"\x89PNG\r\n") for png in page.pngs.values())
 
 

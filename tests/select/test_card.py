@@ -15,8 +15,8 @@ from stepsift.core.text import CLOSE, OPEN
 from stepsift.render import Renderer
 from stepsift.score.rendering import in_words
 from stepsift.select import export
-from stepsift.select.card import card
-from stepsift.select.croissant import croissant
+from stepsift.select.card import card_text
+from stepsift.select.croissant import croissant_metadata
 from stepsift.select.how_to_train import training_section
 from stepsift.select.manifest import Inputs, Manifest, code_hash, describe, fingerprint
 
@@ -82,7 +82,7 @@ def test_the_counts_of_a_manifest_are_a_tree():
 )
 def test_front_matter(licences, shown):
     chosen = chosen_rows(3).with_columns(licence=pl.Series(licences, dtype=pl.String))
-    _, front, text = card(about(chosen, {}), chosen).split("---\n", 2)
+    _, front, text = card_text(about(chosen, {}), chosen).split("---\n", 2)
     said = yaml.safe_load(front)
     assert said["license"] == shown
     assert said.get("license_name") == ("Mine, all mine, Odd: terms #1" if "other" in shown else None)
@@ -95,7 +95,7 @@ def test_the_card_says_how_it_was_chosen_and_from_what():
     chosen = chosen_rows(4).with_columns(
         verdict=pl.Series(["correct", "wrong", "unchecked", "timeout"]), teacher=pl.Series(["a", "a", "b|c", "a"])
     )
-    text = card(about(chosen, {}), chosen)
+    text = card_text(about(chosen, {}), chosen)
     for said in (
         "by `lalp`, per_prompt: 2; min_margin: 0.1",
         "`models/s`, fingerprint `" + "f" * 64,
@@ -117,9 +117,9 @@ def test_datasets_takes_the_folder_for_train_jsonl_alone(tmp_path):
 
     chosen = chosen_rows(3)
     files = export.write(chosen, tuple(export.FORMATS), tmp_path / "set")
-    disk.write_text(card(about(chosen, files), chosen), tmp_path / "set" / "README.md")
+    disk.write_text(card_text(about(chosen, files), chosen), tmp_path / "set" / "README.md")
     disk.write_json(about(chosen, files), tmp_path / "set" / "manifest.json")
-    disk.write_json(croissant(about(chosen, files), chosen), tmp_path / "set" / "croissant.json")
+    disk.write_json(croissant_metadata(about(chosen, files), chosen), tmp_path / "set" / "croissant.json")
     found = datasets.load_dataset(str(tmp_path / "set"), cache_dir=str(tmp_path / "cache"))
     assert {name: rows.num_rows for name, rows in found.items()} == {"train": 3}
     assert found["train"][0]["messages"][-1] == {"role": "assistant", "content": TEXT}
@@ -130,7 +130,7 @@ def test_mlcroissant_reads_every_row(tmp_path, monkeypatch):
 
     chosen = chosen_rows(3).with_columns(licence=pl.Series(["MIT", None, "MIT"]))
     files = export.write(chosen, ("messages",), tmp_path)
-    disk.write_json(croissant(about(chosen, files), chosen), tmp_path / "croissant.json")
+    disk.write_json(croissant_metadata(about(chosen, files), chosen), tmp_path / "croissant.json")
     found = mlcroissant.Dataset(jsonld=str(tmp_path / "croissant.json"))
     assert not found.metadata.issues.errors
     # Neither a citation nor a date is known here; nothing else may be amiss.
@@ -146,7 +146,7 @@ def test_mlcroissant_reads_every_row(tmp_path, monkeypatch):
 
 def test_croissant_says_where_it_comes_from(tmp_path):
     chosen = chosen_rows(1)
-    found = croissant(about(chosen, export.write(chosen, ("messages",), tmp_path)), chosen)
+    found = croissant_metadata(about(chosen, export.write(chosen, ("messages",), tmp_path)), chosen)
     assert found["prov:wasDerivedFrom"] == [
         {"@type": "prov:Entity", "name": "a.jsonl", "md5": "0" * 32, "license": ["MIT", "unknown"]}
     ]
@@ -157,12 +157,12 @@ def test_croissant_says_where_it_comes_from(tmp_path):
 def test_where_a_source_was_published_stands_in_card_and_croissant(tmp_path):
     chosen = chosen_rows(1)
     found = about(chosen, export.write(chosen, ("messages",), tmp_path))
-    assert "| file | licence | rows |\n" in card(found, chosen)
+    assert "| file | licence | rows |\n" in card_text(found, chosen)
     found["inputs"]["sources"]["a.jsonl"] |= {"repository": "org/set|x", "revision": "1234"}
-    text = card(found, chosen)
+    text = card_text(found, chosen)
     assert "| file | licence | rows | published as | revision |\n" in text
     assert "<code>org&#47;set&#124;x</code> | `1234` |" in text
-    [derived] = croissant(found, chosen)["prov:wasDerivedFrom"]
+    [derived] = croissant_metadata(found, chosen)["prov:wasDerivedFrom"]
     assert derived["prov:hadPrimarySource"] == "org/set|x@1234"
 
 
@@ -217,6 +217,6 @@ def test_the_card_says_how_the_set_must_be_trained(tokenizer_folder, name, stude
 
 
 def test_a_pool_that_an_older_version_scored_says_less():
-    text = card(about(chosen_rows(3), {}), chosen_rows(3))
+    text = card_text(about(chosen_rows(3), {}), chosen_rows(3))
     assert "## How to train on it" in text
     assert "may lose the reasoning: many templates drop it" in text

@@ -10,7 +10,7 @@ from stepsift import params, scratch, sidecache, student
 from stepsift.commands import SOURCES, arguments
 from stepsift.commands.estimate import seconds_left
 from stepsift.commands.ranking_lines import Ranked, line, ranked, read_line, rejected_lines, window_lines
-from stepsift.commands.ranking_sample import Sample, choose
+from stepsift.commands.ranking_sample import RankingSample, choose
 from stepsift.core.console import Voice
 from stepsift.core.pace import duration
 from stepsift.core.text import count
@@ -74,7 +74,7 @@ def _candidates(found: scratch.Ingested, settings: params.Params) -> pl.DataFram
 
 
 def _what_was_sampled(
-    found: scratch.Ingested, candidates: pl.DataFrame, sample: Sample, settings: params.Params, seed: int
+    found: scratch.Ingested, candidates: pl.DataFrame, sample: RankingSample, settings: params.Params, seed: int
 ) -> list[str]:
     return [
         read_line("sources", found.counts),
@@ -85,7 +85,9 @@ def _what_was_sampled(
     ]
 
 
-def _cost_left(found: scratch.Ingested, scored: scratch.ScoredTraces, sample: Sample, settings: params.Params) -> str:
+def _cost_left(
+    found: scratch.Ingested, scored: scratch.ScoredTraces, sample: RankingSample, settings: params.Params
+) -> str:
     """What it takes to score the traces that are not in the sample, as params.yaml wants them scored."""
     left = found.traces.join(sample.traces, on="trace_id", how="anti")
     if left.is_empty():

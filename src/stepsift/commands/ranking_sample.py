@@ -15,7 +15,7 @@ from stepsift.select.two_way import Flags, components
 
 
 @dataclass(frozen=True)
-class Sample:
+class RankingSample:
     """What a ranking is made from.
 
     `traces` are the candidates of the `teachers` on the sampled prompts; `n_comparing` prompts have candidates of at
@@ -40,8 +40,8 @@ class Sample:
         return f"{self.n_prompts} of {pool} (seed {seed}): {traces}"
 
 
-def choose(candidates: pl.DataFrame, n_prompts: int, seed: int) -> Sample:
-    """Sample prompts on which teachers can be compared; `candidates` has trace_id, prompt_id and teacher.
+def choose(candidates: pl.DataFrame, n_prompts: int, seed: int) -> RankingSample:
+    """RankingSample prompts on which teachers can be compared; `candidates` has trace_id, prompt_id and teacher.
 
     First come prompts that all of the teachers share, then those that connect teachers which met nowhere yet, then
     those of the teacher that has fewest so far; within that by a seeded order, so that a smaller sample is part of a
@@ -65,7 +65,7 @@ def choose(candidates: pl.DataFrame, n_prompts: int, seed: int) -> Sample:
     teachers = [names[t] for t in ranked]
     own = pl.col("teacher").is_in(teachers) & pl.col("prompt_id").is_in(sampled)
     partners = [(t, [names[o] for o in part if o != t]) for part in parts[1:] for t in part]
-    return Sample(
+    return RankingSample(
         traces=candidates.filter(own),
         teachers=teachers,
         n_comparing=len(comparing),

@@ -30,7 +30,7 @@ def trace_sums(step_scores: pl.DataFrame) -> pl.DataFrame:
 
     `step_scores` are whole traces of the table of that name.
     """
-    return _sums(in_order(step_scores), ["trace_id"], COLUMNS)
+    return _summed(in_order(step_scores), ["trace_id"], COLUMNS)
 
 
 def block_sums(step_scores: pl.DataFrame, blocks: int, columns: list[str]) -> pl.DataFrame:
@@ -40,7 +40,7 @@ def block_sums(step_scores: pl.DataFrame, blocks: int, columns: list[str]) -> pl
     """
     of_trace = pl.len().over("trace_id")
     block = ((pl.col("step") - 1) * pl.min_horizontal(blocks, of_trace) // of_trace).cast(pl.Int8)
-    return _sums(in_order(step_scores).with_columns(block.alias("block")), ["trace_id", "block"], columns)
+    return _summed(in_order(step_scores).with_columns(block.alias("block")), ["trace_id", "block"], columns)
 
 
 def over_frames(frames: Iterator[pl.DataFrame]) -> pl.DataFrame:
@@ -49,7 +49,7 @@ def over_frames(frames: Iterator[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(parts).sort("trace_id") if parts else trace_sums(pl.DataFrame(schema=tables.STEP_SCORES.schema))
 
 
-def _sums(steps: pl.DataFrame, by: list[str], columns: Iterable[str]) -> pl.DataFrame:
+def _summed(steps: pl.DataFrame, by: list[str], columns: Iterable[str]) -> pl.DataFrame:
     """The named COLUMNS of each group, behind the columns `by`."""
     sums = {
         "n_steps": pl.len().cast(pl.Int32),

@@ -9,9 +9,9 @@ from stepsift.core import tables
 from stepsift.metrics import all_metrics
 from stepsift.report import numbers
 from stepsift.report.figures import selectors_first
-from stepsift.report.flow import flow
+from stepsift.report.flow import draw_flow
 from stepsift.report.outputs import Outputs
-from stepsift.select.manifest import Counts
+from stepsift.select.manifest import SelectionCounts
 from stepsift.select.ranking import ALL_DOMAINS, FEW_PROMPTS, incomparable
 
 MOST_ROWS = 200
@@ -116,7 +116,7 @@ def _correlations(outputs: Outputs) -> list[dict[str, Any]]:
     return numbers.correlations(scores, selectors_first(outputs, some)).to_dicts()
 
 
-def _flow(outputs: Outputs, counts: Counts | None) -> Any:
+def _flow(outputs: Outputs, counts: SelectionCounts | None) -> Any:
     if counts is None:
         return None
     shown = {
@@ -134,7 +134,7 @@ def _flow(outputs: Outputs, counts: Counts | None) -> Any:
         }
         for name, m in outputs.manifests.items()
     }
-    return flow(outputs.sources, shown, sets)
+    return draw_flow(outputs.sources, shown, sets)
 
 
 def _hashes(outputs: Outputs) -> list[tuple[str, str]]:

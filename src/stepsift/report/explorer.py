@@ -22,7 +22,7 @@ _DIGITS = 5
 
 
 @dataclass(frozen=True)
-class Pool:
+class ShownPool:
     """The rows of the chosen prompts: tables prompts, traces, steps and step_scores, trace_scores, and what was chosen.
 
     `curated` maps a selector to its table, `by` a selector to its metric, `dropped` a trace to the reason for which no
@@ -39,7 +39,7 @@ class Pool:
     dropped: dict[str, str]
 
 
-def explore(chosen: dict[str, list[str]], pool: Pool) -> dict[str, Any]:
+def explore(chosen: dict[str, list[str]], pool: ShownPool) -> dict[str, Any]:
     """What the page's script reads, ready for JSON: names of `selectors`, `prompts`, and `left_out`.
 
     `chosen` maps prompt ids to why they are shown. Texts are visible ones; scores are in nats a token, to _DIGITS
@@ -116,7 +116,7 @@ def _trace(
     scores_of: dict[str, dict[str, Any]],
     steps_of: dict[str, list[dict[str, Any]]],
     rows: dict[str, dict[str, dict[str, Any]]],
-    pool: Pool,
+    pool: ShownPool,
 ) -> dict[str, Any]:
     name, text = trace["trace_id"], trace["response"]
     scores = scores_of.get(name, {})

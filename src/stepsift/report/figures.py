@@ -32,7 +32,7 @@ class Figure:
     charts: dict[str, charts.Spec]
 
 
-def figures(outputs: Outputs) -> dict[str, Figure]:
+def all_figures(outputs: Outputs) -> dict[str, Figure]:
     """All figures that have something to show, by name."""
     made = (
         _ranking(outputs),

@@ -51,7 +51,7 @@ class _Item:
     n: int
 
 
-def flow(sources: dict[str, Any], counts: dict[str, int], sets: dict[str, dict[str, Any]]) -> Flow:
+def draw_flow(sources: dict[str, Any], counts: dict[str, int], sets: dict[str, dict[str, Any]]) -> Flow:
     """The picture of `sources` (file to rows, kept and rejected), `counts` and `sets`.
 
     `counts` has prompts, traces, not scored, scored, dropped and candidates; `sets` maps a selector to `chosen` (rows)

@@ -9,7 +9,7 @@ import polars as pl
 from stepsift.core import disk, tables
 from stepsift.metrics import all_metrics
 from stepsift.report import choice
-from stepsift.report.explorer import Pool
+from stepsift.report.explorer import ShownPool
 from stepsift.report.numbers import StepLengths, rejections
 from stepsift.select.manifest import OF_ONE_SELECTOR, Manifest, read_manifests
 
@@ -56,7 +56,7 @@ class Outputs:
     curves: list[dict[str, Any]]
     step_lengths: StepLengths
     chosen: dict[str, list[str]]
-    pool: Pool
+    pool: ShownPool
 
     @property
     def by(self) -> dict[str, str]:
@@ -112,7 +112,7 @@ def read(places: Places, prompts: int) -> Outputs:
         curves=disk.read_json(places.curves),
         step_lengths=lengths,
         chosen=chosen,
-        pool=Pool(
+        pool=ShownPool(
             prompts=texts,
             traces=traces,
             steps=pl.concat([pl.DataFrame(schema=tables.STEPS.schema), *steps]),

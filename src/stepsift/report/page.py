@@ -14,7 +14,7 @@ from stepsift.core.text import script_json, visible
 from stepsift.report import charts
 from stepsift.report.context import page_context
 from stepsift.report.explorer import explore
-from stepsift.report.figures import Figure, figures
+from stepsift.report.figures import Figure, all_figures
 from stepsift.report.outputs import Outputs
 
 CHANGES, CHANGES_END = "<!-- changes -->", "<!-- /changes -->"
@@ -36,7 +36,7 @@ def render(title: str, settings: dict[str, Any], outputs: Outputs) -> Page:
 
     Every value is escaped or inserted as text: a teacher's name comes from a file that somebody sent.
     """
-    shown = figures(outputs)
+    shown = all_figures(outputs)
     data = {
         "figures": {name: list(f.charts.values()) for name, f in shown.items()},
         "config": charts.config("currentColor", None),

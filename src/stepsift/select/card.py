@@ -10,7 +10,7 @@ from stepsift.core.tables import UNKNOWN_LICENCE
 from stepsift.core.text import markdown_cell
 from stepsift.select.export import messages
 from stepsift.select.how_to_train import training_section
-from stepsift.select.manifest import Counts, Manifest
+from stepsift.select.manifest import Manifest, SelectionCounts
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9.+-]*")
@@ -19,7 +19,7 @@ _OTHER = "other"
 """What hubs call a licence that has a name and no identifier."""
 
 
-def card(manifest: Manifest, chosen: pl.DataFrame) -> str:
+def card_text(manifest: Manifest, chosen: pl.DataFrame) -> str:
     """Markdown with the front matter that hubs read, of which `datasets.load_dataset` takes `train.jsonl` alone.
 
     `manifest` is that of the curated set, `chosen` its rows with teacher, domain, licence, source, verdict and
@@ -83,7 +83,7 @@ def _how(manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
-def _tree(counts: Counts) -> str:
+def _tree(counts: SelectionCounts) -> str:
     lines = [
         f"- {counts['traces']:,} traces in the pool",
         f"  - {counts['scored']:,} scored",

@@ -43,7 +43,7 @@ _DESCRIPTIONS = {
 _TYPES = {"source_line": "sc:Integer"}
 
 
-def croissant(manifest: Manifest, chosen: pl.DataFrame) -> dict[str, Any]:
+def croissant_metadata(manifest: Manifest, chosen: pl.DataFrame) -> dict[str, Any]:
     """JSON-LD that conforms to Croissant 1.0: `train.jsonl` with its md5, its fields, sources and what made it.
 
     Creator and date are left out: neither is known here.

@@ -32,7 +32,7 @@ class Inputs:
     student: dict[str, Any]
 
 
-class Counts(TypedDict):
+class SelectionCounts(TypedDict):
     """Counts are a tree: traces = scored + not scored; scored = filtered by reason + not_correct + candidates; chosen
     traces are of `prompts`. `dropped` are by reason the candidates that this selector could not or would not choose."""
 
@@ -72,7 +72,7 @@ class Manifest(TypedDict):
     inputs: InputEntries
     code: str
     """See `code_hash`."""
-    counts: Counts
+    counts: SelectionCounts
     fits: dict[str, dict[str, Any]]
     """Fitted metric to its coefficients."""
     files: dict[str, FileEntry]
@@ -96,7 +96,7 @@ def describe(
         student=inputs.student,
         inputs=InputEntries(sources=inputs.sources, tables=inputs.tables),
         code=code_hash(),
-        counts=Counts(
+        counts=SelectionCounts(
             traces=metrics["n_traces"],
             scored=metrics["n_scored"],
             filtered={r: n for r, n in sorted(rejected.items()) if r not in NOT_FILTERS},

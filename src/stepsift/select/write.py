@@ -8,8 +8,8 @@ import polars as pl
 from stepsift import params
 from stepsift.core import disk, tables
 from stepsift.select import export
-from stepsift.select.card import card
-from stepsift.select.croissant import croissant
+from stepsift.select.card import card_text
+from stepsift.select.croissant import croissant_metadata
 from stepsift.select.filters import check_clean
 from stepsift.select.manifest import Inputs, describe
 from stepsift.select.pool import Pool
@@ -43,8 +43,8 @@ def write(
         files = {TABLE: table} | export.write(chosen, formats, folder)
         about = describe(selector, settings, inputs, selection, files)
         disk.write_json(about, folder / "manifest.json")
-        disk.write_text(card(about, chosen), folder / "README.md")
-        disk.write_json(croissant(about, chosen), folder / "croissant.json")
+        disk.write_text(card_text(about, chosen), folder / "README.md")
+        disk.write_json(croissant_metadata(about, chosen), folder / "croissant.json")
         fingerprints[selector.name] = about["fingerprint"]
     disk.write_json({"inputs": {"tables": inputs.tables}, "selections": fingerprints}, out / "manifest.json")
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from helpers.filter_pools import NOTHING_ASKED, OFF, make_pool, prose, reasons, rejected
 from stepsift import params
 from stepsift.core.errors import SelectionError
-from stepsift.select.filters import apply
+from stepsift.select.filters import apply_filters
 from stepsift.select.filters.loops import repeated_unit_chars
 from stepsift.select.filters.words import read_words, words_of
 from stepsift.select.questions import collect
@@ -182,7 +182,7 @@ def test_nothing_depends_on_the_order_or_on_frames(order: list[str], rows_a_fram
 def test_only_scored_traces_are_looked_at() -> None:
     pool = make_pool([{"response": LOOP}, {"response": LOOP}])
     scored = pl.DataFrame({"trace_id": ["t1"], "n_tokens": [5]})
-    assert apply(pool, scored, only(loops=True), NOTHING_ASKED)["trace_id"].to_list() == ["t1"]
+    assert apply_filters(pool, scored, only(loops=True), NOTHING_ASKED)["trace_id"].to_list() == ["t1"]
 
 
 def test_a_pool_without_traces() -> None:

@@ -21,7 +21,7 @@ SLICE_ROWS = 4_096
 """Traces whose words are in memory at once."""
 
 
-def apply(pool: Pool, n_tokens: pl.DataFrame, settings: params.Filters, questions: Questions) -> pl.DataFrame:
+def apply_filters(pool: Pool, n_tokens: pl.DataFrame, settings: params.Filters, questions: Questions) -> pl.DataFrame:
     """Rejected rows (table rejected) of the traces that a filter drops, one each: that of the first that drops it.
 
     `n_tokens` has the columns trace_id and n_tokens; other traces are not looked at. The filters, in their order, by
