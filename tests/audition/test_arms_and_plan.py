@@ -8,7 +8,7 @@ import pytest
 
 from stepsift import params
 from stepsift.audition.arms import budgets, comparisons, make_arms, two_digits
-from stepsift.audition.plan import Grounds, Plan, make_plan
+from stepsift.audition.plan import AuditionPlan, Grounds, make_plan
 from stepsift.core.errors import AuditionError, ParamsError
 from stepsift.train import Examples
 
@@ -17,7 +17,7 @@ ASKED = params.Audition(selectors=("galp", "lalp", "rsr"), seeds=(0, 1))
 
 def a_plan(
     settings: params.Params | None = None, completion: int = 2, pilot: float | None = None, md5: str = "m"
-) -> Plan:
+) -> AuditionPlan:
     settings = settings or params.Params(audition=ASKED)
     arms = make_arms(settings.audition, ["s1", "s2"])
     sets = {a.name: Examples([([1], [completion, 3])], pl.DataFrame()) for a in arms}

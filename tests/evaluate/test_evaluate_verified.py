@@ -15,6 +15,7 @@ from stepsift.evaluate import grade
 from stepsift.select.questions import load_questions
 from stepsift.tasks import Verified, check_tasks, find_tasks, load_task, read_yaml, verified
 from stepsift.verify import Verifier
+from stepsift.verify.code.sandbox import Sandbox
 
 TESTS = {"test": "def check(f):\n    assert f(2) == 4\n", "entry_point": "double"}
 RIGHT = "```python\ndef double(x):\n    return 2 * x\n```"
@@ -61,7 +62,7 @@ def test_programs_are_run_or_the_task_is_refused(verifier):
             grade.judge(verifier, "task 't', question 1", asked, {"tests": "assert double(1) == 2"}, RIGHT) == "correct"
         )
     with Verifier(5.0) as none:
-        none._programs._backends = ()
+        none._programs._sandbox = Sandbox("none", (), "not installed")
         with pytest.raises(
             EvaluationError, match=r"task 't', question 3 cannot be graded: programs are not run without"
         ):

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from stepsift.audition.plan import Plan
+from stepsift.audition.plan import AuditionPlan
 from stepsift.core.text import markdown_cell
 
 
-def as_markdown(plan: Plan, result: dict[str, Any]) -> str:
+def as_markdown(plan: AuditionPlan, result: dict[str, Any]) -> str:
     """The page of one audition."""
     content = plan.content
     arms = content["arms"]

@@ -23,7 +23,7 @@ _HASH_CHARS = 12
 
 
 @dataclass(frozen=True)
-class Plan:
+class AuditionPlan:
     """The content of a plan, ready for JSON."""
 
     content: dict[str, Any]
@@ -67,11 +67,11 @@ class Grounds:
 
 def make_plan(
     settings: params.Params, arms: list[Arm], sets: dict[str, Examples], budgets: list[NamedBudget], grounds: Grounds
-) -> Plan:
+) -> AuditionPlan:
     """The plan of an audition; `sets` hold each arm's examples."""
     audition = settings.audition
     pairs = comparisons(arms)
-    return Plan(
+    return AuditionPlan(
         {
             "version": VERSION,
             "pilot": grounds.pilot,

@@ -8,7 +8,7 @@ import polars as pl
 
 from stepsift.audition.compare import compare_arms, estimates
 from stepsift.audition.grades import Grades, from_answers
-from stepsift.audition.plan import Plan
+from stepsift.audition.plan import AuditionPlan
 from stepsift.audition.runs import AuditionRun, RunResult
 from stepsift.audition.teachers import foresights, shares_best
 from stepsift.audition.verdict import Evidence, conclude
@@ -30,7 +30,7 @@ def answers_of_budget(results: list[tuple[AuditionRun, RunResult]], budget: str)
 
 
 def summarise(
-    plan: Plan,
+    plan: AuditionPlan,
     results: list[tuple[AuditionRun, RunResult]],
     scores: list[TeacherScores],
     untrained: pl.DataFrame,
@@ -60,7 +60,7 @@ def summarise(
     }
 
 
-def _of_budget(plan: Plan, grades: Grades, scores: list[TeacherScores]) -> dict[str, Any]:
+def _of_budget(plan: AuditionPlan, grades: Grades, scores: list[TeacherScores]) -> dict[str, Any]:
     statistics = plan.content["statistics"]
     kinds = {arm: about["kind"] for arm, about in plan.content["arms"].items()}
     accuracy = estimates(grades, plan.alpha)

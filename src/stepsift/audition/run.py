@@ -14,7 +14,7 @@ from stepsift import evaluate, params, student, train
 from stepsift.audition import cost
 from stepsift.audition.arms import Arm, budgets, make_arms
 from stepsift.audition.page import as_markdown
-from stepsift.audition.plan import Grounds, Plan, make_plan
+from stepsift.audition.plan import AuditionPlan, Grounds, make_plan
 from stepsift.audition.result import answers_of_budget, summarise
 from stepsift.audition.runs import AuditionRun, RunResult, RunSettings, finished, list_runs, run_all
 from stepsift.core import disk, tables
@@ -44,7 +44,7 @@ class AuditionPlaces:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AuditionOutcome:
     """A finished audition: its folder, its result, and lines to read."""
 
     folder: Path
@@ -54,14 +54,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Prepared:
-    plan: Plan
+    plan: AuditionPlan
     setting: RunSettings
     sets: dict[str, train.Examples]
     runs: list[AuditionRun]
     candidates: pl.DataFrame
 
 
-def run_audition(settings: params.Params, places: AuditionPlaces, workers: int, pilot: float | None) -> Outcome:
+def run_audition(settings: params.Params, places: AuditionPlaces, workers: int, pilot: float | None) -> AuditionOutcome:
     """Run the audition that `settings.audition` describes, or go on with one that was stopped.
 
     `pilot` is the share of prompts on which one seed of it is tried, to tell what the whole would cost.
@@ -95,7 +95,7 @@ def run_audition(settings: params.Params, places: AuditionPlaces, workers: int, 
         there = finished(whole.setting, whole.runs)
         ahead = [(whole.setting, whole.sets[run.arms[0]], run) for run in whole.runs if run not in there]
         lines = cost.predict([r for _, r in results], ahead, len(there), workers)
-    return Outcome(folder, content, lines)
+    return AuditionOutcome(folder, content, lines)
 
 
 def _prepare(settings: params.Params, places: AuditionPlaces, pilot: float | None) -> _Prepared:

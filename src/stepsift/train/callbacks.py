@@ -22,7 +22,7 @@ _COMPLETE = "complete.json"
 _BEST = "best.pt"
 
 
-class Progress(ProgressCallback):
+class TrainingBar(ProgressCallback):
     """A bar without the values of updates, which go to OnLog."""
 
     def on_log(self, *args: Any, **kwargs: Any) -> None:

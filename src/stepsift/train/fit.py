@@ -25,7 +25,7 @@ from stepsift.core.errors import TrainingError
 from stepsift.core.quiet import quiet
 from stepsift.render import Renderer
 from stepsift.train import lora
-from stepsift.train.callbacks import CURVE, Checkpoints, Curve, OnLog, Progress, Stopper
+from stepsift.train.callbacks import CURVE, Checkpoints, Curve, OnLog, Stopper, TrainingBar
 from stepsift.train.examples import Ids, hold_out
 from stepsift.train.launch import Job
 from stepsift.train.order import presentation
@@ -100,7 +100,7 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
         if sys.stderr.isatty():
-            trainer.add_callback(Progress)
+            trainer.add_callback(TrainingBar)
         stopper = _stopper(trainer, settings, curve, held_out)
         _train(trainer, curve, stopper, folder if job.checkpoints is not None else None)
         _save(trainer, renderer, settings, out)
