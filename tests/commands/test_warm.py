@@ -36,12 +36,15 @@ STAGES = {
     "ingest": {"cmd": "python -P stages/ingest.py data/sources data/ingest", "outs": ["data/ingest"]},
     "segment": {"cmd": "python -P stages/segment.py data/ingest/traces.parquet data/segment", "outs": ["data/segment"]},
     "score": {
-        "cmd": f"python -P stages/score.py {TABLES} data/score metrics/score.json",
+        "cmd": f"python -P -m stepsift.container.launch score {TABLES} data/score metrics/score.json",
         "deps": ["src/stepsift/render.py"],
         "params": ["student", "score"],
         "outs": ["data/score"],
     },
-    "train": {"cmd": "python -P stages/train.py data/select data/train m.json", "outs": ["data/train"]},
+    "train": {
+        "cmd": "python -P -m stepsift.container.launch train data/select data/train m.json",
+        "outs": ["data/train"],
+    },
     "evaluate": {"cmd": "python -P stages/evaluate.py data/train data/tasks data/evaluate", "outs": ["data/evaluate"]},
 }
 RESPONSES = {

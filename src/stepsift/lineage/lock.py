@@ -1,5 +1,6 @@
 """What a `dvc.lock` says of the pipeline: the folder that each stage wrote, its MD5, and the settings it ran with."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,12 @@ from stepsift.core.text import has_conflict_marks
 _TAKE_OURS = "take the one that was committed ('git checkout HEAD -- dvc.lock'), and 'dvc repro --pull' writes it anew"
 _FOLDER = ".dir"
 """What stands behind the MD5 of a folder."""
+
+
+def command_paths(command: str) -> list[str]:
+    """The paths in a stage's command: behind `python -P SCRIPT`, or behind `python -P -m MODULE STAGE`."""
+    words = shlex.split(command)
+    return words[5:] if words[2:3] == ["-m"] else words[3:]
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class Lock:
     def sources(self) -> str:
         """The folder of raw traces: the first path of ingest's command."""
         self.require("ingest")
-        return str(self.stages["ingest"]["cmd"].split()[3])
+        return command_paths(str(self.stages["ingest"]["cmd"]))[0]
 
     def _out(self, stage: str) -> dict[str, Any]:
         self.require(stage)

@@ -18,13 +18,11 @@ import yaml
 from stepsift.core.errors import LineageError
 from stepsift.core.text import error_line, one_line
 from stepsift.lineage.check_result import CheckResult
-from stepsift.lineage.lock import Lock
+from stepsift.lineage.lock import Lock, command_paths
 
 CHEAP = ("ingest", "segment", "select", "report")
 """Stages that need no student."""
 _PARAMS = "params.yaml"
-_ARGUMENTS = 3
-"""Words of a stage's command before its paths: python -P SCRIPT."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class DeclaredStage:
 
     def paths(self) -> list[str]:
         """The paths in the command, in its order."""
-        return shlex.split(self.command)[_ARGUMENTS:]
+        return command_paths(self.command)
 
     def sources(self) -> str:
         """The first path: of ingest, the folder of raw traces."""

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import shlex
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from stepsift import params
 from stepsift.core.errors import CacheError, StepsiftError
 from stepsift.core.text import error_line
+from stepsift.lineage.lock import command_paths
 
 _PUSHED = "run 'dvc fetch --all-commits' here if a remote holds it, else 'dvc push --all-commits' where it was made"
 
@@ -58,8 +58,8 @@ class Revision:
         self._opened.close()
 
     def paths(self, stage: str, n: int) -> list[str]:
-        """The first `n` paths of a stage's command: they follow `python -P stages/<stage>.py`."""
-        paths = shlex.split(self.stages[stage]["cmd"])[3:]
+        """The first `n` paths of a stage's command: see `command_paths`."""
+        paths = command_paths(self.stages[stage]["cmd"])
         if len(paths) < n:
             raise CacheError(
                 f"stage '{stage}' of revision '{self.rev}' ran as '{self.stages[stage]['cmd']}', which is "
