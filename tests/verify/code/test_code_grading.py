@@ -90,6 +90,21 @@ def runner() -> CodeRunner:
         (f"{ANYTHING}\nclass Solution(Anything):\n    def area(self, r):\n        return self",
          "assert Solution().area(2) == 12.0\nassert Solution().area(2) - 12.0 < 1"),
         (f"{ANYTHING}\ndef F(r):\n    return Anything()", "assert F(2) == 12.0"),
+        # Results that cannot be sent back, so that the tests would have to run beside the answer.
+        (f"{ANYTHING}\nimport numpy\ndef pack(x):\n    return numpy.array([None])\n"
+         "def unpack(x):\n    return Anything()",
+         "assert unpack(pack(2)) == 2"),
+        (f"{ANYTHING}\nimport numpy\ndef pack(x):\n    return numpy.array(['a'])\n"
+         "def unpack(x):\n    return Anything()",
+         "assert unpack(pack(2)) == 2"),
+        (f"{ANYTHING}\nimport collections\ndef pack(x):\n    return collections.namedtuple('P', 'x')(1)\n"
+         "def unpack(x):\n    return Anything()", "assert unpack(pack(2)) == 2"),
+        (f"{ANYTHING}\ndef pack(x):\n    return [Anything()]\ndef unpack(x):\n    return Anything()",
+         "import numpy as np\nassert unpack(np.array(pack(2))) == 2"),
+        (f"{ANYTHING}\ndef pack(x):\n    return {{1: 2}}\ndef unpack(x):\n    return Anything()",
+         "assert unpack(pack(2).keys()) == 2\nassert unpack(type(pack(2))) == 2"),
+        (f"{ANYTHING}\ndef apply(f, x):\n    f([Anything()])\n    return Anything()",
+         "import numpy as np\nassert apply(lambda x: np.array(x), 2) == 2"),
         # The prompt's own helper, written anew.
         ("def half(x):\n    return 4\ndef double(x):\n    return 0", "assert half(double(4)) == 4"),
         # What the tests look like, from where they could once be seen.
@@ -182,6 +197,9 @@ def test_what_is_not_right_does_not_pass(runner: CodeRunner, answer: str, tests:
          "assert day(2) == datetime.date(2024, 1, 2)"),
         ("import numpy as np\ndef ones(n):\n    return np.ones((n, n))", "assert (ones(2) == np.ones((2, 2))).all()\n"
          "assert ones(2).shape == (2, 2)\nassert np.allclose(ones(2).sum(), 4)"),
+        ("def swap(p):\n    return p._replace(x=p.y, y=p.x)",
+         "import collections\nP = collections.namedtuple('P', 'x y')\n"
+         "assert swap(P(1, 2)) == P(2, 1)\nassert swap(swap(P(1, 2))).x == 1"),
         ("def last(a):\n    return a[-1]", "import numpy as np\nassert last(np.array([1.5, 2.5])) == 2.5"),
         ("SIZE = 3\ndef size():\n    return SIZE", "assert SIZE == 3 and size() == 3"),
         ("class Solution:\n    def area(self, r):\n        return 3.0 * r * r", "assert Solution().area(2) == 12.0"),
@@ -220,6 +238,8 @@ TREE = "class Tree:\n    def __init__(self, left=None):\n        self.left = lef
          "It raises an exception of class Bad."),
         ("def show():\n    print('hi')", "import io, contextlib\nout = io.StringIO()\n"
          "with contextlib.redirect_stdout(out):\n    show()\nassert out.getvalue() == 'hi\\n'", ""),
+        ("def found(p, t):\n    return p.findall(t)",
+         "import re\nassert found(re.compile('a'), 'aba') == ['a', 'a']", ""),
         ("def depth(t):\n    return 0 if t is None else 1 + depth(t.left)", "assert depth(Tree(Tree())) == 2",
          f"```python\n{TREE}\ndef depth(t):\n    '''Levels.'''\n```"),
     ],
@@ -229,7 +249,12 @@ def test_tests_of_objects_run_beside_the_answer_and_are_counted_apart(
 ) -> None:
     assert runner.judge_source(answer, json.dumps({"test": tests}), prompt) == Outcome("correct", "passed_together")
     broken = answer.replace("self.x == other.x", "False").replace("class Bad(Exception)", "class Bad(int)")
-    broken = broken.replace("'hi'", "'ho'").replace("1 + depth", "2 + depth").replace("self.x = x", "self.y = x")
+    broken = (
+        broken.replace("'hi'", "'ho'")
+        .replace("1 + depth", "2 + depth")
+        .replace("self.x = x", "self.y = x")
+        .replace("findall", "search")
+    )
     assert runner.judge_source(broken, json.dumps({"test": tests}), prompt).verdict == "wrong"
 
 

@@ -14,6 +14,7 @@ This runs within the sandbox and imports nothing of stepsift but its neighbours 
 import builtins
 import contextlib
 import importlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +47,10 @@ class Remote(sandbox_wire.Handle):
         self.__dict__.update(_peer=peer, _number=number, _kind=kind)
 
     def _do(self, operation: str, *arguments: Any, named: Any = None) -> Any:
-        value = self._peer.request(operation, self._number, arguments, named)
+        try:
+            value = self._peer.request(operation, self._number, arguments, named)
+        finally:
+            self._peer.has_heard = True
         if isinstance(value, Remote) and value._kind == "result" and self._kind in ROOTED:
             value.__dict__["_kind"] = kind = _AFTER.get((self._kind, operation), "part")
             if kind in OWN:
@@ -126,6 +130,10 @@ class Grader(sandbox_wire.Peer):
         operations: dict[str, Callable[..., Any]] = {"call": lambda target, *a, **k: target(*a, **k), "next": next}
         super().__init__(fd, operations, False, reason)
         self.needs_together = False
+        self.words: frozenset[str] = frozenset()
+        """Words of the tests' source and the prompt's."""
+        self.has_heard = False
+        """Whether anything in here may stem from what the answer returned."""
         self.known: dict[int, Remote] = {}
 
     def together(self) -> None:
@@ -136,8 +144,15 @@ class Grader(sandbox_wire.Peer):
     def encode(self, value: Any) -> Any:
         try:
             return super().encode(value)
-        except sandbox_wire.NotDataError:
-            self.together()
+        except sandbox_wire.NotDataError as e:
+            # No answer may bring this about, by returning what then cannot be sent back.
+            if not self.has_heard or str(e) in self.words:
+                self.together()
+            raise TypeError(f"an object of the type {e} is no data") from None
+
+    def answer(self, message: list[Any]) -> None:
+        self.has_heard = True
+        super().answer(message)
 
 
 def grade(plan: dict[str, Any], fd: int, reason: Callable[[BaseException], str]) -> tuple[str | None, str | None]:
@@ -149,6 +164,7 @@ def grade(plan: dict[str, Any], fd: int, reason: Callable[[BaseException], str])
     with whether the tests are about it as a class) and `helpers` (other names, each as a module and a name in it).
     """
     peer = Grader(fd, reason)
+    peer.words = frozenset(re.findall(r"\w+", "\n".join([plan["tests"], *plan["given"]])))
     try:
         names = _names(peer, plan)
         exec(compile(plan["tests"], "tests.py", "exec"), names)

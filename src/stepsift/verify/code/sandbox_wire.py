@@ -25,6 +25,8 @@ MOST_BYTES = 8 * 2**20
 """The longest message."""
 _EXACT = 2**53
 """Integers below this are JSON numbers."""
+_ARRAY_KINDS = "biufU"
+"""Kinds of arrays that are data: truth values, integers, decimals, text."""
 DATA_TYPES = (int, float, str, bool, list, tuple, dict, set, frozenset, bytes, bytearray, complex, type(None), object)
 """Types that are sent by name, as arguments like `f(int)`."""
 _CALLABLE = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial)
@@ -206,19 +208,26 @@ class Peer:
         if write is not None:
             return write(self.encode, value)
         plain = _array(value) if kind.__module__ == "numpy" else None
-        if plain is None and self.loose:
-            plain = self._plain(value)
+        if plain is None:
+            plain = self._plain(value) if self.loose else self._shaped(value)
         if plain is None and not (self.loose or isinstance(value, _CALLABLE) or hasattr(kind, "__next__")):
             raise NotDataError(kind.__name__)
         return ["h", self.hand_out(value)] if plain is None else plain
 
-    def _plain(self, value: Any) -> Any:
-        """An instance of a subclass of a data type, as data of that type."""
+    def _shaped(self, value: Any) -> Any:
+        """A view of a dict, or a named tuple, which keeps the names; None for others."""
         if isinstance(value, _VIEWS):
             return self.encode(list(value))
-        fields = getattr(value, "_fields", None)
-        if isinstance(value, tuple) and isinstance(fields, tuple):
-            return ["n", type(value).__name__, list(fields), self.encode(list(value))]
+        fields = getattr(value, "_fields", None) if isinstance(value, tuple) else None
+        if not isinstance(fields, tuple):
+            return None
+        return ["n", type(value).__name__, list(fields), self.encode(list(value))]
+
+    def _plain(self, value: Any) -> Any:
+        """An instance of a subclass of a data type, as data of that type."""
+        shaped = self._shaped(value)
+        if shaped is not None:
+            return shaped
         for base in (*_WRITE, float, str):
             if isinstance(value, base):
                 return self.encode(base(value))
@@ -293,7 +302,7 @@ def _each(tag: str) -> Callable[[Any, Any], list[Any]]:
 def _array(value: Any) -> list[Any] | None:
     """An array of numbers or a single one of numpy's; None for others."""
     numpy = sys.modules["numpy"]
-    if not isinstance(value, numpy.ndarray | numpy.generic) or value.dtype.kind not in "biuf":
+    if not isinstance(value, numpy.ndarray | numpy.generic) or value.dtype.kind not in _ARRAY_KINDS:
         return None
     return ["a", value.dtype.str, list(value.shape), value.ravel().tolist(), isinstance(value, numpy.generic)]
 
@@ -301,6 +310,8 @@ def _array(value: Any) -> list[Any] | None:
 def _to_array(_: Any, kind: str, shape: list[int], items: list[Any], single: bool) -> Any:
     import numpy
 
+    if numpy.dtype(kind).kind not in _ARRAY_KINDS:
+        raise ValueError("no array that could be sent back")
     array = numpy.array(items, dtype=numpy.dtype(kind)).reshape(shape)
     return array[()] if single else array
 
