@@ -1,10 +1,13 @@
 """Speed and peak memory of ingest: rows/s, and MB at 1x and 10x the rows, for each file format.
 
     python bench/ingest.py [--rows 5000] [--chars 4000]
+    python bench/ingest.py --real FOLDER [--rows 30000]
 
 Rows are made here: prompts with a mathematical gold answer, four teachers, responses of `--chars` characters that no
 two share. Each run is a process of its own, because peak memory never goes down within one. Memory is flat where the
-two columns agree; "base" is what the imports alone take. Reading alone is `survey`.
+two columns agree; "base" is what the imports alone take. Reading alone is `survey`. With --real, rows of the
+`*.jsonl.gz` files of a folder are taken, over again with teachers of other names until there are enough, and ingest
+runs with 1 and with 2 workers.
 """
 
 import argparse
@@ -66,23 +69,53 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def write_real(path: Path, count: int, folder: Path) -> None:
+    lines: list[str] = []
+    for file in sorted(folder.glob("*.jsonl.gz")):
+        with gzip.open(file, "rt", encoding="utf-8") as pool:
+            lines += pool
+    with path.open("w", encoding="utf-8") as f:
+        for i in range(count):
+            turn, place = divmod(i, len(lines))
+            row = json.loads(lines[place])
+            f.write(json.dumps(row | {"teacher": f"{row['teacher']}-{turn}"}) + "\n")
+
+
+def real(folder: Path, count: int) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        sources = Path(temporary, "sources")
+        sources.mkdir()
+        write_real(sources / "pool.jsonl", count, folder)
+        for workers in ("1", "2"):
+            command = [sys.executable, __file__, "--child", workers, str(sources), str(Path(temporary, workers))]
+            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            print(
+                f"{workers} worker(s) {found['read']:8d} rows {found['s']:7.1f} s {found['read'] / found['s']:8.0f} rows/s"
+            )
+
+
 def child(what: str, sources: Path, out: Path) -> None:
     base, start = peak_mb(), time.perf_counter()
     if what == "survey":
         read = survey(sources, params.Ingest()).total.read
     else:
-        read = ingest(sources, out, params.Ingest()).total.read
+        workers = int(what) if what.isdigit() else None
+        read = ingest(sources, out, params.Ingest(workers=workers)).total.read
     print(json.dumps({"read": read, "s": time.perf_counter() - start, "base_mb": base, "peak_mb": peak_mb()}))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=5_000)
+    parser.add_argument("--real", type=Path, metavar="FOLDER", help="a folder of real traces, *.jsonl.gz")
     parser.add_argument("--chars", type=int, default=4_000)
     parser.add_argument("--child", nargs=3, metavar=("WHAT", "SOURCES", "OUT"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         child(args.child[0], Path(args.child[1]), Path(args.child[2]))
+        return
+    if args.real:
+        real(args.real, args.rows)
         return
     print(f"{'what':8} {'format':10} {'rows':>8} {'MB':>7} {'s':>7} {'rows/s':>8} {'base MB':>8} {'peak MB':>8}")
     for what, suffix in (("survey", "jsonl"), *(("ingest", s) for s in ("jsonl", "jsonl.gz", "json", "parquet"))):

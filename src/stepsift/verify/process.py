@@ -97,6 +97,9 @@ class JudgeProcess:
     def _line(self, process: subprocess.Popen[bytes], timeout_s: float) -> bytes | None:
         """The next line that the worker writes; None when it takes too long, b"" when the worker died."""
         assert process.stdout is not None
+        if b"\n" in self._read:
+            line, _, self._read = self._read.partition(b"\n")
+            return line
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._read:
