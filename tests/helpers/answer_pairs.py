@@ -30,6 +30,7 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
             "ANSWER: 36",
             "#### $36$",
             "#### 36 coins.",
+            "40 - 4 = 36. #### 36",
             "The answer turns out to be 36.",
             "“36”",
             "The answer is 36.<|eot_id|>",

@@ -4,7 +4,7 @@ Only what follows the reasoning counts. The first of these that the answer holds
 
 1. the last `\boxed{...}` whose braces balance, with those before it that only "and", "or" or a comma holds apart,
 2. the last `<answer>...</answer>`,
-3. a last line that begins with `####` (GSM8K),
+3. what follows `####` on the last line (GSM8K),
 4. what the last "answer is", "answer:", "answer =", "答案" or heading "Final answer" says: a code block, the rest of
    the line, or the next line if nothing follows, which may be a formula on lines of its own; and of "14 is the answer"
    what stands before; of a mathematical answer the first sentence with a digit or a formula,
@@ -89,8 +89,8 @@ def final_answer(text: str, math: bool = False) -> str | None:
     if inside is not None:
         return inside
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if lines and lines[-1].startswith("####"):
-        return lines[-1].lstrip("#").strip()[:LINE_CHARS]
+    if lines and "####" in lines[-1]:
+        return lines[-1].rpartition("####")[2].lstrip("#").strip()[:LINE_CHARS]
     said = announced(text)
     if said is not None:
         return (telling(said)[:1] or [said])[0][:LINE_CHARS] if math else said[:LINE_CHARS]

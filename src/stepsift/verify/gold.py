@@ -12,7 +12,7 @@ from stepsift.verify.extract import announced, boxed
 from stepsift.verify.readings import is_formula, unmarked
 from stepsift.verify.spelling import formula
 
-_GSM8K = re.compile(r"^####\s*(.+)\s*\Z", re.MULTILINE)
+_GSM8K = re.compile(r"####[ \t]*(?!#)(.+)\s*\Z")
 
 
 @lru_cache(maxsize=16_384)
