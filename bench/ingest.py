@@ -89,9 +89,8 @@ def real(folder: Path, count: int) -> None:
         for workers in ("1", "2"):
             command = [sys.executable, __file__, "--child", workers, str(sources), str(Path(temporary, workers))]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            print(
-                f"{workers} worker(s) {found['read']:8d} rows {found['s']:7.1f} s {found['read'] / found['s']:8.0f} rows/s"
-            )
+            speed = f"{found['s']:7.1f} s {found['read'] / found['s']:8.0f} rows/s"
+            print(f"{workers} worker(s) {found['read']:8d} rows {speed}", flush=True)
 
 
 def child(what: str, sources: Path, out: Path) -> None:
