@@ -3,8 +3,8 @@
 import shutil
 
 import pytest
-from helpers.places import SHARED
 
+from helpers.places import SHARED
 from stepsift.ingest.run import ingest
 from stepsift.params import Ingest
 
