@@ -274,13 +274,13 @@ def test_labels_of_the_source_decide_where_params_say_so(tmp_path, how, verdicts
 
 @pytest.mark.slow
 def test_a_teacher_whose_answers_are_not_found_is_named(tmp_path, caplog):
-    rows = [row(f"{i}?", f"It was {i} all along, or {i + 1}.", "odd", str(i)) for i in range(10, 16)]
+    rows = [row(f"{i}?", f"It is {i + 50} and never {i} as some say.", "odd", str(i)) for i in range(10, 16)]
     rows += [row(f"{i}?", f"The answer is {i}.", "plain", str(i)) for i in range(10, 16)]
     rows += [row(f"{i}?", "The answer is 7.", "wrong", str(i)) for i in range(10, 16)]
     counts, *_ = run(tmp_path, {"a.jsonl": rows})
     odd = counts.answers["odd"]["a.jsonl"]
     assert (odd.checked, odd.wrong, odd.suspect) == (6, 6, 6)
-    assert "row 1 of a.jsonl: 'It was 10 all along, or 11.'" in odd.example
+    assert "row 1 of a.jsonl: 'It is 60 and never 10 as some say.'" in odd.example
     told = [r.getMessage() for r in caplog.records]
     assert [t.split(":")[0] for t in told] == ["teacher odd", "teacher wrong"]
     assert "6 of 6 compared answers (100.0%) were not found right" in told[0]
