@@ -96,7 +96,7 @@ def _steps(ids: list[str], n_steps: int, rng: np.random.Generator) -> pl.DataFra
 
 def run(folder: Path, selectors: list[str]) -> dict[str, float]:
     """Select and write the tables; seconds and peak memory."""
-    from stepsift.select import Inputs, pool, questions, write
+    from stepsift.select import Inputs, pool, questions, write_selection
     from stepsift.select import select as select_traces
 
     settings = params.Select.model_validate({"selectors": selectors, "filters": SWITCHED_OFF})
@@ -106,7 +106,7 @@ def run(folder: Path, selectors: list[str]) -> dict[str, float]:
     selection = select_traces(traces, settings, asked)
     selected = time.perf_counter()
     inputs = Inputs({}, {}, {"path": "none", "student": "none", "numerics": {}})
-    write(selection, traces, settings, asked, inputs, folder / "out")
+    write_selection(selection, traces, settings, asked, inputs, folder / "out")
     return {"base": base, "peak": peak_mb(), "select": selected - begin, "write": time.perf_counter() - selected}
 
 

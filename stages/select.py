@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stepsift import params, tracking
 from stepsift.core import console, disk, tables
-from stepsift.select import Inputs, pool, questions, ranking, select, write
+from stepsift.select import Inputs, pool, questions, ranking, select, write_selection
 
 TABLES = (tables.PROMPTS.file, tables.TRACES.file, tables.STEP_SCORES.file)
 
@@ -37,7 +37,7 @@ def main() -> None:
             selection = select(
                 traces, settings.select, asked, [tables.regroup(frames, "trace_id") for frames in perturbed]
             )
-            write(selection, traces, settings.select, asked, inputs, out)
+            write_selection(selection, traces, settings.select, asked, inputs, out)
             disk.write_json(ranking.chart(selection.teachers, settings.select.names), args.chart)
             disk.write_json(selection.metrics, args.metrics)
         run.log_metrics(selection.metrics)

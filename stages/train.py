@@ -37,11 +37,11 @@ def main() -> None:
         end.did = f"{trained.trained} trained, {trained.reused} from the cache"
 
 
-def _registered(args: argparse.Namespace, selector: str, seed: int) -> tracking.Student:
+def _registered(args: argparse.Namespace, selector: str, seed: int) -> tracking.RegisteredStudent:
     folder = args.out / selector / f"seed-{seed}"
     manifest = disk.read_json(args.selections / selector / "manifest.json")
     fingerprint = student.fingerprint(student.StudentFiles(folder))
-    return tracking.Student(selector, seed, folder.as_posix(), fingerprint, manifest["fingerprint"])
+    return tracking.RegisteredStudent(selector, seed, folder.as_posix(), fingerprint, manifest["fingerprint"])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import yaml
 from stepsift import params
 from stepsift.core.errors import StudentError
 from stepsift.core.finding import Finding
-from stepsift.core.quiet import quiet
+from stepsift.core.quiet import silenced
 from stepsift.core.text import error_line, one_line
 from stepsift.render import Renderer
 
@@ -271,7 +271,7 @@ def load_model(files: StudentFiles, dtype: str, device: str) -> Any:
     unpacked = {"quantization_config": GgufConfig(dequantize=True)} if files.gguf_file else {}
     try:
         # Of what transformers logs on the way, missing weights alone matter, and they are an error here.
-        with quiet("transformers"):
+        with silenced("transformers"):
             model, loaded = AutoModelForCausalLM.from_pretrained(
                 **files.load_arguments(),
                 **unpacked,

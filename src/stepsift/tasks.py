@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from stepsift.core.errors import EvaluationError
-from stepsift.core.quiet import quiet
+from stepsift.core.quiet import silenced
 from stepsift.core.text import error_line
 
 log = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ def _nearest(name: str, known: Iterable[str]) -> str | None:
 def _harness_tasks() -> list[str]:
     from lm_eval.tasks import TaskManager
 
-    with quiet("lm_eval"):
+    with silenced("lm_eval"):
         return list(TaskManager().all_tasks)
 
 

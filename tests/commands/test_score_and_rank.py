@@ -397,7 +397,7 @@ def test_rank_of_all_prompts_is_the_ranking_of_the_pipeline(place: Path, setting
     assert code == 0, err
     prompts, traces, _, step_scores = through_stages(place / "data/sources", place / "stages", settings())
     chosen = params.Select(selectors=("lalp",), filters=params.Filters(near_duplicates=None, decontaminate=None))
-    pool = curate.Pool(
+    pool = curate.ScoredPool(
         prompts=prompts,
         traces=traces.drop("response"),
         responses=lambda: iter([traces.select("trace_id", "response")]),

@@ -18,7 +18,7 @@ from stepsift.commands.turn_timing import KEPT, TURNS, Fastest, ImpossibleError,
 from stepsift.core.errors import ScoringError
 from stepsift.ingest.run import SampleTrace
 from stepsift.score.forward.engine import Engine
-from stepsift.score.forward.numerics import numerics
+from stepsift.score.forward.numerics import describe_numerics
 
 SHORT = "So x = 4. Yes!\n\nThe answer is 7."
 
@@ -155,7 +155,7 @@ def test_tune_measures_and_prints_lines_that_params_accepts(student_folder: Call
     chosen = params.parse(written(lines)).score
     assert {chosen.batching, chosen.products} <= {"trace", "packed", "native", "onednn"}
     # All three are said outright, so that the numerics of a run are those that were measured.
-    assert numerics(chosen, "cpu")["batch_tokens"] == chosen.batch_tokens
+    assert describe_numerics(chosen, "cpu")["batch_tokens"] == chosen.batch_tokens
 
 
 def test_a_student_that_cannot_be_packed_is_tuned_for_traces(student_folder: Callable[..., Path]) -> None:

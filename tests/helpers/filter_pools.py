@@ -7,14 +7,14 @@ import polars as pl
 from stepsift import params
 from stepsift.core import tables
 from stepsift.select.filters import apply_filters
-from stepsift.select.pool import Pool
+from stepsift.select.pool import ScoredPool
 from stepsift.select.questions import Questions, collect
 
 OFF = params.Filters(unfinished_thinking=False, loops=False, near_duplicates=None, decontaminate=None)
 NOTHING_ASKED = collect({})
 
 
-def make_pool(rows: list[dict], prompts: dict[str, str] | None = None, rows_a_frame: int = 3) -> Pool:
+def make_pool(rows: list[dict], prompts: dict[str, str] | None = None, rows_a_frame: int = 3) -> ScoredPool:
     """One trace for each row; keys (defaults): response, trace_id (t and its number), prompt_id (p), teacher (A), hash
     (trace_id). `prompts` is the text of each prompt (its id)."""
     traces = [
@@ -37,7 +37,7 @@ def make_pool(rows: list[dict], prompts: dict[str, str] | None = None, rows_a_fr
         for p, text in texts.items()
     ]
     texts_only = table.select("trace_id", "response")
-    return Pool(
+    return ScoredPool(
         pl.DataFrame(asked, schema=tables.PROMPTS.schema),
         table.drop("response"),
         lambda: texts_only.iter_slices(rows_a_frame),
@@ -46,7 +46,7 @@ def make_pool(rows: list[dict], prompts: dict[str, str] | None = None, rows_a_fr
 
 
 def rejected(
-    pool: Pool, settings: params.Filters, questions: Questions = NOTHING_ASKED, **n_tokens: int
+    pool: ScoredPool, settings: params.Filters, questions: Questions = NOTHING_ASKED, **n_tokens: int
 ) -> pl.DataFrame:
     """What `apply` drops; every trace is scored and has 100 tokens where `n_tokens` says nothing else."""
     counts = pool.traces.select("trace_id").with_columns(
@@ -55,7 +55,7 @@ def rejected(
     return tables.validate(tables.REJECTED, apply_filters(pool, counts, settings, questions))
 
 
-def reasons(pool: Pool, settings: params.Filters, questions: Questions = NOTHING_ASKED, **n_tokens: int) -> dict:
+def reasons(pool: ScoredPool, settings: params.Filters, questions: Questions = NOTHING_ASKED, **n_tokens: int) -> dict:
     """Trace to reason."""
     return dict(rejected(pool, settings, questions, **n_tokens).select("trace_id", "reason").rows())
 

@@ -92,7 +92,7 @@ def finish(repo: Path, begun: Path) -> None:
 def add_and_finish(repo: Path, begun: Path) -> None:
     """A copy of what `start` made whose sources are under DVC, with one selector; run and committed. No remote yet."""
     shutil.copytree(begun, repo, symlinks=True)
-    for file in files.find(repo / "data/sources")[0]:
+    for file in files.find_files(repo / "data/sources")[0]:
         ok(repo, "stepsift", "add", str(file.path.relative_to(repo)), "--quiet")
     change(repo, "select", selectors=["random"])
     ok(repo, "stepsift", "setup")

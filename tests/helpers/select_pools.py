@@ -28,13 +28,13 @@ class Pool:
         found, _ = find_candidates(self.prompts, self.traces, self.scores(seed), correct)
         return with_fits(found, fit_all(found, "pool"))
 
-    def in_frames(self) -> curate.Pool:
+    def in_frames(self) -> curate.ScoredPool:
         """The pool as select reads it: a frame for each trace."""
 
         def cut(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
             yield from frame.sort("trace_id").partition_by("trace_id", maintain_order=True)
 
-        return curate.Pool(
+        return curate.ScoredPool(
             prompts=self.prompts,
             traces=self.traces.drop("response"),
             responses=lambda: cut(self.traces.select("trace_id", "response")),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stepsift.core.errors import ParamsError, SourceError
-from stepsift.ingest.fill import fill
+from stepsift.ingest.fill import fill_database
 from stepsift.ingest.run import Survey, check_sources, survey
 from stepsift.params import FileRule, Ingest, parse
 
@@ -56,7 +56,7 @@ class Kept:
 
 def read(folder: Path, files: dict[str, Any], *rules: dict[str, Any]) -> Kept:
     kept = Kept()
-    fill(kept, write(folder, files), parse({"ingest": {"files": list(rules)}}).ingest)  # pyright: ignore
+    fill_database(kept, write(folder, files), parse({"ingest": {"files": list(rules)}}).ingest)  # pyright: ignore
     return kept
 
 

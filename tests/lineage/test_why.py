@@ -249,4 +249,4 @@ def test_without_a_pipeline_that_ran():
 
 
 def test_control_characters_of_a_source_reach_no_terminal():
-    assert _line("prompt", "a\x1b[31mb\x07 数学 🙂") == "prompt      a\ufffd[31mb\ufffd 数学 🙂"
+    assert _line("prompt", "a\x1b[31mb\x07 数学 🙂") == "prompt      a⟨U+001B⟩[31mb⟨U+0007⟩ 数学 🙂"

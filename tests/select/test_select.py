@@ -12,7 +12,7 @@ from helpers.select_pools import make_pool
 from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import SelectionError, TableError
-from stepsift.select import Inputs, Selection, select, write
+from stepsift.select import Inputs, Selection, select, write_selection
 from stepsift.select.pool import check
 from stepsift.select.questions import load_questions
 
@@ -38,7 +38,7 @@ def run(pool=POOL, settings=SETTINGS, **changes) -> Selection:
 
 def written(selection: Selection, out: Path, settings=SETTINGS, pool=POOL) -> Path:
     inputs = Inputs(sources={}, tables={}, student={"path": "student", "fingerprint": "f", "numerics": {}})
-    write(selection, pool.in_frames(), settings, QUESTIONS, inputs, out)
+    write_selection(selection, pool.in_frames(), settings, QUESTIONS, inputs, out)
     return out
 
 

@@ -41,7 +41,7 @@ def test_on_the_demo_what_add_says_is_what_ingest_reads(repo: Path):
 
 
 def test_two_branches_that_each_add_a_teacher(repo: Path, tmp_path: Path):
-    for file in files.find(repo / "data/sources")[0]:
+    for file in files.find_files(repo / "data/sources")[0]:
         if not file.path.with_name(f"{file.path.name}.dvc").exists():
             output(repo, "stepsift", "add", str(file.path.relative_to(repo)))
     output(repo, "dvc", "remote", "add", "-d", "shared", str(tmp_path / "remote"))

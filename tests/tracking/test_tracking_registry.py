@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from stepsift import params, tracking
-from stepsift.tracking.registry import Student, _alias, register
+from stepsift.tracking.registry import RegisteredStudent, _alias, register
 
 pytestmark = pytest.mark.slow
 
 
-def students(dataset: str = "d1", fingerprint: str = "f") -> list[Student]:
+def students(dataset: str = "d1", fingerprint: str = "f") -> list[RegisteredStudent]:
     return [
-        Student(selector, seed, f"data/train/{selector}/seed-{seed}", f"{fingerprint}-{selector}-{seed}", dataset)
+        RegisteredStudent(
+            selector, seed, f"data/train/{selector}/seed-{seed}", f"{fingerprint}-{selector}-{seed}", dataset
+        )
         for selector in ("lalp", "galp.v2")
         for seed in (3, 4)
     ]
@@ -74,7 +76,7 @@ def test_the_same_student_keeps_its_version_and_another_moves_the_alias(client):
 def test_an_alias_is_one_that_mlflow_takes(client, selector, alias):
     assert _alias(selector) == alias
     run = client.create_run(client.experiment).info.run_id
-    register(client, run, "student", [Student(selector, 0, "p", "f", "d")], {})
+    register(client, run, "student", [RegisteredStudent(selector, 0, "p", "f", "d")], {})
     assert client.get_model_version_by_alias("student", alias).tags["selector"] == selector
 
 

@@ -137,7 +137,7 @@ def _small(settings: params.Params, share: float) -> params.Params:
     return settings.model_copy(update={"audition": settings.audition.model_copy(update=changes)})
 
 
-def _share_of(traces: pool.Pool, share: float, seed: int) -> pool.Pool:
+def _share_of(traces: pool.ScoredPool, share: float, seed: int) -> pool.ScoredPool:
     """The pool of a seeded share of the prompts."""
     ids = traces.prompts["prompt_id"].to_list()
     kept = list(sample_prompts(ids, max(1, round(share * len(ids))), seed))
@@ -147,7 +147,7 @@ def _share_of(traces: pool.Pool, share: float, seed: int) -> pool.Pool:
     def some(frames: Any) -> Any:
         return (frame.filter(pl.col("trace_id").is_in(ids_of_kept)) for frame in frames)
 
-    return pool.Pool(
+    return pool.ScoredPool(
         traces.prompts.filter(pl.col("prompt_id").is_in(kept)),
         of_kept,
         lambda: some(traces.responses()),
@@ -158,7 +158,7 @@ def _share_of(traces: pool.Pool, share: float, seed: int) -> pool.Pool:
 def _sets(
     arms: list[Arm],
     selection: Selection,
-    traces: pool.Pool,
+    traces: pool.ScoredPool,
     source: student.StudentSource,
     settings: params.Train,
 ) -> dict[str, train.Examples]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quiet(*loggers: str) -> Iterator[None]:
+def silenced(*loggers: str) -> Iterator[None]:
     """No messages below an error from these loggers, and none of transformers' bars for loading and saving."""
     from transformers.utils import logging as transformers_logging
 

@@ -42,7 +42,7 @@ class Answered:
         self._bar.close()
 
 
-class Engine(Protocol):
+class AnsweringEngine(Protocol):
     """A student behind the harness's interface, as `answer_questions` uses it."""
 
     sample: int

@@ -18,9 +18,9 @@ from lm_eval.evaluator import evaluate
 
 from stepsift import params
 from stepsift.core.errors import EvaluationError, StepsiftError
-from stepsift.core.quiet import quiet
+from stepsift.core.quiet import silenced
 from stepsift.core.text import error_line
-from stepsift.evaluate.asking import Engine
+from stepsift.evaluate.asking import AnsweringEngine
 from stepsift.evaluate.grade import judge
 from stepsift.tasks import Verified, verified
 from stepsift.verify import Verifier
@@ -31,7 +31,7 @@ Answer = dict[str, Any]
 """One answer to a question: the columns of tables.ANSWERS but `model`."""
 
 
-def answer_questions(lm: Engine, tasks: dict[str, Any], settings: params.Evaluate) -> list[Answer]:
+def answer_questions(lm: AnsweringEngine, tasks: dict[str, Any], settings: params.Evaluate) -> list[Answer]:
     """Have all questions of the tasks asked and graded, as often as `samples` says where an answer is generated.
 
     A local task that names a verifier is graded by it, every other one by its first metric and first filter. Raises
@@ -56,10 +56,10 @@ def answer_questions(lm: Engine, tasks: dict[str, Any], settings: params.Evaluat
     return answers
 
 
-def _ask(lm: Engine, tasks: dict[str, Any], settings: params.Evaluate, verifier: Verifier) -> list[Answer]:
+def _ask(lm: AnsweringEngine, tasks: dict[str, Any], settings: params.Evaluate, verifier: Verifier) -> list[Answer]:
     lm.ended.clear()
     try:
-        with quiet("lm_eval"), _no_bars():
+        with silenced("lm_eval"), _no_bars():
             results = evaluate(
                 lm=lm,
                 task_dict={"tasks": tasks, "groups": {}, "group_map": {}},
@@ -92,7 +92,7 @@ class _Task:
     verified: Verified | None
 
 
-def _graded(sample: dict[str, Any], of: _Task, lm: Engine, verifier: Verifier) -> Answer:
+def _graded(sample: dict[str, Any], of: _Task, lm: AnsweringEngine, verifier: Verifier) -> Answer:
     responses = [response[0] for response in sample["resps"]]
     if isinstance(responses[0], str):
         generation = responses[0]

@@ -18,7 +18,7 @@ from stepsift import params, sidecache
 from stepsift.core import disk, tables
 from stepsift.core.errors import EvaluationError
 from stepsift.core.finding import Finding
-from stepsift.core.quiet import quiet
+from stepsift.core.quiet import silenced
 from stepsift.student import StudentFiles, StudentSource, context_tokens, pick_device
 from stepsift.tasks import TaskSource, check_tasks, find_tasks, load_task, local_tasks
 
@@ -130,7 +130,7 @@ def evaluate_all(evaluation: Evaluation, models: Path, tasks: Path, out: Path) -
     rows: list[dict[str, Any]] = []
     keys: list[dict[str, Any]] = []
     n_reused = 0
-    with tempfile.TemporaryDirectory() as scratch, quiet():
+    with tempfile.TemporaryDirectory() as scratch, silenced():
         load_once = functools.cache(partial(load_task, scratch=Path(scratch)))
         for model in candidates:
             of_model = replace(evaluation, source=replace(evaluation.source, files=model.files))
@@ -155,7 +155,7 @@ def answers_of(evaluation: Evaluation, sources: list[TaskSource]) -> pl.DataFram
     Answers that it gave before come from the side cache; it is loaded only where some are missing there. Raises
     EvaluationError as `evaluate_all` does.
     """
-    with tempfile.TemporaryDirectory() as scratch, quiet():
+    with tempfile.TemporaryDirectory() as scratch, silenced():
         load = partial(load_task, scratch=Path(scratch))
         rows = [answer for _, _, graded, _ in _by_task(evaluation, sources, load) for answer in graded]
     schema = {name: dtype for name, dtype in tables.ANSWERS.schema.items() if name != "model"}

@@ -8,7 +8,7 @@ from lm_eval.models.huggingface import HFLM
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from stepsift import params
-from stepsift.core.quiet import quiet
+from stepsift.core.quiet import silenced
 from stepsift.evaluate.asking import Answered, Asking, Said
 from stepsift.evaluate.sampling import Draw, How
 from stepsift.render import Renderer
@@ -24,7 +24,7 @@ class StudentLM(Asking, HFLM):
     """
 
     def __init__(self, model: Any, renderer: Renderer, context_tokens: int, settings: params.Evaluate):
-        with quiet("lm_eval"):
+        with silenced("lm_eval"):
             HFLM.__init__(
                 self,
                 pretrained=model,

@@ -8,7 +8,7 @@ from lm_eval.models.vllm_causallms import VLLM
 from vllm import SamplingParams
 
 from stepsift import params
-from stepsift.core.quiet import quiet
+from stepsift.core.quiet import silenced
 from stepsift.evaluate.asking import Answered, Asking, Said
 from stepsift.evaluate.sampling import How
 from stepsift.render import Renderer
@@ -18,7 +18,7 @@ class StudentVLLM(Asking, VLLM):
     """The student in `folder` behind the harness's interface. vLLM batches by itself, `batch_size` is not asked."""
 
     def __init__(self, folder: str, renderer: Renderer, context_tokens: int, settings: params.Evaluate):
-        with quiet("lm_eval"):
+        with silenced("lm_eval"):
             VLLM.__init__(
                 self,
                 pretrained=folder,

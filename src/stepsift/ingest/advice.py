@@ -5,11 +5,11 @@ import json
 from stepsift.core import text as text_of
 from stepsift.ingest import identity
 from stepsift.ingest.columns import trace_warnings
-from stepsift.ingest.counts import Pool
+from stepsift.ingest.counts import PoolCounts
 from stepsift.ingest.database import Spool
 
 
-def warnings_of(spool: Spool, pool: Pool) -> list[str]:
+def warnings_of(spool: Spool, pool: PoolCounts) -> list[str]:
     """One sentence for each thing that may be meant otherwise; the spool is resolved."""
     sentences = trace_warnings(pool.columns)
     for name, file in pool.columns.items():

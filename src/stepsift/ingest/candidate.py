@@ -48,7 +48,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Origin:
+class RowOrigin:
     """What the file of a record adds to it."""
 
     rule: params.Rule
@@ -58,14 +58,14 @@ class Origin:
     settings: params.Ingest
 
 
-def origin_of(file: SourceFile, rule: params.Rule, settings: params.Ingest) -> Origin:
+def origin_of(file: SourceFile, rule: params.Rule, settings: params.Ingest) -> RowOrigin:
     """The origin of all rows of a file."""
     suffixes = (*rule.strip_suffixes, *settings.strip_suffixes)
     wrapper = identity.Wrapper(rule.strip_prefixes, suffixes, rule.strip_boxed)
-    return Origin(rule, teacher_of(file, rule.teacher_from), wrapper, settings)
+    return RowOrigin(rule, teacher_of(file, rule.teacher_from), wrapper, settings)
 
 
-def candidate(record: Record, origin: Origin) -> Candidate:
+def build_candidate(record: Record, origin: RowOrigin) -> Candidate:
     """The candidate that a record is; raise RowError where it is none."""
     rule, settings = origin.rule, origin.settings
     for text in (record.response, record.reasoning, record.prompt_id, record.teacher, record.answer, record.domain):

@@ -30,7 +30,7 @@ class Candidates:
 
 
 @dataclass
-class Pool:
+class PoolCounts:
     """What the sources hold, by file and by teacher, after everything that is rejected."""
 
     total: Tally
@@ -48,7 +48,7 @@ class Pool:
     unused_rules: list[str]
 
 
-def pool_of(spool: Spool, read: ReadCounts) -> Pool:
+def pool_of(spool: Spool, read: ReadCounts) -> PoolCounts:
     """Count a resolved spool; what was read is compared with what it holds."""
     total = Tally()
     by_file = {name: Tally() for name in sorted(read.by_file)}
@@ -67,7 +67,7 @@ def pool_of(spool: Spool, read: ReadCounts) -> Pool:
     require({f: t.read for f, t in by_file.items()} == dict(read.by_file), "rows read and stored, by file")
     require({t: n.read for t, n in by_teacher.items()} == dict(read.by_teacher), "rows read and stored, by teacher")
     histogram = dict(spool.candidates())
-    return Pool(
+    return PoolCounts(
         total=total,
         by_file=by_file,
         by_teacher=by_teacher,
@@ -99,7 +99,7 @@ def _candidates(histogram: dict[int, int]) -> Candidates:
     return Candidates(min(histogram), median, max(histogram), histogram)
 
 
-def useless_files(spool: Spool, pool: Pool) -> list[str]:
+def useless_files(spool: Spool, pool: PoolCounts) -> list[str]:
     """A sentence for each file that gave no trace, but for those whose traces stand in other files or are filtered."""
     sentences = []
     for name, tally in pool.by_file.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 from stepsift import params
 from stepsift.core.errors import SourceError
 from stepsift.ingest import where
-from stepsift.ingest.candidate import Candidate, Origin, candidate, origin_of
+from stepsift.ingest.candidate import Candidate, RowOrigin, build_candidate, origin_of
 from stepsift.ingest.columns import FileColumns, mapped_paths
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files import find as files
@@ -103,12 +103,14 @@ def _length(c: Candidate) -> tuple[int, str]:
     return len(c.response), c.trace_id
 
 
-def fill(spool: Spool, sources: Path, settings: params.Ingest, *samples: Sample | TeacherSamples) -> ReadCounts:
+def fill_database(
+    spool: Spool, sources: Path, settings: params.Ingest, *samples: Sample | TeacherSamples
+) -> ReadCounts:
     """Read all files below `sources` into `spool`.
 
     Raises SourceError where there is none to read, or where a rule is wrong.
     """
-    known, ignored = files.find(sources)
+    known, ignored = files.find_files(sources)
     counts = ReadCounts(ignored_files=ignored)
     rules = Rules(sources, settings)
     mapped = _Mapped()
@@ -173,7 +175,7 @@ class _Mapped:
 
 
 def candidates(
-    file: files.SourceFile, origin: Origin, columns: FileColumns
+    file: files.SourceFile, origin: RowOrigin, columns: FileColumns
 ) -> Iterator[tuple[int, int, Candidate | RowError, str | None]]:
     """(row, number of the response in it, what it gave, its teacher where known) for all of a file."""
     rule = origin.rule
@@ -198,7 +200,7 @@ def candidates(
                 yield line, part, record, rule.teacher or _teacher(row)
                 continue
             try:
-                found = candidate(record, origin)
+                found = build_candidate(record, origin)
             except RowError as e:
                 yield line, part, e, _printable(rule.teacher or record.teacher or origin.teacher)
             else:

@@ -27,10 +27,10 @@ from stepsift.ingest.answers import SAMPLED, Gold, TeacherAnswers, check_answers
 from stepsift.ingest.candidate import Candidate
 from stepsift.ingest.columns import told
 from stepsift.ingest.conflicts import conflict_lines, resolve
-from stepsift.ingest.counts import Pool, pool_of, require, useless_files
+from stepsift.ingest.counts import PoolCounts, pool_of, require, useless_files
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import RULE_SUFFIX
-from stepsift.ingest.fill import UNKNOWN, Sample, TeacherSamples, fill
+from stepsift.ingest.fill import UNKNOWN, Sample, TeacherSamples, fill_database
 from stepsift.ingest.record import Message
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Labels:
 
 
 @dataclass
-class IngestCounts(Pool):
+class IngestCounts(PoolCounts):
     """The metrics of the stage."""
 
     verdicts: dict[str, dict[str, int]]
@@ -93,7 +93,7 @@ class SampleTrace:
 
 
 @dataclass
-class Survey(Pool):
+class Survey(PoolCounts):
     """What `stepsift check` prints of the sources."""
 
     problems: list[str]
@@ -117,7 +117,7 @@ def ingest(sources: Path, out: Path, settings: params.Ingest) -> IngestCounts:
     """
     # The spool stands beside `out` and not in it, where DVC would take it for an output.
     with Spool(out.resolve().parent) as spool:
-        read = fill(spool, sources, settings)
+        read = fill_database(spool, sources, settings)
         conflicts = resolve(spool, settings)
         pool = pool_of(spool, read)
         problems = [*useless_files(spool, pool), *pool.unmapped]
@@ -158,7 +158,7 @@ def survey(sources: Path, settings: params.Ingest) -> Survey:
     """
     sample, examples, answered = Sample(SAMPLE_TRACES), TeacherSamples(EXAMPLES), TeacherSamples(SAMPLED)
     with Spool(Path(tempfile.gettempdir()), bodies=False) as spool:
-        read = fill(spool, sources, settings, sample, examples, answered)
+        read = fill_database(spool, sources, settings, sample, examples, answered)
         conflicts = resolve(spool, settings)
         pool = pool_of(spool, read)
         sampled, exemplary = (_traces(spool, s.candidates()) for s in (sample, examples))
@@ -185,12 +185,12 @@ def _traces(spool: Spool, sample: list[Candidate]) -> list[SampleTrace]:
     return sorted(traces, key=lambda t: t.trace_id)
 
 
-def _several(pool: Pool) -> int:
+def _several(pool: PoolCounts) -> int:
     """Prompts with two candidates or more."""
     return sum(prompts for size, prompts in pool.candidates.histogram.items() if size > 1)
 
 
-def _one_candidate(pool: Pool) -> str | None:
+def _one_candidate(pool: PoolCounts) -> str | None:
     """A sentence where the median prompt has one candidate."""
     if not pool.prompts or pool.candidates.median > 1:
         return None
@@ -264,7 +264,7 @@ def _write(spool: Spool, out: Path) -> tuple[int, int]:
     return _write_table(tables.TRACES, traces, out), _write_table(tables.REJECTED, spool.rejected(), out)
 
 
-def _sources(spool: Spool, pool: Pool, sources: Path, rules: dict[str, params.Rule]) -> dict[str, dict[str, Any]]:
+def _sources(spool: Spool, pool: PoolCounts, sources: Path, rules: dict[str, params.Rule]) -> dict[str, dict[str, Any]]:
     """What the data set is made of, file by file."""
     licences: dict[str, Counter[str]] = defaultdict(Counter)
     for source, licence, count in spool.licences():

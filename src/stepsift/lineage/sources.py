@@ -20,7 +20,7 @@ def check_sources(sources: Path, written: Path) -> CheckResult:
         advice = f"'dvc checkout {written.parent}' brings it back"
         return CheckResult("sources", "", (f"{written} is cut or damaged; {advice}",))
     try:
-        present = {f.name: f.path for f in files.find(sources)[0]}
+        present = {f.name: f.path for f in files.find_files(sources)[0]}
     except SourceError as e:
         return CheckResult("sources", "", (str(e),))
     broken = [f"{sources / name} is missing" for name in sorted(known) if name not in present]

@@ -16,7 +16,7 @@ from stepsift.select.manifest import Manifest, read_manifests
 
 
 @dataclass(frozen=True)
-class Origin:
+class TraceOrigin:
     """Where a trace comes from; `md5` is that of the whole source file, `published` where it was published."""
 
     source: str
@@ -65,7 +65,7 @@ class TraceStory:
     trace_id: str
     prompt_id: str
     teacher: str
-    origin: Origin
+    origin: TraceOrigin
     copies: tuple[str, ...]
     verdict: str
     label: bool | None
@@ -166,10 +166,10 @@ def of_prompt(prompt_id: str, folders: Mapping[str, Path], selectors: Mapping[st
     )
 
 
-def _origin(row: dict[str, Any], about: dict[str, Any]) -> Origin:
+def _origin(row: dict[str, Any], about: dict[str, Any]) -> TraceOrigin:
     """`about` is what sources.json says of the file."""
     published = " at revision ".join(about[key] for key in ("repository", "revision") if key in about) or None
-    return Origin(row["source"], row["source_line"], row["licence"], about.get("md5"), published)
+    return TraceOrigin(row["source"], row["source_line"], row["licence"], about.get("md5"), published)
 
 
 def _selected(select: Path, settings: dict[str, Any], own: pl.Expr) -> Selected:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from stepsift.core.text import terminal_line
 from stepsift.lineage.history import Event, Moment
 from stepsift.lineage.story import Choice, PromptStory, TraceStory
 from stepsift.lineage.why import Why
@@ -138,5 +139,4 @@ def _number(value: float | None) -> str:
 
 def _line(label: str, text: str) -> str:
     # What a trace or a source says may hold control characters, which a terminal would obey.
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return f"{label:{_LABEL_CHARS}} {shown}"
+    return f"{label:{_LABEL_CHARS}} {terminal_line(text)}"

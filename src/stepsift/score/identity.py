@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from stepsift import params, student
 from stepsift.score.cache.scores import Numerics
-from stepsift.score.forward.numerics import numerics
+from stepsift.score.forward.numerics import describe_numerics
 
 
 @dataclass(frozen=True)
@@ -22,4 +22,4 @@ class Identity:
 def identify(student_settings: params.Student, settings: params.Score) -> Identity:
     """Whose scores these settings give on this machine; raises StudentError if there is no student or no device."""
     files = student.locate(student_settings)
-    return Identity(student.fingerprint(files), numerics(settings, student.pick_device(settings.device)))
+    return Identity(student.fingerprint(files), describe_numerics(settings, student.pick_device(settings.device)))

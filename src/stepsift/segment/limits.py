@@ -6,7 +6,7 @@ from bisect import bisect_right
 from functools import lru_cache
 
 from stepsift.segment import patterns as p
-from stepsift.segment.scan import Pieces, after_space, before_space, scan
+from stepsift.segment.scan import Pieces, after_space, before_space, find_ends
 
 _ZERO_WIDTH_JOINER = "\u200d"
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
@@ -97,7 +97,7 @@ def _cut_places(text: str, start: int, end: int, kind: str) -> list[list[int]]:
             lines.append(run.start())
     if kind in ("code", "table"):
         return [lines, spaces]
-    sentences = scan(text, start, end, "sentence")
+    sentences = find_ends(text, start, end, "sentence")
     return [sentences.starts, _outside(spaces, sentences.protected), lines, spaces]
 
 

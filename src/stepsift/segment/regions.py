@@ -16,7 +16,7 @@ class Region(NamedTuple):
     end: int
 
 
-def regions(text: str) -> Iterator[Region]:
+def find_regions(text: str) -> Iterator[Region]:
     """Cut `text` before every run of `<think>` and after every run of `</think>`.
 
     A region is any number of `<think>`, a body, any number of `</think>`; white space between two regions opens the

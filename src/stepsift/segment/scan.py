@@ -17,7 +17,7 @@ class Pieces(NamedTuple):
     protected: list[tuple[int, int]]
 
 
-def scan(text: str, start: int, end: int, unit: Unit) -> Pieces:
+def find_ends(text: str, start: int, end: int, unit: Unit) -> Pieces:
     """Cut `text[start:end]`, which begins and ends with a character that is not white space, into pieces.
 
     A piece after the first begins with the white space before it, where there is any.

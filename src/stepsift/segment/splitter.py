@@ -7,8 +7,8 @@ import numpy as np
 
 from stepsift import params
 from stepsift.segment.limits import cut_long, join_short
-from stepsift.segment.regions import Region, regions
-from stepsift.segment.scan import Pieces, before_space, scan
+from stepsift.segment.regions import Region, find_regions
+from stepsift.segment.scan import Pieces, before_space, find_ends
 
 KINDS = ("text", "heading", "list", "table", "code", "math", "think_tag")
 """The block in which a step begins: prose, a heading, a list item, a table, fenced code, a formula alone on its
@@ -35,7 +35,7 @@ def split(response: str, settings: params.Segment) -> Steps:
     starts: list[int] = []
     kinds: list[str] = []
     capped: list[bool] = []
-    for region in regions(response):
+    for region in find_regions(response):
         for at, until, kind in _pieces(response, region, settings):
             cuts: list[int] = []
             if until - at > settings.max_step_chars:
@@ -54,7 +54,7 @@ def step_ends(response: str, settings: params.Segment) -> np.ndarray:
 def _pieces(text: str, region: Region, settings: params.Segment) -> Iterator[tuple[int, int, str]]:
     """Start, end and kind of what the rules cut a region into, before the longest step is minded."""
     if region.low < region.high:
-        pieces = scan(text, region.low, region.high, settings.unit)
+        pieces = find_ends(text, region.low, region.high, settings.unit)
         pieces.starts[0] = region.start
     else:
         white = before_space(text, region.end) <= region.start

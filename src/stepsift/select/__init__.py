@@ -12,11 +12,11 @@ from types import ModuleType
 from typing import Any
 
 from stepsift.select.manifest import Inputs
-from stepsift.select.pool import Pool
+from stepsift.select.pool import ScoredPool
 from stepsift.select.run import Selection, select
-from stepsift.select.write import examples, write
+from stepsift.select.write import examples, write_selection
 
-__all__ = ["Inputs", "Pool", "Selection", "examples", "select", "write"]
+__all__ = ["Inputs", "ScoredPool", "Selection", "examples", "select", "write_selection"]
 
 
 class _Callable(ModuleType):

@@ -11,7 +11,7 @@ from stepsift.core.errors import TableError
 
 
 @dataclass(frozen=True)
-class Pool:
+class ScoredPool:
     """Everything that a selection is made from; texts and steps are never in memory as a whole."""
 
     prompts: pl.DataFrame
@@ -30,12 +30,12 @@ class Pool:
         return pl.concat(parts) if parts else pl.DataFrame(schema={"trace_id": pl.String, "response": pl.String})
 
 
-def read(prompts: Path, traces: Path, step_scores: Path) -> Pool:
+def read(prompts: Path, traces: Path, step_scores: Path) -> ScoredPool:
     """The pool of three tables; raises TableError where one is missing, or a trace names a prompt that is not there."""
     about = [c for c in tables.TRACES.schema if c != "response"]
     frames = list(tables.scan(tables.TRACES, traces, about))
     schema = {c: tables.TRACES.schema[c] for c in about}
-    pool = Pool(
+    pool = ScoredPool(
         prompts=tables.read(tables.PROMPTS, prompts),
         traces=pl.concat(frames) if frames else pl.DataFrame(schema=schema),
         responses=lambda: tables.scan(tables.TRACES, traces, ["trace_id", "response"]),
@@ -45,7 +45,7 @@ def read(prompts: Path, traces: Path, step_scores: Path) -> Pool:
     return pool
 
 
-def check(pool: Pool) -> None:
+def check(pool: ScoredPool) -> None:
     """Raise TableError where a trace names a prompt that is not there."""
     strangers = pool.traces.select("prompt_id").join(pool.prompts, on="prompt_id", how="anti")
     if strangers.height:

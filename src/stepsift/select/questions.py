@@ -130,10 +130,10 @@ def _render(template: str, row: dict[str, Any]) -> str:
 
 def _built(source: "TaskSource") -> dict[str, list[str]]:
     """Questions of each of the harness's task objects."""
-    from stepsift.core.quiet import quiet
+    from stepsift.core.quiet import silenced
     from stepsift.tasks import load_task
 
-    with tempfile.TemporaryDirectory() as scratch, quiet("lm_eval"):
+    with tempfile.TemporaryDirectory() as scratch, silenced("lm_eval"):
         tasks = load_task(source, Path(scratch))
         try:
             return {name: [_asked(task, doc) for doc in task.eval_docs] for name, task in tasks.items()}

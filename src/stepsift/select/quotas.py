@@ -131,7 +131,7 @@ def _explained(
     )
 
 
-def _solve(
+def _solve(  # noqa: PLR0913 - a problem and the words for its failure
     usable: pl.DataFrame,
     values: Array,
     per_prompt: dict[str, int],

@@ -14,7 +14,7 @@ from stepsift.metrics import Fits, fit_all, over_frames, to_table, trace_scores,
 from stepsift.select import filters, selection, stability
 from stepsift.select import quotas as assign
 from stepsift.select.candidates import CORRECT, find_candidates, rejected_rows, without_score
-from stepsift.select.pool import Pool
+from stepsift.select.pool import ScoredPool
 from stepsift.select.questions import Questions
 from stepsift.select.ranking import ALL_DOMAINS, FEW_PROMPTS, incomparable, rank_teachers
 
@@ -45,7 +45,7 @@ class Selection:
 
 
 def select(
-    pool: Pool, settings: params.Select, questions: Questions, perturbed: Iterable[Iterable[pl.DataFrame]] = ()
+    pool: ScoredPool, settings: params.Select, questions: Questions, perturbed: Iterable[Iterable[pl.DataFrame]] = ()
 ) -> Selection:
     """Score the traces, drop what the filters drop, rank the teachers, and choose traces for each selector.
 
@@ -95,7 +95,7 @@ def select(
     return Selection(table, teachers, curated, rejected, metrics, fits, candidates)
 
 
-def _choose_all(
+def _choose_all(  # noqa: PLR0913 - candidates, and all that a choice rests on
     candidates: pl.DataFrame,
     teachers: pl.DataFrame,
     sums: stability.Sums,

@@ -12,15 +12,15 @@ from stepsift.select.card import card_text
 from stepsift.select.croissant import croissant_metadata
 from stepsift.select.filters import check_clean
 from stepsift.select.manifest import Inputs, describe
-from stepsift.select.pool import Pool
+from stepsift.select.pool import ScoredPool
 from stepsift.select.questions import Questions
 from stepsift.select.run import Selection
 
 TABLE = tables.CURATED.file
 
 
-def write(
-    selection: Selection, pool: Pool, settings: params.Select, questions: Questions, inputs: Inputs, out: Path
+def write_selection(  # noqa: PLR0913 - what was chosen, and all that its manifest names
+    selection: Selection, pool: ScoredPool, settings: params.Select, questions: Questions, inputs: Inputs, out: Path
 ) -> None:
     """Write the tables trace_scores, teachers and rejected into `out`, and a folder for each selector.
 
@@ -49,7 +49,7 @@ def write(
     disk.write_json({"inputs": {"tables": inputs.tables}, "selections": fingerprints}, out / "manifest.json")
 
 
-def examples(curated: pl.DataFrame, pool: Pool) -> pl.DataFrame:
+def examples(curated: pl.DataFrame, pool: ScoredPool) -> pl.DataFrame:
     """The chosen traces with all that an export holds, sorted by (prompt_id, trace_id)."""
     about = pool.traces.select("trace_id", "licence", "source", "source_line", "verdict")
     return (

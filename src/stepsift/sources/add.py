@@ -14,7 +14,7 @@ from stepsift.core.text import error_line
 from stepsift.ingest.files import find as files
 from stepsift.ingest.files.find import SourceFile
 from stepsift.ingest.teachers import teacher_of
-from stepsift.sources.effect import Alone, Effect, Pool, read_alone, read_in_pool
+from stepsift.sources.effect import Alone, Effect, PoolBeside, read_alone, read_in_pool
 from stepsift.sources.origin import Origin
 from stepsift.sources.part import Part, part_of, rules_of
 from stepsift.sources.place import all_or_nothing, dvc_file_of, next_commands, rule_file_of
@@ -94,7 +94,7 @@ def plan_addition(origins: list[Origin], sources: Path, settings: params.Ingest)
     return Addition(sources, parts, read_in_pool(added, _sum(alone), pool, rules, settings))
 
 
-def _pool(added: list[SourceFile], sources: Path) -> Pool:
+def _pool(added: list[SourceFile], sources: Path) -> PoolBeside:
     """All other files of the pool; raise SourceError where the added ones cannot stand beside them."""
     for whole in (sources, *(sources / parent for f in added for parent in Path(f.name).parents)):
         if (dvc := dvc_file_of(whole)).exists():
@@ -112,7 +112,7 @@ def _pool(added: list[SourceFile], sources: Path) -> Pool:
             raise SourceError(f"there is a file {target} with other content; give this one another --name")
     names = {file.name for file in added}
     try:
-        others = [f for f in files.find(sources)[0] if f.name not in names]
+        others = [f for f in files.find_files(sources)[0] if f.name not in names]
     except SourceError:  # the first file of a pool
         others = []
     by_size: dict[int, list[SourceFile]] = {}
@@ -122,7 +122,7 @@ def _pool(added: list[SourceFile], sources: Path) -> Pool:
         for other in by_size.get(file.path.stat().st_size, []):
             if file_md5(other.path) == file_md5(file.path):
                 raise SourceError(f"{file.path} is there already, as {other.path}; nothing is to be added")
-    return Pool(others, {name: params.load_rule(path) for name, path in files.rule_files(sources).items()})
+    return PoolBeside(others, {name: params.load_rule(path) for name, path in files.rule_files(sources).items()})
 
 
 def _completed(rule: params.Rule, alone: Alone, part: Part, about: params.Rule) -> params.Rule:

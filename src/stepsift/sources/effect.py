@@ -107,7 +107,7 @@ def read_alone(files: list[SourceFile], rules: RulesByName, settings: params.Ing
 
 
 @dataclass(frozen=True)
-class Pool:
+class PoolBeside:
     """What lies in the sources folder already: files and what their rule files say."""
 
     files: list[SourceFile]
@@ -115,7 +115,7 @@ class Pool:
 
 
 def read_in_pool(
-    files: list[SourceFile], alone: Alone, pool: Pool, rules: RulesByName, settings: params.Ingest
+    files: list[SourceFile], alone: Alone, pool: PoolBeside, rules: RulesByName, settings: params.Ingest
 ) -> Effect:
     """Read new files beside the pool, which is read twice: without them and with them. `rules` are the new files'."""
     kept: dict[str, int] = {}

@@ -66,7 +66,7 @@ def part_of(origin: Origin, sources: Path, one: bool) -> Part:
     rule = own_rule(target) if rule_file_of(target).is_file() else own_rule(path)
     if not path.is_dir():
         return Part(target, [SourceFile(path, name, suffix)], rule, {}, [])
-    inside, left_out = files.find(path)
+    inside, left_out = files.find_files(path)
     if origin.patterns:
         fit = [f for f in inside if any(fnmatchcase(f.name, pattern) for pattern in origin.patterns)]
         left_out, inside = [*left_out, *(f.name for f in inside if f not in fit)], fit

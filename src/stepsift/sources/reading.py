@@ -11,7 +11,7 @@ from stepsift.ingest.columns import FileColumns
 from stepsift.ingest.files import find as files
 from stepsift.ingest.files.find import SourceFile
 from stepsift.ingest.fill import candidates
-from stepsift.ingest.layouts.detect import detect
+from stepsift.ingest.layouts.detect import detect_layout
 from stepsift.ingest.preset import presets, with_preset
 from stepsift.ingest.row import Row
 from stepsift.ingest.rows import RowError
@@ -96,7 +96,7 @@ def _layout(file: SourceFile, rule: params.Rule, settings: params.Ingest) -> lis
         return [rule.layout]
     for row in first_rows([file], settings, most=20):
         with contextlib.suppress(RowError):
-            return [detect(Row(row, rule))]
+            return [detect_layout(Row(row, rule))]
     return []
 
 

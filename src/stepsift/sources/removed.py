@@ -20,7 +20,7 @@ from stepsift.sources.place import dvc_file_of
 def check_removed(sources: Path) -> Finding:
     """For `stepsift check`: a sentence for each file that was removed and is still there, with the bytes it had."""
     try:
-        untracked = [f.path for f in files.find(sources)[0] if not dvc_file_of(f.path).exists()]
+        untracked = [f.path for f in files.find_files(sources)[0] if not dvc_file_of(f.path).exists()]
     except SourceError:  # said already
         return Finding()
     commits = _removals(sources) if untracked else {}

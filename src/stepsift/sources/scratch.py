@@ -7,10 +7,10 @@ from pathlib import Path
 
 from stepsift import params
 from stepsift.ingest.conflicts import resolve
-from stepsift.ingest.counts import Pool, pool_of
+from stepsift.ingest.counts import PoolCounts, pool_of
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import RULE_SUFFIX, SourceFile
-from stepsift.ingest.fill import Sample, fill
+from stepsift.ingest.fill import Sample, fill_database
 from stepsift.sources.rules import as_yaml
 
 RulesByName = Mapping[str, params.Rule]
@@ -37,9 +37,9 @@ def folder_of(files: list[SourceFile], rules: RulesByName) -> Iterator[Path]:
 @contextlib.contextmanager
 def read(
     files: list[SourceFile], rules: RulesByName, settings: params.Ingest, sample: Sample | None = None
-) -> Iterator[tuple[Spool, Pool]]:
+) -> Iterator[tuple[Spool, PoolCounts]]:
     """A spool of these files under their names, and its counts."""
     with folder_of(files, rules) as folder, Spool(folder, bodies=False) as spool:
-        counts = fill(spool, folder, settings, *([sample] if sample else []))
+        counts = fill_database(spool, folder, settings, *([sample] if sample else []))
         resolve(spool, settings)
         yield spool, pool_of(spool, counts)

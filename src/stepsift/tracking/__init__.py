@@ -9,8 +9,8 @@ id are a tag of the parent, and a parent that began after that process did belon
 that was started by hand, or in a container that hides DVC, shares a parent with those of its commit and settings.
 """
 
-from stepsift.tracking.registry import Student
+from stepsift.tracking.registry import RegisteredStudent
 from stepsift.tracking.runs import Run, runs_page, setup, stage
 from stepsift.tracking.summary import summarise_metrics
 
-__all__ = ["Run", "Student", "runs_page", "setup", "stage", "summarise_metrics"]
+__all__ = ["RegisteredStudent", "Run", "runs_page", "setup", "stage", "summarise_metrics"]

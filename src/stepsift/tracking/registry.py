@@ -14,7 +14,7 @@ _NO_ALIAS = re.compile(r"(v\d+|latest)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Student:
+class RegisteredStudent:
     """A trained student: selector, seed, its folder in the repository, and what it was trained on.
 
     `fingerprint` is that of its own files, `dataset` that of the curated set's choice (manifest.json).
@@ -37,7 +37,7 @@ class Student:
         }
 
 
-def register(client: Any, run_id: str, model: str, students: list[Student], tags: dict[str, str]) -> None:
+def register(client: Any, run_id: str, model: str, students: list[RegisteredStudent], tags: dict[str, str]) -> None:
     """A version of the registered model for each student; the first seed of each selector gets its name as alias.
 
     A student that is registered already, the same weights from the same set, keeps its version. `tags` join those of

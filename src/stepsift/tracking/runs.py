@@ -16,7 +16,7 @@ from stepsift.core.errors import TrackingError
 from stepsift.core.text import mlflow_name
 from stepsift.tracking.pipeline import parent, source_tags
 from stepsift.tracking.provenance import dvc_stage, experiment_tags, git_story, git_tags, one_line, root
-from stepsift.tracking.registry import Student, register
+from stepsift.tracking.registry import RegisteredStudent, register
 from stepsift.tracking.values import log_inputs, log_params, numbers
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Run:
     def log_file(self, path: Path) -> None:
         """Log a small file as an artifact: a page, a picture; never data or weights."""
 
-    def register(self, model: str, students: list[Student]) -> None:
+    def register(self, model: str, students: list[RegisteredStudent]) -> None:
         """Register trained students as versions of a model, see `registry.register`."""
 
     def end(self, status: str) -> None:
@@ -88,7 +88,7 @@ class _StageRun(Run):
         with _warn_only(f"{path.name} is not tracked"):
             self.client.log_artifact(self.run_id, str(path))
 
-    def register(self, model: str, students: list[Student]) -> None:
+    def register(self, model: str, students: list[RegisteredStudent]) -> None:
         with _warn_only("no student is registered"):
             register(self.client, self.run_id, model, students, self.tags)
 

@@ -22,7 +22,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from stepsift import params
 from stepsift.core.errors import TrainingError
-from stepsift.core.quiet import quiet
+from stepsift.core.quiet import silenced
 from stepsift.render import Renderer
 from stepsift.train import lora
 from stepsift.train.callbacks import CURVE, Checkpoints, Curve, OnLog, Stopper, TrainingBar
@@ -75,7 +75,7 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
     curve = Curve(on_log if _process() == 0 else None)
     # The trainer reports at length which token ids it writes into the configuration.
     with ExitStack() as stack:
-        stack.enter_context(quiet("transformers.trainer", "transformers.trainer_utils"))
+        stack.enter_context(silenced("transformers.trainer", "transformers.trainer_utils"))
         folder = job.checkpoints or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         model = job.source.load_model("bfloat16" if settings.dtype == "bfloat16" else "float32", "cpu")
         if settings.lora is not None:

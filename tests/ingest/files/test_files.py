@@ -27,7 +27,7 @@ GOOD = b'{"prompt": "p", "response": "r"}'
 def read(tmp_path, name: str, data: bytes, settings=SETTINGS):
     """(row number, reason or "ok") of a file with these bytes."""
     (tmp_path / name).write_bytes(data)
-    (file,), _ = files.find(tmp_path)
+    (file,), _ = files.find_files(tmp_path)
     return [(n, r.reason if isinstance(r, RowError) else "ok") for n, r in files.rows(file, settings)]
 
 
@@ -177,7 +177,7 @@ def test_json_is_read_whatever_the_strings_hold_and_wherever_the_chunks_end(valu
 
 def test_half_of_a_surrogate_pair_is_not_replaced(tmp_path):
     (tmp_path / "a.json").write_bytes(b'[{"a": "x \\ud800 y", "n": 1.5, "m": 7}]')
-    (file,), _ = files.find(tmp_path)
+    (file,), _ = files.find_files(tmp_path)
     assert list(files.rows(file, SETTINGS)) == [(1, {"a": "x \ud800 y", "n": 1.5, "m": 7})]
 
 
@@ -263,7 +263,7 @@ def zstd(data: bytes) -> bytes:
 )
 def test_one_content_in_every_format(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
-    (file,), _ = files.find(tmp_path)
+    (file,), _ = files.find_files(tmp_path)
     assert list(files.rows(file, SETTINGS)) == list(enumerate(ROWS, start=1))
 
 
@@ -301,14 +301,14 @@ def test_side_files_of_hubs_are_left_out(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text('{"prompt": "p"}')
     (tmp_path / "my_state.json").write_bytes(GOOD)
-    known, others = files.find(tmp_path)
+    known, others = files.find_files(tmp_path)
     assert ([f.name for f in known], others) == (["my_state.json"], [name])
 
 
 def test_parquet(tmp_path):
     rows = [{"messages": [{"role": "user", "content": f"p{i}"}], "model": None} for i in range(150)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=40)
-    (file,), _ = files.find(tmp_path)
+    (file,), _ = files.find_files(tmp_path)
     found = list(files.rows(file, SETTINGS))
     assert [n for n, _ in found] == list(range(1, 151))
     assert [row for _, row in found] == rows
@@ -318,14 +318,14 @@ def test_parquet_rows_that_are_not_read(tmp_path):
     texts = pa.array([b"fine", b"\xff\xfe", b"x" * 3_000]).view(pa.binary())
     utf8 = pa.StringArray.from_buffers(3, texts.buffers()[1], texts.buffers()[2])
     pq.write_table(pa.table({"prompt": utf8}), tmp_path / "a.parquet")
-    (file,), _ = files.find(tmp_path)
+    (file,), _ = files.find_files(tmp_path)
     reasons = [row.reason if isinstance(row, RowError) else "ok" for _, row in files.rows(file, SETTINGS)]
     assert reasons == ["ok", "not_utf8", "line_too_long"]
 
 
 def read_table(tmp_path, **columns):
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
-    (file,), _ = files.find(tmp_path)
+    (file,), _ = files.find_files(tmp_path)
     return [row for _, row in files.rows(file, SETTINGS)]
 
 
@@ -390,7 +390,7 @@ def test_find(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "sub" / "loop").symlink_to(tmp_path)
-    known, others = files.find(tmp_path)
+    known, others = files.find_files(tmp_path)
     assert [(f.name, f.stem) for f in known] == [("b.jsonl", "b"), ("sub/A.JSONL.gz", "A")]
     assert others == ["README.md"]  # and neither b.jsonl.dvc nor the rule files
     assert list(files.rule_files(tmp_path)) == ["b.jsonl", "sub"]
@@ -398,11 +398,11 @@ def test_find(tmp_path):
 
 def test_sources_that_are_not_there(tmp_path):
     with pytest.raises(SourceError, match=r"there is no folder .*nowhere"):
-        files.find(tmp_path / "nowhere")
+        files.find_files(tmp_path / "nowhere")
     (tmp_path / "notes.txt").touch()
     with pytest.raises(SourceError, match=r"no trace file \(it holds notes.txt\)"):
-        files.find(tmp_path)
+        files.find_files(tmp_path)
     (tmp_path / "a.jsonl").symlink_to(tmp_path / "gone")
-    (file,), _ = files.find(tmp_path)
+    (file,), _ = files.find_files(tmp_path)
     with pytest.raises(SourceError, match=r"a.jsonl cannot be read"):
         list(files.rows(file, SETTINGS))

@@ -34,7 +34,7 @@ def test_chat():
         "model": "R1",
         "answer": 4,
     }
-    assert layouts.detect(Row(row)) == "chat"
+    assert layouts.detect_layout(Row(row)) == "chat"
     record = one(row)
     assert [m["role"] for m in record.prompt] == ["system", "user", "assistant", "user"]
     assert (record.response, record.reasoning, record.teacher, record.answer) == ("4", "two and two", "R1", "4")
@@ -53,7 +53,7 @@ def test_sharegpt():
         "system": "Be brief.",
         "conversations": [{"from": "human", "value": "2 + 2?"}, {"from": "gpt", "value": "<think>a</think>4"}],
     }
-    assert layouts.detect(Row(row)) == "sharegpt"
+    assert layouts.detect_layout(Row(row)) == "sharegpt"
     record = one(row)
     assert record.prompt == [{"role": "system", "content": "Be brief."}, USER]
     assert (record.response, record.teacher) == ("<think>a</think>4", None)
@@ -61,7 +61,7 @@ def test_sharegpt():
 
 def test_conversations_with_roles_are_chat():
     row = {"conversations": [USER, {"role": "assistant", "content": "4"}]}
-    assert layouts.detect(Row(row)) == "chat"
+    assert layouts.detect_layout(Row(row)) == "chat"
     assert one(row).response == "4"
 
 
@@ -71,14 +71,14 @@ def test_conversations_with_roles_are_chat():
 )
 def test_prompt_completion(prompt, completion):
     row = {"prompt": prompt, "completion": completion, "label": True}
-    assert layouts.detect(Row(row)) == "prompt_completion"
+    assert layouts.detect_layout(Row(row)) == "prompt_completion"
     record = one(row)
     assert (record.prompt, record.response, record.label) == ([USER], "4", True)
 
 
 def test_alpaca():
     row = {"instruction": "Add.", "input": "2 + 2", "output": "4", "history": [["Hi", "Hello"]], "system": "Be brief."}
-    assert layouts.detect(Row(row)) == "alpaca"
+    assert layouts.detect_layout(Row(row)) == "alpaca"
     record = one(row)
     assert [m["content"] for m in record.prompt] == ["Be brief.", "Hi", "Hello", "Add.\n\n2 + 2"]
     assert one({"instruction": "Add.", "input": "", "output": "4"}).prompt == [{"role": "user", "content": "Add."}]
@@ -93,7 +93,7 @@ def test_generations():
         "messages": [USER, {"role": "assistant", "content": "4"}],
         "teacher": ["A", "A", "B"],
     }
-    assert layouts.detect(Row(row)) == "generations"
+    assert layouts.detect_layout(Row(row)) == "generations"
     first, second, third = read(row)
     assert isinstance(first, Record)
     assert (first.prompt, first.response, first.label, first.teacher, first.answer) == ([USER], "4", True, "A", "4")

@@ -11,7 +11,7 @@ from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.numerics import (
     batch_tokens,
     batching,
-    numerics,
+    describe_numerics,
     onednn_linear,
     prepare,
     products,
@@ -45,21 +45,21 @@ def test_who_multiplies(monkeypatch, settings: dict, device: str, intel: bool, c
 
 
 def test_everything_that_moves_a_score_is_in_numerics():
-    base = numerics(params.Score(), "cpu")
+    base = describe_numerics(params.Score(), "cpu")
     for change in ({"dtype": "bfloat16"}, {"batching": "packed"}, {"batch_tokens": 99}):
-        assert numerics(params.Score(**change), "cpu") != base
-    assert numerics(params.Score(), "cuda") != base
+        assert describe_numerics(params.Score(**change), "cpu") != base
+    assert describe_numerics(params.Score(), "cuda") != base
     assert set(base) == {
         "engine", "device", "dtype", "batching", "batch_tokens", "products", "threads", "torch", "transformers",
     }  # fmt: skip
-    one, two = (numerics(params.Score(products=p), "cpu") for p in ("native", "onednn"))
+    one, two = (describe_numerics(params.Score(products=p), "cpu") for p in ("native", "onednn"))
     assert one != two
     # Threads move the last bits of large products.
-    assert numerics(params.Score(engine="ray"), "cpu")["threads"] == 1
-    assert numerics(params.Score(workers=3), "cuda")["threads"] == 0
+    assert describe_numerics(params.Score(engine="ray"), "cpu")["threads"] == 1
+    assert describe_numerics(params.Score(workers=3), "cuda")["threads"] == 0
     # Windows and passes are in the keys; how many work, and where, must not matter.
     same = {"window": 2, "passes": ("full",), "prompts": 5, "max_step_tokens": 99, "seed": 4}
-    assert numerics(params.Score(**same), "cpu") == base
+    assert describe_numerics(params.Score(**same), "cpu") == base
     assert base["torch"] == torch.__version__
 
 

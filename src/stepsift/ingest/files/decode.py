@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from stepsift.ingest.rows import RowError, kind_of
 
 
-def decode(raw: bytes, max_depth: int) -> dict[str, Any]:
+def decode_row(raw: bytes, max_depth: int) -> dict[str, Any]:
     """The object that the bytes of a row spell; raise RowError where they spell none."""
     if b"\0" in raw:
         raise RowError("nul_byte", "the row holds a NUL byte; a text in UTF-16 must be converted to UTF-8")

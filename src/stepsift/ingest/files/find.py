@@ -14,7 +14,7 @@ import pyarrow as pa
 from stepsift import params
 from stepsift.core.errors import SourceError
 from stepsift.ingest.files import arrow, json_values, jsonl, parquet, tabular
-from stepsift.ingest.files.decode import decode
+from stepsift.ingest.files.decode import decode_row
 from stepsift.ingest.rows import RowError
 
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
@@ -56,7 +56,7 @@ class SourceFile:
         return next((f for f in FORMATS if self.suffix.startswith(f)), self.suffix)
 
 
-def find(sources: Path) -> tuple[list[SourceFile], list[str]]:
+def find_files(sources: Path) -> tuple[list[SourceFile], list[str]]:
     """(files of a known kind, names of the others and of SIDE_FILES), each sorted by name.
 
     Hidden files and folders, the `*.dvc` files of DVC and rule files are left out. Links to files and folders are
@@ -170,7 +170,7 @@ def _lines(stream: BinaryIO, settings: params.Ingest) -> Iterator[tuple[int, dic
             yield number, raw
             continue
         try:
-            row = decode(raw, settings.max_depth)
+            row = decode_row(raw, settings.max_depth)
         except RowError as e:
             yield number, e
         else:

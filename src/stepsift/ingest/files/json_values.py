@@ -15,7 +15,7 @@ import ijson
 from ijson.backends import python as backend
 
 from stepsift.core.text import error_line
-from stepsift.ingest.files.decode import as_object, decode, duplicate_key, too_deep
+from stepsift.ingest.files.decode import as_object, decode_row, duplicate_key, too_deep
 from stepsift.ingest.files.jsonl import BOM, too_long
 from stepsift.ingest.rows import RowError
 
@@ -29,19 +29,19 @@ _NOT_JSON = (ijson.JSONError, ValueError)
 _LONG_TEXT = "a text has more than the {} bytes of a row (ingest.max_line_bytes); what comes after it is not read"
 
 
-class Limits(Protocol):
+class ReadLimits(Protocol):
     """What of params.Ingest matters here."""
 
     max_line_bytes: int
     max_depth: int
 
 
-def rows(stream: BinaryIO, limits: Limits) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
+def rows(stream: BinaryIO, limits: ReadLimits) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
     """(row number from 1, the row or why it is not read)."""
     yield from enumerate(_rows(stream, limits), start=1)
 
 
-def begins_with_a_line(stream: BinaryIO, limits: Limits) -> tuple[bytes, bool]:
+def begins_with_a_line(stream: BinaryIO, limits: ReadLimits) -> tuple[bytes, bool]:
     """(the first bytes of a stream, whether they are a row on one line): JSON Lines are often called `.json`.
 
     There one bad line costs one row; a file that has to be read as a whole ends at it.
@@ -51,7 +51,7 @@ def begins_with_a_line(stream: BinaryIO, limits: Limits) -> tuple[bytes, bool]:
     if not head.endswith(b"\n") or not first.startswith(b"{"):
         return head, False
     try:
-        row = decode(first, limits.max_depth)
+        row = decode_row(first, limits.max_depth)
     except RowError:
         # An object over several lines begins with a line that is no JSON; a broken row ends as one that is read does.
         return head, first.endswith(b"}")
@@ -89,7 +89,7 @@ def _events(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[str, Any]]:
             parser.close()
 
 
-def _rows(stream: BinaryIO, limits: Limits) -> Iterator[dict[str, Any] | RowError]:
+def _rows(stream: BinaryIO, limits: ReadLimits) -> Iterator[dict[str, Any] | RowError]:
     cut = _Cutter()
     row = _Row(limits)
     try:
@@ -154,7 +154,7 @@ def _broken(error: Exception) -> RowError:
 class _Row:
     """One row, built from the parser's events; past a limit nothing of it is kept but what is wrong."""
 
-    def __init__(self, limits: Limits):
+    def __init__(self, limits: ReadLimits):
         self._limits = limits
         self._stack: list[Any] = []
         self._keys: list[str] = []

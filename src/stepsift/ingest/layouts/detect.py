@@ -29,7 +29,7 @@ def read(row: Row) -> list[Record | RowError]:
         raise RowError("images", f"the row holds {medium}: only plain text is read")
     if row.rule.traces:
         return _several(row)
-    return READERS[detect(row) if row.rule.layout == "auto" else row.rule.layout](row)
+    return READERS[detect_layout(row) if row.rule.layout == "auto" else row.rule.layout](row)
 
 
 def _several(row: Row) -> list[Record | RowError]:
@@ -44,14 +44,14 @@ def _several(row: Row) -> list[Record | RowError]:
         own = {"response": trace.response, "reasoning": trace.reasoning, "label": trace.label, "teacher": None}
         rule = row.rule.model_copy(update={"traces": (), "layout": "auto", "fields": {**row.rule.fields, **own}})
         part = Row(row.data, rule, columns)
-        for record in READERS[detect(part)](part):
+        for record in READERS[detect_layout(part)](part):
             found.append(replace(record, teacher=trace.teacher) if isinstance(record, Record) else record)
         row.used |= {f"{name} of {trace.teacher}" if name in own else name: path for name, path in part.used.items()}
         row.read |= part.read
     return found
 
 
-def detect(row: Row) -> str:
+def detect_layout(row: Row) -> str:
     """The layout of a row by its field names; raise RowError where none fits.
 
     OpenR1's rows hold `generations` and `messages` at once: generations come first. A mapped response is a list of

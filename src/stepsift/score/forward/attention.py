@@ -71,7 +71,7 @@ class Segments:
 class Attention(Protocol):
     """Attention of one forward pass, made from its segments."""
 
-    def __call__(
+    def __call__(  # noqa: PLR0913 - what attention takes in every library
         self,
         query: torch.Tensor,
         key: torch.Tensor,
@@ -130,7 +130,7 @@ class Varlen:
         )
         self._longest = int(segments.own.max()), int(seen.max())
 
-    def __call__(
+    def __call__(  # noqa: PLR0913 - what attention takes in every library
         self,
         query: torch.Tensor,
         key: torch.Tensor,
@@ -152,7 +152,7 @@ class Varlen:
 
 
 @dataclass(frozen=True)
-class Tile:
+class AttentionTile:
     """Rows of padded attention: piece i of a segment has `own[i]` queries, which end where its `seen[i]` keys end.
 
     queries [rows, longest own]: indices of packed tokens; a row is filled up with its last query. keys [rows, longest
@@ -165,7 +165,7 @@ class Tile:
     seen: np.ndarray
 
 
-def tiles(segments: Segments, entries: int) -> list[Tile]:
+def tiles(segments: Segments, entries: int) -> list[AttentionTile]:
     """Segments as padded rows, most keys first, each tile of at most `entries` pairs of a query and a key.
 
     A segment with more pairs is cut into pieces of its queries, each with the keys up to its last query.
@@ -192,13 +192,13 @@ def tiles(segments: Segments, entries: int) -> list[Tile]:
     ]
 
 
-def _tile(segments: Segments, owner: np.ndarray, begin: np.ndarray, own: np.ndarray, seen: np.ndarray) -> Tile:
+def _tile(segments: Segments, owner: np.ndarray, begin: np.ndarray, own: np.ndarray, seen: np.ndarray) -> AttentionTile:
     queries = np.minimum(np.arange(own.max()), own[:, None] - 1) + (segments.starts[owner] + begin)[:, None]
     position = np.minimum(np.arange(seen.max()), seen[:, None] - 1)
     shared = segments.shared[owner, None]
     kept = segments.shared_start[owner, None] + position
     packed = segments.n_kept + segments.starts[owner, None] + position - shared
-    return Tile(queries, np.where(position < shared, kept, packed), own, seen)
+    return AttentionTile(queries, np.where(position < shared, kept, packed), own, seen)
 
 
 class Padded:
@@ -223,7 +223,7 @@ class Padded:
             first += t.queries.size
         self._at = torch.from_numpy(at).to(device)
 
-    def __call__(
+    def __call__(  # noqa: PLR0913 - what attention takes in every library
         self,
         query: torch.Tensor,
         key: torch.Tensor,
@@ -257,7 +257,7 @@ class Padded:
         return mask
 
 
-def visible(tile: Tile, window: int | None, device: torch.device) -> torch.Tensor:
+def visible(tile: AttentionTile, window: int | None, device: torch.device) -> torch.Tensor:
     """Whether a query sees a key: [rows, queries, keys]; what fills a row up sees what its last query sees."""
     n_queries, n_keys = tile.queries.shape[1], tile.keys.shape[1]
     at = torch.from_numpy(tile.seen[:, None] - np.maximum(tile.own[:, None] - np.arange(n_queries), 1)).to(device)[
@@ -267,7 +267,7 @@ def visible(tile: Tile, window: int | None, device: torch.device) -> torch.Tenso
     return key <= at if window is None else (key <= at) & (key > at - window)
 
 
-def _capped(
+def _capped(  # noqa: PLR0913 - the same
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, scaling: float, cap: float
 ) -> torch.Tensor:
     """Attention whose scores are cap * tanh(score / cap), as in Gemma 2: [rows, heads, queries, width]."""

@@ -59,7 +59,7 @@ def threads(settings: "params.Score", device: str) -> int:
     return max(1, _THREADS // (settings.workers or 1))
 
 
-def numerics(settings: "params.Score", device: str) -> dict[str, str | int | float]:
+def describe_numerics(settings: "params.Score", device: str) -> dict[str, str | int | float]:
     """Everything but the student and the tokens that a cached value may depend on."""
     return {
         "engine": ENGINE_VERSION,

@@ -260,7 +260,7 @@ def packing(decoder: Any) -> Iterator[None]:
         decoder.set_attn_implementation(before)
 
 
-def _attend(
+def _attend(  # noqa: PLR0913 - transformers calls it by these names
     module: Any,
     query: torch.Tensor,
     key: torch.Tensor,

@@ -14,14 +14,16 @@ from stepsift.select.filters.loops import endless
 from stepsift.select.filters.near_duplicates import NearDuplicates
 from stepsift.select.filters.thinking import unfinished
 from stepsift.select.filters.words import read_words
-from stepsift.select.pool import Pool
+from stepsift.select.pool import ScoredPool
 from stepsift.select.questions import Questions
 
 SLICE_ROWS = 4_096
 """Traces whose words are in memory at once."""
 
 
-def apply_filters(pool: Pool, n_tokens: pl.DataFrame, settings: params.Filters, questions: Questions) -> pl.DataFrame:
+def apply_filters(
+    pool: ScoredPool, n_tokens: pl.DataFrame, settings: params.Filters, questions: Questions
+) -> pl.DataFrame:
     """Rejected rows (table rejected) of the traces that a filter drops, one each: that of the first that drops it.
 
     `n_tokens` has the columns trace_id and n_tokens; other traces are not looked at. The filters, in their order, by
@@ -70,7 +72,7 @@ def _cheap(settings: params.Filters) -> list[tuple[str, Find]]:
     return found
 
 
-def _parts(pool: Pool, left: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def _parts(pool: ScoredPool, left: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Columns trace_id, response and prompt_id of the traces in `left`, a few at a time."""
     for frame in pool.responses():
         wanted = frame.join(left, on="trace_id", maintain_order="left")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stepsift.select.filters.minhash import Signatures, buckets, keep_first, sign
 from stepsift.select.filters.words import Hashes, Words, read_words
-from stepsift.select.pool import Pool
+from stepsift.select.pool import ScoredPool
 
 SHINGLE_WORDS = 5
 MAX_SHINGLES = 2**25
@@ -26,7 +26,7 @@ MAX_SHINGLES = 2**25
 class NearDuplicates:
     """Takes the responses in frames, then says which traces are near duplicates."""
 
-    def __init__(self, pool: Pool, threshold: float):
+    def __init__(self, pool: ScoredPool, threshold: float):
         self.pool, self.threshold = pool, threshold
         self._prompts = _Shingles.of(read_words(_last_user(pool.prompts)))
         self._rows = dict(zip(pool.prompts["prompt_id"], range(pool.prompts.height), strict=True))
