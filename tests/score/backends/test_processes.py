@@ -56,7 +56,8 @@ def test_the_end_waits_for_nobody(student_folder):
 CTRL_C = """
 import logging, os, signal, sys, threading, time
 import psutil
-from stepsift import params, processes
+from stepsift import params
+from stepsift.core import processes
 from stepsift.score.forward.request import Request
 from stepsift.score.backends.processes import ProcessBackend
 
