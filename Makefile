@@ -64,7 +64,7 @@ browser: $(INSTALLED)  ## the extra `browser`: drives Chromium, for a test of th
 	$(BIN)/pip install --quiet --no-deps -r requirements/browser.txt
 
 test-system: moto browser  ## tests that are slow or need other software, the real `dvc repro` among them
-	$(BIN)/pytest -m system -vv $(SIDE_BY_SIDE) --dist loadgroup
+	$(BIN)/pytest -m system -vv $(SIDE_BY_SIDE) --dist loadfile
 
 ui: $(INSTALLED)  ## MLflow in the browser
 	$(BIN)/stepsift ui

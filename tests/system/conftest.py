@@ -9,20 +9,12 @@ import pytest
 from helpers import pipeline_repo
 from helpers.once import SharedFolder
 
-APART = {"test_docs_commands.py"}
-"""Modules whose tests do not build on one another: they may run side by side."""
 LONGEST_FIRST = ("test_docs_commands.py", "test_recurate_run.py", "test_pipeline.py", "test_train_launch.py")
 """So that nothing long is left for the end, when one process is idle."""
-RAY = {"test_ray.py", "test_workers.py"}
-"""One cluster at a time."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make test-system` runs groups side by side, and the tests of a group in order."""
-    for item in items:
-        name = item.path.name
-        if item.get_closest_marker("system") and name not in APART:
-            item.add_marker(pytest.mark.xdist_group("ray" if name in RAY else name))
+    """`make test-system` runs files side by side, and the tests of a file in order, by one process."""
     order = {name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
