@@ -87,8 +87,9 @@ def test_the_plan_by_hand(sources: Path, student_folder: Student, monkeypatch: p
         "ignored     notes.txt",
         "read as     a.jsonl (no preset): 4 rows, 4 traces, 100% of them with a gold answer or tests",
         "            answer from answer, prompt from prompt, response from completion, teacher from teacher",
-        "warning     teacher bob: 2 of 2 compared answers (100%) are wrong or could not be read, for example 'Two and two "
-        "make four, I think.' where the gold answer is '4'; see whether its responses and gold answers belong together",
+        "warning     teacher bob: 2 of 2 compared answers (100%) are wrong or could not be read, for example 'Two and "
+        "two make four, I think.' where the gold answer is '4'; see whether its responses and gold answers belong "
+        "together",
         f"student     {folder}, prompts as plain text, no chat template",
         f"tokens      about {n_tokens} in responses, {prompt_tokens} a prompt (from 4 encoded traces)",
         # With at most two steps, all windows of a trace start at its first step: one pass.
