@@ -216,6 +216,7 @@ def test_ingest_runs_programs_and_counts_reasons(tmp_path: Path, runner: CodeRun
     assert counts["gold"] == {"code": {"prompts": 1, "accepted": 1, "share": 1.0}}
 
 
+@pytest.mark.slow
 def test_ingest_runs_no_program_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox.Sandbox, "run", lambda *_: pytest.fail("a program was run"))
     counts, traces = ingested(tmp_path, fenced("    return x ** 2"))
@@ -223,6 +224,7 @@ def test_ingest_runs_no_program_unless_asked(tmp_path: Path, monkeypatch: pytest
     assert (counts["code"], counts["gold"]) == ({}, {})
 
 
+@pytest.mark.slow
 def test_ingest_without_isolation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "find", lambda: sandbox.Sandbox("none", (), "off"))
     counts, traces = ingested(tmp_path, fenced("    return x ** 2"), answer_kind="code")
