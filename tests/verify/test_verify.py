@@ -159,6 +159,7 @@ def test_choice(response, letter):
     assert choice.final_letter(response) == letter
 
 
+@pytest.mark.slow
 def test_choice_verdicts(verifier):
     assert verifier.verdict("choice", "The answer is (D).", "D") == "correct"
     assert verifier.verdict("choice", "The answer is (C).", "(D)") == "wrong"
