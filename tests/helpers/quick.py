@@ -84,8 +84,11 @@ class Guard:
 
     @contextmanager
     def watching(self, item: pytest.Item) -> Iterator[None]:
-        """While a quick test is set up or runs: what is refused raises at once, and once more at the end."""
-        self._is_on, self._seen = not is_slow(item), []
+        """While a quick test is set up or runs in `make quick`: what is refused raises at once, and at the end again.
+
+        Elsewhere a process that a slow test started may serve a quick one, so that what is refused depends on order.
+        """
+        self._is_on, self._seen = item.config.getoption("quick") and not is_slow(item), []
         try:
             yield
         finally:
