@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def parts(device: torch.device, small: bool, budget: Budget) -> Iterator[tuple[s
     yield "head", lambda: measure_heads(device, small)
     for name in SHAPES if not small else ("tiny",):
         if budget.has(0.6):
-            yield f"speed_{name}", lambda name=name: measure_shape(name, device, small)  # type: ignore[misc]
+            yield f"speed_{name}", partial(measure_shape, name, device, small)
     if budget.has(0.8):
         yield "growth", lambda: growth("tiny" if small else "0.5B", device, small)
     if budget.has(0.9):

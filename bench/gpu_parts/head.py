@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -24,15 +25,25 @@ def measure_heads(device: torch.device, small: bool) -> list[dict[str, Any]]:
         exact = torch.log_softmax(x[:64].double() @ weight.double().T, -1).gather(1, targets[:64, None])[:, 0]
         head = _head(weight)
         methods: dict[str, Callable[[], torch.Tensor]] = {
-            "sliced (ours)": lambda head=head, x=x, t=targets: torch.from_numpy(token_values(head, x, t).logprob),  # type: ignore[misc]
-            "torch, all logits, log-softmax and entropy": lambda x=x, w=weight, t=targets: _torch(x, w, t),  # type: ignore[misc]
+            "sliced (ours)": partial(_sliced, head, x, targets),
+            "torch, all logits, log-softmax and entropy": partial(_torch, x, weight, targets),
         }
         if find_spec("triton") and device.type == "cuda":
             from gpu_parts.fused import fused_values
 
-            methods["fused (Triton)"] = lambda x=x, w=weight, t=targets: fused_values(x, w, t)[0]  # type: ignore[misc]
+            methods["fused (Triton)"] = partial(_fused, fused_values, x, weight, targets)
         rows += [_row(name, work, exact, (n_rows, width)) for name, work in methods.items()]
     return rows
+
+
+def _sliced(head: SlicedHead, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(token_values(head, x, targets).logprob)
+
+
+def _fused(
+    values: Callable[..., torch.Tensor], x: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    return values(x, weight, targets)[0]
 
 
 def _head(weight: torch.Tensor) -> SlicedHead:

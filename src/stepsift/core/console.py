@@ -145,7 +145,7 @@ def run(main: Callable[[], None]) -> None:
         answer_problems(["stopped"])
         sys.stderr.write("stopped\n")
         raise SystemExit(130) from None
-    except Exception as e:
+    except Exception as e:  # a defect of ours: whoever reads JSON is told too, and the traceback stays
         answer_problems([_defect(e)])
         raise
 
