@@ -166,12 +166,15 @@ def test_markdown_is_inert_in_prose_and_in_cells(text: str):
 
 @given(st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"])) | st.sampled_from(HOSTILE[:-2]))
 def test_a_shell_reads_one_word_back(text: str):
-    if text.isprintable():
-        assert shlex.split(shell_word(text)) == [text]
+    word = shell_word(text)
+    assert visible(word) == word
+    # What needs escapes of bash is read back by bash alone, below.
+    if not word.startswith("$'"):
+        assert shlex.split(word) == [text]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("text", [*HOSTILE[:-2], "tab\tbell\x07'\\"])
+@pytest.mark.parametrize("text", [*HOSTILE[:-2], "tab\tbell\x07'\\", "join\u034fer \u115f\u3164"])
 def test_bash_reads_one_word_back(text: str):
     command = f"export LC_ALL=C.UTF-8; printf %s {shell_word(text)}"
     assert subprocess.run(["bash", "-c", command], capture_output=True, check=True).stdout.decode() == text

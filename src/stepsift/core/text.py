@@ -113,11 +113,15 @@ def shell_word(text: str) -> str:
     """`text` as one word of a line that may be copied into a POSIX shell; hidden characters as bash's escapes."""
     if not _HIDDEN.search(text) and not {"\n", "\t"} & set(text):
         return shlex.quote(text)
-    quoted = "".join(f"\\{c}" if c in "\\'" else c if c.isprintable() else _bash_escape(c) for c in text)
-    return f"$'{quoted}'"
+    return f"$'{''.join(map(_bash_escape, text))}'"
 
 
 def _bash_escape(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    # Some of what is hidden is a letter or mark to Unicode, and printable.
+    if character.isprintable() and not _HIDDEN.match(character):
+        return character
     number = ord(character)
     return f"\\x{number:02x}" if number < 0x80 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
