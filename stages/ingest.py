@@ -19,7 +19,7 @@ def main() -> None:
     intent = f"reads the trace files below {args.sources} and checks their answers"
     with console.told("ingest", intent, args.out) as end, tracking.stage("ingest", settings) as run:
         with disk.fresh_folder(args.out) as out:
-            counts = ingest(args.sources, out, settings.ingest)
+            counts = ingest(args.sources, out, settings.ingest, args.out.parent / ".stepsift")
             disk.write_json(counts.as_dict(), args.metrics)
         run.log_metrics(counts.as_dict())
         n = counts.total

@@ -194,7 +194,12 @@ def test_only_passes_that_the_metrics_need_are_made(metrics: list[str], made: st
 
 
 def test_answers_are_not_verified(place: Path, settings, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("stepsift.verify.Verifier._compare", lambda *_: pytest.fail("an answer was verified"))
+    def ask_all(_: object, jobs: list[object]) -> list[object]:
+        assert not jobs, "an answer was verified"
+        return []
+
+    monkeypatch.setattr("stepsift.verify.process.JudgeProcess.ask_all", ask_all)
+    monkeypatch.setattr("stepsift.verify.code.judge.CodeRunner.judge", lambda *_: pytest.fail("a program was run"))
     file = write(place / "a.jsonl", [row | {"answer": "4"} for row in rows(("anna",))])
     score_file(file, place / "o.parquet", settings(), ["lalp"], place / "cache")
     assert tables.read(tables.TRACE_SCORES, place / "o.parquet").height == 4

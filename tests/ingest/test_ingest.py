@@ -406,10 +406,22 @@ def test_tests_leave_a_prompt_unchecked(tmp_path):
 )
 def test_useless_sources(tmp_path, files, word):
     sources = write(tmp_path / "sources", files)
-    with pytest.raises(SourceError, match=word):
+    with pytest.raises(SourceError, match=word) as plain:
         ingest(sources, tmp_path / "out", Ingest())
-    # What was rejected is told where it does not look like an output.
-    assert {p.name for p in tmp_path.iterdir()} == {"sources", *([] if "no trace file" in word else [".stepsift"])}
+    assert "\n" not in str(plain.value)
+    assert {p.name for p in tmp_path.iterdir()} == {"sources"}
+    with pytest.raises(SourceError, match=word) as left:
+        ingest(sources, tmp_path / "out", Ingest(), tmp_path / "left")
+    if "rejected" not in str(plain.value):
+        assert str(left.value) == str(plain.value)
+        assert not (tmp_path / "left").exists()
+        return
+    sentence, where = str(left.value).split("\n")
+    table = tmp_path / "left" / tables.REJECTED.file
+    rows = tables.read(tables.REJECTED, table)
+    assert sentence == str(plain.value)
+    assert where == f"the reason of every rejected row ({rows.height} in all) stands in {table}"
+    assert set(rows["source"]) <= {"bad.jsonl", "a.parquet"}
 
 
 @pytest.mark.slow

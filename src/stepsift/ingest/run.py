@@ -106,14 +106,15 @@ class Survey(PoolCounts):
     """At most EXAMPLES kept traces of every teacher, and its longest of at most EXAMPLE_CHARS characters."""
 
 
-def ingest(sources: Path, out: Path, settings: params.Ingest) -> IngestCounts:
+def ingest(sources: Path, out: Path, settings: params.Ingest, if_useless: Path | None = None) -> IngestCounts:
     """Read all files below `sources`; write prompts, traces and rejected as Parquet into the folder `out`.
 
     Beside them `sources.json` says of each source file, by its path below `sources`, its `md5` and `bytes`, the `rows`
     (responses) that were read, how many were `kept` and `rejected`, `licences`: name, or "unknown", to kept traces; and
     `repository` and `revision` where its rule says them.
 
-    Raises SourceError where there is no file to read, or one of which every row was rejected.
+    Raises SourceError where there is no file to read, or one of which every row was rejected; `out` is then not made,
+    and the rejected rows stand in the folder `if_useless`, where one is given.
     """
     # The spool stands beside `out` and not in it, where DVC would take it for an output.
     with Spool(out.resolve().parent) as spool:
@@ -122,7 +123,7 @@ def ingest(sources: Path, out: Path, settings: params.Ingest) -> IngestCounts:
         pool = pool_of(spool, read)
         problems = [*useless_files(spool, pool), *pool.unmapped]
         if problems:
-            raise SourceError("\n".join([*problems, *_left_behind(spool, out)]))
+            raise SourceError("\n".join([*problems, *_left_behind(spool, if_useless)]))
         found = check_answers(spool, settings)
         kept, rejected = _write(spool, out)
         _write_table(tables.GOLD_CONFLICTS, map(astuple, conflicts), out)
@@ -248,12 +249,13 @@ def _compare(labels: Labels, verdict: str, label: bool, count: int) -> None:
             labels.correct_but_labelled_false += count
 
 
-def _left_behind(spool: Spool, out: Path) -> list[str]:
-    """Write the rejected rows beside the output, which is not made; a sentence that says where."""
-    folder = out.resolve().parent / ".stepsift"
+def _left_behind(spool: Spool, folder: Path | None) -> list[str]:
+    """Write the rejected rows into `folder`; a sentence that says where, if there are any and a folder for them."""
+    if folder is None or next(iter(spool.rejected()), None) is None:
+        return []
     folder.mkdir(parents=True, exist_ok=True)
     rows = _write_table(tables.REJECTED, spool.rejected(), folder)
-    return [f"{text.count(rows, 'rejected row')} with reasons: {folder / tables.REJECTED.file}"]
+    return [f"the reason of every rejected row ({rows:,} in all) stands in {folder / tables.REJECTED.file}"]
 
 
 def _write(spool: Spool, out: Path) -> tuple[int, int]:
