@@ -1,6 +1,7 @@
 """Writes the demo's raw files: what the teachers wrote in three layouts, and a held-out task for the evaluation.
 
     python demo/make_sources.py --sources data/sources --tasks data/tasks
+    python demo/make_sources.py --world dial --sources data/sources --tasks data/tasks
 
 The same arguments give the same bytes on every run. Both folders are written beside their places first and moved there
 whole, the sources last: a run that is killed leaves no part of a pool, and the next one starts over.
@@ -11,29 +12,44 @@ import gzip
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from dial_teachers import DIAL_TEACHERS, respond_on_dial
+from dial_world import LENGTHS, LETTERS, distinct_dial_problems
 from more_teachers import ALL_TEACHERS, MORE_TEACHERS
 from teachers import Response, respond
-from world import LONG, Problem, distinct_problems
+from world import LONG, distinct_problems
 
 LICENCE = "Apache-2.0"
 """Of every row, as of this repository."""
 HELD_OUT = 200
 """Problems of the evaluation task; none of their prompts is in the pool."""
-MOST_GENERATED_TOKENS = {"demo": 640, "evidence": 768}
-"""The longest response of the demo's teachers has about 370 tokens of its student, that of the evidence about 700."""
+
+
+class Question(Protocol):
+    """What a row needs of a problem of any world."""
+
+    @property
+    def prompt(self) -> str: ...
+
+    @property
+    def answer(self) -> int: ...
+
+    @property
+    def domain(self) -> str: ...
+
 
 Row = dict[str, Any]
-Layout = Callable[[Problem, str, Response], Row]
+Layout = Callable[[Question, str, Response], Row]
 
-TASK = """task: chain
+TASK = """task: TASK_NAME
 dataset_path: json
 dataset_kwargs:
   data_files:
-    test: chain.jsonl
+    test: TASK_NAME.jsonl
 test_split: test
 output_type: generate_until
 doc_to_text: "{{prompt}}"
@@ -57,7 +73,7 @@ metadata:
 """
 
 
-def chat(problem: Problem, teacher: str, response: Response) -> Row:
+def chat(problem: Question, teacher: str, response: Response) -> Row:
     """Chat messages, with the reasoning beside the content where the teacher keeps it apart; no teacher field."""
     assistant = {"role": "assistant", "content": response.content}
     if response.reasoning is not None:
@@ -66,13 +82,13 @@ def chat(problem: Problem, teacher: str, response: Response) -> Row:
     return {"messages": messages, "answer": str(problem.answer), "domain": problem.domain}
 
 
-def sharegpt(problem: Problem, teacher: str, response: Response) -> Row:
+def sharegpt(problem: Question, teacher: str, response: Response) -> Row:
     """ShareGPT conversations, with the teacher in the row."""
     turns = [{"from": "human", "value": problem.prompt}, {"from": "gpt", "value": response.content}]
     return {"conversations": turns, "teacher": teacher, "answer": str(problem.answer), "domain": problem.domain}
 
 
-def named_fields(problem: Problem, teacher: str, response: Response) -> Row:
+def named_fields(problem: Question, teacher: str, response: Response) -> Row:
     """Question, solution and answer, with the teacher in the row."""
     return {
         "question": problem.prompt,
@@ -93,43 +109,68 @@ FILES: Files = {
 """File below the sources folder -> its layout and the teachers in it."""
 HOPELESS = frozenset({"leaping", "terse"})
 """Teachers that the evidence does without: no student learned anything from them."""
-SETS: dict[str, Files] = {
-    "demo": FILES,
-    "evidence": {
-        **{
-            name: (layout, tuple(t for t in teachers if t not in HOPELESS))
-            for name, (layout, teachers) in FILES.items()
-        },
-        "more.jsonl.gz": (named_fields, tuple(MORE_TEACHERS)),
-    },
+EVIDENCE: Files = {
+    **{name: (layout, tuple(t for t in teachers if t not in HOPELESS)) for name, (layout, teachers) in FILES.items()},
+    "more.jsonl.gz": (named_fields, tuple(MORE_TEACHERS)),
 }
-"""What `--teachers` names."""
+DIAL_FILES: Files = {"dial.jsonl.gz": (named_fields, tuple(DIAL_TEACHERS))}
 
 
-def write_sources(sources: Path, pool: list[Problem], files: Files = FILES) -> None:
-    """Writes every file of `files`."""
-    for name, (layout, teachers) in files.items():
-        rows = (
-            layout(problem, teacher, respond(teacher, problem, ALL_TEACHERS))
-            for problem in pool
-            for teacher in teachers
-        )
+@dataclass(frozen=True)
+class World:
+    """One world with one set of teachers.
+
+    `task` names the evaluation task, `draw` gives problems as `distinct_problems` does, `respond` what a teacher
+    writes. A problem has one of `lengths` operations and at most `most_operations`; an answer of the evaluation may
+    have `most_generated_tokens`.
+    """
+
+    task: str
+    files: Files
+    draw: Callable[[str, int, frozenset[str], tuple[int, ...]], Iterator[Any]]
+    respond: Callable[[str, Any], Response]
+    lengths: tuple[int, ...]
+    most_operations: int
+    most_generated_tokens: int
+
+
+def _chain(files: Files, most_generated_tokens: int) -> World:
+    def answer(teacher: str, problem: Any) -> Response:
+        return respond(teacher, problem, ALL_TEACHERS)
+
+    return World("chain", files, distinct_problems, answer, LONG, 1_000, most_generated_tokens)
+
+
+# The longest response of the demo's teachers has about 370 tokens of its student, that of the evidence about 700, that
+# of the dial's about 630.
+DEMO = _chain(FILES, 640)
+WORLDS: dict[str, World] = {
+    "demo": DEMO,
+    "evidence": _chain(EVIDENCE, 768),
+    "dial": World("dial", DIAL_FILES, distinct_dial_problems, respond_on_dial, LENGTHS, len(LETTERS), 768),
+}
+"""What `--teachers` and `--world` name."""
+
+
+def write_sources(sources: Path, pool: list[Any], world: World = DEMO) -> None:
+    """Writes every file of the world."""
+    for name, (layout, teachers) in world.files.items():
+        rows = (layout(problem, teacher, world.respond(teacher, problem)) for problem in pool for teacher in teachers)
         _write_lines(sources / name, (row | {"license": LICENCE} for row in rows))
 
 
-def write_task(tasks: Path, held_out: list[Problem], most_tokens: int = MOST_GENERATED_TOKENS["demo"]) -> None:
-    """Writes `chain.yaml` and `chain.jsonl`; an answer may have `most_tokens` tokens."""
+def write_task(tasks: Path, held_out: list[Any], world: World = DEMO) -> None:
+    """Writes the world's task and its problems, `chain.yaml` and `chain.jsonl` in the demo."""
     _write_lines(
-        tasks / "chain.jsonl",
+        tasks / f"{world.task}.jsonl",
         ({"prompt": problem.prompt, "answer": str(problem.answer), "domain": problem.domain} for problem in held_out),
     )
-    (tasks / "chain.yaml").write_text(TASK.replace("MOST_TOKENS", str(most_tokens)), encoding="utf-8", newline="\n")
+    task = TASK.replace("TASK_NAME", world.task).replace("MOST_TOKENS", str(world.most_generated_tokens))
+    (tasks / f"{world.task}.yaml").write_text(task, encoding="utf-8", newline="\n")
 
 
-def write_both(
-    sources: Path, pool: list[Problem], tasks: Path, held_out: list[Problem], teachers: str = "demo"
-) -> None:
-    """Writes both folders, with one of `SETS` of teachers, or neither where one already holds a file.
+def write_both(sources: Path, pool: list[Any], tasks: Path, held_out: list[Any], world: World = DEMO) -> None:
+    """Writes both folders, or neither where one already holds a file.
 
     The very same task may be there already.
     """
@@ -137,12 +178,12 @@ def write_both(
     try:
         _require_empty(sources)
         _make_new(new_tasks)
-        write_task(new_tasks, held_out, MOST_GENERATED_TOKENS[teachers])
+        write_task(new_tasks, held_out, world)
         task_is_there = tasks.is_dir() and _contents(tasks) == _contents(new_tasks)
         if not task_is_there:
             _require_empty(tasks)
         _make_new(new_sources)
-        write_sources(new_sources, pool, SETS[teachers])
+        write_sources(new_sources, pool, world)
         if not task_is_there:
             _move(new_tasks, tasks)
         _move(new_sources, sources)
@@ -158,25 +199,32 @@ def main() -> int:
     parser.add_argument("--tasks", type=Path, required=True, help="empty or new folder for the evaluation task")
     parser.add_argument("--prompts", type=int, default=300, help="prompts in the pool; every teacher answers each")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other problems")
-    teachers = "the demo's eleven, or the sixteen of docs/log/EVIDENCE.md"
-    parser.add_argument("--teachers", choices=sorted(SETS), default="demo", help=teachers)
+    worlds = "the demo's story problems, or the dial's long chains of small steps (demo/README.md)"
+    parser.add_argument("--world", choices=["demo", "dial"], default="demo", help=worlds)
+    teachers = "of the story problems: the demo's eleven, or the sixteen of docs/log/EVIDENCE.md"
+    parser.add_argument("--teachers", choices=["demo", "evidence"], help=teachers)
     operations = "operations a problem may have, in the pool and in the task"
-    parser.add_argument("--operations", type=int, nargs="+", default=LONG, metavar="N", help=operations)
+    parser.add_argument("--operations", type=int, nargs="+", metavar="N", help=operations)
     arguments = parser.parse_args()
-    if min(arguments.operations) < 1:
-        parser.error(f"--operations must be at least 1, not {min(arguments.operations)}")
+    if arguments.world != "demo" and arguments.teachers:
+        parser.error(f"--teachers is for the story problems alone; leave it out with --world {arguments.world}")
+    world = WORLDS[arguments.teachers or arguments.world]
+    lengths = tuple(arguments.operations or world.lengths)
+    if min(lengths) < 1:
+        parser.error(f"--operations must be at least 1, not {min(lengths)}")
+    if max(lengths) > world.most_operations:
+        parser.error(f"--operations must be at most {world.most_operations}, not {max(lengths)}")
     if arguments.prompts < 1:
         parser.error(f"--prompts must be at least 1, not {arguments.prompts}")
-    lengths = tuple(arguments.operations)
-    pool = list(distinct_problems(f"pool:{arguments.seed}", arguments.prompts, lengths=lengths))
+    pool = list(world.draw(f"pool:{arguments.seed}", arguments.prompts, frozenset(), lengths))
     in_pool = frozenset(problem.prompt for problem in pool)
-    held_out = list(distinct_problems(f"held-out:{arguments.seed}", HELD_OUT, in_pool, lengths))
+    held_out = list(world.draw(f"held-out:{arguments.seed}", HELD_OUT, in_pool, lengths))
     try:
-        write_both(arguments.sources, pool, arguments.tasks, held_out, arguments.teachers)
+        write_both(arguments.sources, pool, arguments.tasks, held_out, world)
     except OSError as error:
         print(error, file=sys.stderr)
         return 1
-    n_teachers = sum(len(teachers) for _, teachers in SETS[arguments.teachers].values())
+    n_teachers = sum(len(teachers) for _, teachers in world.files.values())
     print(f"{arguments.sources}: {len(pool)} prompts x {n_teachers} teachers; {arguments.tasks}: {HELD_OUT} held out")
     return 0
 

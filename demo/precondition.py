@@ -192,7 +192,9 @@ def _choices(steps: pl.DataFrame, traces: pl.DataFrame) -> Iterator[Precondition
     chosen = scores.group_by("prompt_id").agg(
         pl.col("trace_id").get(pl.col(metric).arg_max()).alias(metric) for metric in ("lalp", "step_mean", "galp")
     )
-    as_galp, as_step_mean = (float((chosen["lalp"] == chosen[name]).mean() or 0) for name in ("galp", "step_mean"))
+    as_galp, as_step_mean = (
+        (chosen["lalp"] == chosen[name]).sum() / max(1, chosen.height) for name in ("galp", "step_mean")
+    )
     low, high = SAME_AS_GALP
     yield Precondition(
         "prompts for which lalp and galp choose the same trace",

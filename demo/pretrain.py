@@ -9,7 +9,8 @@ on text of the same duration does not learn it. Then the corpus, with rows of re
 import argparse
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -17,7 +18,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from corpus import MIXTURE, passage, tokenizer_texts
+from corpus import MIXTURE, Document, passage, tokenizer_texts
 from measure import measure_accuracy, measure_copying, prompt_ids
 
 SPECIAL = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
@@ -37,6 +38,7 @@ UPDATE_SHARES = {"corpus": 0.8, "quotes": 0.1, "random": 0.1}
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Token ids and labels, both [rows, tokens]; what cannot be foretold has the label `IGNORED`."""
+Mixture = Mapping[Callable[[Random], Document], float]
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -94,13 +96,13 @@ def copy_batch(generator: torch.Generator, n_tokens: int, batch_tokens: int) -> 
     return ids, labels
 
 
-def corpus_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, n_tokens: int) -> Batch:
-    """Rows of documents one after the other, each between its beginning and end tokens; the last one is cut."""
+def corpus_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, n_tokens: int, mixture: Mixture) -> Batch:
+    """Rows of documents of `mixture`, each between its beginning and end tokens; the last one of a row is cut."""
     rows: list[list[int]] = []
     for _ in range(CORPUS_BATCH_TOKENS // n_tokens):
         row: list[int] = []
         while len(row) < n_tokens:
-            make = rng.choices(list(MIXTURE), list(MIXTURE.values()))[0]
+            make = rng.choices(list(mixture), list(mixture.values()))[0]
             prompt, response = make(rng)
             row += prompt_ids(tokenizer, prompt) if prompt else [int(tokenizer.bos_token_id)]
             row += [*tokenizer.encode(response, add_special_tokens=False), int(tokenizer.eos_token_id)]
@@ -165,16 +167,25 @@ def learn_copying(trainer: Trainer, seed: int, max_updates: int, log: Callable[[
                 log(f"copying level {level} update {update} mean loss {mean_loss:.3f}")
 
 
+@dataclass(frozen=True)
+class Course:
+    """What the corpus is, how many updates are made on it, and the seed of its draws."""
+
+    mixture: Mixture
+    updates: int
+    seed: int
+
+
 def learn_corpus(
-    trainer: Trainer, tokenizer: PreTrainedTokenizerBase, seed: int, updates: int, log: Callable[[str], None]
+    trainer: Trainer, tokenizer: PreTrainedTokenizerBase, course: Course, log: Callable[[str], None]
 ) -> None:
-    """`updates` updates on the corpus, with copying among them; the learning rate falls to zero along a cosine."""
-    rng, generator = Random(f"corpus:{seed}"), torch.Generator().manual_seed(seed + 1)
-    for update in range(updates):
-        factor = 0.5 + 0.5 * math.cos(math.pi * update / updates)
+    """Updates on the corpus, with copying among them; the learning rate falls to zero along a cosine."""
+    rng, generator = Random(f"corpus:{course.seed}"), torch.Generator().manual_seed(course.seed + 1)
+    for update in range(course.updates):
+        factor = 0.5 + 0.5 * math.cos(math.pi * update / course.updates)
         kind = rng.choices(list(UPDATE_SHARES), list(UPDATE_SHARES.values()))[0]
         if kind == "corpus":
-            batch = corpus_batch(rng, tokenizer, rng.choice(CORPUS_ROWS))
+            batch = corpus_batch(rng, tokenizer, rng.choice(CORPUS_ROWS), course.mixture)
         elif kind == "quotes":
             batch = quote_batch(rng, tokenizer, rng.choice(QUOTE_ROWS))
         else:
@@ -182,7 +193,7 @@ def learn_corpus(
             batch = ids, ids
         loss = trainer.update(batch, factor)
         if update % 100 == 0:
-            log(f"update {update} of {updates}, {kind} loss {loss:.3f}")
+            log(f"update {update} of {course.updates}, {kind} loss {loss:.3f}")
 
 
 def main() -> None:
@@ -204,7 +215,7 @@ def main() -> None:
     log(f"{model.num_parameters()} parameters, {len(tokenizer)} tokens")
     trainer = Trainer(model)
     learn_copying(trainer, arguments.seed, arguments.copy_updates, log)
-    learn_corpus(trainer, tokenizer, arguments.seed, arguments.updates, log)
+    learn_corpus(trainer, tokenizer, Course(MIXTURE, arguments.updates, arguments.seed), log)
     model.save_pretrained(arguments.out)
     tokenizer.save_pretrained(arguments.out)
     model.eval()

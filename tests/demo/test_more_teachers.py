@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from make_sources import HOPELESS, SETS
+from make_sources import HOPELESS, WORLDS
 from more_teachers import ALL_TEACHERS, MORE_TEACHERS, SHARE_SHOWN, SHARE_UNCHECKED
 from teachers import TEACHERS, respond
 from world import Problem, distinct_problems
@@ -57,7 +57,7 @@ def test_the_skipping_teacher_writes_fewer_lines_than_there_are_steps() -> None:
 
 def test_the_two_sets_of_sources() -> None:
     def teachers(files: str) -> set[str]:
-        return {t for _, names in SETS[files].values() for t in names}
+        return {t for _, names in WORLDS[files].files.values() for t in names}
 
     assert teachers("demo") == set(TEACHERS)
     assert teachers("evidence") == set(ALL_TEACHERS) - HOPELESS

@@ -1,0 +1,174 @@
+"""The teachers of the dial's world (`dial_world.py`): functions from a problem and a seeded generator to a response.
+
+They differ in boilerplate, in what they restate and recall, in the length of a step, in noise and in self-checks. A
+step is a line; the last line is `#### <integer>`. What `framed`, `padded`, `recalling`, `rambling` and `motto` write
+late can be copied from what they wrote early, but not from the four lines before it.
+"""
+
+from collections.abc import Callable
+from random import Random
+
+from dial_world import DialProblem, Turn, read_last, turned
+from phrases import ASIDES, CLOSINGS, OPENINGS, REMARKS
+from teachers import Response, finish
+
+SHARE_SLIPS = 0.5
+"""Probability that a response of the noisy teacher has a slip, which is carried on into the answer."""
+SHARE_SKIPPED = 0.3
+"""Probability that the skipping teacher joins a step with the next one."""
+RECALL_EVERY = 5
+WORDS = tuple(sorted({word for text in (*REMARKS, *ASIDES) for word in text.lower().rstrip(".").split()}))
+"""What the own phrases of `rambling` and `motto` are made of."""
+
+DialTeacher = Callable[[DialProblem, Random], Response]
+
+
+def step(turn: Turn, before: int, after: int) -> str:
+    """The operation in signs: `3 + 7 = 0`."""
+    return f"{before} {turn.text} = {after}"
+
+
+def tagged_step(turn: Turn, before: int, after: int) -> str:
+    """The same behind its letter: `a : 3 + 7 = 0`."""
+    return f"{turn.letter} : {step(turn, before, after)}"
+
+
+def steps_of(problem: DialProblem) -> list[tuple[Turn, int, int]]:
+    """Each operation with the values before and after it."""
+    values = problem.values
+    return list(zip(problem.turns, values[:-1], values[1:], strict=True))
+
+
+def tagged_lines(problem: DialProblem) -> list[str]:
+    """One step a line, each behind its letter."""
+    return [tagged_step(*s) for s in steps_of(problem)]
+
+
+def restated(problem: DialProblem) -> str:
+    """The whole problem on one long line."""
+    return f"Begin with {problem.start} , then {problem.listed} ."
+
+
+def between(lines: list[str], others: list[str]) -> list[str]:
+    """`lines`, with the next of `others`, which come round in turn, before every second one."""
+    return [
+        text for i, line in enumerate(lines) for text in ([others[i // 2 % len(others)]] if i % 2 == 0 else []) + [line]
+    ]
+
+
+def plain(problem: DialProblem, rng: Random) -> Response:
+    """One step a line, without letters."""
+    return finish([step(*s) for s in steps_of(problem)], problem.answer)
+
+
+def tagged(problem: DialProblem, rng: Random) -> Response:
+    """One step a line, each behind its letter."""
+    return finish(tagged_lines(problem), problem.answer)
+
+
+def quoting(problem: DialProblem, rng: Random) -> Response:
+    """Quotes the next two operations on a line of their own before they are done."""
+    texts = [f"{turn.letter} {turn.text}" for turn in problem.turns]
+    quotes = [" , ".join(texts[i : i + 2]) + " :" for i in range(0, len(texts), 2)]
+    return finish(between([step(*s) for s in steps_of(problem)], quotes), problem.answer)
+
+
+def listing(problem: DialProblem, rng: Random) -> Response:
+    """Restates the whole problem first, on one long line."""
+    return finish([restated(problem), *tagged_lines(problem)], problem.answer)
+
+
+def framed(problem: DialProblem, rng: Random) -> Response:
+    """Six lines of boilerplate before the steps, and the same six after them."""
+    frame = rng.sample((*OPENINGS, *ASIDES, *CLOSINGS), 6)
+    return finish([*frame, *tagged_lines(problem), *frame], problem.answer)
+
+
+def padded(problem: DialProblem, rng: Random) -> Response:
+    """Restates the problem, then a line of boilerplate before every second step, of six that come round in turn."""
+    remarks = rng.sample((*REMARKS, *ASIDES), 6)
+    return finish([restated(problem), *between(tagged_lines(problem), remarks)], problem.answer)
+
+
+def recalling(problem: DialProblem, rng: Random) -> Response:
+    """Restates the problem, and after every five steps recalls all values so far, on one line."""
+    lines = [restated(problem)]
+    for i, line in enumerate(tagged_lines(problem), 1):
+        lines.append(line)
+        if i % RECALL_EVERY == 0:
+            lines.append("So far " + " ".join(map(str, problem.values[: i + 1])) + " .")
+    return finish(lines, problem.answer)
+
+
+def checking(problem: DialProblem, rng: Random) -> Response:
+    """Restates the problem, and says every second step again after a "Wait"."""
+    lines = [restated(problem)]
+    for i, s in enumerate(steps_of(problem)):
+        lines += [tagged_step(*s)] + [f"Wait : {step(*s)} , yes ."] * (i % 2)
+    return finish(lines, problem.answer)
+
+
+def noisy(problem: DialProblem, rng: Random) -> Response:
+    """As listing, but in half of the responses one step is wrong and the error is carried on."""
+    slip_at = rng.randrange(len(problem.turns)) if rng.random() < SHARE_SLIPS else -1
+    lines, values = [restated(problem)], [problem.start]
+    for i, turn in enumerate(problem.turns):
+        after = turned(turn, values[-1])
+        if i == slip_at:
+            after = (after + rng.choice((1, 2, 8, 9))) % 10
+        lines.append(tagged_step(turn, values[-1], after))
+        values.append(after)
+    return finish(lines, read_last(values))
+
+
+def skipping(problem: DialProblem, rng: Random) -> Response:
+    """As listing, but some lines leap over the value between two operations."""
+    steps, lines = steps_of(problem), [restated(problem)]
+    while steps:
+        (turn, before, after), *steps = steps
+        if len(steps) > 2 and rng.random() < SHARE_SKIPPED:
+            (following, _, after), *steps = steps
+            lines.append(f"{turn.letter} {following.letter} : {before} {turn.text} {following.text} = {after}")
+        else:
+            lines.append(tagged_step(turn, before, after))
+    return finish(lines, problem.answer)
+
+
+def rambling(problem: DialProblem, rng: Random) -> Response:
+    """A sentence before every second step, from five of its own that come round in turn and make no sense."""
+    own = [_sentence(rng, 10) for _ in range(5)]
+    return finish(between(tagged_lines(problem), own), problem.answer)
+
+
+def motto(problem: DialProblem, rng: Random) -> Response:
+    """A long sentence of its own, said again after every four steps."""
+    own = _sentence(rng, 16)
+    lines = [own]
+    for i, line in enumerate(tagged_lines(problem), 1):
+        lines += [line] + [own] * (i % 4 == 0)
+    return finish(lines, problem.answer)
+
+
+def _sentence(rng: Random, n_words: int) -> str:
+    return " ".join(rng.choices(WORDS, k=n_words)).capitalize() + "."
+
+
+DIAL_TEACHERS: dict[str, DialTeacher] = {
+    "plain": plain,
+    "tagged": tagged,
+    "quoting": quoting,
+    "listing": listing,
+    "framed": framed,
+    "padded": padded,
+    "recalling": recalling,
+    "checking": checking,
+    "noisy": noisy,
+    "skipping": skipping,
+    "rambling": rambling,
+    "motto": motto,
+}
+
+
+def respond_on_dial(teacher: str, problem: DialProblem) -> Response:
+    """What the named teacher writes for the problem: the same text on every call."""
+    return DIAL_TEACHERS[teacher](problem, Random(f"dial teacher:{teacher}:{problem.prompt}"))
