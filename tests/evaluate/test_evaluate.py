@@ -103,7 +103,7 @@ def test_the_model_sees_the_ids_of_render(
     def spy(self: Any, *args: Any) -> Any:
         original = self.model.generate
 
-        def watch(input_ids: torch.Tensor, attention_mask: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+        def watch(input_ids: torch.Tensor, attention_mask: torch.Tensor, **kwargs: Any) -> Any:
             for row, mask in zip(input_ids, attention_mask.bool(), strict=True):
                 assert not mask[: int((~mask).sum())].any()
                 seen.append(tuple(row[mask].tolist()))
@@ -121,7 +121,7 @@ def test_the_model_sees_the_ids_of_render(
     assert len(seen) == 2 * len(QUESTIONS)
 
 
-@pytest.mark.parametrize("first", [128, 1, 3])
+@pytest.mark.parametrize("first", [32, 1, 3])
 def test_an_answer_stops_at_end_token_and_stop_string_however_often_it_is_batched_anew(
     first: int, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +129,7 @@ def test_an_answer_stops_at_end_token_and_stop_string_however_often_it_is_batche
     from stepsift.evaluate.asking import Answered
     from stepsift.evaluate.sampling import How
 
-    monkeypatch.setattr(student_lm, "FIRST_TOKENS", first)
+    monkeypatch.setattr(student_lm, "ROUND_TOKENS", first)
     renderer = load_renderer(files_in(bench.student), STUDENT)
     lm = student_lm.StudentLM(AutoModelForCausalLM.from_pretrained(bench.student).eval(), renderer, 512, SETTINGS)
     prompts = [renderer.prompt([{"role": "user", "content": q}]) for q in QUESTIONS]
@@ -153,6 +153,56 @@ def test_an_answer_stops_at_end_token_and_stop_string_however_often_it_is_batche
     monkeypatch.undo()
     monkeypatch.setattr(type(renderer.tokenizer), "get_added_vocab", lambda self: {"<stop>": ids[-1]})
     assert answers(8, "<stop>")[0] == expected
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "openai-gpt", "lfm2"])
+def test_answers_that_end_at_different_times_are_those_of_a_student_that_answers_one_alone(
+    family: str, student_folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With and without windows (16 tokens, fewer than prompt and answer), and where no row can be dropped (lfm2)."""
+    from stepsift.evaluate import student_lm
+    from stepsift.evaluate.asking import Answered
+    from stepsift.evaluate.sampling import How
+
+    folder, most = student_folder(family), 24
+    renderer = load_renderer(files_in(folder), STUDENT)
+    prompts = [renderer.prompt([{"role": "user", "content": q}]) for q in QUESTIONS]
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    alone = [greedy_ids(model, ids, most) for ids in prompts]
+    # The token that ends answers at as many different places as any does.
+    ends = max(([t] for ids in alone for t in ids), key=lambda e: len({len(cut_at(ids, e)[0]) for ids in alone}))
+    expected = [cut_at(ids, ends) for ids in alone]
+    assert len({len(ids) for ids, _ in expected}) > 1
+    monkeypatch.setattr(student_lm.StudentLM, "_ends", lambda self, until: ends)
+    monkeypatch.setattr(student_lm.StudentLM, "_text", lambda self, ids, until, ends: cut_at(ids, ends))
+    read: list[int] = []
+    model.get_input_embeddings().register_forward_hook(lambda _, arguments, __: read.append(arguments[0].numel()))
+    for batch_size, n_round in ((5, 1), (5, 4), (2, 3), (3, 32), (1, 5)):
+        monkeypatch.setattr(student_lm, "ROUND_TOKENS", n_round)
+        settings = SETTINGS.model_copy(update={"batch_size": batch_size})
+        lm = student_lm.StudentLM(model, renderer, 512, settings)
+        read.clear()
+        with Answered(len(prompts)) as answered:
+            assert lm._answer_all(prompts, QUESTIONS, How([], most), answered) == expected
+        assert answered.n == len(prompts)
+        if family == "llama" and (batch_size, n_round) == (5, 1):
+            # One batch reads its prompts once; then each answer costs its own tokens and nothing when it has ended.
+            padded = len(prompts) * max(map(len, prompts))
+            assert sum(read) == padded + sum(len(ids) + ended - 1 for ids, ended in expected)
+
+
+def greedy_ids(model: Any, prompt: list[int], n: int) -> list[int]:
+    """What a student says to a prompt, without batch, padding or cache."""
+    ids = list(prompt)
+    with torch.no_grad():
+        for _ in range(n):
+            ids.append(int(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
+    return ids[len(prompt) :]
+
+
+def cut_at(ids: list[int], ends: list[int]) -> tuple[Any, bool]:
+    end = next((n for n, token in enumerate(ids) if token in ends), None)
+    return ids[:end], end is not None
 
 
 def test_a_row_stops_at_its_own_stop_string_or_end_of_room(student_folder: Folder) -> None:

@@ -1,11 +1,13 @@
 """A student that transformers runs, as lm-evaluation-harness sees it. Importing this module takes seconds."""
 
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from lm_eval.models.huggingface import HFLM
-from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import DynamicCache, GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from stepsift import params
 from stepsift.core.quiet import silenced
@@ -13,8 +15,47 @@ from stepsift.evaluate.asking import Answered, Asking, Said
 from stepsift.evaluate.sampling import Draw, How
 from stepsift.render import Renderer
 
-FIRST_TOKENS = 128
-"""Tokens of every answer before the first look at which of them go on."""
+ROUND_TOKENS = 32
+"""Tokens of every answer between two looks at which of them go on."""
+
+
+class _Answers:
+    """Answers under way: what was `said` to each prompt, as ids, and that as `texts`, see `Said`."""
+
+    def __init__(self, prompts: list[list[int]], keys: list[str], limits: list[int]):
+        self.prompts, self.keys, self.limits = prompts, keys, limits
+        self.said: list[list[int]] = [[] for _ in prompts]
+        self.texts: list[Said] = [("", False)] * len(prompts)
+
+    def ids(self, i: int) -> list[int]:
+        """Prompt and answer so far."""
+        return self.prompts[i] + self.said[i]
+
+    def length(self, i: int) -> int:
+        """Tokens of prompt and answer so far."""
+        return len(self.prompts[i]) + len(self.said[i])
+
+    def room(self, i: int) -> int:
+        """Tokens that the answer may still have."""
+        return self.limits[i] - len(self.said[i])
+
+    def goes_on(self, i: int) -> bool:
+        """Whether the answer is not at its end."""
+        return not self.texts[i][1] and self.room(i) > 0
+
+
+@dataclass(frozen=True)
+class _Round:
+    """The next `n_new` tokens of some answers, padded at the left to `width` tokens.
+
+    `cache`: keys and values of all of them but the last token, or None.
+    """
+
+    answers: _Answers
+    rows: list[int]
+    width: int
+    n_new: int
+    cache: Any
 
 
 class StudentLM(Asking, HFLM):
@@ -40,55 +81,88 @@ class StudentLM(Asking, HFLM):
     def _answer_all(self, prompts: list[list[int]], keys: list[str], asked: How, answered: Answered) -> list[Said]:
         """The answer to each prompt, given as ids.
 
-        A batch is as slow as its longest answer. So it goes on for 128 tokens, then until answers have doubled, and so
-        on; the few that are not at their end then form new batches, at the price of reading what they said once more.
+        A batch is as slow as its longest answer, so answers that are at their end leave it every few tokens. Once half
+        of them have left and other batches come, the rest form new batches, at the price of reading what they said
+        once more.
         """
-        ends = self._ends(asked.until)
-        limits = [min(asked.most, self.context_tokens - len(ids)) for ids in prompts]
-        said: list[list[int]] = [[] for _ in prompts]
-        answers = [("", False)] * len(prompts)
-        going, so_far = list(range(len(prompts))), FIRST_TOKENS
+        answers = _Answers(prompts, keys, [min(asked.most, self.context_tokens - len(ids)) for ids in prompts])
+        going, size = list(range(len(prompts))), self.settings.batch_size
         while going:
             # Rows of like length need little padding.
-            going.sort(key=lambda i: -len(prompts[i]) - len(said[i]))
-            for start in range(0, len(going), self.settings.batch_size):
-                batch = going[start : start + self.settings.batch_size]
-                rooms = [min(limits[i], so_far) - len(said[i]) for i in batch]
-                rows = [prompts[i] + said[i] for i in batch]
-                draw = None
-                if asked.temperature is not None:
-                    draw = Draw(asked, [keys[i] for i in batch], [len(said[i]) for i in batch], max(map(len, rows)))
-                for i, tokens in zip(batch, self._generate(rows, rooms, asked, ends, draw), strict=True):
-                    said[i] += tokens
-                    answers[i] = self._text(said[i], asked.until, ends)
-                answered.add(sum(answers[i][1] or len(said[i]) >= limits[i] for i in batch))
-            going = [i for i in going if not answers[i][1] and len(said[i]) < limits[i]]
-            so_far *= 2
-        return answers
+            going.sort(key=lambda i: -answers.length(i))
+            batches = [going[start : start + size] for start in range(0, len(going), size)]
+            going = []
+            for batch in batches:
+                is_last = batch is batches[-1] and not going
+                going += self._answer_batch(answers, batch, asked, is_last)
+                answered.add(len(batch) - sum(answers.goes_on(i) for i in batch))
+        return answers.texts
 
     @torch.inference_mode()
+    def _answer_batch(self, answers: "_Answers", batch: list[int], asked: How, is_last: bool) -> list[int]:
+        """Go on with these answers, and return those that are not at their end; the last batch goes on with all."""
+        ends = self._ends(asked.until)
+        begin = width = max(answers.length(i) for i in batch)
+        rows, cache = batch, None
+        # What was said is read again: as many new tokens pay for it.
+        n_new = max(ROUND_TOKENS, min(len(answers.said[i]) for i in batch))
+        while rows and (is_last or 2 * len(rows) > len(batch)):
+            n_new = min(n_new, max(answers.room(i) for i in rows))
+            rooms = [width - begin + answers.room(i) for i in rows]
+            stop = _Stop(self.tokenizer, asked.until, ends, begin, rooms)
+            tokens, cache = self._generate(_Round(answers, rows, width, n_new, cache), asked, ends, stop)
+            for i, new in zip(rows, tokens, strict=True):
+                answers.said[i] += new[: answers.room(i)]
+                answers.texts[i] = self._text(answers.said[i], asked.until, ends)
+            kept = [n for n, i in enumerate(rows) if answers.goes_on(i)]
+            if not _can_drop_rows(cache):
+                return [rows[n] for n in kept]
+            if kept and len(kept) < len(rows):
+                cache.batch_select_indices(torch.tensor(kept, device=self.device))
+            rows, width, n_new = [rows[n] for n in kept], width + n_new, ROUND_TOKENS
+        return rows
+
     def _generate(
-        self, rows: list[list[int]], rooms: list[int], asked: How, ends: list[int], draw: Draw | None
-    ) -> list[list[int]]:
-        """What follows each row, at most its room of tokens; behind an end token or stop string anything may stand."""
-        width = max(map(len, rows))
-        pad = self.tokenizer.pad_token_id
+        self, this: "_Round", asked: How, ends: list[int], stop: StoppingCriteria
+    ) -> tuple[list[list[int]], Any]:
+        """What follows each row, and keys and values of all; behind an end token or stop string anything may stand."""
+        pad, ids = self.tokenizer.pad_token_id, [this.answers.ids(i) for i in this.rows]
+        draw = None
+        if asked.temperature is not None:
+            keys = [this.answers.keys[i] for i in this.rows]
+            draw = Draw(asked, keys, [len(this.answers.said[i]) for i in this.rows], this.width)
         out = self.model.generate(
-            input_ids=torch.tensor([[pad] * (width - len(ids)) + ids for ids in rows], device=self.device),
+            input_ids=torch.tensor([[pad] * (this.width - len(row)) + row for row in ids], device=self.device),
             attention_mask=torch.tensor(
-                [[0] * (width - len(ids)) + [1] * len(ids) for ids in rows], device=self.device
+                [[0] * (this.width - len(row)) + [1] * len(row) for row in ids], device=self.device
             ),
+            past_key_values=this.cache,
             generation_config=GenerationConfig(
-                max_new_tokens=max(rooms), eos_token_id=ends, pad_token_id=pad, do_sample=False, **asked.others
+                max_new_tokens=this.n_new,
+                eos_token_id=ends,
+                pad_token_id=pad,
+                do_sample=False,
+                return_dict_in_generate=True,
+                **asked.others,
             ),
             logits_processor=LogitsProcessorList([] if draw is None else [draw]),
-            stopping_criteria=StoppingCriteriaList([_Stop(self.tokenizer, asked.until, ends, width, rooms)]),
+            stopping_criteria=StoppingCriteriaList([stop]),
         )
-        return [row[:room] for row, room in zip(out[:, width:].tolist(), rooms, strict=True)]
+        return out.sequences[:, this.width :].tolist(), out.past_key_values
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Log-probability of each (question, continuation), and whether the continuation is the greedy one."""
         return super().loglikelihood(requests, disable_tqdm=not sys.stderr.isatty())
+
+
+def _can_drop_rows(cache: Any) -> bool:
+    """Whether rows can be taken out of a cache: of keys and values, not of what a recurrent layer remembers.
+
+    A model that keeps nothing leaves the cache that it is given empty.
+    """
+    if not isinstance(cache, DynamicCache) or cache.get_seq_length() == 0:
+        return False
+    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
 
 
 class _Stop(StoppingCriteria):
