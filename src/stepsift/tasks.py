@@ -4,6 +4,7 @@ Local tasks are read here without the harness, whose import takes seconds; it bu
 """
 
 import difflib
+import functools
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -56,9 +57,9 @@ def find_tasks(names: tuple[str, ...], folder: Path) -> list[TaskSource]:
         if name in local:
             found.append(_local_source(name, local[name]))
             continue
-        known = _harness_tasks()
-        if name not in known:
-            near = _nearest(name, [*local, *known])
+        harness_names = _harness().all_tasks
+        if name not in harness_names:
+            near = _nearest(name, [*local, *harness_names])
             hint = f", did you mean '{near}'?" if near else ";"
             unread = f" ({'; '.join(broken)})" if broken else ""
             raise EvaluationError(
@@ -88,7 +89,7 @@ def check_tasks(names: Sequence[str], folder: Path) -> list[str]:
                 _local_source(name, local[name])
             except EvaluationError as e:
                 problems.append(str(e))
-        elif (near := _nearest(name, local)) and name not in _harness_tasks():
+        elif (near := _nearest(name, local)) and name not in _harness().all_tasks:
             problems.append(f"evaluate.tasks names '{name}', which is unknown, did you mean '{near}'?")
     return problems
 
@@ -104,7 +105,7 @@ def load_task(source: TaskSource, scratch: Path) -> dict[str, Any]:
 
     try:
         if source.file is None:
-            return dict(TaskManager().load([source.name])["tasks"])
+            return dict(_harness().load([source.name])["tasks"])
         config = read_yaml(source.file)
         if verified(config) is None:
             config = load_yaml(source.file)
@@ -219,11 +220,13 @@ def _nearest(name: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
 
 
-def _harness_tasks() -> list[str]:
+@functools.cache
+def _harness() -> Any:
+    """The harness's tasks by name: it reads some 13,000 files for them, which takes seconds, and they do not change."""
     from lm_eval.tasks import TaskManager
 
     with silenced("lm_eval"):
-        return list(TaskManager().all_tasks)
+        return TaskManager()
 
 
 def data_files(config: dict[str, Any]) -> Any:
