@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from stepsift import params, sidecache, student, tracking
-from stepsift.core import console, disk, pace
+from stepsift.core import console, disk
 from stepsift.train import Training, train_all
 
 
@@ -20,10 +20,8 @@ def main() -> None:
     n_students = len(settings.select.names) * len(settings.train.seeds)
     intent = f"trains {n_students} students, {len(settings.train.seeds)} for each of {', '.join(settings.select.names)}"
     with console.told("train", intent, args.out) as end, tracking.stage("train", settings) as run:
-        pulse = pace.Pulse()
 
         def on_log(selector: str, seed: int, update: int, values: dict[str, float]) -> None:
-            pulse.say(f"train {selector}, seed {seed}: update {update}, loss {values['loss']:.3f}")
             for name, value in values.items():
                 run.log_metric(f"{selector}/seed-{seed}/{name}", value, step=update)
 

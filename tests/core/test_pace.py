@@ -1,11 +1,11 @@
-"""Words for seconds, and lines once in a while."""
+"""Words for seconds, and how far work is: on a bar, or in lines once in a while."""
 
 import logging
 
 import pytest
 
 from stepsift.core import pace
-from stepsift.core.pace import Pulse, duration
+from stepsift.core.pace import ProgressBar, duration
 
 
 @pytest.mark.parametrize(
@@ -22,11 +22,24 @@ def test_long_work_is_told_of_once_in_a_while_where_there_is_no_terminal(
     now = [100.0]
     monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(pace, "EVERY_S", 10.0)
-    pulse = Pulse()
-    for now[0] in (101.0, 110.0, 111.0, 119.0, 120.5):
-        pulse.say(f"at {now[0]:g}")
+    due = []
+    with ProgressBar(30) as bar:
+        for now[0] in (101.0, 110.0, 111.0, 119.0, 120.5):
+            due.append(bar.update(int(now[0]) - 100, f"at {now[0]:g}"))
     assert caplog.messages == ["at 110", "at 120.5"]
+    assert due == [False, True, False, False, True]
+
+
+def test_a_terminal_has_a_bar_and_no_lines(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    caplog.set_level(logging.INFO, logger="stepsift")
     monkeypatch.setattr(pace.sys.stderr, "isatty", lambda: True)
-    now[0] = 200.0
-    pulse.say("on a terminal there is a bar")
-    assert len(caplog.messages) == 2
+    monkeypatch.setattr(pace, "EVERY_S", 0.0)
+    with ProgressBar(4) as bar:
+        assert bar.update(1, "one of four")
+        bar._bar.refresh()
+        shown = capsys.readouterr().err
+        assert " 25 % " in shown and "one of four" in shown
+    assert caplog.messages == []
+    assert capsys.readouterr().err.rstrip(" \r") == ""  # nothing of it stays

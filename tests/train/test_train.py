@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 from helpers.student_files import copy_tokenizer, write_gguf
 from helpers.training import STUDENT, files_in, row, train_one, write
 from stepsift import params, train
-from stepsift.core import tables
+from stepsift.core import pace, tables
 from stepsift.core.errors import TrainingError
 from stepsift.student import StudentFiles, StudentSource, load_renderer
 
@@ -287,6 +287,26 @@ def test_numbers_and_curve_of_a_cached_student_are_those_of_its_training(pool: P
     assert results[0].metrics() == results[1].metrics()
     assert logs[0] == logs[1] != []
     assert results[0].metrics()["lalp"]["seed-0"]["examples"] == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "updates"),
+    [
+        (SETTINGS, [3, 2]),  # two passes of 3 and of 2 rows, 2 an update
+        (SETTINGS.model_copy(update={"early_stop": params.EarlyStop(every=1, patience=9, share=0.4)}), [2, 1]),
+    ],
+)
+def test_how_far_training_is_is_told(
+    pool: Pool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, settings: params.Train, updates: Any
+) -> None:
+    monkeypatch.setattr(pace, "EVERY_S", 0.0)
+    caplog.set_level("INFO", logger="stepsift")
+    for _ in range(2):  # what comes from the cache is told as if it were trained
+        pool.train("lalp", "galp", settings=settings)
+        told = [line.partition(", loss")[0] for line in caplog.messages if "update" in line]
+        sets = zip(("lalp", "galp"), updates, strict=True)
+        assert told == [f"train {s}, seed 0: update {i} of {n}" for s, n in sets for i in range(1, n + 1)]
+        caplog.clear()
 
 
 def test_the_chart_has_a_mean_for_every_so_many_updates(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,14 @@
-"""How long and how far, for people: words for seconds, and something said once in a while."""
+"""How long and how far, for people: words for seconds, and the progress of long work."""
 
 import logging
 import sys
 import time
+from typing import Any
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 15.0
-"""Between two things that are said of one piece of work."""
+"""Seconds between two lines of one piece of work."""
 
 
 def duration(seconds: float) -> str:
@@ -18,21 +19,39 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-class Pulse:
-    """Says of long work how far it is: in lines, where there is no terminal to show a bar on."""
+class ProgressBar:
+    """How far long work is: a bar where standard error is a terminal, else a line in the log every EVERY_S seconds.
 
-    def __init__(self) -> None:
-        self._said_s = time.monotonic()
+    Use as a context manager.
+    """
 
-    def due(self) -> bool:
-        """Whether EVERY_S have gone by since it was due last, or since the beginning."""
+    def __init__(self, total: int):
+        self.total = total
+        self._bar: Any = None
+        self._last_s = time.monotonic()
+
+    def __enter__(self) -> "ProgressBar":
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            layout = "{percentage:3.0f} % {bar:16} {desc}"
+            self._bar = tqdm(total=self.total, bar_format=layout, leave=False, file=sys.stderr)
+        return self
+
+    def update(self, done: int, line: str) -> bool:
+        """`done` of `total` are done, which `line` says in words; True where EVERY_S seconds went by since the last."""
+        if self._bar is not None:
+            self._bar.n = done
+            self._bar.set_description_str(line, refresh=False)
+            self._bar.update(0)
         now = time.monotonic()
-        if now - self._said_s < EVERY_S:
+        if now - self._last_s < EVERY_S:
             return False
-        self._said_s = now
+        self._last_s = now
+        if self._bar is None:
+            log.info("%s", line)
         return True
 
-    def say(self, line: str) -> None:
-        """Log the line if one is due."""
-        if not sys.stderr.isatty() and self.due():
-            log.info("%s", line)
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()

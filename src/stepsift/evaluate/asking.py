@@ -2,16 +2,15 @@
 
 import json
 import logging
-import sys
 from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 from lm_eval.models.utils import postprocess_generated_text
-from tqdm import tqdm
 
 from stepsift import params
 from stepsift.core.errors import EvaluationError
-from stepsift.core.pace import Pulse
+from stepsift.core.pace import ProgressBar
+from stepsift.core.text import count
 from stepsift.evaluate.sampling import How, how
 from stepsift.render import Messages, Renderer
 
@@ -21,25 +20,21 @@ Said = tuple[str, bool]
 """Text of an answer, up to where it stops, and whether the student stopped it itself."""
 
 
-class Answered:
-    """Says how many questions are answered: on a bar where there is a terminal, else in a line once in a while."""
+class Answered(ProgressBar):
+    """How many questions are answered."""
 
     def __init__(self, total: int):
-        self.total, self.n = total, 0
-        self._pulse = Pulse()
+        super().__init__(total)
+        self.n = 0
 
     def __enter__(self) -> "Answered":
-        self._bar = tqdm(total=self.total, desc="answering", leave=False, disable=not sys.stderr.isatty())
+        super().__enter__()
         return self
 
     def add(self, n: int) -> None:
         """So many more are."""
         self.n += n
-        self._bar.update(n)
-        self._pulse.say(f"answering: {self.n} of {self.total} questions")
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        self.update(self.n, f"answering: {self.n} of {count(self.total, 'question')}")
 
 
 class AnsweringEngine(Protocol):

@@ -1,7 +1,5 @@
 """How far a run is: a bar on a terminal, plain lines in a log, numbers for MLflow."""
 
-import logging
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -9,12 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
-from stepsift.core.pace import Pulse, duration
+from stepsift.core.pace import ProgressBar, duration
 from stepsift.score.forward.numerics import onednn_linear
-
-log = logging.getLogger(__name__)
 
 OnProgress = Callable[[dict[str, float], int], None]
 """Called with numbers of the moment, and the traces done so far."""
@@ -93,30 +88,20 @@ class Reporter:
 
     def __init__(self, progress: Progress, on_progress: OnProgress | None = None):
         self.progress, self._on_progress = progress, on_progress
-        self._pulse = Pulse()
-        self._bar: Any = None
+        self._bar = ProgressBar(progress.total)
 
     def __enter__(self) -> "Reporter":
-        if sys.stderr.isatty():
-            layout = "{percentage:3.0f} % {bar:16} {desc}"
-            self._bar = tqdm(total=self.progress.total, bar_format=layout, leave=False, file=sys.stderr)
+        self._bar.__enter__()
         return self
 
     def tick(self) -> None:
         """Say so if it is time."""
-        if self._bar is not None:
-            self._bar.n = self.progress.traces
-            self._bar.set_description_str(self.progress.line(), refresh=False)
-            self._bar.update(0)
-        if self._pulse.due():
-            if self._bar is None:
-                log.info("%s", self.progress.line())
-            if self._on_progress is not None:
-                self._on_progress(self.progress.speed(), self.progress.traces)
+        is_due = self._bar.update(self.progress.traces, self.progress.line())
+        if is_due and self._on_progress is not None:
+            self._on_progress(self.progress.speed(), self.progress.traces)
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.__exit__()
 
 
 def ceiling(device: str, dtype: str) -> float:

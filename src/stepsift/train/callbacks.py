@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import ProgressCallback, TrainerCallback
+from transformers import TrainerCallback
 
 from stepsift import params
 from stepsift.core.errors import TrainingError
@@ -20,13 +20,6 @@ was a look at it, `held_out_loss` (nats a token)."""
 CURVE = "curve.jsonl"
 _COMPLETE = "complete.json"
 _BEST = "best.pt"
-
-
-class TrainingBar(ProgressCallback):
-    """A bar without the values of updates, which go to OnLog."""
-
-    def on_log(self, *args: Any, **kwargs: Any) -> None:
-        """Say nothing."""
 
 
 class Curve(TrainerCallback):

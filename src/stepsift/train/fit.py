@@ -7,7 +7,6 @@ it gets ids and labels that are final, in the order in which they are shown.
 import json
 import math
 import os
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,7 +24,7 @@ from stepsift.core.errors import TrainingError
 from stepsift.core.quiet import silenced
 from stepsift.render import Renderer
 from stepsift.train import lora
-from stepsift.train.callbacks import CURVE, Checkpoints, Curve, OnLog, Stopper, TrainingBar
+from stepsift.train.callbacks import CURVE, Checkpoints, Curve, OnLog, Stopper
 from stepsift.train.examples import Ids, hold_out
 from stepsift.train.launch import Job
 from stepsift.train.order import presentation
@@ -99,8 +98,6 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
             raise TrainingError("train.early_stop cannot keep the best weights under DeepSpeed; set it to null")
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
-        if sys.stderr.isatty():
-            trainer.add_callback(TrainingBar)
         stopper = _stopper(trainer, settings, curve, held_out)
         _train(trainer, curve, stopper, folder if job.checkpoints is not None else None)
         _save(trainer, renderer, settings, out)

@@ -1,5 +1,6 @@
 """From curated sets to trained students, over selectors and seeds; what was trained before comes from a side cache."""
 
+import itertools
 import json
 import logging
 import math
@@ -15,9 +16,11 @@ import polars as pl
 from stepsift import params, sidecache
 from stepsift.core import disk, tables
 from stepsift.core.errors import TrainingError
+from stepsift.core.pace import ProgressBar
 from stepsift.student import StudentSource, pick_device
-from stepsift.train.examples import Examples, load_examples
+from stepsift.train.examples import Examples, hold_out, load_examples
 from stepsift.train.launch import Job, configuration, launch_training
+from stepsift.train.order import presentation
 
 log = logging.getLogger(__name__)
 
@@ -133,20 +136,47 @@ def train_all(
     seeds = training.settings.seeds
     n_reused = 0
     keys: dict[str, dict[str, Any]] = {}
-    with disk.fresh_folder(out) as folder:
-        for selector, data in sets.items():
-            for seed in seeds:
-                report = partial(on_log, selector, seed) if on_log else None
-                name = f"{selector}/seed-{seed}"
-                one = train_student(training, data, seed, report)
-                keys[name] = one.parts
-                n_reused += one.reused
-                log.info("train %s, seed %d: %s", selector, seed, "from the cache" if one.reused else "done")
-                sidecache.copy(one.folder, folder / name)
+    planned = {(s, seed): _n_updates(data, training.settings, seed) for s, data in sets.items() for seed in seeds}
+    with disk.fresh_folder(out) as folder, _Curves(planned, on_log) as curves:
+        for selector, seed in planned:
+            name = f"{selector}/seed-{seed}"
+            one = train_student(training, sets[selector], seed, partial(curves.show, selector, seed))
+            keys[name] = one.parts
+            n_reused += one.reused
+            log.info("train %s, seed %d: %s", selector, seed, "from the cache" if one.reused else "done")
+            sidecache.copy(one.folder, folder / name)
         disk.write_json(sidecache.plain(keys), folder / KEYS)
         tables.write(tables.REJECTED, rejected, folder / tables.REJECTED.file)
     results = {(s, seed): _result(out / s / f"seed-{seed}", sets[s]) for s in sets for seed in seeds}
     return Trained(results, rejected, len(results) - n_reused, n_reused)
+
+
+def _n_updates(data: Examples, settings: params.Train, seed: int) -> int:
+    """Updates of a training that does not stop early."""
+    ids = hold_out(data, settings.early_stop.share)[0] if settings.early_stop else data.ids
+    shown = presentation([len(completion) for _, completion in ids], settings, seed)
+    return math.ceil(len(shown) / settings.batch_size)
+
+
+class _Curves(ProgressBar):
+    """Shows how far all trainings are, and hands on what they log; `planned` has the updates of each."""
+
+    def __init__(self, planned: dict[tuple[str, int], int], on_log: OnLog | None):
+        super().__init__(sum(planned.values()))
+        self._planned, self._on_log = planned, on_log
+        self._before = dict(zip(planned, itertools.accumulate(planned.values(), initial=0), strict=False))
+
+    def __enter__(self) -> "_Curves":
+        super().__enter__()
+        return self
+
+    def show(self, selector: str, seed: int, update: int, values: dict[str, float]) -> None:
+        """An update of one training was made."""
+        student = (selector, seed)
+        of = f"update {update} of {self._planned[student]}, loss {values['loss']:.3f}"
+        self.update(self._before[student] + update, f"train {selector}, seed {seed}: {of}")
+        if self._on_log is not None:
+            self._on_log(selector, seed, update, values)
 
 
 def train_student(
