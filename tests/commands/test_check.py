@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from transformers import AutoTokenizer
@@ -300,7 +301,8 @@ def test_a_problem_of_several_lines_is_one_line(sources: Path, tmp_path: Path, s
 
 
 def test_a_misspelt_task_is_a_problem(sources: Path, tmp_path: Path, student_folder: Student, monkeypatch):
-    monkeypatch.setattr(evaluate_tasks, "_harness_tasks", lambda: ["gsm8k"])  # the real list takes seconds
+    # the real list takes seconds
+    monkeypatch.setattr(evaluate_tasks, "_harness", lambda: SimpleNamespace(all_tasks=["gsm8k"]))
     (tmp_path / "tasks/chain.jsonl").write_text('{"prompt": "1 + 1", "answer": "2"}\n')
     (tmp_path / "tasks/other-name.yaml").write_text(
         "task: chain\ndataset_path: json\ndataset_kwargs: {data_files: {test: chain.jsonl}}\ntest_split: test\n"

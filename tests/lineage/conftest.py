@@ -5,19 +5,22 @@ from pathlib import Path
 
 import pytest
 
+from helpers.once import SharedFolder
+
 
 @pytest.fixture(scope="session")
-def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def committed(shared_folder: SharedFolder) -> Path:
     """A repository with one revision of `project.pool()`; to be copied."""
     from helpers import lineage_project as project
 
-    folder = tmp_path_factory.mktemp("lineage") / "repository"
-    folder.mkdir()
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.chdir(folder)
-        project.start()
-        project.commit("first", project.pool())
-    return folder
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.chdir(folder)
+            project.start()
+            project.commit("first", project.pool())
+
+    return shared_folder.get("lineage", make)
 
 
 @pytest.fixture

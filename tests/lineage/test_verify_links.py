@@ -1,10 +1,16 @@
 """A changed byte is found, and the link that broke is named."""
 
+import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import polars as pl
 import pytest
@@ -14,7 +20,7 @@ from stepsift import params, sidecache
 from stepsift.core import disk, tables
 from stepsift.core.disk import file_md5
 from stepsift.core.errors import LineageError
-from stepsift.lineage import rescore, verify
+from stepsift.lineage import outputs, rescore, verify
 from stepsift.lineage.check_result import CheckResult
 from stepsift.lineage.exports import check_exports
 from stepsift.lineage.lock import read
@@ -26,8 +32,26 @@ SETTINGS = params.Params()
 
 @pytest.fixture(autouse=True)
 def _here(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All tests look at the copied repository; its student is no model, so nothing is scored."""
+    """All tests look at the copied repository; its student is no model, so nothing is scored.
+
+    DVC answers in this process (a process of its own imports it for half a second): test_commands.py has the other way.
+    """
     monkeypatch.setattr(verify, "check_scores", lambda *_: CheckResult("scores", "not looked at"))
+    monkeypatch.setattr(outputs, "subprocess", SimpleNamespace(run=dvc_here))
+
+
+def dvc_here(command: list[str], env: dict[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
+    """What `python -m dvc ..` prints."""
+    import dvc.ui
+    from dvc.cli import main
+
+    assert command[:3] == [sys.executable, "-m", "dvc"]
+    with redirect_stdout(io.StringIO()) as out, pytest.MonkeyPatch.context() as patch:
+        for name in ("DVC_SITE_CACHE_DIR", "DVC_NO_ANALYTICS"):
+            patch.setenv(name, env[name])
+        patch.setattr(dvc.ui, "disable_colorama", nullcontext)  # it puts back the standard output of before
+        code = main(command[3:])
+    return subprocess.CompletedProcess(command, code, out.getvalue(), "")
 
 
 def broken() -> dict[str, tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """Ways to train that must not change what is learned, adapters, and stopping by a held-out loss."""
 
+import itertools
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,16 +35,31 @@ def settings(**changes: Any) -> params.Train:
     return params.Train.model_validate(PLAIN.model_dump(exclude_none=True) | changes)
 
 
-@pytest.fixture
-def weights(student_folder, tmp_path: Path):
-    """`weights(packing=True)`: what training with PLAIN and this setting gives."""
-    data = write(ROWS, tmp_path / "t.jsonl")
-    made: list[Path] = []
+@pytest.fixture(scope="module")
+def train_weights(student_folder, tmp_path_factory: pytest.TempPathFactory):
+    """`train_weights("llama", packing=True)`: what training with PLAIN and this setting gives."""
+    folder = tmp_path_factory.mktemp("weights")
+    data = write(ROWS, folder / "t.jsonl")
+    numbers = itertools.count()
 
     def call(family: str = "llama", **changes: Any) -> dict[str, torch.Tensor]:
-        made.append(tmp_path / f"out-{len(made)}")
-        train_one(files_in(student_folder(family)), settings(**changes), data, 0, made[-1])
-        return load_file(made[-1] / "model.safetensors")
+        out = folder / f"out-{next(numbers)}"
+        train_one(files_in(student_folder(family)), settings(**changes), data, 0, out)
+        return load_file(out / "model.safetensors")
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def weights(train_weights):
+    """The same, trained once for all tests: not for one that changes how training is done."""
+    made: dict[str, dict[str, torch.Tensor]] = {}
+
+    def call(family: str = "llama", **changes: Any) -> dict[str, torch.Tensor]:
+        key = json.dumps([family, changes], sort_keys=True)
+        if key not in made:
+            made[key] = train_weights(family, **changes)
+        return made[key]
 
     return call
 
@@ -90,7 +105,7 @@ def test_packed_rows_hold_no_padding_and_every_example_starts_anew(student_folde
     assert "attention_mask" not in batch
 
 
-def test_a_leak_between_packed_examples_would_show(weights, monkeypatch):
+def test_a_leak_between_packed_examples_would_show(train_weights, weights, monkeypatch):
     """With positions that run on, transformers takes a packed row for one text."""
     from trl.trainer import sft_trainer
 
@@ -103,7 +118,7 @@ def test_a_leak_between_packed_examples_would_show(weights, monkeypatch):
 
     right = weights()
     monkeypatch.setattr(sft_trainer.DataCollatorForLanguageModeling, "torch_call", leaking)
-    assert gap(right, weights(packing=True)) > 1e-4
+    assert gap(right, train_weights(packing=True)) > 1e-4
 
 
 def test_mixed_precision_keeps_float32_weights_and_rounds_products(weights):
