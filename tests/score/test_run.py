@@ -137,7 +137,7 @@ def test_other_steps_repeat_the_local_pass_alone(load_student, tmp_path: Path, m
     cold, _, _ = run(scoring(student, tmp_path), tmp_path, {"a": RESPONSE})
     middle = cut(RESPONSE)[3][1]
     edges = [0, middle, len(RESPONSE)]
-    monkeypatch.setitem(globals(), "cut", lambda response: list(itertools.pairwise(edges)))
+    monkeypatch.setattr("helpers.score_pool.cut", lambda response: list(itertools.pairwise(edges)))
     other = scoring(student, tmp_path, window=1)
     table, _, _ = run(other, tmp_path, {"a": RESPONSE})
     # Two steps and a window of one: a single pass, which is that over the whole context, known already.
