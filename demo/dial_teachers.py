@@ -16,7 +16,6 @@ SHARE_SLIPS = 0.5
 """Probability that a response of the noisy teacher has a slip, which is carried on into the answer."""
 SHARE_SKIPPED = 0.3
 """Probability that the skipping teacher joins a step with the next one."""
-RECALL_EVERY = 5
 WORDS = tuple(sorted({word for text in (*REMARKS, *ASIDES) for word in text.lower().rstrip(".").split()}))
 """What the own phrases of `rambling` and `motto` are made of."""
 
@@ -49,11 +48,14 @@ def restated(problem: DialProblem) -> str:
     return f"Begin with {problem.start} , then {problem.listed} ."
 
 
-def between(lines: list[str], others: list[str]) -> list[str]:
-    """`lines`, with the next of `others`, which come round in turn, before every second one."""
-    return [
-        text for i, line in enumerate(lines) for text in ([others[i // 2 % len(others)]] if i % 2 == 0 else []) + [line]
-    ]
+def between(lines: list[str], others: list[str], every: int) -> list[str]:
+    """`lines`, with the next of `others`, which come round in turn, before every `every`-th one, the first included."""
+    mixed: list[str] = []
+    for i, line in enumerate(lines):
+        if i % every == 0:
+            mixed.append(others[i // every % len(others)])
+        mixed.append(line)
+    return mixed
 
 
 def plain(problem: DialProblem, rng: Random) -> Response:
@@ -67,10 +69,10 @@ def tagged(problem: DialProblem, rng: Random) -> Response:
 
 
 def quoting(problem: DialProblem, rng: Random) -> Response:
-    """Quotes the next two operations on a line of their own before they are done."""
+    """Restates the problem, and quotes the next three operations on a line of their own before they are done."""
     texts = [f"{turn.letter} {turn.text}" for turn in problem.turns]
-    quotes = [" , ".join(texts[i : i + 2]) + " :" for i in range(0, len(texts), 2)]
-    return finish(between([step(*s) for s in steps_of(problem)], quotes), problem.answer)
+    quotes = [" , ".join(texts[i : i + 3]) + " :" for i in range(0, len(texts), 3)]
+    return finish([restated(problem), *between([step(*s) for s in steps_of(problem)], quotes, 3)], problem.answer)
 
 
 def listing(problem: DialProblem, rng: Random) -> Response:
@@ -85,19 +87,15 @@ def framed(problem: DialProblem, rng: Random) -> Response:
 
 
 def padded(problem: DialProblem, rng: Random) -> Response:
-    """Restates the problem, then a line of boilerplate before every second step, of six that come round in turn."""
+    """A line of boilerplate before every third step, of six that come round in turn, and four of them at the end."""
     remarks = rng.sample((*REMARKS, *ASIDES), 6)
-    return finish([restated(problem), *between(tagged_lines(problem), remarks)], problem.answer)
+    return finish([*between(tagged_lines(problem), remarks, 3), *remarks[3:], remarks[0]], problem.answer)
 
 
 def recalling(problem: DialProblem, rng: Random) -> Response:
-    """Restates the problem, and after every five steps recalls all values so far, on one line."""
-    lines = [restated(problem)]
-    for i, line in enumerate(tagged_lines(problem), 1):
-        lines.append(line)
-        if i % RECALL_EVERY == 0:
-            lines.append("So far " + " ".join(map(str, problem.values[: i + 1])) + " .")
-    return finish(lines, problem.answer)
+    """As tagged, and recalls all steps at the end, on one long line."""
+    lines = tagged_lines(problem)
+    return finish([*lines, "So it was " + " , ".join(lines) + " ."], problem.answer)
 
 
 def checking(problem: DialProblem, rng: Random) -> Response:
@@ -135,18 +133,18 @@ def skipping(problem: DialProblem, rng: Random) -> Response:
 
 
 def rambling(problem: DialProblem, rng: Random) -> Response:
-    """A sentence before every second step, from five of its own that come round in turn and make no sense."""
+    """A senseless sentence of its own before every third step, of five that come round in turn, and all at the end."""
     own = [_sentence(rng, 10) for _ in range(5)]
-    return finish(between(tagged_lines(problem), own), problem.answer)
+    return finish([*between(tagged_lines(problem), own, 3), *own], problem.answer)
 
 
 def motto(problem: DialProblem, rng: Random) -> Response:
-    """A long sentence of its own, said again after every four steps."""
-    own = _sentence(rng, 16)
-    lines = [own]
+    """Two long sentences of its own, said again in turn after 6, 12 and 18 steps, and both at the end."""
+    own = [_sentence(rng, 16) for _ in range(2)]
+    lines = list(own)
     for i, line in enumerate(tagged_lines(problem), 1):
-        lines += [line] + [own] * (i % 4 == 0)
-    return finish(lines, problem.answer)
+        lines += [line] + [own[i // 6 % 2]] * (i in (6, 12, 18))
+    return finish([*lines, *own], problem.answer)
 
 
 def _sentence(rng: Random, n_words: int) -> str:

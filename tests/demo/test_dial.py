@@ -81,7 +81,7 @@ def read_back(text: str) -> tuple[list[tuple[int, str, int, int]], str]:
     return [(int(a), sign, int(n), int(b)) for a, sign, n, b in found], last
 
 
-ALL_RIGHT = sorted(set(DIAL_TEACHERS) - {"noisy", "skipping", "checking"})
+ALL_RIGHT = sorted(set(DIAL_TEACHERS) - {"noisy", "skipping", "checking", "recalling"})
 
 
 @pytest.mark.parametrize("teacher", ALL_RIGHT)
@@ -134,8 +134,10 @@ def test_traces_have_12_to_40_lines(teacher):
 
 
 @pytest.mark.parametrize("teacher", ["framed", "padded", "rambling", "motto"])
-def test_what_comes_again_lies_beyond_a_window_of_four(teacher):
-    lines = respond_on_dial(teacher, PROBLEMS[0]).text.split("\n")
+@pytest.mark.parametrize("length", LENGTHS)
+def test_what_comes_again_lies_beyond_a_window_of_four(teacher, length):
+    problem = make_dial_problem("again", (length,))
+    lines = respond_on_dial(teacher, problem).text.split("\n")
     distances = [
         i - max(j for j in range(i) if lines[j] == line)
         for i, line in enumerate(lines)
@@ -145,12 +147,11 @@ def test_what_comes_again_lies_beyond_a_window_of_four(teacher):
     assert min(distances) > 4
 
 
-def test_recalling_says_all_values_so_far():
+def test_recalling_says_all_steps_again_at_the_end():
     problem = PROBLEMS[0]
-    recalled = [line for line in respond_on_dial("recalling", problem).text.split("\n") if line.startswith("So far")]
-    assert recalled == [
-        "So far " + " ".join(map(str, problem.values[: n + 1])) + " ." for n in range(5, len(problem.turns) + 1, 5)
-    ]
+    *lines, recalled, last = respond_on_dial("recalling", problem).text.split("\n")
+    assert [*lines, last] == respond_on_dial("tagged", problem).text.split("\n")
+    assert recalled == f"So it was {' , '.join(lines)} ."
 
 
 def test_no_long_problem_is_solved_in_the_corpus():
