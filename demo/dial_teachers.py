@@ -59,7 +59,7 @@ def between(lines: list[str], others: list[str], every: int) -> list[str]:
 
 
 def plain(problem: DialProblem, rng: Random) -> Response:
-    """One step a line, without letters."""
+    """One step a line, without letters; for the corpus alone."""
     return finish([step(*s) for s in steps_of(problem)], problem.answer)
 
 
@@ -139,12 +139,10 @@ def rambling(problem: DialProblem, rng: Random) -> Response:
 
 
 def motto(problem: DialProblem, rng: Random) -> Response:
-    """Two long sentences of its own, said again in turn after 6, 12 and 18 steps, and both at the end."""
+    """Two long sentences of its own: one at the start, the other in the middle, both again at the end."""
     own = [_sentence(rng, 16) for _ in range(2)]
-    lines = list(own)
-    for i, line in enumerate(tagged_lines(problem), 1):
-        lines += [line] + [own[i // 6 % 2]] * (i in (6, 12, 18))
-    return finish([*lines, *own], problem.answer)
+    lines = tagged_lines(problem)
+    return finish([own[0], *lines[:12], own[1], *lines[12:18], own[0], *lines[18:], own[1], own[0]], problem.answer)
 
 
 def _sentence(rng: Random, n_words: int) -> str:
@@ -152,7 +150,6 @@ def _sentence(rng: Random, n_words: int) -> str:
 
 
 DIAL_TEACHERS: dict[str, DialTeacher] = {
-    "plain": plain,
     "tagged": tagged,
     "quoting": quoting,
     "listing": listing,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import make_sources
 from dial_corpus import DIAL_MIXTURE, dial_reading, short_dial_problem
-from dial_teachers import DIAL_TEACHERS, respond_on_dial
+from dial_teachers import DIAL_TEACHERS, plain, respond_on_dial
 from dial_world import DOMAINS, LENGTHS, RULES, DialProblem, Turn, distinct_dial_problems, make_dial_problem, turned
 from helpers.places import DEMO
 
@@ -48,7 +48,7 @@ def test_a_problem_by_hand():
     assert problem.values == (3, 0, 9, 1)
     assert problem.answer == 91
     assert respond_on_dial("tagged", problem).text == "a : 3 + 7 = 0\nb : 0 - 1 = 9\nc : 9 + 2 = 1\n#### 91"
-    assert respond_on_dial("plain", problem).text == "3 + 7 = 0\n0 - 1 = 9\n9 + 2 = 1\n#### 91"
+    assert plain(problem, Random(0)).text == "3 + 7 = 0\n0 - 1 = 9\n9 + 2 = 1\n#### 91"
 
 
 @settings(max_examples=25)
@@ -143,7 +143,7 @@ def test_what_comes_again_lies_beyond_a_window_of_four(teacher, length):
         for i, line in enumerate(lines)
         if line in lines[:i] and "=" not in line
     ]
-    assert len(distances) >= 4
+    assert len(distances) >= 3
     assert min(distances) > 4
 
 
