@@ -15,9 +15,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from helpers.student_files import copy_tokenizer, write_gguf
-from stepsift import params
+from stepsift import params, student
 from stepsift.core.errors import StudentError
 from stepsift.student import (
+    StudentFiles,
     context_tokens,
     fingerprint,
     load_config,
@@ -304,7 +305,13 @@ def test_gguf_file_alone_brings_its_tokenizer(tmp_path: Path):
     assert (files.folder, files.gguf_file, files.tokenizer_in_gguf) == (tmp_path, "tiny.gguf", True)
 
 
-def test_folder_with_a_gguf_file_and_a_tokenizer_is_loaded(folder: Path, tmp_path: Path):
+@pytest.fixture()
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STEPSIFT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache/students"
+
+
+def test_folder_with_a_gguf_file_and_a_tokenizer_is_loaded(folder: Path, tmp_path: Path, cache: Path):
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     write_gguf(model, tmp_path / "tiny.gguf")
     copy_tokenizer(folder, tmp_path)
@@ -321,7 +328,81 @@ def test_folder_with_a_gguf_file_and_a_tokenizer_is_loaded(folder: Path, tmp_pat
     assert fingerprint(files) != before
 
 
-def test_broken_gguf_file(folder: Path, tmp_path: Path):
+def test_a_gguf_file_is_dequantised_once_and_quietly(
+    folder: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    write_gguf(model, tmp_path / "tiny.gguf")
+    copy_tokenizer(folder, tmp_path)
+    files = locate(settings(tmp_path))
+    before = fingerprint(files)
+    read: list[str] = []
+    load = student._load_weights
+
+    def count(place: StudentFiles, dtype: str) -> torch.nn.Module:
+        read.append(place.gguf_file or "folder")
+        return load(place, dtype)
+
+    monkeypatch.setattr(student, "_load_weights", count)
+    capfd.readouterr()
+    for dtype in ("float32", "bfloat16"):
+        kept = [load_model(files, dtype, "cpu").state_dict() for _ in range(2)]
+        direct = load(files, dtype).state_dict()
+        for state in kept:
+            assert list(state) == list(direct)
+            assert all(
+                torch.equal(state[name], direct[name]) and state[name].dtype == direct[name].dtype for name in state
+            )
+    assert "it/s" not in capfd.readouterr().err
+    assert read == ["tiny.gguf", "folder", "folder"] * 2
+    assert load_config(files).max_position_embeddings == model.config.max_position_embeddings
+    assert (len(list(cache.iterdir())), fingerprint(files)) == (3, before)
+    # Another content is another student, whatever it is called.
+    write_gguf(AutoModelForCausalLM.from_config(model.config), tmp_path / "tiny.gguf")
+    other = load_model(files, "float32", "cpu").state_dict()
+    assert all(torch.equal(other[name], weights) for name, weights in load(files, "float32").state_dict().items())
+    assert not torch.equal(other["lm_head.weight"], model.lm_head.weight)
+    assert len(list(cache.iterdir())) == 4
+
+
+def test_where_nothing_can_be_kept_the_gguf_file_is_read_every_time(folder: Path, tmp_path: Path, cache: Path):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    write_gguf(model, tmp_path / "tiny.gguf")
+    copy_tokenizer(folder, tmp_path)
+    cache.parent.write_text("a file where a folder is needed")
+    loaded = load_model(locate(settings(tmp_path)), "float32", "cpu")
+    assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
+
+
+def test_a_tokenizer_that_a_folder_does_not_keep_is_read_from_the_gguf_file(
+    tmp_path: Path, tokenizer_folder: Callable[[str], Path], cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    (tmp_path / "tiny.gguf").write_bytes(b"GGUF")
+    read: list[str] = []
+    inside = PreTrainedTokenizerFast.from_pretrained(tokenizer_folder("qwen2"))
+
+    def load(pretrained_model_name_or_path: str, gguf_file: str = "folder", **_: object) -> object:
+        read.append(gguf_file)
+        return (
+            inside if gguf_file != "folder" else PreTrainedTokenizerFast.from_pretrained(pretrained_model_name_or_path)
+        )
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", load)
+    chosen = settings(tmp_path / "tiny.gguf")
+    for _ in range(2):
+        assert load_renderer(locate(chosen), chosen).tokenizer.get_vocab() == inside.get_vocab()
+    # Read from the file, compared with what was kept, loaded; then loaded again.
+    assert read == ["tiny.gguf", "folder", "folder", "folder"]
+    (tmp_path / "tiny.gguf").write_bytes(b"GGUF of another content")
+    monkeypatch.setattr(student, "_is_same_tokenizer", lambda one, other: False)
+    read.clear()
+    assert load_renderer(locate(chosen), chosen).tokenizer is inside
+    assert read == ["tiny.gguf", "folder", "tiny.gguf"]
+
+
+def test_broken_gguf_file(folder: Path, tmp_path: Path, cache: Path):
     (tmp_path / "tiny.gguf").write_bytes(b"GGUF" + b"\0" * 100)
     with pytest.raises(StudentError, match="cannot be loaded") as e:
         load_model(locate(settings(tmp_path / "tiny.gguf")), "float32", "cpu")

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from stepsift.core.errors import StudentError
 from stepsift.core.finding import Finding
 from stepsift.core.quiet import silenced
 from stepsift.core.text import error_line, one_line
+from stepsift.dequantised import LossyConversionError, converted, no_bar
 from stepsift.render import Renderer
 
 HUB_SUFFIX = ".hub.yaml"
@@ -52,6 +54,11 @@ class StudentFiles:
         from_gguf = self.tokenizer_in_gguf if tokenizer else self.gguf_file is not None
         gguf = {"gguf_file": self.gguf_file} if from_gguf else {}
         return {"pretrained_model_name_or_path": str(self.folder), "local_files_only": True, **gguf}
+
+    def converted(self, part: str, convert: Callable[[Path], None]) -> "StudentFiles":
+        """Where a part of a GGUF student is loaded from: the side cache that `convert` fills, else the file itself."""
+        folder = None if self.gguf_file is None else converted(self.folder / self.gguf_file, part, convert)
+        return self if folder is None else StudentFiles(folder)
 
 
 def locate(settings: params.Student) -> StudentFiles:
@@ -236,8 +243,17 @@ def load_renderer(files: StudentFiles, settings: params.Student) -> Renderer:
     """The tokenizer, wrapped in the one function that makes ids; raises StudentError if it cannot be loaded."""
     from transformers import AutoTokenizer
 
+    def load(place: StudentFiles) -> Any:
+        return AutoTokenizer.from_pretrained(**place.load_arguments(tokenizer=True))
+
+    def convert(target: Path) -> None:
+        tokenizer = load(files)
+        tokenizer.save_pretrained(target)
+        if not _is_same_tokenizer(tokenizer, load(StudentFiles(target))):
+            raise LossyConversionError("its tokenizer cannot be kept as a folder")
+
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**files.load_arguments(tokenizer=True))
+        tokenizer = load(files.converted("tokenizer", convert) if files.tokenizer_in_gguf else files)
     except Exception as e:  # besides its own errors, transformers lets through those of every reader of tokenizers
         # It reads the model's configuration too: if that is what is broken, this says so.
         load_config(files)
@@ -245,12 +261,24 @@ def load_renderer(files: StudentFiles, settings: params.Student) -> Renderer:
     return Renderer(tokenizer, settings)
 
 
+def _is_same_tokenizer(one: Any, other: Any) -> bool:
+    """Whether two tokenizers make the same ids of every text and every conversation."""
+
+    def states(tokenizer: Any) -> list[Any]:
+        return [tokenizer.backend_tokenizer.to_str(), tokenizer.special_tokens_map, tokenizer.chat_template]
+
+    return states(one) == states(other)
+
+
 def load_config(files: StudentFiles) -> Any:
     """The model's configuration, without its weights; raises StudentError if it cannot be loaded."""
     from transformers import AutoConfig
 
+    def load(place: StudentFiles) -> Any:
+        return AutoConfig.from_pretrained(**place.load_arguments())
+
     try:
-        return AutoConfig.from_pretrained(**files.load_arguments())
+        return load(files.converted("config", lambda target: load(files).save_pretrained(target)))
     except Exception as e:  # besides its own errors, transformers lets through those of its checks of every field
         raise StudentError(f"the configuration in '{files.folder}' cannot be loaded: {_one_line(e)}") from e
 
@@ -264,6 +292,23 @@ def load_model(files: StudentFiles, dtype: str, device: str) -> Any:
     for name, capacity in KEPT_PRODUCTS.items():
         os.environ.setdefault(name, capacity)
     import torch
+
+    # The weights of a GGUF student in each precision by itself: what is kept is what was loaded, to the bit.
+    def convert(target: Path) -> None:
+        weights = _load_weights(files, dtype)
+        with silenced("transformers"):
+            weights.save_pretrained(target)
+
+    place = files.converted(dtype, convert)
+    model = _load_weights(place, dtype)
+    if device == "cpu" and sum(p.numel() for p in model.parameters()) < SMALL_PARAMETERS:
+        torch.set_num_threads(1)
+    return model.to(device).eval()
+
+
+def _load_weights(files: StudentFiles, dtype: str) -> Any:
+    """The model on the CPU, see `load_model`."""
+    import torch
     from transformers import AutoModelForCausalLM, GgufConfig
 
     # Left to itself, transformers keeps weights packed where it finds kernels for them: neither the same numbers on
@@ -271,7 +316,7 @@ def load_model(files: StudentFiles, dtype: str, device: str) -> Any:
     unpacked = {"quantization_config": GgufConfig(dequantize=True)} if files.gguf_file else {}
     try:
         # Of what transformers logs on the way, missing weights alone matter, and they are an error here.
-        with silenced("transformers"):
+        with silenced("transformers"), no_bar():
             model, loaded = AutoModelForCausalLM.from_pretrained(
                 **files.load_arguments(),
                 **unpacked,
@@ -286,9 +331,7 @@ def load_model(files: StudentFiles, dtype: str, device: str) -> Any:
             f"the weights in '{files.folder}' lack {len(missing)} of the model's tensors, the first is {missing[0]}; "
             "the files are incomplete, or config.json is another model's"
         )
-    if device == "cpu" and sum(p.numel() for p in model.parameters()) < SMALL_PARAMETERS:
-        torch.set_num_threads(1)
-    return model.to(device).eval()
+    return model
 
 
 def _one_line(error: Exception) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
@@ -15,7 +16,7 @@ from stepsift import params
 from stepsift import tasks as evaluate_tasks
 from stepsift.commands import selfcheck as naive
 from stepsift.commands.check import SHOWN_PROBLEMS, collect
-from stepsift.commands.selfcheck import compare_engine
+from stepsift.commands.selfcheck import compare_engine, differences
 from stepsift.core.errors import ScoringError, StudentError
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.request import Scores
@@ -348,7 +349,7 @@ def test_engine_and_naive_scoring_agree(sources, tmp_path, student_folder, famil
     for line in lines:
         assert re.fullmatch(
             r"trace [0-9a-f]{32}: \d+ tokens in 2 steps; engine and naive scoring differ by at most \de-\d\d "
-            r"\(window\) and \de-\d\d \(whole context\) nats a token",
+            r"\(window\) and \de-\d\d \(whole context\) nats per token",
             re.sub(r"\d\.\de", "0e", line),
         ), line
 
@@ -363,6 +364,21 @@ def test_traces_with_more_steps_than_the_window_are_compared_first(tmp_path, stu
     chosen = settings(student_folder("llama"), score={"window": 2})
     lines = compare_engine(chosen, collect(chosen, sources, tmp_path / "tasks").sample)
     assert [re.search(r"in \d steps", line)[0] for line in lines] == ["in 4 steps", "in 1 steps"]
+
+
+def test_below_float32_a_difference_is_explained_by_hand():
+    # Steps of two, one and no tokens, and one of two: means of -.1, .3 and 0 in the window.
+    window, whole = np.array([-0.3, 0.1, 0.3, 0.2, -0.2]), np.array([0.04, 0.0, 0.0, 0.0, 0.02])
+    step = np.array([0, 0, 1, 3, 3])
+    said = differences(window, whole, step, "bfloat16")
+    assert said.startswith(
+        "up to 0.3 (window) and 0.04 (whole context) nats per token, 0.13 and 0.01 on average per mean of a step, of "
+    )
+    assert said.endswith("three digits, differently for each shape of a batch; up to 1 per token is taken for rounding")
+    assert "to four digits" in differences(window, whole, step, "float16")
+    assert differences(window, whole, step, "float32") == (
+        "at most 3.0e-01 (window) and 4.0e-02 (whole context) nats per token"
+    )
 
 
 def test_examples_of_every_teacher_are_sampled_with_a_long_one(tmp_path, student_folder):
@@ -392,7 +408,9 @@ def test_a_sabotaged_engine_is_found(sources, tmp_path, student_folder, monkeypa
         return scores
 
     monkeypatch.setattr(Engine, "score", score)
-    said = rf"trace [0-9a-f]{{32}}: .* differ by 0\.001 nats a token \({place}\), 0\.0001 is allowed in float32; do not"
+    said = (
+        rf"trace [0-9a-f]{{32}}: .* differ by 0\.001 nats per token \({place}\), 0\.0001 is allowed in float32; do not"
+    )
     with pytest.raises(ScoringError, match=said):
         compare_engine(chosen, sample)
 
@@ -402,7 +420,7 @@ def test_a_difference_that_is_no_number_is_found(sources, tmp_path, student_fold
     sample = collect(chosen, sources, tmp_path / "tasks").sample
     honest = naive.full_logprobs
     monkeypatch.setattr(naive, "full_logprobs", lambda *a: honest(*a) * float("nan"))
-    with pytest.raises(ScoringError, match=r"differ by nan nats a token \(whole context\)"):
+    with pytest.raises(ScoringError, match=r"differ by nan nats per token \(whole context\)"):
         compare_engine(chosen, sample)
 
 

@@ -1,7 +1,7 @@
 """The command `cache`: all caches below one folder, shown, verified, pruned, and filled from another revision.
 
-Scores lie in spaces of shards (`score/cache/scores.py`), one space per student and numerics; models, evaluations and
-auditions are entries of side caches (`sidecache.py`).
+Scores lie in spaces of shards (`score/cache/scores.py`), one space per student and numerics; models, evaluations,
+auditions and GGUF students as they were dequantised are entries of side caches (`sidecache.py`).
 """
 
 import argparse
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stepsift import params, sidecache
+from stepsift import dequantised, params, sidecache
 from stepsift.commands import arguments
 from stepsift.core.console import Voice
 from stepsift.core.disk import last_change_s, n_bytes, remove
@@ -22,7 +22,7 @@ from stepsift.score.cache import shards
 from stepsift.score.cache.scores import LAST_RUN, SCORES, SPACE, SUMS, SUMS_SCHEMA, TOKENS, TOKENS_SCHEMA, Numerics
 from stepsift.sidecache import EntryInfo, SideCache
 
-SIDE_CACHES = ("models", "evaluations", "auditions")
+SIDE_CACHES = ("models", "evaluations", "auditions", dequantised.FOLDER)
 """Names of the folders beside that of scores."""
 _SPACE_NAME = re.compile(r"[0-9a-f]{64}")
 
@@ -54,7 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("verify", help=text, description=text)
     text = "remove what was set aside as damaged, what dead runs left and, if asked for, what was long not used"
     prune_parser = actions.add_parser("prune", help=text, description=text)
-    unused = "also remove scores, models, evaluations and auditions that were not used for so long (default: keep all)"
+    unused = (
+        "also remove scores, models, evaluations, auditions and dequantised students that were not used for so long "
+        "(default: keep all)"
+    )
     prune_parser.add_argument("--unused-days", type=arguments.positive, metavar="N", help=unused)
     prune_parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     text = "fill the caches with scores, models and evaluations that DVC holds for another git revision"

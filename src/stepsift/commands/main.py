@@ -25,7 +25,7 @@ COMMANDS = {
     "score": "score any file of traces, without params.yaml or DVC",
     "rank": "rank the teachers on a sample of prompts, before all are scored",
     "tune": "measure which batches score fastest here, and propose settings",
-    "cache": "show what is kept of scores, models, evaluations and auditions",
+    "cache": "show what is kept of scores, models, evaluations, auditions and GGUF students",
     "why": "where a trace comes from, and why it was chosen or not",
     "verify": "check every link from the sources to the exports",
     "attest": "write the provenance of a curated set as an in-toto statement, signed with a key",

@@ -24,6 +24,7 @@ COMPARED_TRACES = 2
 TOLERANCE_NATS = {"float32": 1e-4, "bfloat16": 1.0, "float16": 0.2}
 """Largest difference per token between engine and naive forward passes that is taken; bfloat16 rounds
 every layer's result to three digits (float16 to four), and differently for each shape of a batch."""
+_DIGITS = {"bfloat16": "three", "float16": "four"}
 
 
 def compare_engine(settings: params.Params, sample: list[SampleTrace]) -> list[str]:
@@ -80,21 +81,43 @@ def _compare(trace_id: str, planned: Planned, scores: Scores, model: Any, settin
     assert local is not None and full is not None
     prompt, response = planned.rendered.prompt_ids, planned.rendered.response_ids
     n_steps = len(planned.bounds) - 1
-    step = np.repeat(np.arange(n_steps), np.diff(planned.bounds)).tolist()
-    windowed = local_logprobs(model, prompt, response, step, settings.window)
-    whole = full_logprobs(model, prompt, response)
-    off = {"window": np.abs(local.logprob - windowed).max(), "whole context": np.abs(full.logprob - whole).max()}
+    step = np.repeat(np.arange(n_steps), np.diff(planned.bounds))
+    windowed = local_logprobs(model, prompt, response, step.tolist(), settings.window)
+    off = {
+        "window": local.logprob - windowed,
+        "whole context": full.logprob - full_logprobs(model, prompt, response),
+    }
     tolerance = TOLERANCE_NATS[settings.dtype]
-    for name, worst in off.items():
+    for name, of_tokens in off.items():
+        worst = np.abs(of_tokens).max()
         if not worst <= tolerance:
             raise ScoringError(
-                f"trace {trace_id}: engine and naive scoring differ by {worst:.2g} nats a token ({name}), "
+                f"trace {trace_id}: engine and naive scoring differ by {worst:.2g} nats per token ({name}), "
                 f"{tolerance:g} is allowed in {settings.dtype}; do not trust scores of this student, and "
                 "please report its architecture"
             )
     return (
         f"trace {trace_id}: {len(response)} tokens in {n_steps} steps; engine and naive scoring differ by "
-        f"at most {off['window']:.1e} (window) and {off['whole context']:.1e} (whole context) nats a token"
+        f"{differences(off['window'], off['whole context'], step, settings.dtype)}"
+    )
+
+
+def differences(window: np.ndarray, whole: np.ndarray, step: np.ndarray, dtype: str) -> str:
+    """How far two ways of scoring a trace lie apart, in both passes, and below float32 why they do.
+
+    `window` and `whole` are differences of log-probability, nats, shape [tokens]; `step` is each token's step.
+    """
+    worst = [np.abs(of_tokens).max() for of_tokens in (window, whole)]
+    if dtype == "float32":
+        return f"at most {worst[0]:.1e} (window) and {worst[1]:.1e} (whole context) nats per token"
+    n_tokens = np.bincount(step)
+    means = [np.bincount(step, of_tokens)[n_tokens > 0] / n_tokens[n_tokens > 0] for of_tokens in (window, whole)]
+    typical = [np.abs(of_steps).mean() for of_steps in means]
+    return (
+        f"up to {worst[0]:.2g} (window) and {worst[1]:.2g} (whole context) nats per token, {typical[0]:.2g} and "
+        f"{typical[1]:.2g} on average per mean of a step, of which scores are made: {dtype} rounds every layer's "
+        f"result to {_DIGITS[dtype]} digits, differently for each shape of a batch; up to {TOLERANCE_NATS[dtype]:g} "
+        "per token is taken for rounding"
     )
 
 
