@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stepsift import params, tracking
 from stepsift.core import console, disk
+from stepsift.ingest.files.find import require_own_files
 from stepsift.ingest.run import ingest
 
 
@@ -18,6 +19,7 @@ def main() -> None:
 
     intent = f"reads the trace files below {args.sources} and checks their answers"
     with console.told("ingest", intent, args.out) as end, tracking.stage("ingest", settings) as run:
+        require_own_files(args.sources)
         with disk.fresh_folder(args.out) as out:
             counts = ingest(args.sources, out, settings.ingest, args.out.parent / ".stepsift")
             disk.write_json(counts.as_dict(), args.metrics)

@@ -31,7 +31,10 @@ def main() -> None:
                 student={"path": settings.student.path, **disk.read_json(args.scored / "numerics.json")},
             )
             unfiltered = settings.select.filters.decontaminate is None
-            asked = questions.load_questions(settings.evaluate.tasks, args.tasks, skip_missing=unfiltered)
+            evaluate = settings.evaluate
+            asked = questions.load_questions(
+                evaluate.tasks, args.tasks, evaluate.trusted_tasks, skip_missing=unfiltered
+            )
             traces = pool.read(*paths)
             perturbed = [tables.scan(tables.STEP_SCORES, p) for p in sorted(args.scored.glob("perturbed/*.parquet"))]
             selection = select(

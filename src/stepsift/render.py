@@ -20,11 +20,18 @@ import numpy as np
 
 from stepsift import params
 from stepsift.core.errors import StudentError
+from stepsift.core.limits import LimitReachedError, limited
 from stepsift.core.text import CLOSE, OPEN
 
 Messages = list[dict[str, str]]
 
 _REMEMBERED_PROMPTS = 1_024
+TEMPLATE_CPU_S, TEMPLATE_BYTES = 2.0, 2**30
+"""Most CPU time and further memory that a chat template may take for a prompt: it is code of the model's publisher."""
+TEMPLATE_CHARS, TEMPLATE_CHARS_PER_CHAR = 1_000_000, 10
+"""Most characters that it may make: so many, and so many per character of the prompt."""
+_ENDLESS = "the student's chat template is refused: "
+_NEXT = "; correct chat_template in its tokenizer_config.json, or set student.template: none"
 _SENTINEL, _SENTINEL_THOUGHT = "stepsiftendofturn", "stepsiftreasoning"
 _EMPTY_BLOCK = f"{OPEN}\n\n{CLOSE}\n\n"
 
@@ -267,15 +274,24 @@ class Renderer:
         return template
 
     def _templated(self, messages: Messages, **kwargs: Any) -> str:
+        most = TEMPLATE_CHARS + TEMPLATE_CHARS_PER_CHAR * sum(len(m["content"]) for m in messages)
         try:
-            return self.tokenizer.apply_chat_template(
-                messages, tokenize=False, chat_template=self._template, **self._kwargs, **kwargs
-            )
+            with limited(TEMPLATE_CPU_S, TEMPLATE_BYTES):
+                text: str = self.tokenizer.apply_chat_template(
+                    messages, tokenize=False, chat_template=self._template, **self._kwargs, **kwargs
+                )
+        except LimitReachedError:
+            raise StudentError(f"{_ENDLESS}it takes more than {TEMPLATE_CPU_S:g} seconds for a prompt{_NEXT}") from None
+        except MemoryError:
+            raise StudentError(f"{_ENDLESS}it takes more than a gigabyte for a prompt{_NEXT}") from None
         except Exception as e:  # a template is code of the model's publisher and may raise anything
             raise StudentError(
                 f"the student's chat template refuses a prompt with roles {[m['role'] for m in messages]}: {e}; "
                 "set student.template: none, or student.template_kwargs as the template wants them"
             ) from e
+        if len(text) > most:
+            raise StudentError(f"{_ENDLESS}it makes {len(text):,} characters of a prompt, at most {most:,}{_NEXT}")
+        return text
 
     def _end_of_turn(self) -> int:
         """The special token that the template puts after an assistant's turn, else the end-of-sequence token."""

@@ -16,8 +16,10 @@ from typing import Any
 import yaml
 
 from stepsift import params
+from stepsift.core import bounded_yaml, disk
 from stepsift.core.errors import StudentError
 from stepsift.core.finding import Finding
+from stepsift.core.model_files import WEIGHTS, loaded_files, require_inside, require_possible_sizes
 from stepsift.core.quiet import silenced
 from stepsift.core.text import error_line, one_line
 from stepsift.dequantised import LossyConversionError, converted, no_bar
@@ -32,12 +34,6 @@ KEPT_PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16", "LRU_CACHE_CAPACITY": 
 of 1,024 took 200 MB where batches all differ in size, and a forward pass comes back to no more than a dozen
 (docs/log/LOG.md)."""
 _ERROR_CHARS = 300
-_WEIGHTS = ("*.safetensors", "*.bin")
-_WEIGHT_MAPS = ("*.safetensors.index.json", "*.bin.index.json", "adapter_config.json")
-_TOKENIZER_FILES = (
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json"),
-)
 
 
 @dataclass(frozen=True)
@@ -50,10 +46,17 @@ class StudentFiles:
     """Whether the tokenizer is the one in the GGUF file and not that of the folder."""
 
     def load_arguments(self, tokenizer: bool = False) -> dict[str, Any]:
-        """Arguments of `from_pretrained` for the model or the tokenizer; nothing is ever downloaded by it."""
+        """Arguments of `from_pretrained` for the model or the tokenizer.
+
+        Nothing is ever downloaded by it, no code of the folder runs, and nobody is asked whether it may.
+        """
         from_gguf = self.tokenizer_in_gguf if tokenizer else self.gguf_file is not None
         gguf = {"gguf_file": self.gguf_file} if from_gguf else {}
-        return {"pretrained_model_name_or_path": str(self.folder), "local_files_only": True, **gguf}
+        return {
+            "pretrained_model_name_or_path": str(self.folder),
+            "local_files_only": True,
+            "trust_remote_code": False,
+        } | gguf
 
     def converted(self, part: str, convert: Callable[[Path], None]) -> "StudentFiles":
         """Where a part of a GGUF student is loaded from: the side cache that `convert` fills, else the file itself."""
@@ -88,13 +91,16 @@ def locate(settings: params.Student) -> StudentFiles:
     if gguf_file is None:
         _refuse_adapter(folder)
         _require(folder, "config.json", "student.path")
-        if not any(True for pattern in _WEIGHTS for _ in folder.glob(pattern)):
-            raise StudentError(f"student.path is '{folder}', which holds no weights ({' or '.join(_WEIGHTS)})")
+        if not any(True for pattern in WEIGHTS for _ in folder.glob(pattern)):
+            raise StudentError(f"student.path is '{folder}', which holds no weights ({' or '.join(WEIGHTS)})")
+        require_possible_sizes(json.loads((folder / "config.json").read_bytes()), folder)
     elif not (folder / gguf_file).is_file():
         raise StudentError(f"student.path is '{path}', whose gguf_file '{gguf_file}' is not in '{folder}'")
     if not tokenizer_in_gguf:
         _require(folder, "tokenizer_config.json", "student.path")
-    return StudentFiles(folder, gguf_file, tokenizer_in_gguf)
+    files = StudentFiles(folder, gguf_file, tokenizer_in_gguf)
+    _loaded_files(files)  # raises for one that lies elsewhere
+    return files
 
 
 def _only_gguf(folder: Path, names: list[str]) -> str:
@@ -116,7 +122,7 @@ def _only_gguf(folder: Path, names: list[str]) -> str:
 def _refuse_adapter(folder: Path) -> None:
     """Raise StudentError where a folder holds a LoRA adapter, which is no model by itself."""
     path = folder / "adapter_config.json"
-    weights = [p for pattern in _WEIGHTS for p in folder.glob(pattern) if not p.name.startswith("adapter_model")]
+    weights = [p for pattern in WEIGHTS for p in folder.glob(pattern) if not p.name.startswith("adapter_model")]
     if not path.is_file() or weights:
         return
     try:
@@ -177,16 +183,18 @@ def _require(folder: Path, name: str, key: str) -> None:
             "writes it, with config.json, weights and tokenizer_config.json"
         )
     try:
-        json.loads((folder / name).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as e:
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as e:
         raise StudentError(f"{folder / name} is not valid JSON: {e}") from None
+    if not isinstance(content, dict):
+        raise StudentError(f"{folder / name} holds no keys with values; put the model's own file there")
 
 
 def _from_hub(pin: Path) -> tuple[Path, str | None]:
     """Folder of the pinned snapshot, from the local hub cache or downloaded into it."""
     try:
-        content = yaml.safe_load(pin.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        content = bounded_yaml.load(pin)
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as e:
         raise StudentError(f"{pin} is not valid YAML: {error_line(e)}") from None
     if not isinstance(content, dict) or not {"repo", "revision"} <= set(content) <= {"repo", "revision", "gguf_file"}:
         raise StudentError(f"{pin} must hold the keys repo and revision (and gguf_file for a GGUF file), nothing else")
@@ -225,18 +233,19 @@ def _is_whole(snapshot: Path, gguf_file: str | None) -> bool:
 
 def fingerprint(files: StudentFiles) -> str:
     """SHA-256 over names and contents of the files that decide what the student computes; 64 hexadecimal digits."""
-    if files.gguf_file:
-        model = [files.folder / files.gguf_file]
-    else:
-        model = [p for pattern in ("config.json", *_WEIGHTS, *_WEIGHT_MAPS) for p in files.folder.glob(pattern)]
-    beside = () if files.tokenizer_in_gguf else _TOKENIZER_FILES
-    tokenizer = [p for name in beside if (p := files.folder / name).is_file()]
     digest = hashlib.sha256()
-    for path in sorted({*model, *tokenizer}, key=lambda p: p.name):
-        with path.open("rb") as f:
-            content = hashlib.file_digest(f, "sha256").hexdigest()
-        digest.update(f"{path.name}\0{content}\n".encode())
+    for name, path in sorted((path.relative_to(files.folder).as_posix(), path) for path in _loaded_files(files)):
+        digest.update(f"{name}\0{disk.file_sha256(path)}\n".encode())
     return digest.hexdigest()
+
+
+def _loaded_files(files: StudentFiles) -> list[Path]:
+    """Every file that loading the student may read; raises StudentError for one that lies outside of its folder."""
+    if files.gguf_file is None:
+        return loaded_files(files.folder)
+    path = files.folder / files.gguf_file
+    require_inside(path, files.folder)
+    return [path, *loaded_files(files.folder, weights=False, tokenizer=not files.tokenizer_in_gguf)]
 
 
 def load_renderer(files: StudentFiles, settings: params.Student) -> Renderer:
@@ -278,9 +287,11 @@ def load_config(files: StudentFiles) -> Any:
         return AutoConfig.from_pretrained(**place.load_arguments())
 
     try:
-        return load(files.converted("config", lambda target: load(files).save_pretrained(target)))
+        config = load(files.converted("config", lambda target: load(files).save_pretrained(target)))
     except Exception as e:  # besides its own errors, transformers lets through those of its checks of every field
         raise StudentError(f"the configuration in '{files.folder}' cannot be loaded: {_one_line(e)}") from e
+    require_possible_sizes(config.to_dict(), files.folder / (files.gguf_file or ""))
+    return config
 
 
 def load_model(files: StudentFiles, dtype: str, device: str) -> Any:
@@ -321,7 +332,6 @@ def _load_weights(files: StudentFiles, dtype: str) -> Any:
                 **files.load_arguments(),
                 **unpacked,
                 dtype=getattr(torch, dtype),
-                trust_remote_code=False,
                 output_loading_info=True,
             )
     except Exception as e:  # besides its own errors, transformers lets through those of every reader of weights

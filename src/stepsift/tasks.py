@@ -7,7 +7,8 @@ import difflib
 import functools
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from stepsift.core import bounded_yaml
 from stepsift.core.errors import EvaluationError
 from stepsift.core.quiet import silenced
 from stepsift.core.text import error_line
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 VERIFIERS = ("math", "choice", "exact", "code", "auto")
 """What `verify` of a task may be; auto: by each gold answer, as in ingest."""
 _OF_VERIFIED = ("task", "verify", "data", "prompt", "answer", "instruction", "generation_kwargs")
+_TEMPLATE_MARKS = re.compile(r"\{\{|\{%|\{#")
+"""With these a text becomes code where the harness renders it."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,18 @@ class TaskSource:
     digest: str
 
 
-def find_tasks(names: tuple[str, ...], folder: Path) -> list[TaskSource]:
-    """Find each task, local ones first; raises EvaluationError for one that is unknown, or whose data are missing."""
+def find_tasks(names: tuple[str, ...], folder: Path, trusted: Collection[str] = ()) -> list[TaskSource]:
+    """Find each task, local ones first.
+
+    Raises EvaluationError for one that is unknown, or whose data are missing, and for a file in the harness's own
+    format that `trusted` (evaluate.trusted_tasks) does not name: its templates and functions are code, which loading
+    it runs.
+    """
     local, broken = _read_folder(folder)
     found = []
     for name in names:
         if name in local:
-            found.append(_local_source(name, local[name]))
+            found.append(_local_source(name, local[name], trusted))
             continue
         harness_names = _harness().all_tasks
         if name not in harness_names:
@@ -76,8 +85,8 @@ def local_tasks(folder: Path) -> set[str]:
     return set(_read_folder(folder)[0])
 
 
-def check_tasks(names: Sequence[str], folder: Path) -> list[str]:
-    """One sentence for each problem: a broken YAML file, missing data of a named task, a misspelt name.
+def check_tasks(names: Sequence[str], folder: Path, trusted: Collection[str] = ()) -> list[str]:
+    """One sentence for each problem: a broken YAML file, missing data or trust of a named task, a misspelt name.
 
     A name that is unlike any local one is taken for one of the harness's: to look there costs seconds, which are spent
     only on a name that resembles a local one.
@@ -86,7 +95,7 @@ def check_tasks(names: Sequence[str], folder: Path) -> list[str]:
     for name in names:
         if name in local:
             try:
-                _local_source(name, local[name])
+                _local_source(name, local[name], trusted)
             except EvaluationError as e:
                 problems.append(str(e))
         elif (near := _nearest(name, local)) and name not in _harness().all_tasks:
@@ -139,10 +148,16 @@ def _read_folder(folder: Path) -> tuple[dict[str, list[Path]], list[str]]:
     return tasks, broken
 
 
-def _local_source(name: str, files: list[Path]) -> TaskSource:
+def _local_source(name: str, files: list[Path], trusted: Collection[str]) -> TaskSource:
     """Raises EvaluationError if several files have the name, or if what the task needs is wrong or missing."""
     if len(files) > 1:
         raise EvaluationError(f"task '{name}' stands in {files[0]} and {files[1]}; rename one of them")
+    if name not in trusted and not _is_short(_read_merged(files[0], (), {})):
+        raise EvaluationError(
+            f"task '{name}' of {files[0]} is written in the harness's own format, whose templates and functions are "
+            f"code that runs here; read it and its Python files and set evaluate.trusted_tasks: [{name}], or write it "
+            "with verify and data (docs/EVALUATION.md)"
+        )
     return TaskSource(name, files[0], _digest(files[0]))
 
 
@@ -153,13 +168,25 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_constructor("!function", lambda loader, node: f"!function {node.value}")
 
 
-def read_yaml(file: Path, including: tuple[Path, ...] = ()) -> dict[str, Any]:
+def read_yaml(file: Path) -> dict[str, Any]:
     """A task's configuration with what it includes, its own keys first; raises EvaluationError if it is broken."""
+    config = _read_merged(file, (), {})
+    return _written_out(config, file) if _is_short(config) else config
+
+
+def _is_short(config: dict[str, Any]) -> bool:
+    """Whether a file as it was read says `verify` and `data`, and is thus nothing but data."""
+    return "verify" in config
+
+
+def _read_merged(file: Path, including: tuple[Path, ...], known: dict[Path, dict[str, Any]]) -> dict[str, Any]:
+    """What a file and those that it includes say; `known` are those that were read, each once."""
     try:
-        if file.resolve() in including:
+        if (path := file.resolve()) in including:
             raise ValueError("it includes itself")
-        with file.open("rb") as f:
-            config = yaml.load(f, Loader=_Loader)  # a SafeLoader
+        if path in known:
+            return known[path]
+        config = bounded_yaml.load(file, _Loader)
         if not isinstance(config, dict):
             raise ValueError("it holds no keys with values")
         includes = config.pop("include", [])
@@ -170,9 +197,10 @@ def read_yaml(file: Path, including: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise EvaluationError(f"{file} cannot be read: {error_line(e)}") from e
     merged: dict[str, Any] = {}
     for name in includes:
-        merged |= read_yaml(file.parent / name, (*including, file.resolve()))
+        merged |= _read_merged(file.parent / name, (*including, path), known)
     merged |= config
-    return _written_out(merged, file) if "verify" in merged and not including else merged
+    known[path] = merged
+    return merged
 
 
 def _written_out(short: dict[str, Any], file: Path) -> dict[str, Any]:
@@ -190,6 +218,10 @@ def _written_out(short: dict[str, Any], file: Path) -> dict[str, Any]:
     for key in ("data", "prompt", "answer", "instruction"):
         if not isinstance(texts.get(key), str) or not (texts[key] or key == "instruction"):
             raise wrong(f"{key} must be a text")
+        if mark := _TEMPLATE_MARKS.search(texts[key]):
+            raise wrong(f"{key} holds '{mark[0]}', which begins a template; put a space between the two signs")
+    if not re.fullmatch(r"[A-Za-z_]\w*", texts["prompt"], re.ASCII):
+        raise wrong(f"prompt is {texts['prompt']!r}, it must be the name of a field: letters, digits and _")
     question = f"{{{{ {texts['prompt']} }}}}"
     if texts["instruction"]:
         question += "\n\n{% raw %}" + texts["instruction"] + "{% endraw %}"

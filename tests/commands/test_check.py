@@ -309,7 +309,10 @@ def test_a_misspelt_task_is_a_problem(sources: Path, tmp_path: Path, student_fol
         "task: chain\ndataset_path: json\ndataset_kwargs: {data_files: {test: chain.jsonl}}\ntest_split: test\n"
         "output_type: generate_until\ndoc_to_text: '{{prompt}}'\ndoc_to_target: '{{answer}}'\n"
     )
-    good, bad = (settings(student_folder("llama"), evaluate={"tasks": [name]}) for name in ("chain", "chian"))
+    good, bad = (
+        settings(student_folder("llama"), evaluate={"tasks": [name], "trusted_tasks": ["chain"]})
+        for name in ("chain", "chian")
+    )
     assert planned(good, sources)[-1].startswith("tasks       chain (local)")
     (problem,) = problems(bad, sources)
     assert problem == "evaluate.tasks names 'chian', which is unknown, did you mean 'chain'?"

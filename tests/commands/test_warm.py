@@ -158,7 +158,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory, student_folder: Callabl
         shutil.copytree(student_folder("llama", "llama3"), "student")
         sections: dict[str, Any] = {name: {} for name in params.Params.model_fields}
         sections |= {"student": {"path": "student"}, "select": {"selectors": ["lalp", "random"]}}
-        sections |= {"score": {"window": 2}, "evaluate": {"tasks": ["toy", "more"]}}
+        sections |= {"score": {"window": 2}, "evaluate": {"tasks": ["toy", "more"], "trusted_tasks": ["toy", "more"]}}
         Path("params.yaml").write_text(yaml.safe_dump(sections))
         Path("dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
         Path(".gitignore").write_text("/.stepsift/\n/student/\n")

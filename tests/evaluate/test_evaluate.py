@@ -289,10 +289,10 @@ def test_the_key_of_a_task_does_not_depend_on_where_it_lies(bench: Bench, tmp_pa
     config = bench.folder / "tasks" / "toy.yaml"
     config.write_text(config.read_text() + "process_docs: !function utils.same\n")
     moved = shutil.copytree(bench.folder / "tasks", tmp_path / "elsewhere" / "tasks")
-    digests = [find_tasks(("toy",), folder)[0].digest for folder in (bench.folder / "tasks", moved)]
+    digests = [find_tasks(("toy",), folder, ("toy",))[0].digest for folder in (bench.folder / "tasks", moved)]
     assert digests[0] == digests[1]
     (moved / "utils.py").write_text("def same(docs):\n    return docs.select([0])\n")
-    assert find_tasks(("toy",), moved)[0].digest != digests[0]
+    assert find_tasks(("toy",), moved, ("toy",))[0].digest != digests[0]
     assert counts(bench.run()) == (2, 0)
 
 
@@ -387,7 +387,7 @@ def test_a_mistake_in_a_task_is_an_error(changes: dict[str, Any], says: str, ben
     with pytest.raises(EvaluationError, match=says):
         bench.run()
     if "repeats" not in changes and "metric_list" not in changes:
-        assert len(check_tasks(("toy",), bench.folder / "tasks")) == 1
+        assert len(check_tasks(("toy",), bench.folder / "tasks", ("toy",))) == 1
 
 
 def test_a_task_without_a_question_is_an_error(bench: Bench) -> None:
@@ -409,7 +409,8 @@ from pathlib import Path
 from stepsift.tasks import check_tasks, local_tasks
 folder = Path({str(folder)!r})
 assert local_tasks(folder) == {{"toy", "toy_long"}}
-assert check_tasks(("toy", "toy_long", "gsm8k"), folder) == []
+assert check_tasks(("toy", "toy_long", "gsm8k"), folder, ("toy", "toy_long")) == []
+assert len(check_tasks(("toy", "toy_long", "gsm8k"), folder)) == 2
 assert "lm_eval" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -423,7 +424,8 @@ def test_each_problem_of_the_tasks_is_a_sentence(tmp_path: Path) -> None:
     (folder / "broken.yaml").write_text("task: [broken")
     (folder / "toy.jsonl").unlink()
     # arc_easy resembles a local task and is one of the harness's.
-    broken, data, unknown, twice = check_tasks(("toy", "arc_easi", "arc_easy", "toi", "twice", "zzz"), folder)
+    names = ("toy", "arc_easi", "arc_easy", "toi", "twice", "zzz")
+    broken, data, unknown, twice = check_tasks(names, folder, names)
     assert "broken.yaml cannot be read" in broken
     assert "'toy.jsonl', which is not beside" in data
     assert "'toi', which is unknown, did you mean 'toy'?" in unknown
@@ -436,7 +438,7 @@ def test_tasks_of_the_harness_need_no_folder_of_local_ones(bench: Bench, monkeyp
     assert local_tasks(missing) == set()
     assert check_tasks(("arc_easy",), missing) == []
     assert [source.file for source in find_tasks(("arc_easy",), missing)] == [None]
-    [toy] = find_tasks(("toy",), bench.folder / "tasks")
+    [toy] = find_tasks(("toy",), bench.folder / "tasks", ("toy",))
     load = evaluate.run.load_task
     # The harness's own tasks need a network: a local one stands in for it.
     monkeypatch.setattr(evaluate.run, "load_task", lambda source, scratch: load(toy, scratch))

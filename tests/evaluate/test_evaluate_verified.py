@@ -118,10 +118,10 @@ def test_right_answers_count(tmp_path, student_folder):
 
 def test_the_instruction_follows_the_prompt_and_is_no_template(tmp_path):
     rows = [{"prompt": "2 + {{x}} ?", "answer": "4"}]
-    write(tmp_path, rows, instruction="Put {{it}} in \\boxed{}.")
+    write(tmp_path, rows, instruction="Put {it} %} in \\boxed{}.")
     [source] = find_tasks(("mine",), tmp_path)
     task = load_task(source, tmp_path / "scratch")["mine"]
-    text = "2 + {{x}} ?\n\nPut {{it}} in \\boxed{}."
+    text = "2 + {{x}} ?\n\nPut {it} %} in \\boxed{}."
     assert [task.doc_to_text(doc) for doc in task.test_docs()] == [text]
     # What is asked here is kept out of training.
     assert load_questions(("mine",), tmp_path).rows["text"].to_list() == [text]
@@ -134,6 +134,15 @@ def test_the_instruction_follows_the_prompt_and_is_no_template(tmp_path):
         ({"verify": "maths"}, "verify is 'maths', it must be one of math, choice, exact, code, auto"),
         ({"metric_list": []}, "'metric_list' is no key of a task with verify; those are task, verify, data"),
         ({"data": None}, "data must be a text"),
+        ({"instruction": "Be {{brief}}."}, "instruction holds '{{', which begins a template; put a space between"),
+        ({"instruction": "a{% endraw %}{{cycler.__init__.__globals__.os.system('id')}}"}, "instruction holds '{%'"),
+        ({"instruction": "a{#- hidden -#}b"}, "instruction holds '{#'"),
+        ({"prompt": "{{self}}"}, "prompt holds '{{', which begins a template"),
+        ({"prompt": "prompt }}{{ lipsum"}, "prompt holds '{{'"),
+        ({"prompt": "lipsum.__globals__"}, "prompt is 'lipsum.__globals__', it must be the name of a field"),
+        ({"prompt": "prompt | upper"}, "it must be the name of a field"),
+        ({"prompt": "range(10**9)"}, "it must be the name of a field"),
+        ({"answer": "{%set x=1%}"}, "answer holds '{%'"),
         ({"data": "none.jsonl"}, "task 'mine' reads 'none.jsonl', which is not beside"),
     ],
 )

@@ -76,8 +76,8 @@ from stepsift.tasks import find_tasks
 student, folder = Path(sys.argv[1]), Path(sys.argv[2])
 found = {}
 for name, more in json.loads(sys.argv[3]).items():
-    settings = params.Evaluate(tasks=("toy", "pick"), batch_size=3, **more)
-    sources = find_tasks(settings.tasks, folder / "tasks")
+    settings = params.Evaluate(tasks=("toy", "pick"), trusted_tasks=("toy", "pick"), batch_size=3, **more)
+    sources = find_tasks(settings.tasks, folder / "tasks", settings.trusted_tasks)
     source = StudentSource(StudentFiles(student), params.Student())
     answers = evaluate.answers_of(evaluate.Evaluation(source, settings, folder / name), sources)
     found[name] = answers.drop("prompt_hash").to_dicts()

@@ -1,8 +1,12 @@
 """Rules of sources: rule files beside files and folders, patterns of params.yaml below them."""
 
+import re
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stepsift.core.errors import SourceError
 from stepsift.ingest import rules
@@ -134,3 +138,32 @@ def test_a_rule_that_is_no_pattern_is_named(pattern):
     with pytest.raises(SourceError, match="is no pattern for paths") as error:
         rules.matches("a.jsonl", pattern)
     assert pattern in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["**a" * 40 + "b", "*a" * 40 + "b", "**/" * 40 + "b", "*?" * 60 + "b", "[a-z]*" * 50 + "/"]
+)
+def test_a_pattern_of_many_stars_takes_no_time(pattern: str):
+    began = time.process_time()
+    assert not rules.matches("a" * 2_000, pattern)
+    assert not rules.matches("a/" * 1_000, pattern)
+    assert time.process_time() - began < 5
+
+
+def _by_regex(name: str, pattern: str) -> bool:
+    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    regex = re.sub(
+        r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|.",
+        lambda m: parts.get(m[0]) or (m[0].replace("[!", "[^") if len(m[0]) > 1 else re.escape(m[0])),
+        pattern,
+        flags=re.DOTALL,
+    )
+    return re.fullmatch(regex, name, re.DOTALL) is not None
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "/", "."]), max_size=8).map("".join),
+    st.lists(st.sampled_from(["a", "b", "/", ".", "*", "**", "**/", "?", "[!a]", "[ab]"]), max_size=6).map("".join),
+)
+def test_globs_fit_what_their_regular_expression_fits(name: str, pattern: str):
+    assert rules.matches(name, pattern) is _by_regex(name, pattern)

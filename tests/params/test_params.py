@@ -1,6 +1,7 @@
 """params.yaml: what is refused, and in which words."""
 
 import datetime
+import os
 import re
 from pathlib import Path
 from typing import get_args
@@ -310,6 +311,29 @@ def test_a_file_that_is_no_mapping_is_one_sentence(tmp_path: Path, text: str, sa
         params.load(path)
     assert str(caught.value).startswith(f"{path} {said}")
     assert len(caught.value.problems) == len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "a: &a0 [x]\n" + "".join(f"b{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)),
+            "is not valid YAML: its aliases stand for more than 100,000 values",
+        ),
+        ("score: &s\n  <<: *s\n", "is not valid YAML: an alias stands within its own anchor, on line 1"),
+        ("".join(f"k{i}: 0\n" for i in range(40_000)) + "k39999: 1\n", "is not valid YAML: line 40000, column 1: key"),
+        ("#" * 600_000, "cannot be read: it has 600,000 bytes, at most 524,288 are read"),
+        (None, "cannot be read: it is a pipe or a device, and no regular file"),
+    ],
+)
+def test_a_file_that_would_take_for_ever_is_one_sentence(tmp_path: Path, text: str | None, said: str):
+    path = tmp_path / "x.rule.yaml"
+    path.write_text(text) if text is not None else os.mkfifo(path)
+    for load in (params.load, params.load_rule):
+        with pytest.raises(ParamsError) as caught:
+            load(path)
+        assert str(caught.value).startswith(f"{path} {said}")
+        assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_merged_key_may_be_overridden(tmp_path: Path):

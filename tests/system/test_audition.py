@@ -17,7 +17,7 @@ pytestmark = pytest.mark.system
 SETTINGS = {
     "student": {"path": str(ROOT / "demo/student")},
     "train": {"epochs": 1, "learning_rate": 3.0e-3},
-    "evaluate": {"tasks": ["chain"], "limit": 20},
+    "evaluate": {"tasks": ["chain"], "trusted_tasks": ["chain"], "limit": 20},
     "select": {"filters": {"decontaminate": 20}},
     "audition": {"selectors": ["lalp", "galp"], "teachers": ["wordy", "terse", "postfix"], "seeds": [0, 1]},
     "tracking": {"enabled": False},

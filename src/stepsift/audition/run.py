@@ -109,9 +109,10 @@ def _prepare(settings: params.Params, places: AuditionPlaces, pilot: float | Non
     traces = pool.read(*paths)
     if pilot is not None:
         traces = _share_of(traces, pilot, settings.audition.seed)
-    tasks = find_tasks(settings.evaluate.tasks, places.tasks)
+    tasks = find_tasks(settings.evaluate.tasks, places.tasks, settings.evaluate.trusted_tasks)
+    unfiltered = settings.select.filters.decontaminate is None
     evaluation_questions = questions.load_questions(
-        settings.evaluate.tasks, places.tasks, skip_missing=settings.select.filters.decontaminate is None
+        settings.evaluate.tasks, places.tasks, settings.evaluate.trusted_tasks, skip_missing=unfiltered
     )
     arms = make_arms(settings.audition, traces.traces["teacher"].unique().sort().to_list())
     select = settings.select.model_copy(update={"selectors": tuple(a.selector for a in arms)})

@@ -68,6 +68,14 @@ class Checkup:
         return answer
 
 
+def _survey(sources: Path, settings: params.Ingest) -> Any:
+    from stepsift.ingest.files.find import require_own_files
+    from stepsift.ingest.run import survey
+
+    require_own_files(sources)
+    return survey(sources, settings)
+
+
 def _lines(finding: Finding) -> list[str]:
     return [*finding.lines, *(f"warning     {warning}" for warning in finding.warnings)]
 
@@ -108,14 +116,14 @@ def collect(settings: params.Params, sources: Path, tasks: Path) -> Checkup:
     from stepsift.commands.estimate import check_cost
     from stepsift.container.image import check_machine
     from stepsift.evaluate.run import check_evaluation
-    from stepsift.ingest.run import check_sources, survey
+    from stepsift.ingest.run import check_sources
     from stepsift.lineage.lock import check_lock
     from stepsift.sources.removed import check_removed
     from stepsift.train.launch import check_training
     from stepsift.verify.code.sandbox import check_isolation
 
     report = Checkup()
-    pool = report.ask("sources", survey, sources, settings.ingest)
+    pool = report.ask("sources", _survey, sources, settings.ingest)
     if pool is not None:
         report.ask("sources", check_sources, pool)
         report.sample, report.examples = pool.sample, pool.examples

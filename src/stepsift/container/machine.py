@@ -7,6 +7,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from stepsift.core import bounded_yaml
 from stepsift.core.errors import StepsiftError
 from stepsift.core.text import error_line
 
@@ -52,7 +53,7 @@ def machine_file() -> Path:
 def load(path: Path) -> Machine:
     """Read the settings, those of a missing file being the defaults. Raises ContainerError, one line per problem."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = bounded_yaml.load(path)
     except FileNotFoundError:
         return Machine()
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as e:

@@ -6,12 +6,14 @@ after its process, so that the next one can clear away what a dead one left, and
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import re
 import shutil
 import socket
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,6 +25,8 @@ from stepsift.core.errors import CacheError, TableError
 
 DAMAGED = ".damaged-"
 """Stands, with a number behind it, at the end of the name of what was set aside."""
+IN_DVC_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")
+"""How the path of a file in a cache of DVC ends, which may link files to it."""
 _TEMPORARY = re.compile(r"\.tmp-[^-]*-([0-9]+)-(.+)")
 
 
@@ -36,6 +40,24 @@ def file_sha256(path: Path) -> str:
     """The SHA-256 of a file; 64 hexadecimal digits."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """The bytes of a file that others may have put there.
+
+    Raises OSError where it cannot be read, has more than `most_bytes`, or is no regular file: a pipe or a device would
+    make its reader wait for ever.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as f:
+        status = os.fstat(f.fileno())
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is a pipe or a device, and no regular file", str(path))
+        content = f.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise OSError(errno.EFBIG, f"it has {status.st_size:,} bytes, at most {most_bytes:,} are read", str(path))
+    return content
 
 
 def files_below(path: Path) -> list[Path]:

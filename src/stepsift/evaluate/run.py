@@ -101,7 +101,7 @@ def check_evaluation(settings: params.Evaluate, tasks: Path) -> Finding:
     names = [f"{task} ({'local' if task in local else 'of lm-evaluation-harness'})" for task in settings.tasks]
     problems = [f"there is no folder {tasks} for evaluation tasks; make it (it may be empty: mkdir -p {tasks})"]
     if tasks.is_dir():
-        problems = list(check_tasks(settings.tasks, tasks))
+        problems = list(check_tasks(settings.tasks, tasks, settings.trusted_tasks))
     if settings.engine == "vllm" and not find_spec("vllm"):
         problems.append("evaluate.engine is vllm, which is not installed; 'pip install vllm', or set engine: hf")
     return Finding([f"tasks       {', '.join(names)}, answered by each student and by the untrained one"], problems)
@@ -125,7 +125,7 @@ def evaluate_all(evaluation: Evaluation, models: Path, tasks: Path, out: Path) -
     come from the side cache. Raises EvaluationError for an unknown task, or one that does not grade question by
     question.
     """
-    sources = find_tasks(evaluation.settings.tasks, tasks)
+    sources = find_tasks(evaluation.settings.tasks, tasks, evaluation.settings.trusted_tasks)
     candidates = [Model(UNTRAINED, None, None, evaluation.source.files), *trained_models(models)]
     rows: list[dict[str, Any]] = []
     keys: list[dict[str, Any]] = []
@@ -185,7 +185,7 @@ def key_settings(settings: params.Evaluate, student: params.Student) -> dict[str
         "version": EVALUATE_VERSION,
         # What is done with the reasoning of traces makes no difference to a question.
         "rendering": student.model_dump(exclude={"path", "thinking"}),
-        "settings": settings.model_dump(exclude={"tasks"}),
+        "settings": settings.model_dump(exclude={"tasks", "trusted_tasks"}),
         "device": pick_device("auto"),
         "versions": {p: version(p) for p in packages},
     }

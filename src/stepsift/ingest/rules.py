@@ -6,7 +6,9 @@ folder, the folder's folder, the first pattern of `ingest.files` that matches, a
 where none does.
 """
 
+import functools
 import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from stepsift import params
@@ -82,13 +84,37 @@ def matches(name: str, pattern: str) -> bool:
 
     Raises SourceError where the pattern is no glob.
     """
-    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    regex = re.sub(
-        r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|.",
-        lambda m: parts.get(m[0]) or (m[0].replace("[!", "[^") if len(m[0]) > 1 else re.escape(m[0])),
-        pattern,
-    )
+    # All places in the name that the pattern's parts so far may end at: a regular expression would try every way in
+    # which several stars share a name, one by one.
+    ends = {0}
+    for part in re.findall(r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|.", pattern, re.DOTALL):
+        first = min(ends, default=len(name) + 1)
+        if part == "**/":
+            ends |= {i + 1 for i in range(first, len(name)) if name[i] == "/"}
+        elif part == "**":
+            ends = set(range(first, len(name) + 1))
+        elif part == "*":
+            ends = set(_within_folders(name, ends))
+        else:
+            one = _one_character(part, pattern)
+            ends = {i + 1 for i in ends if i < len(name) and one.fullmatch(name[i])}
+    return len(name) in ends
+
+
+def _within_folders(name: str, ends: set[int]) -> Iterator[int]:
+    """The places that can be reached from these without passing a slash."""
+    reached = False
+    for i in range(len(name) + 1):
+        reached = i in ends or (reached and name[i - 1] != "/")
+        if reached:
+            yield i
+
+
+@functools.cache
+def _one_character(part: str, pattern: str) -> re.Pattern[str]:
+    """What a part of a glob that stands for one character fits; raises SourceError where it is none."""
+    escaped = "[^/]" if part == "?" else part.replace("[!", "[^") if len(part) > 1 else re.escape(part)
     try:
-        return re.fullmatch(regex, name) is not None
+        return re.compile(escaped, re.DOTALL)
     except re.error as e:
         raise SourceError(f"the rule '{pattern}' of ingest.files is no pattern for paths: {e.msg}") from None

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from stepsift.core import bounded_yaml
 from stepsift.core.errors import LineageError
 from stepsift.core.finding import Finding
 from stepsift.core.text import has_conflict_marks
@@ -94,7 +95,7 @@ class _Folders(dict[str, Path]):
 def parse(text: str, name: str) -> Lock:
     """Read the text of a `dvc.lock`; raises LineageError if it is none."""
     try:
-        stages = yaml.safe_load(text)["stages"]
+        stages = bounded_yaml.loads(text)["stages"]
     except (yaml.YAMLError, KeyError, TypeError):
         broken = "holds the conflict marks of a merge" if has_conflict_marks(text) else "is broken: it has no stages"
         raise LineageError(f"dvc.lock of {name} {broken}; {_TAKE_OURS}") from None

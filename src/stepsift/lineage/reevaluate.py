@@ -42,7 +42,7 @@ def check_answers(
     with tempfile.TemporaryDirectory() as scratch:
         try:
             untrained = student.find(settings.student)
-            sources = find_tasks(settings.evaluate.tasks, Path(declared.paths()[1]))
+            sources = find_tasks(settings.evaluate.tasks, Path(declared.paths()[1]), settings.evaluate.trusted_tasks)
             for name in drawn:
                 source = untrained.at(folders["train"] / name) if "/" in name else untrained
                 new = answers_of(Evaluation(source, settings.evaluate, Path(scratch) / "cache"), sources)

@@ -12,6 +12,9 @@ class Evaluate(Section):
 
     tasks: Annotated[tuple[Text, ...], AfterValidator(some_distinct)] = ("chain",)
     """Local tasks of the tasks folder or lm-evaluation-harness tasks, by name."""
+    trusted_tasks: tuple[Text, ...] = ()
+    """Local tasks in the harness's own format, by name, that somebody has read: their templates and functions are code.
+    Tasks with `verify` and `data` need none."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Only the first so many questions of each task; null: all."""
     batch_size: Annotated[int, Field(ge=1, le=4_096)] = 64

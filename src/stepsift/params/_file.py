@@ -6,6 +6,7 @@ from typing import Any, Self, TypeVar
 import yaml
 from pydantic import ValidationError, model_validator
 
+from stepsift.core import bounded_yaml, disk
 from stepsift.core.errors import ParamsError
 from stepsift.core.text import error_line, has_conflict_marks
 from stepsift.params._audition import Audition
@@ -70,12 +71,11 @@ class _Loader(yaml.SafeLoader):
     """Refuses a key that stands twice: YAML would take the last one in silence, and DVC none."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        first: dict[str, yaml.Node] = {}
         for key, _ in node.value:
-            if keys.count(key.value) > 1:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key '{key.value}' stands more than once", problem_mark=key.start_mark
-                )
+            if isinstance(key, yaml.ScalarNode) and first.setdefault(key.value, key) is not key:
+                mark = first[key.value].start_mark
+                raise yaml.MarkedYAMLError(problem=f"key '{key.value}' stands more than once", problem_mark=mark)
         return super().construct_mapping(node, deep)
 
 
@@ -95,12 +95,12 @@ def _read(path: Path) -> object:
     """What a YAML file holds; raises ParamsError where it cannot be read."""
     text = ""
     try:
-        text = path.read_text(encoding="utf-8")
-        return yaml.load(text, _Loader)  # a SafeLoader
+        text = disk.read_regular(path, bounded_yaml.MOST_BYTES).decode("utf-8")
+        return bounded_yaml.loads(text, _Loader)
     except OSError as e:
         raise ParamsError([f"{path} cannot be read: {e.strerror}"]) from None
     # ValueError: bytes that are not UTF-8, or a date such as 2025-13-01.
-    except (yaml.YAMLError, ValueError, RecursionError) as e:
+    except (yaml.YAMLError, ValueError) as e:
         if has_conflict_marks(text):
             raise ParamsError(
                 [f"{path} holds the conflict marks of a merge; keep one side of each, and save it"]

@@ -1,6 +1,7 @@
 """What all sections of params.yaml share: a frozen model, types of values, and the nearest valid name."""
 
 import difflib
+from collections import Counter
 from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -17,7 +18,8 @@ def some_distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    twice = [v for v in values if values.count(v) > 1]
+    counts = Counter(map(repr, values))
+    twice = [v for v in values if counts[repr(v)] > 1]
     if twice:
         raise ValueError(f"'{twice[0]}' stands more than once; name each once")
     return values

@@ -9,6 +9,7 @@ is built by the harness as the evaluate stage builds it. Numbers of questions ar
 import json
 import logging
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,16 +50,18 @@ def collect(texts: dict[str, list[str]]) -> Questions:
     return Questions(pl.DataFrame(rows, schema=SCHEMA, orient="row"))
 
 
-def load_questions(names: tuple[str, ...], folder: Path, skip_missing: bool = False) -> Questions:
+def load_questions(
+    names: tuple[str, ...], folder: Path, trusted: Collection[str] = (), skip_missing: bool = False
+) -> Questions:
     """The questions of these tasks: local ones of `folder`, else the harness's own by name, which may be downloaded.
 
     A task of the harness whose data cannot be had is left out with a warning where `skip_missing`. Raises
-    EvaluationError for a task that is unknown or broken; SelectionError where questions cannot be had.
+    EvaluationError for a task that is unknown, broken or not trusted; SelectionError where questions cannot be had.
     """
     from stepsift.tasks import find_tasks
 
     texts: dict[str, list[str]] = {}
-    for source in find_tasks(names, folder):
+    for source in find_tasks(names, folder, trusted):
         try:
             asked = _plain(source)
             texts |= {source.name: asked} if asked is not None else _built(source)

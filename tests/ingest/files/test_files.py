@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import uuid
 from decimal import Decimal
 
@@ -17,6 +18,7 @@ from stepsift import params
 from stepsift.core.errors import SourceError
 from stepsift.ingest.files import find as files
 from stepsift.ingest.files import json_values, jsonl
+from stepsift.ingest.files.decode import decode_row
 from stepsift.ingest.row import Row
 from stepsift.ingest.rows import RowError
 
@@ -406,3 +408,40 @@ def test_sources_that_are_not_there(tmp_path):
     (file,), _ = files.find_files(tmp_path)
     with pytest.raises(SourceError, match=r"a.jsonl cannot be read"):
         list(files.rows(file, SETTINGS))
+
+
+@pytest.mark.parametrize("name", ["pipe.jsonl", "pipe", "sub/pipe.parquet"])
+def test_a_pipe_below_the_sources_is_a_sentence(tmp_path, name):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.jsonl").touch()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(SourceError, match=r"pipe.* below the sources is a pipe or a device, and no file; put a"):
+        files.find_files(tmp_path)
+
+
+def test_a_device_below_the_sources_is_a_sentence(tmp_path):
+    (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
+    with pytest.raises(SourceError, match=r"zero.jsonl' below the sources is a pipe or a device"):
+        files.find_files(tmp_path)
+
+
+def test_links_stay_within_the_sources_or_are_those_of_dvc(tmp_path):
+    sources, cached = tmp_path / "sources", tmp_path / ".dvc/cache/files/md5/ab" / ("c" * 30)
+    for path in (sources / "a.jsonl", cached, tmp_path / "elsewhere.jsonl", tmp_path / "folder/b.jsonl"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (sources / "b.jsonl").symlink_to("a.jsonl")
+    (sources / "c.jsonl").symlink_to(cached)
+    files.require_own_files(sources)
+    for name, target in {"d.jsonl": "../elsewhere.jsonl", "e": "../folder"}.items():
+        (sources / name).symlink_to(target)
+        with pytest.raises(SourceError, match=r"below the sources leads to '.*', outside of them; copy the file there"):
+            files.require_own_files(sources)
+        (sources / name).unlink()
+    files.require_own_files(tmp_path / "nowhere")
+
+
+def test_many_keys_of_which_the_last_stands_twice_take_no_time():
+    row = ("{" + "".join(f'"{i}": 0, ' for i in range(200_000)) + '"199999": 1}').encode()
+    with pytest.raises(RowError, match="the key '199999' stands more than once"):
+        decode_row(row, 64)

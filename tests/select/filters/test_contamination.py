@@ -157,18 +157,18 @@ SUMS = [("sums", 0, "Q: ONE AND ONE?\n"), ("sums", 1, "Q: ZWEI » DREI?\n")]
 
 
 def test_questions_of_a_local_task(folder: Path) -> None:
-    assert rows(load_questions(("sums",), folder)) == SUMS
+    assert rows(load_questions(("sums",), folder, ("sums",))) == SUMS
 
 
 @pytest.mark.system
 def test_the_harness_renders_a_local_task_alike(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stepsift.select.questions._plain", lambda source: None)
-    assert rows(load_questions(("sums",), folder)) == SUMS
+    assert rows(load_questions(("sums",), folder, ("sums",))) == SUMS
 
 
 def test_a_field_name_stands_for_its_text(folder: Path) -> None:
     (folder / "sums.yaml").write_text(TASK.replace('"Q: {{ask | upper}}\\n"', "ask"), encoding="utf-8")
-    assert rows(load_questions(("sums",), folder))[0] == ("sums", 0, "one and one?")
+    assert rows(load_questions(("sums",), folder, ("sums",)))[0] == ("sums", 0, "one and one?")
 
 
 @pytest.mark.slow
@@ -177,7 +177,7 @@ def test_other_tasks_are_built_by_the_harness(folder: Path, monkeypatch: pytest.
     (folder / "sums.yaml").write_text(TASK + line + "\n", encoding="utf-8")
     task = SimpleNamespace(eval_docs=["a", 1], doc_to_text=lambda d: d, doc_to_choice=lambda d: ["x", "y"])
     monkeypatch.setattr(tasks, "load_task", lambda source, scratch: {"part": task})
-    assert rows(load_questions(("sums",), folder)) == [("part", 0, "a"), ("part", 1, "x\ny")]
+    assert rows(load_questions(("sums",), folder, ("sums",))) == [("part", 0, "a"), ("part", 1, "x\ny")]
 
 
 @pytest.mark.slow
@@ -188,8 +188,8 @@ def test_data_that_cannot_be_had(
         raise EvaluationError("task 'far' cannot be loaded: no network")
 
     far = tasks.TaskSource("far", None, "")
-    near = tasks.find_tasks(("sums",), folder)
-    monkeypatch.setattr(tasks, "find_tasks", lambda names, folder: [far, *near])
+    near = tasks.find_tasks(("sums",), folder, ("sums",))
+    monkeypatch.setattr(tasks, "find_tasks", lambda names, folder, trusted: [far, *near])
     monkeypatch.setattr(tasks, "load_task", fail)
     with pytest.raises(SelectionError, match=r"task 'far' cannot .*no network.*decontaminate: null, or leave far out"):
         load_questions(("far", "sums"), folder)

@@ -1,6 +1,7 @@
 """The bytes of one row to a JSON object, or a RowError: nothing that stands in a file may crash or stall a reader."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -64,8 +65,7 @@ def _fits(value: object, max_depth: int) -> bool:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise duplicate_key(next(key for key in keys if keys.count(key) > 1))
+        raise duplicate_key(next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1))
     return found
 
 

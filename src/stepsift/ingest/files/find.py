@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 
 from stepsift import params
+from stepsift.core import disk
 from stepsift.core.errors import SourceError
 from stepsift.ingest.files import arrow, json_values, jsonl, parquet, tabular
 from stepsift.ingest.files.decode import decode_row
@@ -60,7 +61,8 @@ def find_files(sources: Path) -> tuple[list[SourceFile], list[str]]:
     """(files of a known kind, names of the others and of SIDE_FILES), each sorted by name.
 
     Hidden files and folders, the `*.dvc` files of DVC and rule files are left out. Links to files and folders are
-    followed. Raises SourceError where the folder is missing or holds no known file.
+    followed (`require_own_files` refuses those that lead out). Raises SourceError where the folder is missing or holds
+    no known file, or a pipe or a device, which no reader comes to an end of.
     """
     if not sources.is_dir():
         raise SourceError(f"there is no folder {sources}; put trace files ({KINDS}) below it")
@@ -110,8 +112,27 @@ def _walk(folder: Path, seen: set[str]) -> Iterator[Path]:
             continue
         if path.is_dir():
             yield from _walk(path, seen)
-        else:
+        elif path.is_file() or not path.exists():  # a link to nothing is said where it is read
             yield path
+        else:
+            raise SourceError(
+                f"'{path}' below the sources is a pipe or a device, and no file; put a regular file there or remove it"
+            )
+
+
+def require_own_files(sources: Path) -> None:
+    """Raise SourceError where a link below the sources leads out of them, for what it leads to is under no version.
+
+    Links into a cache of DVC are its own way to put files there (cache.type symlink).
+    """
+    inside = sources.resolve()
+    for path in _paths(sources) if sources.is_dir() else []:
+        real = path.resolve()
+        if not real.is_relative_to(inside) and not disk.IN_DVC_CACHE.search(real.as_posix()):
+            raise SourceError(
+                f"'{path}' below the sources leads to '{real}', outside of them; copy the file there, or run "
+                f"'stepsift add {real}'"
+            )
 
 
 def is_side_file(name: str) -> bool:

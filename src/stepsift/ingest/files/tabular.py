@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -19,7 +20,7 @@ def rows(stream: BinaryIO, delimiter: str, max_bytes: int) -> Iterator[tuple[int
     try:
         names = next(reader, [])
         if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
+            twice = next(name for name, n in Counter(names).items() if n > 1)
             raise csv.Error(f"the column '{twice[:60]}' stands more than once in the line of names")
         for number, values in enumerate(reader, start=1):
             if values:
