@@ -1,5 +1,7 @@
 """Entries are whole or absent, and one that was damaged is made again."""
 
+import hashlib
+import json
 import multiprocessing
 import os
 import signal
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from stepsift.core import disk
 from stepsift.core.errors import CacheError
 from stepsift.sidecache import SideCache, copy, key, root
 
@@ -156,3 +159,60 @@ def test_the_caches_lie_where_the_machine_says_else_in_the_repository(monkeypatc
     assert root() == Path("/repository/.stepsift/cache")
     monkeypatch.setenv("STEPSIFT_CACHE", "/shared")
     assert root() == Path("/shared")
+
+
+def test_with_a_team_s_key_what_is_unsigned_or_forged_is_made_again(tmp_path, monkeypatch, caplog):
+    cache = SideCache(tmp_path)
+    cache.get_or_make("k", fill)
+    key_file = tmp_path / "team.key"
+    key_file.write_text("0123456789abcdef0123456789abcdef\n")
+    monkeypatch.setenv("STEPSIFT_CACHE_KEY_FILE", str(key_file))
+    assert cache.get_or_make("k", fill)[1] is False
+    assert "k is damaged (unsigned, and STEPSIFT_CACHE_KEY asks for a signature): set aside" in caplog.text
+    entry, there = cache.get_or_make("k", fill)
+    assert there
+    # Weights changed, and their new checksum written down.
+    (entry / "weights").write_bytes(b"forged")
+    manifest = json.loads((entry / "entry.json").read_text())
+    manifest["files"]["weights"] = hashlib.sha256(b"forged").hexdigest()
+    (entry / "entry.json").write_text(json.dumps(manifest))
+    assert cache.get_or_make("k", fill)[1] is False
+    assert "k is damaged (forged)" in caplog.text
+    # A true entry under another key is none.
+    entry.rename(tmp_path / "other")
+    assert cache.get_or_make("other", fill)[1] is False
+    monkeypatch.delenv("STEPSIFT_CACHE_KEY_FILE")
+    assert cache.get_or_make("other", fill)[1] is True
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("STEPSIFT_CACHE_KEY", "short", "STEPSIFT_CACHE_KEY holds 5 bytes, a key has at least 16; make one with"),
+        ("STEPSIFT_CACHE_KEY", "", "holds 0 bytes"),
+        (
+            "STEPSIFT_CACHE_KEY_FILE",
+            "/nowhere/key",
+            r"KEY_FILE \(/nowhere/key\) cannot be read: No such",
+        ),
+        ("STEPSIFT_CACHE_KEY_FILE", "/dev/zero", "cannot be read: it is a pipe or a device"),
+    ],
+)
+def test_a_key_that_is_none_stops_the_run(tmp_path, monkeypatch, variable, value, says):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(CacheError, match=says):
+        SideCache(tmp_path).get_or_make("k", fill)
+
+
+def test_a_pipe_in_place_of_a_manifest_is_damage(tmp_path):
+    entry, _ = SideCache(tmp_path).get_or_make("k", fill)
+    (entry / "entry.json").unlink()
+    os.mkfifo(entry / "entry.json")
+    assert SideCache(tmp_path).get_or_make("k", fill) == (entry, False)
+
+
+@pytest.mark.parametrize(("mode", "shared"), [(0o700, False), (0o755, False), (0o777, True), (0o1777, True)])
+def test_a_folder_that_all_may_write_to_is_shared(tmp_path, mode, shared):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(mode)
+    assert disk.shared_with_others(tmp_path / "cache/scores/none") is shared

@@ -3,6 +3,8 @@
 A stage rewrites its outputs whole; what is expensive in them (a trained student, an evaluation) is taken from here when
 nothing that decides it has changed. The cache is neither under git nor under DVC and may be deleted at any time.
 
+Where the environment names a team's key (core/disk.py), entries are signed with it, and others are taken for damaged.
+
 An entry is filled in a temporary folder and renamed when it is complete, so a killed run leaves no half of one, and it
 lists the SHA-256 of its files, so one that was damaged later is noticed, set aside and made again.
 """
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 ROOT_VARIABLE = "STEPSIFT_CACHE"
 """Environment variable that names the folder of all caches: a matter of the machine, not of the pipeline."""
 _MANIFEST = "entry.json"
+_MOST_MANIFEST_BYTES = 2**24
 _PARTIAL, _LOCK = ".partial-", ".lock"
 
 
@@ -86,7 +89,8 @@ class SideCache:
         try:
             make(temporary)
             hashes = {str(p.relative_to(temporary)): disk.file_sha256(p) for p in disk.files_below(temporary)}
-            (temporary / _MANIFEST).write_text(json.dumps({"files": hashes}, indent=2, sort_keys=True))
+            content = {"files": hashes} | _signed(key, hashes)
+            (temporary / _MANIFEST).write_text(json.dumps(content, indent=2, sort_keys=True))
             try:
                 temporary.rename(entry)
             except OSError:
@@ -213,12 +217,26 @@ def copy(entry: Path, target: Path) -> None:
             shutil.copyfile(path, to)
 
 
+def _parts(key: str, hashes: dict[str, str]) -> tuple[str, str, str]:
+    return "entry", key, json.dumps(hashes, sort_keys=True)
+
+
+def _signed(key: str, hashes: dict[str, str]) -> dict[str, str]:
+    """The signature of an entry, where this team has a key."""
+    team_key = disk.team_key()
+    return {} if team_key is None else {"signature": disk.signature(team_key, *_parts(key, hashes))}
+
+
 def _damage(entry: Path) -> str | None:
     """What is wrong with an entry; None if nothing is."""
     try:
-        expected: dict[str, str] = json.loads((entry / _MANIFEST).read_text())["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+        manifest = json.loads(disk.read_regular(entry / _MANIFEST, _MOST_MANIFEST_BYTES))
+        expected = {str(name): str(sha256) for name, sha256 in manifest["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"no readable {_MANIFEST}"
+    team_key = disk.team_key()
+    if team_key is not None and not disk.is_signed(team_key, manifest.get("signature"), *_parts(entry.name, expected)):
+        return "forged" if "signature" in manifest else f"unsigned, and {disk.KEY_VARIABLE} asks for a signature"
     present = {str(p.relative_to(entry)): p for p in disk.files_below(entry) if p != entry / _MANIFEST}
     if set(present) != set(expected):
         return f"files missing or added: {', '.join(sorted(set(present) ^ set(expected)))}"

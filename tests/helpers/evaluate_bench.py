@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from stepsift import evaluate, params
 from stepsift.student import StudentFiles, StudentSource, load_renderer
 
-SETTINGS = params.Evaluate(tasks=("toy",), trusted_tasks=("toy", "pick"), batch_size=3)
+SETTINGS = params.Evaluate(tasks=("toy",), trusted_tasks=("toy", "pick", "more"), batch_size=3)
 STUDENT = params.Student()
 QUESTIONS = ["2 + 3 ?", "What is the sum of the first ten numbers, one by one?", "x", "7 * 6 ?", "Let x be 4 .  Is it?"]
 TOY: dict[str, Any] = {

@@ -2,13 +2,17 @@
 
 import copy
 import dataclasses
+import hashlib
 import itertools
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -21,7 +25,8 @@ from stepsift.core.errors import ScoringError, Stopped
 from stepsift.core.interrupt import Interrupt
 from stepsift.score import run as run_module
 from stepsift.score.backends.local import LocalBackend, attempt, model_size
-from stepsift.score.cache.scores import ScoreCache
+from stepsift.score.cache.scores import TOKENS_SCHEMA, ScoreCache
+from stepsift.score.cache.shards import ShardStore
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.request import Refused, Request
 from stepsift.score.identity import Identity
@@ -352,3 +357,70 @@ def test_only_the_full_pass_is_wanted_and_does_not_fit(load_student, tmp_path: P
     whole = len(student.case.rendered.prompt_ids) + len(student.case.rendered.response_ids)
     table, refused, _ = run(scoring(student, tmp_path, whole - 1, passes=("full",)), tmp_path)
     assert refused == {"a": "context_too_long"} and set(table["trace_id"]) == {"b", "c"}
+
+
+def _forge(cache: Path, change: float) -> None:
+    """Every shard's log-probabilities moved, and the shards named by what they now hold: nothing is damaged."""
+    for path in list(cache.rglob("*.parquet")):
+        table = pq.read_table(path)
+        i = table.column_names.index("logprob")
+        moved = pa.array(
+            [[x + change for x in row] for row in table["logprob"].to_pylist()], table.schema.field(i).type
+        )
+        out = pa.BufferOutputStream()
+        pq.write_table(table.set_column(i, table.schema.field(i), moved), out)
+        content = out.getvalue().to_pybytes()
+        path.unlink()
+        (path.parent / f"{hashlib.sha256(content).hexdigest()}.parquet").write_bytes(content)
+
+
+def test_a_forged_cache_is_found_by_scoring_a_share_again(load_student, tmp_path: Path, caplog):
+    student = load_student("llama")
+    true, _, _ = run(scoring(student, tmp_path / "c"), tmp_path)
+    caplog.set_level("INFO")
+    again, _, _ = run(scoring(student, tmp_path / "c", cache_check=1.0), tmp_path)
+    assert again.equals(true)
+    assert "3 traces from the cache scored again (seed " in caplog.text
+    _forge(tmp_path / "c", -0.5)
+    forged, _, _ = run(scoring(student, tmp_path / "c", cache_check=0.0), tmp_path)
+    assert not forged.equals(true)  # who writes to the cache decides scores
+    with pytest.raises(
+        ScoringError, match=r"the cache .* gives other scores for trace . than the student, from step 1"
+    ):
+        run(scoring(student, tmp_path / "c", cache_check=1.0), tmp_path)
+    with pytest.raises(ScoringError, match="set STEPSIFT_CACHE to a folder of your own"):
+        run(scoring(student, tmp_path / "c", cache_check=0.9), tmp_path)
+
+
+def test_with_a_team_s_key_what_is_unsigned_or_forged_is_scored_again(
+    load_student, tmp_path: Path, caplog, monkeypatch
+):
+    student = load_student("llama")
+    true, _, _ = run(scoring(student, tmp_path / "c"), tmp_path)
+    monkeypatch.setenv("STEPSIFT_CACHE_KEY", "0123456789abcdef")
+    again = scoring(student, tmp_path / "c")
+    assert "1 shard in " in caplog.text
+    assert "not signed with the key of STEPSIFT_CACHE_KEY: set aside" in caplog.text
+    assert run(again, tmp_path)[2].from_cache == 0
+    assert run(scoring(student, tmp_path / "c"), tmp_path)[2].from_cache == 3  # now signed
+    _forge(tmp_path / "c", -0.5)
+    table, _, progress = run(scoring(student, tmp_path / "c"), tmp_path)
+    assert table.equals(true)
+    assert progress.from_cache == 0
+    # A signature is of one place: what is moved to the space of another student is none.
+    space = next((tmp_path / "c/scores").iterdir())
+    shutil.copytree(space, tmp_path / "d/scores" / ("0" * 64))
+    (tmp_path / "d/scores" / ("0" * 64)).rename(tmp_path / "d/scores" / ("1" * 64))
+    store = ShardStore(tmp_path / "d/scores" / ("1" * 64) / "tokens", TOKENS_SCHEMA, 10, 10.0)
+    assert store._paths == []
+    monkeypatch.setenv("STEPSIFT_CACHE_KEY", "another-key-of-16")
+    assert run(scoring(student, tmp_path / "c"), tmp_path)[2].from_cache == 0
+
+
+def test_a_pipe_in_the_cache_is_no_shard(tmp_path: Path, caplog):
+    folder = tmp_path / "tokens"
+    folder.mkdir()
+    os.mkfifo(folder / f"{'a' * 64}.parquet")
+    store = ShardStore(folder, TOKENS_SCHEMA, 10, 10.0)
+    assert store.get_many([b"k" * 16]) == {}
+    assert "is no regular file" in caplog.text

@@ -16,7 +16,7 @@ from typing import Any
 from stepsift import dequantised, params, sidecache
 from stepsift.commands import arguments
 from stepsift.core.console import Voice
-from stepsift.core.disk import last_change_s, n_bytes, remove
+from stepsift.core.disk import last_change_s, n_bytes, read_regular, remove
 from stepsift.core.errors import CacheError
 from stepsift.score.cache import shards
 from stepsift.score.cache.scores import LAST_RUN, SCORES, SPACE, SUMS, SUMS_SCHEMA, TOKENS, TOKENS_SCHEMA, Numerics
@@ -211,7 +211,7 @@ def _info(folder: Path) -> SpaceInfo:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_regular(path, 2**24))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -8,6 +8,7 @@ after its process, so that the next one can clear away what a dead one left, and
 import contextlib
 import errno
 import hashlib
+import hmac
 import json
 import os
 import re
@@ -23,6 +24,9 @@ import psutil
 
 from stepsift.core.errors import CacheError, TableError
 
+KEY_VARIABLE, KEY_FILE_VARIABLE = "STEPSIFT_CACHE_KEY", "STEPSIFT_CACHE_KEY_FILE"
+"""Environment variables with the key of a team that signs what it puts into its caches, or the file that holds it."""
+_LEAST_KEY_BYTES = 16
 DAMAGED = ".damaged-"
 """Stands, with a number behind it, at the end of the name of what was set aside."""
 IN_DVC_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")
@@ -58,6 +62,53 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
     if len(content) > most_bytes:
         raise OSError(errno.EFBIG, f"it has {status.st_size:,} bytes, at most {most_bytes:,} are read", str(path))
     return content
+
+
+def team_key() -> bytes | None:
+    """The key with which a team signs its caches; None where the environment names none.
+
+    Raises CacheError for a key that cannot be read or is too short: a run must not take what is unsigned for signed.
+    """
+    if (text := os.environ.get(KEY_VARIABLE)) is not None:
+        key, source = text.strip().encode(), KEY_VARIABLE
+    elif (name := os.environ.get(KEY_FILE_VARIABLE)) is not None:
+        source = f"{KEY_FILE_VARIABLE} ({name})"
+        try:
+            key = read_regular(Path(name), 2**16).strip()
+        except OSError as e:
+            raise CacheError(f"{source} cannot be read: {e.strerror or e}; name the file of the team's key") from e
+    else:
+        return None
+    if len(key) < _LEAST_KEY_BYTES:
+        raise CacheError(
+            f"{source} holds {len(key)} bytes, a key has at least {_LEAST_KEY_BYTES}; make one with "
+            "'openssl rand -hex 32'"
+        )
+    return key
+
+
+def signature(key: bytes, *parts: str) -> str:
+    """HMAC-SHA256 of texts without NUL under a key; 64 hexadecimal digits."""
+    return hmac.new(key, "\0".join(parts).encode(), "sha256").hexdigest()
+
+
+def is_signed(key: bytes, given: object, *parts: str) -> bool:
+    """Whether `given` is the signature of these texts; takes as long for a near miss as for any other."""
+    return isinstance(given, str) and hmac.compare_digest(given.encode(), signature(key, *parts).encode())
+
+
+def shared_with_others(folder: Path) -> bool:
+    """Whether others than this user may write to a folder, or to the nearest one above it that there is."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    status = folder.stat()
+    of_group = bool(status.st_mode & stat.S_IWGRP) and status.st_gid != os.getegid()
+    return bool(status.st_mode & stat.S_IWOTH) or of_group or status.st_uid != os.geteuid()
+
+
+def text_sha256(text: str) -> str:
+    """The SHA-256 of a text; 64 hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def files_below(path: Path) -> list[Path]:

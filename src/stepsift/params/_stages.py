@@ -96,6 +96,9 @@ class Score(Section):
     """Score only a seeded sample of this many prompts; null: all."""
     seed: Seed = 0
     """Seed of that sample."""
+    cache_check: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of the traces taken from the cache that are scored again and compared, at random; a difference stops the
+    run. null: 0.01 where others may write to the cache's folder, else 0."""
 
     @field_validator("window")
     @classmethod

@@ -7,7 +7,7 @@ which teacher wrote a trace.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from stepsift.core.interrupt import Interrupt
 from stepsift.core.pace import duration
 from stepsift.render import Messages
 from stepsift.score.cache.scores import full_key, local_key, sums_key
+from stepsift.score.cache.spot_check import SpotCheck
 from stepsift.score.forward.request import Refused, Scores, TokenValues
 from stepsift.score.plan import Planned
 from stepsift.score.pool import Pool, Trace
@@ -63,6 +64,7 @@ class _PoolScorer:
     def __init__(self, scoring: Scoring, progress: Progress, interrupt: Interrupt):
         self.planner, self.backend, self.cache = scoring.planner, scoring.backend, scoring.cache
         self.progress, self.interrupt = progress, interrupt
+        self.spot_check: SpotCheck | None = None
         self.refused: dict[str, Refused] = {}
         """By trace: what the backend refused, which is not tried again."""
 
@@ -85,13 +87,15 @@ class _PoolScorer:
             else:
                 jobs.append(_job(trace, planned))
         self._recall(jobs)
-        missing = []
+        missing, hits = [], []
         for job in jobs:
             if job.sums is None and (job.lacks_local() or job.lacks_full()):
                 missing.append(job)
             else:
+                hits.append(job)
                 self.progress.from_cache += 1
                 self._count(job)
+        self._check_cache(hits)
         self._compute(missing, reporter)
         refused += [(j.trace, j.refused) for j in missing if j.refused is not None]
         reporter.tick()
@@ -107,6 +111,21 @@ class _PoolScorer:
         sums = self.cache.get_sums(keys.values()) if keys else {}
         for job in jobs:
             job.sums = sums.get(keys[id(job)]) if id(job) in keys else None
+
+    def _check_cache(self, jobs: list[_Job]) -> None:
+        """Score a share of what the cache gave again; raises ScoringError where it said something else."""
+        check = self.spot_check
+        drawn = [j for j in jobs if check is not None and check.draws(j.trace.trace_id)]
+        if check is None or not drawn:
+            return
+        again = []
+        for done in self.backend.score([j.planned.request() for j in drawn]):
+            for i, result in done:
+                if not isinstance(result, Refused):
+                    again.append(replace(drawn[i], sums=None, local=result.local, full=result.full))
+        names = {j.trace.trace_id for j in again}
+        if again:
+            check.compare(_rows([j for j in drawn if j.trace.trace_id in names]), _rows(again))
 
     def _compute(self, jobs: list[_Job], reporter: Reporter) -> None:
         """Have what is missing computed, and keep it; raises Stopped where the run is asked to end."""
@@ -175,7 +194,9 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
     rejected: list[dict] = []
     with Interrupt() as interrupt:
         scorer = _PoolScorer(scoring, progress, interrupt)
-        first = _fill(scoring, pool, scorer, on_progress) if scoring.by_prompt else progress
+        check = SpotCheck(scoring.planner.settings, scoring.cache.folder)
+        scorer.spot_check = None if scoring.by_prompt else check
+        first = _fill(scoring, pool, scorer, check, on_progress) if scoring.by_prompt else progress
         asked = scoring.cache.counts()
         with Reporter(progress, on_progress) as reporter, tables.Writer(tables.STEP_SCORES, out / _TABLE) as writer:
             for chunk in pool.chunks():
@@ -195,6 +216,7 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
         # What was computed a moment ago is no hit.
         scoring.cache.set_counts(asked)
     progress.computed, progress.flops, progress.from_cache = first.computed, first.flops, first.from_cache
+    check.tell()
     speed = progress.speed()
     log.info(
         "scored %d of %d traces (%d from the cache), %d response tokens in %s (%.0f computed a second), rejected %d",
@@ -208,10 +230,13 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
     )
 
 
-def _fill(scoring: Scoring, pool: Pool, writing: _PoolScorer, on_progress: OnProgress | None) -> Progress:
+def _fill(
+    scoring: Scoring, pool: Pool, writing: _PoolScorer, check: SpotCheck, on_progress: OnProgress | None
+) -> Progress:
     """Compute what the cache lacks, prompt by prompt, and tell `writing` what was refused; what that took."""
     progress = Progress(scoring.progress.total, scoring.progress.ceiling, started=scoring.progress.started)
     filler = _PoolScorer(scoring, progress, writing.interrupt)
+    filler.spot_check = check
     with Reporter(progress, on_progress) as reporter:
         for chunk in pool.chunks_by_prompt():
             filler.score(chunk, pool.prompts, reporter)

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stepsift.core import disk
+from stepsift.core import disk, text
 from stepsift.core.errors import ScoringError
 from stepsift.core.text import error_line
 
@@ -37,6 +37,8 @@ _ROWS = b"stepsift.rows"
 SHARD = re.compile(r"[0-9a-f]{64}\.parquet")
 DAMAGED = re.compile(r"[0-9a-f]{64}\.parquet\.damaged-[0-9]+")
 TEMPORARY = re.compile(r"\.tmp-[0-9a-f]+-[0-9]+-.+")
+_SIGNATURE = ".hmac"
+"""Ends the name of the file that holds a shard's signature."""
 _TEMPORARY_LIVES_S = 24 * 3600
 """A temporary file lives for seconds: after this it is a leftover, also where its process cannot be looked up."""
 
@@ -63,6 +65,7 @@ class ShardStore:
         self._flight: dict[bytes, pa.RecordBatch] = {}
         self._flight_rows = 0
         self._flight_since = 0.0
+        self._team_key = disk.team_key()
         remove_leftovers(folder)
         self.refresh()
 
@@ -70,11 +73,26 @@ class ShardStore:
         """Read the keys, and only those, of shards that are not known yet."""
         known = {p.name for p in self._paths}
         added = {}
-        for path in files(self.folder, SHARD):
-            if path.name not in known and (prefixes := self._read(_read_prefixes, path)) is not None:
+        new = self._trusted([path for path in files(self.folder, SHARD) if path.name not in known])
+        for path in new:
+            if (prefixes := self._read(_read_prefixes, path)) is not None:
                 added[len(self._paths)] = prefixes
                 self._paths.append(path)
         self._index.add(added)
+
+    def _trusted(self, paths: list[Path]) -> list[Path]:
+        """These shards without those that the team's key has not signed, which are set aside; all, if it has none."""
+        if self._team_key is None:
+            return paths
+        signed = [p for p in paths if disk.is_signed(self._team_key, _read_signature(p), *_parts(p))]
+        for path in set(paths) - set(signed):
+            set_aside(path)
+        if n := len(paths) - len(signed):
+            log.warning(
+                "%s in %s not signed with the key of %s: set aside, what it held is scored again",
+                *(text.count(n, "shard"), self.folder, disk.KEY_VARIABLE),
+            )
+        return signed
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, pa.RecordBatch]:
         """The values of those keys that are stored or in flight; each shard that is needed is read once.
@@ -118,6 +136,9 @@ class ShardStore:
             return
         content = _encode(self._flight, self.schema)
         path = self.folder / f"{hashlib.sha256(content).hexdigest()}.parquet"
+        if self._team_key is not None:
+            # First, so that nobody ever sees the shard without it.
+            write_durably(disk.signature(self._team_key, *_parts(path)).encode(), path.with_suffix(_SIGNATURE))
         write_durably(content, path)
         self._index.add({len(self._paths): _prefixes(self._flight)})
         self._paths.append(path)
@@ -197,6 +218,18 @@ class _Index:
         return [[(int(self._shards[i]), int(self._rows[i])) for i in range(*span)] for span in spans]
 
 
+def _parts(path: Path) -> tuple[str, str, str, str]:
+    """What the signature of a shard is of: its place in the cache, and its name, the SHA-256 of its content."""
+    return "shard", path.parent.parent.name, path.parent.name, path.stem
+
+
+def _read_signature(path: Path) -> str | None:
+    try:
+        return disk.read_regular(path.with_suffix(_SIGNATURE), 1_000).decode("ascii")
+    except (OSError, ValueError):
+        return None
+
+
 def _prefixes(keys: Iterable[bytes]) -> np.ndarray:
     """The first half of each key as a number, uint64 [keys]."""
     return np.frombuffer(b"".join(keys), np.uint64)[::2].copy()
@@ -204,6 +237,7 @@ def _prefixes(keys: Iterable[bytes]) -> np.ndarray:
 
 def _read_prefixes(path: Path, schema: pa.Schema) -> np.ndarray:
     """Those of a shard's keys; nothing else of it is read. Raises DamagedShardError, or OSError."""
+    _require_regular(path)
     try:
         with pq.ParquetFile(path) as parquet:
             return _prefixes(parquet.read(columns=["key"], use_threads=False)["key"].to_pylist())
@@ -235,8 +269,16 @@ def _stored(schema: pa.Schema) -> pa.Schema:
     return pa.schema([("key", pa.binary(KEY_BYTES)), *((f.name, pa.list_(f.type)) for f in schema)])
 
 
+def _require_regular(path: Path) -> None:
+    """Raise DamagedShardError for a pipe or a device, on which a reader would wait for ever."""
+    if path.exists() and not path.is_file():
+        raise DamagedShardError(f"shard {path} is no regular file")
+
+
 def count(path: Path) -> tuple[int, int]:
     """Entries and rows of values in a shard, as its footer says; (0, 0) if that cannot be read."""
+    if not path.is_file():
+        return 0, 0
     try:
         # Without a look at column chunks: of a damaged footer, pyarrow's accessors for them abort the process.
         metadata = pq.read_metadata(path)
@@ -247,6 +289,7 @@ def count(path: Path) -> tuple[int, int]:
 
 def load(path: Path, schema: pa.Schema) -> pa.Table:
     """A shard with its columns as lists, after a look at its checksum; raises DamagedShardError, or OSError."""
+    _require_regular(path)
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != path.stem:
         raise DamagedShardError(f"shard {path} is damaged (its content does not match the checksum in its name)")
