@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo repro check ray remotes moto browser quick test test-system lint ui bench lock image clean
+.PHONY: help setup demo repro check ray remotes moto browser quick test test-system lint ui bench lock image chaos clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,10 @@ browser: $(INSTALLED)  ## the extra `browser`: drives Chromium, for a test of th
 
 test-system: moto browser  ## tests that are slow or need other software, the real `dvc repro` among them
 	$(BIN)/pytest -m system -vv $(SIDE_BY_SIDE) --dist loadfile
+
+KILLS ?= 30
+chaos: $(INSTALLED)  ## dvc repro killed KILLS times, out of disk, twice at once, cut off: the same bytes in the end
+	$(BIN)/python -P tests/helpers/chaos.py --kills $(KILLS)
 
 ui: $(INSTALLED)  ## MLflow in the browser
 	$(BIN)/stepsift ui
