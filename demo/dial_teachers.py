@@ -12,6 +12,8 @@ from dial_world import DialProblem, Turn, read_last, turned
 from phrases import ASIDES, CLOSINGS, OPENINGS, REMARKS
 from teachers import Response, finish
 
+SHARE_RESTATED = 0.5
+"""Probability that listing and noisy restate the problem, without which the same trace would be chosen everywhere."""
 SHARE_SLIPS = 0.5
 """Probability that a response of the noisy teacher has a slip, which is carried on into the answer."""
 SHARE_SKIPPED = 0.3
@@ -76,8 +78,9 @@ def quoting(problem: DialProblem, rng: Random) -> Response:
 
 
 def listing(problem: DialProblem, rng: Random) -> Response:
-    """Restates the whole problem first, on one long line."""
-    return finish([restated(problem), *tagged_lines(problem)], problem.answer)
+    """Restates the whole problem first, on one long line, or, in half of the responses, opens with a phrase."""
+    opening = restated(problem) if rng.random() < SHARE_RESTATED else rng.choice(OPENINGS)
+    return finish([opening, *tagged_lines(problem)], problem.answer)
 
 
 def framed(problem: DialProblem, rng: Random) -> Response:
@@ -93,9 +96,9 @@ def padded(problem: DialProblem, rng: Random) -> Response:
 
 
 def recalling(problem: DialProblem, rng: Random) -> Response:
-    """As tagged, and recalls all steps at the end, on one long line."""
-    lines = tagged_lines(problem)
-    return finish([*lines, "So it was " + " , ".join(lines) + " ."], problem.answer)
+    """Restates the problem, and recalls all steps at the end, on one long line."""
+    lines = [restated(problem), *tagged_lines(problem)]
+    return finish([*lines, "So it was " + " , ".join(lines[1:]) + " ."], problem.answer)
 
 
 def checking(problem: DialProblem, rng: Random) -> Response:
@@ -107,9 +110,10 @@ def checking(problem: DialProblem, rng: Random) -> Response:
 
 
 def noisy(problem: DialProblem, rng: Random) -> Response:
-    """As listing, but in half of the responses one step is wrong and the error is carried on."""
+    """Opens as listing does, but in half of the responses one step is wrong and the error is carried on."""
     slip_at = rng.randrange(len(problem.turns)) if rng.random() < SHARE_SLIPS else -1
-    lines, values = [restated(problem)], [problem.start]
+    opening = restated(problem) if rng.random() < SHARE_RESTATED else rng.choice(OPENINGS)
+    lines, values = [opening], [problem.start]
     for i, turn in enumerate(problem.turns):
         after = turned(turn, values[-1])
         if i == slip_at:
@@ -120,7 +124,7 @@ def noisy(problem: DialProblem, rng: Random) -> Response:
 
 
 def skipping(problem: DialProblem, rng: Random) -> Response:
-    """As listing, but some lines leap over the value between two operations."""
+    """Restates the problem, but some lines leap over the value between two operations."""
     steps, lines = steps_of(problem), [restated(problem)]
     while steps:
         (turn, before, after), *steps = steps

@@ -149,9 +149,17 @@ def test_what_comes_again_lies_beyond_a_window_of_four(teacher, length):
 
 def test_recalling_says_all_steps_again_at_the_end():
     problem = PROBLEMS[0]
-    *lines, recalled, last = respond_on_dial("recalling", problem).text.split("\n")
+    _, *lines, recalled, last = respond_on_dial("recalling", problem).text.split("\n")
     assert [*lines, last] == respond_on_dial("tagged", problem).text.split("\n")
     assert recalled == f"So it was {' , '.join(lines)} ."
+
+
+@pytest.mark.parametrize("teacher", ["listing", "noisy"])
+def test_about_half_of_the_responses_restate_the_problem(teacher):
+    first_lines = [respond_on_dial(teacher, problem).text.split("\n")[0] for problem in PROBLEMS]
+    restated = [line == p.prompt.partition(" What")[0] for line, p in zip(first_lines, PROBLEMS, strict=True)]
+    assert len(PROBLEMS) / 4 < sum(restated) < 3 * len(PROBLEMS) / 4
+    assert not any("=" in line for line in first_lines)
 
 
 def test_no_long_problem_is_solved_in_the_corpus():
