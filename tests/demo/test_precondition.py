@@ -133,7 +133,8 @@ def test_choices_by_hand():
     assert (as_step_mean.measured, as_step_mean.holds) == ("100.0%", False)
     # Of a prompt with a right answer only right ones are taken: u's on p.
     rows[0] = ("a", "t", "p", "wrong")
-    assert of_scores(steps, pl.DataFrame(rows, columns, orient="row"))[3].measured == "100.0% of 2"
+    as_galp = of_scores(steps, pl.DataFrame(rows, columns, orient="row"))[3]
+    assert (as_galp.measured, as_galp.holds) == ("100.0% of 2", False)
 
 
 def audition(teachers: list[float], random: float) -> tuple[dict, dict]:
