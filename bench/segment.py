@@ -1,21 +1,27 @@
 """Speed of the splitter: MB/s for each unit on ordinary text, seconds on adversarial texts of growing size.
 
     python bench/segment.py [--megabytes 8] [--traces FOLDER]
+    python bench/segment.py --workers 1 2 --pool 100 [--repeat 3]
 
 Ordinary text is generated here; FOLDER may hold `*.jsonl.gz` files whose rows have a `response`. A line of the second
-table shows linear time where its seconds double from column to column.
+table shows linear time where its seconds double from column to column. With `--workers`, a table of traces of so many
+megabytes is cut by each number of processes in turn, as the stage does it, and the bytes written are compared.
 """
 
 import argparse
 import gzip
 import json
 import random
+import tempfile
 import time
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
+
+import polars as pl
 
 from stepsift import params
-from stepsift.segment import split
+from stepsift.core import disk, tables
+from stepsift.segment import segment_tables, split
 
 Unit = Literal["sentence", "line", "paragraph"]
 SIZES_MB = (0.25, 0.5, 1, 2)
@@ -102,11 +108,50 @@ def show_growth(fragment: str) -> None:
     print(f"{fragment!r:24}" + "".join(f"{s:9.3f}" for s in times))
 
 
+def show_workers(numbers: list[int], megabytes: float, repeat: int) -> None:
+    """A line for each number of processes: the least seconds of all rounds, and how often as fast as the first."""
+    base = ordinary(8)
+    responses = base * max(1, round(megabytes / 8))
+    seconds: dict[int, list[float]] = {n: [] for n in numbers}
+    written: dict[int, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        pool, out = Path(folder) / "traces.parquet", Path(folder) / "steps.parquet"
+        with tables.Writer(tables.TRACES, pool) as writer:
+            for start in range(0, len(responses), 1_000):
+                part = responses[start : start + 1_000]
+                ids = [f"t{start + i:08d}" for i in range(len(part))]
+                row: dict[str, Any] = {name: [None] * len(part) for name in tables.TRACES.schema}
+                known = dict.fromkeys(("trace_id", "content_hash", "prompt_id"), ids)
+                known |= {name: ["x"] * len(part) for name in ("teacher", "source")}
+                row |= known | {"response": part, "verdict": ["unchecked"] * len(part), "source_line": [1] * len(part)}
+                writer.write(pl.DataFrame(row, schema=tables.TRACES.schema))
+        for _ in range(repeat):
+            for n in numbers:
+                begin = time.perf_counter()
+                with tables.Writer(tables.STEPS, out) as writer:
+                    frames = tables.scan(tables.TRACES, pool, ["trace_id", "response"])
+                    for steps in segment_tables(frames, params.Segment(workers=n)):
+                        writer.write(steps)
+                seconds[n].append(time.perf_counter() - begin)
+                written[n] = disk.file_sha256(out)
+    first = min(seconds[numbers[0]])
+    print(f"{len(responses):,} traces, {sum(map(len, responses)) / 1e6:.0f} million characters")
+    for n in numbers:
+        same = "the same bytes" if written[n] == written[numbers[0]] else "OTHER BYTES"
+        print(f"{n} workers: {min(seconds[n]):.1f} s, {first / min(seconds[n]):.2f} x as fast, {same}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=float, default=8, help="ordinary text to generate")
     parser.add_argument("--traces", type=Path, help="folder with *.jsonl.gz files of real traces")
+    parser.add_argument("--workers", type=int, nargs="+", help="numbers of processes to compare")
+    parser.add_argument("--pool", type=float, default=100, help="megabytes of responses, with --workers")
+    parser.add_argument("--repeat", type=int, default=1, help="rounds, with --workers")
     arguments = parser.parse_args()
+    if arguments.workers:
+        show_workers(arguments.workers, arguments.pool, arguments.repeat)
+        return
     show_speed("generated", ordinary(arguments.megabytes))
     for path in sorted(arguments.traces.glob("*.jsonl.gz")) if arguments.traces else []:
         with gzip.open(path, "rt", encoding="utf-8") as lines:

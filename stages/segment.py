@@ -20,8 +20,9 @@ def main() -> None:
         with disk.fresh_folder(args.out) as out:
             counts = segment.Counts()
             with tables.Writer(tables.STEPS, out / tables.STEPS.file) as writer:
-                for traces in tables.scan(tables.TRACES, args.traces):
-                    steps = segment.segment_table(traces, settings.segment)
+                # What is not read here is not sent to the workers.
+                traces = tables.scan(tables.TRACES, args.traces, ["trace_id", "response"])
+                for steps in segment.segment_tables(traces, settings.segment):
                     counts.add(steps)
                     writer.write(steps)
             disk.write_json(counts.metrics(), args.metrics)

@@ -10,7 +10,8 @@ import pytest
 from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import TableError
-from stepsift.segment import check_cover, segment_table
+from stepsift.segment import check_cover, segment_table, segment_tables
+from stepsift.segment import workers as segment_workers
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -79,6 +80,50 @@ BROKEN = {
 def test_cover_broken(steps, message):
     with pytest.raises(TableError, match=message):
         check_cover(rows(*steps), traces("abcd", "äöü"))
+
+
+@pytest.mark.slow
+def test_any_number_of_workers_writes_the_same_bytes(tmp_path):
+    text = "First, we add 12 and 30. Is it 42? Yes!\n\n日本語 の 文。 So x = 4.\n"
+    frames = [
+        pl.DataFrame(
+            {"trace_id": [f"{n}-{i}" for i in range(5)], "response": [text * (1 + (i + n) % 3) for i in range(5)]}
+        )
+        for n in range(9)
+    ]
+    written = {}
+    for workers in (1, 2, 7):
+        path = tmp_path / f"{workers}.parquet"
+        with tables.Writer(tables.STEPS, path) as writer:
+            for steps in segment_tables(iter(frames), params.Segment(workers=workers)):
+                writer.write(steps)
+        written[workers] = path.read_bytes()
+    assert written[2] == written[1]
+    assert written[7] == written[1]
+    assert pl.read_parquet(tmp_path / "7.parquet").height > 9 * 5 * 4
+
+
+def test_a_pool_of_one_frame_and_a_single_worker_start_no_process(monkeypatch):
+    monkeypatch.setattr(segment_workers.processes, "start", lambda *_: pytest.fail("a process was started"))
+    frame = traces("abcd", "äöü")
+    for frames, workers in (([frame], None), ([frame], 7), ([frame, frame], 1), ([], 2)):
+        made = list(segment_tables(iter(frames), params.Segment(workers=workers)))
+        assert [steps.rows() for steps in made] == [segment_table(f, params.Segment()).rows() for f in frames]
+
+
+@pytest.mark.slow
+def test_what_a_worker_finds_wrong_is_said_and_frames_are_read_a_few_at_a_time(monkeypatch):
+    read = []
+
+    def frames():
+        for n in range(40):
+            read.append(n)
+            yield traces("abcd") if n != 3 else traces("abcd", "x").with_columns(trace_id=pl.lit("twice"))
+
+    made = segment_tables(frames(), params.Segment(workers=2))
+    with pytest.raises(TableError, match="out of order"):
+        list(made)
+    assert len(read) <= 3 + 1 + 2 * 2
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real traces is not beside the repository")

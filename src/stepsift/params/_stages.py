@@ -56,6 +56,8 @@ class Segment(Section):
     """Longest step, in characters; a longer one is cut and marked `capped`."""
     min_step_chars: Annotated[int, Field(ge=1, le=1_000)] = 4
     """A piece with fewer characters that are not white space joins its neighbour."""
+    workers: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    """How many processes cut traces side by side; null: one for each core. The output does not depend on it."""
 
     @field_validator("min_step_chars")
     @classmethod

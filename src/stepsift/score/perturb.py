@@ -51,8 +51,9 @@ def score_variants(
         if steps is None or segments != settings.segment:
             steps = folder / tables.STEPS.file
             with tables.Writer(tables.STEPS, steps) as writer:
-                for frame in tables.scan(tables.TRACES, pool.traces):
-                    writer.write(segment.segment_table(frame, segments))
+                traces = tables.scan(tables.TRACES, pool.traces, ["trace_id", "response"])
+                for frame in segment.segment_tables(traces, segments):
+                    writer.write(frame)
         with setup.load(settings.student, score, cache) as scoring:
             score_to_tables(scoring, Pool(sampled, pool.traces, steps), folder, on_progress)
         (folder / tables.STEP_SCORES.file).rename(out / f"{name}.parquet")

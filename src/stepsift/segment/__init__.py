@@ -40,5 +40,6 @@ step that is not capped, split by itself with the same settings, is one step.
 from stepsift.segment.counts import Counts
 from stepsift.segment.splitter import KINDS, Steps, split, step_ends
 from stepsift.segment.table import check_cover, segment_table
+from stepsift.segment.workers import segment_tables
 
-__all__ = ["KINDS", "Counts", "Steps", "check_cover", "segment_table", "split", "step_ends"]
+__all__ = ["KINDS", "Counts", "Steps", "check_cover", "segment_table", "segment_tables", "split", "step_ends"]
