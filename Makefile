@@ -78,6 +78,7 @@ bench: $(INSTALLED)  ## speed and memory, measured on this machine
 	$(BIN)/python bench/ingest.py
 	$(BIN)/python bench/tables.py
 	$(BIN)/python bench/curate.py
+	$(BIN)/python bench/evaluate.py
 	$(BIN)/python bench/score.py --quick
 
 lock: ## resolve the dependencies of pyproject.toml anew and pin them
