@@ -5,6 +5,7 @@ import posixpath
 import re
 import shlex
 import subprocess
+from html import unescape
 
 import pytest
 from hypothesis import given
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 from stepsift.core.text import (
     count,
     error_line,
+    html,
     json_text,
     markdown_cell,
     markdown_code,
+    markdown_prose,
     mlflow_name,
     one_line,
     script_json,
@@ -162,6 +165,26 @@ def test_markdown_is_inert_in_prose_and_in_cells(text: str):
     assert not {"|", "\n"} & set(cell)
     if cell.startswith("<code>"):
         assert not set("`*_[]<>@#\\") & set(re.sub(r"&#\d+;", "", cell[6:-7]))
+
+
+@given(st.text(st.characters() | st.sampled_from("`|<@#[]&\\\n")) | st.sampled_from(HOSTILE))
+def test_a_sentence_with_a_name_in_it_acts_nowhere(name: str):
+    outside = code_spans(markdown_prose(f"{name} is better than anna."))
+    assert not set("`|<>@#[]&\\\n") & set(outside)
+    assert "://" not in outside
+    assert "www." not in outside
+
+
+def test_a_sentence_without_anything_that_acts_is_as_it_was():
+    sentence = "step_mean is not distinguishable from random (p = 0.4, 95 % interval -0.1 to 0.2)."
+    assert markdown_prose(sentence) == sentence
+
+
+@given(st.text() | st.sampled_from(HOSTILE))
+def test_a_page_shows_a_text_and_no_element_of_it(text: str):
+    safe = html(text)
+    assert not set("<>\"'") & set(safe)
+    assert unescape(safe) == visible(text)
 
 
 @given(st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"])) | st.sampled_from(HOSTILE[:-2]))

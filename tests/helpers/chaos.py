@@ -1,6 +1,6 @@
 """`make chaos`: `dvc repro` killed, out of disk, twice at once, at another time and cut off; the same bytes in the end.
 
-    python -P tests/helpers/chaos.py [--kills 30] [--full-disks 5] [--auditions 0] [--seed 0] [--only kills ..]
+    python -P tests/helpers/chaos.py [--kills 30] [--full-disks 5] [--auditions 3] [--seed 0] [--until STAGE] ..
 
 Every scenario runs the real pipeline on the smallest pool that the tests have, in a folder of its own, with caches of
 its own. After each disturbance the run is simply given again, and what it leaves is compared with an undisturbed one,
@@ -32,7 +32,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 from helpers import pipeline_repo  # noqa: E402 - the tests' own small pipeline
 
-REPRO, AUDITION = ("dvc", "repro"), ("stepsift", "audition")
+AUDITION = ("stepsift", "audition")
 OUTPUTS = ("data", "metrics", "report", "auditions", "dvc.lock")
 _CHANGING = re.compile(r"\d+(?:[.,:]\d+)*|[0-9a-f]{8,}|/\S+")
 """Numbers, ids and paths, by which lines that say the same differ."""
@@ -60,6 +60,7 @@ class Chaos:
     seconds: float = 0.0
     lines: dict[str, tuple[str, str]] = field(default_factory=dict)
     tracebacks: int = 0
+    repro: tuple[str, ...] = ("dvc", "repro")
 
     def fresh(self) -> Path:
         """A repository in which nothing was run yet."""
@@ -68,14 +69,14 @@ class Chaos:
         shutil.copytree(self.folder / "begun", repo, symlinks=True)
         return repo
 
-    def start(self, repo: Path, command: tuple[str, ...] = REPRO, **more: object) -> subprocess.Popen[str]:
+    def start(self, repo: Path, command: tuple[str, ...] = (), **more: object) -> subprocess.Popen[str]:
         """A run in a session of its own, so that all of it can be killed."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = os.environ | {"PATH": path, "PYTHONPATH": str(repo / "src")} | dict(more.pop("env", {}))  # type: ignore[call-overload]
         environment.pop("STEPSIFT_CACHE", None)
         log = (self.folder / "log").open("a")
         return subprocess.Popen(  # type: ignore[call-overload]
-            *(command,), cwd=repo, env=environment, text=True, stdout=log, stderr=subprocess.STDOUT,
+            *(command or self.repro,), cwd=repo, env=environment, text=True, stdout=log, stderr=subprocess.STDOUT,
             start_new_session=True, **more,
         )  # fmt: skip
 
@@ -90,7 +91,7 @@ class Chaos:
         stages = re.findall(r"Running stage '(\w+)'", text)
         return stages[-1] if stages else "before the first stage"
 
-    def finish(self, repo: Path, scenario: Scenario, command: tuple[str, ...] = REPRO) -> None:
+    def finish(self, repo: Path, scenario: Scenario, command: tuple[str, ...] = ()) -> None:
         """Give the run again, undisturbed, and compare."""
         code = self.start(repo, command).wait()
         self.read(scenario.name)
@@ -112,10 +113,10 @@ def digests(repo: Path) -> dict[str, str]:
     return {str(f.relative_to(repo)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 
-def kills(chaos: Chaos, n: int, command: tuple[str, ...] = REPRO) -> Scenario:
+def kills(chaos: Chaos, n: int, command: tuple[str, ...] = ()) -> Scenario:
     """Kill the run and all of its processes at random moments; begin anew whenever one comes to its end."""
-    scenario = Scenario(f"kill {command[-1]}")
-    repo = chaos.fresh() if command == REPRO else chaos.folder / "undisturbed"
+    scenario = Scenario("kill " + " ".join(command or chaos.repro))
+    repo = chaos.fresh() if not command else chaos.folder / "undisturbed"
     while scenario.disturbed < n:
         run = chaos.start(repo, command)
         # Half of the moments lie in the whole run, half near its beginning, where one that goes on has its work.
@@ -132,7 +133,7 @@ def kills(chaos: Chaos, n: int, command: tuple[str, ...] = REPRO) -> Scenario:
             scenario.differing.append(f"a run that was not killed ended with {run.returncode}")
         chaos.read(scenario.name)
         chaos.compare(repo, scenario)
-        if command == REPRO:
+        if not command:
             repo = chaos.fresh()
     chaos.finish(repo, scenario, command)
     return scenario
@@ -248,9 +249,12 @@ def main() -> int:
     parser.add_argument("--auditions", type=int, default=3, help="kills of stepsift audition (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="kills, disk, two, clock, off, audition")
+    parser.add_argument("--until", metavar="STAGE", help="run the pipeline up to this stage alone")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         chaos = Chaos(Path(folder), random.Random(arguments.seed))
+        if arguments.until:
+            chaos.repro = (*chaos.repro, arguments.until)
         undisturbed(chaos)
         print(f"an undisturbed run: {chaos.seconds:.0f} s, {len(chaos.expected)} files", flush=True)
         results = []

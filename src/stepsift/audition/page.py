@@ -3,14 +3,14 @@
 from typing import Any
 
 from stepsift.audition.plan import AuditionPlan
-from stepsift.core.text import markdown_cell
+from stepsift.core.text import markdown_cell, markdown_code, markdown_prose
 
 
 def as_markdown(plan: AuditionPlan, result: dict[str, Any]) -> str:
     """The page of one audition."""
     content = plan.content
     arms = content["arms"]
-    tasks, seeds = ", ".join(content["tasks"]), content["seeds"]
+    tasks, seeds = ", ".join(map(markdown_code, content["tasks"])), content["seeds"]
     lines = [
         "# Audition",
         "",
@@ -30,7 +30,7 @@ def as_markdown(plan: AuditionPlan, result: dict[str, Any]) -> str:
     for name, of_budget in result["budgets"].items():
         amount, unit = next((v, k) for k, v in content["budgets"][name].items())
         lines += ["", f"## Equal {unit}: {amount:,} presented to every student", ""]
-        lines += [f"- {sentence}" for sentence in of_budget["verdict"]]
+        lines += [f"- {markdown_prose(sentence)}" for sentence in of_budget["verdict"]]
         lines += ["", *_accuracies(arms, of_budget, "teacher", "single teachers")]
         lines += ["", *_accuracies(arms, of_budget, None, "selectors and controls")]
         lines += ["", *_comparisons(of_budget, content["statistics"])]

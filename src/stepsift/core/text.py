@@ -82,6 +82,15 @@ def markdown_code(text: str, most_chars: int | None = None) -> str:
     return f"{fence}{pad}{line}{pad}{fence}"
 
 
+def markdown_prose(sentence: str) -> str:
+    """A sentence of ours that holds names of others: as it is where nothing in it could act, else all of it as code.
+
+    Entities would not do: a hub looks for mentions and references in the page that they are rendered to.
+    """
+    line = one_line(sentence)
+    return markdown_code(line) if re.search(r"[<>&@#|\[\]`\\]|://|www\.", line) else line
+
+
 def markdown_cell(text: str, most_chars: int | None = None) -> str:
     """As `markdown_code`, in a cell of a table: a text with a bar is written in entities.
 

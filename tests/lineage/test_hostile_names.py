@@ -1,0 +1,168 @@
+"""Names that somebody chose to do harm, of teachers, prompts, files, selectors and tasks, through what shows them."""
+
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+
+from helpers import lineage_project as project
+from helpers.export_rows import chosen_rows
+from helpers.once import SharedFolder
+from stepsift import params
+from stepsift.core.text import shell_word
+from stepsift.recurate.proposal import Proposal, markdown
+from stepsift.select.card import card_text
+from stepsift.select.manifest import Inputs, describe
+from stepsift.tracking.values import numbers
+
+NAMES = [
+    "\x1b[31mred\x1b[2J\x07",
+    "::error file=a::owned",
+    "##[group]a",
+    "a|b`c``d|",
+    "@someone #1 org/repo#2 www.example.org",
+    "<script>alert(1)</script><img src=x onerror=alert(1)>",
+    "\u202egnp.exe\u200b\u2066x",
+    "two\nlines\r\n::warning::x",
+    "$(touch owned) `touch owned` ; touch owned",
+    "../../etc/passwd",
+    "x" * 300,
+    '=cmd|" /C calc"!A0',
+    "[text](https://example.org) ![p](https://example.org/p.png)",
+]
+_HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069]")
+
+Cli = Callable[..., tuple[object, list[str], list[str]]]
+
+
+def assert_inert_in_terminal(lines: list[str]) -> None:
+    for line in "\n".join(lines).split("\n"):
+        assert not _HIDDEN.search(line), line
+        assert not line.lstrip().startswith("::"), line
+        assert "##[" not in line, line
+
+
+def assert_inert_in_markdown(text: str) -> None:
+    """Outside of code nothing of a name is left: no element, link, picture, mention, reference or address."""
+    assert not _HIDDEN.search(text)
+    outside = re.sub(r"(?<!`)(`+)(?!`)(.*?)(?<!`)\1(?!`)", "", text)
+    outside = re.sub(r"<code>.*?</code>", "", outside)
+    for active in ("<script", "<img", "@someone", "#1", "repo#2", "www.", "](https://example.org", "onerror"):
+        assert active not in outside, outside
+    for line in text.split("\n"):
+        assert not line.startswith(("::", "##[")), line
+
+
+def pool() -> list[dict]:
+    """A prompt per name, which is also its own; a trace by it, and one by anna, who is worse."""
+    traces = []
+    for i, name in enumerate(NAMES):
+        traces.append(project.trace(f"aaaa{i:04d}", f"prompt {name}", name, -0.25, random=0.9))
+        traces.append(project.trace(f"bbbb{i:04d}", f"prompt {name}", "anna", -0.5, random=0.1))
+    return traces
+
+
+@pytest.fixture(scope="module")
+def hostile(shared_folder: SharedFolder) -> Path:
+    """Two revisions: in the second the named teachers' traces are worse than anna's. Made once, only read."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.chdir(folder)
+            project.start()
+            project.commit("first", pool())
+            project.commit("second", [t | {"lalp": -1.0} if t["teacher"] != "anna" else t for t in pool()])
+
+    return shared_folder.get("hostile names", make)
+
+
+@pytest.fixture
+def here(hostile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    shutil.copytree(hostile, tmp_path / "repository", symlinks=True)
+    monkeypatch.chdir(tmp_path / "repository")
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    yield
+    assert not (tmp_path / "repository/owned").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("here")
+def test_commands_that_show_names(run_cli: Cli):
+    for i, name in enumerate(NAMES):
+        code, out, err = run_cli("why", f"aaaa{i:04d}")
+        assert code == 0, err
+        assert_inert_in_terminal([*out, *err])
+        assert any(name[:3] in line for line in out) or _HIDDEN.search(name) or name[:2] in ("::", "##"), out
+    code, out, err = run_cli("why", NAMES[0])
+    assert code == 1
+    assert_inert_in_terminal([*out, *err])
+    for form in ((), ("--markdown",)):
+        code, out, err = run_cli("diff", "HEAD~1", "HEAD", *form)
+        assert code == 0, err
+        assert "anna" in "\n".join(out)
+        assert_inert_in_terminal([*out, *err])
+        if form:
+            assert_inert_in_markdown("\n".join(out))
+    _, out, _ = run_cli("why", "aaaa0000", "--json")
+    assert json.loads("\n".join(out))["trace"]["teacher"] == NAMES[0]
+    assert_inert_in_terminal(out)
+
+
+def test_the_card_of_a_set():
+    chosen = chosen_rows(len(NAMES)).with_columns(
+        teacher=pl.Series(NAMES), source=pl.Series(NAMES), licence=pl.Series(NAMES), domain=pl.Series(NAMES)
+    )
+    about = {"md5": "0" * 32, "bytes": 9, "rows": 1, "kept": 1, "rejected": 0, "licences": {NAMES[5]: 1}}
+    inputs = Inputs(
+        dict.fromkeys(NAMES, about), {NAMES[3]: "1" * 32}, {"path": NAMES[4], "student": "f", "numerics": {}}
+    )
+    selector = params.Selector(name="two", by="lalp")
+    selection = SimpleNamespace(
+        metrics={"n_traces": 1, "n_scored": 1, "n_candidates": 1, "rejected": {NAMES[3]: {NAMES[5]: 1}}},
+        curated={"two": chosen},
+        rejected=pl.DataFrame([("low_margin", f"selector two: {NAMES[7]}")], schema=["reason", "detail"], orient="row"),
+        fits=SimpleNamespace(coefficients={}),
+    )
+    manifest = describe(selector, params.Select(selectors=(selector,)), inputs, selection, {})
+    _, _, text = card_text(manifest, chosen).split("---\n", 2)
+    assert_inert_in_markdown(text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_proposal_to_curate_anew(name: str):
+    text = markdown(
+        Proposal(
+            f"abc1234 {name}",
+            "recurate/0123456789",
+            changes=[(name, name, name)],
+            commits=[name],
+            files=[f"A\t{name}"],
+            metrics={name: {name: {"old": 1, "new": 2, "diff": 1}}},
+            notes=[name],
+        )
+    )
+    assert_inert_in_markdown(text)
+
+
+def test_names_of_metrics_in_mlflow():
+    from mlflow.utils.validation import _validate_metric_name
+
+    logged = dict(numbers({"teachers": {name: {name: 1.0} for name in NAMES}}))
+    assert len(logged) == len(NAMES)
+    for name in logged:
+        _validate_metric_name(name)
+        assert ".." not in name.split("/")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_line_to_be_copied(name: str):
+    word = shell_word(name)
+    assert "\n" not in word
+    assert word.startswith("$'") or shlex.split(word) == [name]
