@@ -42,6 +42,7 @@ COMPARED = ("short", "long")
 AT_LEAST_S = 0.5
 """A cheap method is called again until a round has taken so long."""
 OUT = Path(__file__).resolve().parents[1] / "docs" / "BENCH.md"
+OTHERS = "<!-- Below: tables of other benches, which bench/score.py leaves as they are. -->"
 
 
 def main() -> int:
@@ -79,7 +80,8 @@ def main() -> int:
         return 1
     text = "\n".join(lines)
     if args.write:
-        OUT.write_text(text + "\n", encoding="utf-8", newline="\n")
+        _, mark, others = OUT.read_text(encoding="utf-8").partition(OTHERS)
+        OUT.write_text(f"{text}\n{mark}{others}", encoding="utf-8", newline="\n")
     print(text)
     return 0
 
