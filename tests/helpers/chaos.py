@@ -144,10 +144,14 @@ def full_disks(chaos: Chaos, n: int) -> Scenario:
     scenario = Scenario("full disk (RLIMIT_FSIZE)")
     repo = chaos.fresh()
     for _ in range(n):
-        most = int(10 ** chaos.draw.uniform(3.5, 6.5))
+        most = int(10 ** chaos.draw.uniform(3.5, 5.5))
         run = chaos.start(repo, preexec_fn=lambda most=most: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))
-        scenario.disturbed += run.wait() != 0
-        scenario.places[chaos.read(scenario.name)] += 1
+        failed = run.wait() != 0
+        scenario.disturbed += failed
+        scenario.places[chaos.read(scenario.name)] += failed
+        if not failed:  # nothing is left to be disturbed
+            chaos.compare(repo, scenario)
+            repo = chaos.fresh()
     chaos.finish(repo, scenario)
     return scenario
 
