@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 from stepsift import params
 from stepsift import tasks as evaluate_tasks
 from stepsift.commands import selfcheck as naive
-from stepsift.commands.check import SHOWN_PROBLEMS, collect
+from stepsift.commands.check import collect
 from stepsift.commands.selfcheck import compare_engine, differences
 from stepsift.core.errors import ScoringError, StudentError
 from stepsift.score.forward.engine import Engine
@@ -82,7 +82,7 @@ def test_the_plan_by_hand(sources: Path, student_folder: Student, monkeypatch: p
     assert planned(chosen, sources) == [
         "sources     1 file, 5 rows read, 4 kept, 1 rejected (broken_json 1)",
         "prompts     2",
-        "candidates  2 to 2 a prompt, median 2 (2 for 2 prompts)",
+        "candidates  2 to 2 per prompt, median 2 (2 for 2 prompts)",
         "teachers    2: anna 2, bob 2",
         # 17 and 31 characters, each for both prompts.
         "traces      4, 96 characters",
@@ -227,12 +227,39 @@ def test_a_file_of_broken_rows_alone_is_a_problem_that_names_it(sources: Path, s
     assert empty == "source file c.jsonl holds no row; take it away or fill it"
 
 
-def test_a_thousand_bad_files_do_not_hide_the_student(sources: Path, tmp_path: Path):
-    write(sources, **{f"b{n:02}.jsonl": [b"{"] for n in range(SHOWN_PROBLEMS + 7)})
+def test_every_problem_is_told_in_the_order_of_the_pipeline(sources: Path, tmp_path: Path):
+    names = [f"b{n:02}.jsonl" for n in range(40)]
+    write(sources, **{name: [b"{"] for name in names})
     found = problems(settings(tmp_path / "none"), sources)
-    assert len(found) == SHOWN_PROBLEMS + 2
-    assert found[-2] == "and 7 more problems of the sources"
+    assert [p.split()[2].rstrip(":") for p in found[:-1]] == names
     assert found[-1].startswith("student.path is")
+
+
+def test_what_is_read_as_what_is_data_for_programs(sources: Path, student_folder: Student):
+    note = "We looked at this one twice, and it stays as it is."
+    rows = [{"problem": f"{n}?", "output": "It is 4.", "generator": "eve", "attempt_notes": note} for n in (1, 2)]
+    write(sources, **{"b.jsonl": rows, "c.jsonl": [], "notes.txt": []})
+    (sources / "c.jsonl").write_bytes(b"")
+    report = collect(settings(student_folder("llama")), sources, sources.parent / "tasks").as_json()
+    data = json.loads(json.dumps(report["rooms"]["sources"]["data"]))
+    assert data["files"]["b.jsonl"] == {
+        **{"read": 2, "kept": 2, "rejected": 0, "reasons": {}, "preset": None, "rows": 2, "filtered": 0, "traces": 2},
+        "fields": {"prompt": {"problem": 2}, "response": {"output": 2}, "teacher": {"generator": 2}},
+        **{"unread": ["attempt_notes"], "unread_traces": ["attempt_notes"], "gold_share": 0.0},
+    }
+    assert data["files"]["a.jsonl"]["fields"]["answer"] == {"answer": 4}
+    assert data["files"]["a.jsonl"]["gold_share"] == 1.0
+    assert data["files"]["a.jsonl"]["reasons"] == {"broken_json": 1}
+    assert (data["files"]["c.jsonl"]["read"], data["files"]["c.jsonl"]["gold_share"]) == (0, None)
+    assert (data["total"]["read"], data["total"]["kept"], data["prompts"]) == (7, 6, 4)
+    assert data["candidates"] == {"min": 1, "median": 1.5, "max": 2, "histogram": {"1": 2, "2": 2}}
+    assert {name: tally["kept"] for name, tally in data["teachers"].items()} == {
+        "(unknown)": 0,
+        "anna": 2,
+        "bob": 2,
+        "eve": 2,
+    }
+    assert data["ignored_files"] == ["notes.txt"]
 
 
 def test_a_rule_that_matches_nothing_is_a_problem(sources: Path, student_folder: Student):

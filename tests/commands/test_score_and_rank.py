@@ -569,9 +569,9 @@ def test_a_sample_of_a_chain_connects_it_first():
 def test_who_is_left_out_and_why():
     pool = candidates({"anna": "abc", "bob": "bc", "carl": "x", "dora": "yz", "emil": "z"})
     assert choose(pool, 9, 0).left_out == {
-        "carl": "no other teacher was on any of its 1 prompt",
+        "carl": "no other teacher was on its only prompt",
         "dora": "its 2 prompts connect it with emil alone",
-        "emil": "its 1 prompt connect it with dora alone",
+        "emil": "its only prompt connects it with dora alone",
     }
 
 
@@ -703,7 +703,7 @@ def test_a_ranking_in_lines():
         "             2 anna     -1.5000 [-1.7500, -1.2500], rank 1 to 2",
         "             3 carla    -2.0000 [-2.1250, -1.8750], 25% of 120 traces kept",
         "             4 emil     -3.0000 [-3.1250, -2.8750]",
-        "               dora  not ranked: no other teacher was on any of its 1 prompt",
+        "               dora  not ranked: no other teacher was on its only prompt",
         "            the order no longer changed after 7 prompts (median of 20 orders)",
         "            bob and anna are not distinguishable: bob is above anna with probability .61",
         "            anna is above carla with probability .97",

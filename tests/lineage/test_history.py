@@ -91,8 +91,42 @@ def test_a_revision_that_dvc_no_longer_holds_is_said_to_be_one(whole_folder: boo
     project.commit("only lalp", with_dora(), selectors=[project.LALP])
     assert events("dddd0001")[2:] == [("left", "random", "dddd0001", "only lalp", 0)]
     text = list(lines_of(explain("dddd0001", project.LOCK)))
-    assert any(line.endswith(", or in one of 1 revisions before it that cannot be read here") for line in text)
+    assert any(line.endswith(", or in the revision before it that cannot be read here") for line in text)
     assert any(line.startswith("unread") and "'dvc fetch --all-commits'" in line for line in text)
+
+
+CONFLICT = "<<<<<<< HEAD\nstages: {}\n=======\nstages: {a: {}}\n>>>>>>> other\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (CONFLICT, "its dvc.lock holds the conflict marks of a merge"),
+        ("schema: '2.0'\n", "its dvc.lock is broken"),
+        ("stages: [select]\n", "its dvc.lock is broken"),
+        ("stages: {select: {outs: [], cmd: x}}\n", "its dvc.lock is broken"),
+    ],
+)
+def test_an_old_commit_with_a_broken_lock_is_said_to_be_unread(text: str, why: str):
+    good = project.LOCK.read_text()
+    project.LOCK.write_text(text)
+    project.git_commit("half a merge")
+    project.LOCK.write_text(good)
+    project.git_commit("mended")
+    assert events("aaaa0001") == [("entered", "lalp", "aaaa0001", "first", 0)]
+    project.commit("bob is better", better_bob())
+    past = history_of("aaaa0001", project.LOCK)
+    assert [(e.what, e.moment.subject, e.unread_before) for e in past.events if e.selector == "lalp"] == [
+        ("entered", "first", 0),
+        ("left", "bob is better", 1),
+    ]
+    assert [(u.moment.subject, u.why, u.in_remote) for u in past.unread] == [("half a merge", why, False)]
+    [line] = [x for x in lines_of(explain("aaaa0001", project.LOCK)) if x.startswith("unread")]
+    assert line.endswith(f", half a merge): {why}")
+    # What is here has no history to fall back on.
+    project.LOCK.write_text(text)
+    with pytest.raises(LineageError, match=r"dvc\.lock of the working folder"):
+        history_of("aaaa0001", project.LOCK)
 
 
 def test_what_is_not_committed_is_the_newest_revision():

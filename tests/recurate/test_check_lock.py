@@ -157,6 +157,19 @@ def test_an_object_that_the_remote_lacks(origin: Path, clone: Path, tmp_path: Pa
     assert check(clone, "--no-remote") == (0, ["dvc.lock fits"])
 
 
+@pytest.mark.parametrize("option", ["--no-remote", "--remote-only"])
+def test_a_lock_with_the_marks_of_a_merge(clone: Path, option: str):
+    lock = clone / "dvc.lock"
+    first, rest = lock.read_text().split("\n", 1)
+    lock.write_text(f"<<<<<<< HEAD\n{first}\n=======\n{first} \n>>>>>>> other\n{rest}")
+    code, lines = check(clone, option)
+    assert code == 2
+    assert lines == [
+        "error: dvc.lock of the working folder holds the conflict marks of a merge; take the one that was committed "
+        "('git checkout HEAD -- dvc.lock'), and 'dvc repro --pull' writes it anew"
+    ]
+
+
 def test_no_remote_to_ask(clone: Path):
     run(clone, "dvc", "remote", "remove", "shared")
     code, lines = check(clone)

@@ -12,13 +12,16 @@ from helpers.export_rows import TEXT, chosen_rows
 from stepsift import params
 from stepsift.core import disk
 from stepsift.core.text import CLOSE, OPEN
+from stepsift.metrics import all_metrics
 from stepsift.render import Renderer
 from stepsift.score.rendering import in_words
 from stepsift.select import export
 from stepsift.select.card import card_text
+from stepsift.select.compared import compared_section, compared_teachers
 from stepsift.select.croissant import croissant_metadata
 from stepsift.select.how_to_train import training_section
 from stepsift.select.manifest import Inputs, Manifest, code_hash, describe, fingerprint
+from stepsift.select.ranking import rank_teachers
 
 SELECTOR = params.Selector(name="two", by="lalp", per_prompt=2, min_margin=0.1)
 SOURCES = {
@@ -39,6 +42,32 @@ METRICS = {
 }
 
 
+def ranked(by: dict[str, dict[str, float]], bootstrap: int = 200) -> pl.DataFrame:
+    """Table teachers by lalp: teacher to prompt to score."""
+    rows = [(f"{t}{p}", t, p, score) for t, scores in by.items() for p, score in scores.items()]
+    frame = pl.DataFrame(rows, schema=["trace_id", "teacher", "prompt_id", "lalp"], orient="row")
+    empty = {m: pl.lit(None, pl.Float64).alias(m) for m in all_metrics() if m != "lalp"}
+    sums = {
+        c: pl.lit(0.0).alias(c) for m in all_metrics().values() for e in m.teacher or () for c in e.meta.root_names()
+    }
+    candidates = frame.with_columns(**{**sums, **empty}, domain=pl.lit(None, pl.String))
+    return rank_teachers(candidates, candidates.select("teacher", "domain"), bootstrap, 0)
+
+
+TWENTY_FIVE = [f"p{i:02}" for i in range(25)]
+RANKED = ranked(
+    {
+        "a": {p: -1.0 - 0.01 * i for i, p in enumerate(TWENTY_FIVE)},
+        "b|c": {p: -1.5 - 0.01 * i for i, p in enumerate(TWENTY_FIVE)},
+        "few": dict.fromkeys(TWENTY_FIVE[:3], -2.0),
+        "carl": {f"q{i}": -0.1 for i in range(12)},
+        "x`y": {"r": -0.1},
+        "zoe": {"r": -0.2},
+    }
+)
+"""a and b|c on 25 prompts, `few` on three of them; carl met nobody, and two met each other alone."""
+
+
 def about(chosen: pl.DataFrame, files: dict) -> Manifest:
     inputs = Inputs(
         SOURCES, {"traces.parquet": "1" * 32}, {"path": "models/s", "student": "f" * 64, "numerics": {"k": 1}}
@@ -50,6 +79,7 @@ def about(chosen: pl.DataFrame, files: dict) -> Manifest:
         curated={"two": chosen},
         rejected=pl.DataFrame(dropped, schema=["reason", "detail"], orient="row"),
         fits=SimpleNamespace(coefficients={"aslec_casl": {"a": {}}}),
+        teachers=RANKED,
     )
     return describe(SELECTOR, settings, inputs, selection, files)
 
@@ -109,6 +139,43 @@ def test_the_card_says_how_it_was_chosen_and_from_what():
         "25.0% of the rows are wrong, 50.0% could not be judged",
     ):
         assert said in text, said
+
+
+def test_the_card_says_which_teachers_were_compared_and_which_could_not_be():
+    chosen = chosen_rows(3)
+    manifest = about(chosen, {})
+    section = card_text(manifest, chosen).split("## How the teachers compare\n")[1].split("\n## ")[0]
+    lines = section.strip().splitlines()
+    assert lines[0].startswith("By `lalp` (high is better), on 25 prompts for which at least two")
+    first, second, third = (line.split(" | ") for line in lines[4:7])
+    assert (first[0], first[1], first[2], first[4]) == ("| 1", "`a`", "-1.1200", "25")
+    assert first[5] == "1.00, who met it on 25 prompts |"
+    assert second[1] == "<code>b&#124;c</code>"
+    # Three prompts are few, and nothing is certain: .95 is the most that is said.
+    assert second[5] == "0.95, who met it on 3 prompts, few |"
+    assert (third[1], third[4], third[5]) == ("`few`", "3", " |")
+    assert lines[7:] == [
+        "",
+        "Not compared:",
+        "",
+        "- `carl`: no other teacher was on any of its 12 prompts",
+        "- ``x`y``: its only prompt connects it with `zoe` alone",
+        "- `zoe`: its only prompt connects it with ``x`y`` alone",
+    ]
+    assert [t["teacher"] for t in manifest["ranking"]["incomparable"]] == ["carl", "x`y", "zoe"]
+
+
+def test_where_nobody_met_the_card_says_so_of_everybody():
+    nobody = compared_teachers(ranked({"a": {"p": -1.0}, "b": {"q": -1.0}, "c": {"r": -1.0}}), all_metrics()["lalp"])
+    assert compared_section(nobody, "lalp").splitlines() == [
+        "No teachers were compared by `lalp`: no two of them have a candidate for the same prompt.",
+        "",
+        "Not compared:",
+        "",
+        *(f"- `{name}`: no other teacher was on its only prompt" for name in "abc"),
+    ]
+    assert compared_teachers(RANKED, all_metrics()["random"]) is None
+    assert compared_section(None, "random") == "`random` ranks no teachers: it says nothing of who wrote a trace."
 
 
 @pytest.mark.slow

@@ -19,8 +19,6 @@ from stepsift.core.finding import Finding
 if TYPE_CHECKING:
     from stepsift.ingest.run import SampleTrace
 
-SHOWN_PROBLEMS = 10
-"""Of one room: of the sources there may be thousands."""
 T = TypeVar("T")
 
 
@@ -39,18 +37,13 @@ class Checkup:
 
     @property
     def problems(self) -> list[str]:
-        """The problems of all rooms, of each the first SHOWN_PROBLEMS."""
-        problems: list[str] = []
-        for room, finding in self.findings.items():
-            problems += finding.problems[:SHOWN_PROBLEMS]
-            if (more := len(finding.problems) - SHOWN_PROBLEMS) > 0:
-                problems.append(f"and {more} more problems of the {room}")
-        return problems
+        """The problems of all rooms, every one."""
+        return [problem for finding in self.findings.values() for problem in finding.problems]
 
     def as_json(self) -> dict[str, Any]:
-        """For programs: lines and problems, all together and by room."""
+        """For programs: lines and problems, all together and by room, where what the lines say stands as `data`."""
         rooms = {
-            room: {"lines": [*f.lines], "warnings": [*f.warnings], "problems": [*f.problems]}
+            room: {"lines": [*f.lines], "warnings": [*f.warnings], "problems": [*f.problems], "data": {**f.data}}
             for room, f in self.findings.items()
         }
         warnings = [warning for finding in self.findings.values() for warning in finding.warnings]

@@ -96,6 +96,7 @@ class FileColumns:
             "preset": self.preset,
             "rows": self.rows,
             "filtered": self.filtered,
+            "traces": self.traces,
             "fields": {name: dict(paths) for name, paths in sorted(self.fields.items())},
             "unread": self.unread_columns(),
             "unread_traces": self.unread_traces(),

@@ -16,7 +16,7 @@ from stepsift.ingest.files import find as files
 from stepsift.ingest.layouts import detect as layouts
 from stepsift.ingest.preset import presets, with_preset
 from stepsift.ingest.record import teacher
-from stepsift.ingest.row import Row
+from stepsift.ingest.row import Row, some_names
 from stepsift.ingest.rows import RowError
 from stepsift.ingest.rules import Rules
 from stepsift.ingest.thinking.unknown import UnknownMarkup
@@ -168,7 +168,7 @@ class _Mapped:
     def missing(self) -> list[str]:
         """A sentence for each name that no row has."""
         return [
-            f"{rule} {what}, which none of its rows has; they have {', '.join(sorted(self._columns[rule])[:30])}"
+            f"{rule} {what}, which none of its rows has; they have {some_names(sorted(self._columns[rule]))}"
             for (rule, what), read in self._read.items()
             if not read
         ]

@@ -4,11 +4,12 @@ A name is read from where a rule maps it, else from the columns that publishers 
 unless a rule says so, and a value that cannot be what its column's name says is left alone.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
 from stepsift import params
+from stepsift.core.text import one_line
 from stepsift.ingest import template
 from stepsift.ingest.paths import column, parsed, turns, walk
 from stepsift.ingest.rows import RowError, as_text, kind_of
@@ -42,6 +43,7 @@ LABEL_WORDS = {
 }
 """What sources write for a label instead of true and false, in lower case."""
 
+_SHOWN_NAMES, _NAME_CHARS = 24, 40
 _WORD_CHARS = 24
 """A single word of more characters can be a thought: some scripts write no blanks."""
 
@@ -131,7 +133,15 @@ class Row:
 
     def names(self) -> str:
         """The row's field names, for a message."""
-        return ", ".join(str(k)[:40] for k in list(self.data)[:12]) or "none"
+        return some_names(map(str, self.data))
+
+
+def some_names(names: Iterable[str]) -> str:
+    """Names of columns for a message: the first, and of how many others."""
+    every = list(names)
+    more = len(every) - _SHOWN_NAMES
+    shown = [one_line(name, _NAME_CHARS) for name in every[:_SHOWN_NAMES]]
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "") or "none"
 
 
 def _whole(name: str, path: str, value: Any) -> Any:

@@ -217,13 +217,16 @@ def check_sources(pool: Survey) -> Finding:
     total, candidates = pool.total, pool.candidates
     teachers = {name: tally.kept for name, tally in pool.by_teacher.items() if tally.kept}
     without = [name for name in pool.by_teacher if name not in teachers and name != UNKNOWN]
-    files = "1 file" if len(pool.by_file) == 1 else f"{len(pool.by_file)} files"
-    histogram = ", ".join(f"{size} for {prompts} prompts" for size, prompts in sorted(candidates.histogram.items()))
+    files, rows = text.count(len(pool.by_file), "file"), text.count(total.read, "row")
+    histogram = [
+        f"{size} for {text.count(prompts, 'prompt')}" for size, prompts in sorted(candidates.histogram.items())
+    ]
     lines = [
-        f"sources     {files}, {total.read} rows read, {total.kept} kept, {total.rejected} rejected"
+        f"sources     {files}, {rows} read, {total.kept} kept, {total.rejected} rejected"
         + (f" ({', '.join(f'{reason} {n}' for reason, n in total.reasons.items())})" if total.rejected else ""),
         f"prompts     {pool.prompts}",
-        f"candidates  {candidates.min} to {candidates.max} a prompt, median {candidates.median:g} ({histogram})",
+        f"candidates  {candidates.min} to {candidates.max} per prompt, median {candidates.median:g} "
+        f"({', '.join(histogram)})",
         f"teachers    {len(teachers)}: {', '.join(f'{name} {kept}' for name, kept in teachers.items())}"
         + (f"; nothing kept of {', '.join(without)}" if without else ""),
         f"traces      {total.kept}, {pool.response_chars} characters",
@@ -233,7 +236,21 @@ def check_sources(pool: Survey) -> Finding:
     if pool.left_out_files:
         lines.append(f"left out    {', '.join(pool.left_out_files)} (by their rules)")
     lines += told(pool.columns)
-    return Finding(lines, pool.problems, pool.warnings)
+    return Finding(lines, pool.problems, pool.warnings, _as_data(pool))
+
+
+def _as_data(pool: Survey) -> dict[str, Any]:
+    """The lines of `check_sources` for programs: all counts, and of each file what was read as what."""
+    return {
+        "files": {name: {**asdict(tally), **pool.columns[name].as_dict()} for name, tally in pool.by_file.items()},
+        "total": asdict(pool.total),
+        "teachers": {name: asdict(tally) for name, tally in pool.by_teacher.items()},
+        "prompts": pool.prompts,
+        "candidates": asdict(pool.candidates),
+        "response_chars": pool.response_chars,
+        "ignored_files": pool.ignored_files,
+        "left_out_files": pool.left_out_files,
+    }
 
 
 def _compare(labels: Labels, verdict: str, label: bool, count: int) -> None:

@@ -13,7 +13,8 @@ from typing import Literal
 import polars as pl
 
 from stepsift.core import tables
-from stepsift.core.errors import TableError
+from stepsift.core.errors import LineageError, TableError
+from stepsift.core.text import has_conflict_marks
 from stepsift.lineage import lock as locks
 from stepsift.lineage.lock import Lock
 from stepsift.lineage.revision import LocalCache
@@ -56,6 +57,8 @@ class Unread:
 
     moment: Moment
     why: str
+    in_remote: bool = True
+    """Whether a remote may have what lacks here."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,10 @@ def history_of(name: str, lock_file: Path) -> History:
     missed = 0
     with LocalCache() as cache:
         for moment, lock in _revisions(lock_file):
+            if isinstance(lock, str):
+                unread.append(Unread(moment, lock, in_remote=False))
+                missed += 1
+                continue
             chosen = _chosen(_files(lock, cache, moment), name)
             if isinstance(chosen, str):
                 unread.append(Unread(moment, chosen))
@@ -88,22 +95,28 @@ def history_of(name: str, lock_file: Path) -> History:
     return History(tuple(events), tuple(unread))
 
 
-def _revisions(lock_file: Path) -> list[tuple[Moment, Lock]]:
-    """Revisions in which the curated sets are others than in the one before, from the oldest to the newest."""
-    moments: list[tuple[Moment, Lock]] = []
+def _revisions(lock_file: Path) -> list[tuple[Moment, Lock | str]]:
+    """Revisions in which the curated sets are others than in the one before, from the oldest to the newest; a string
+    says why a commit's lock cannot be read."""
+    moments: list[tuple[Moment, Lock | str]] = []
     for moment in _commits(lock_file):
         try:
             text = _git("show", f"{moment.commit}:./{lock_file.as_posix()}")
         except subprocess.CalledProcessError:  # the commit removed it
             continue
-        _append(moments, moment, locks.parse(text, f"commit {moment.commit}"))
+        try:
+            _append(moments, moment, locks.parse(text, f"commit {moment.commit}"))
+        except LineageError:
+            marks = "holds the conflict marks of a merge" if has_conflict_marks(text) else "is broken"
+            moments.append((moment, f"its dvc.lock {marks}"))
     if lock_file.is_file():
         _append(moments, Moment(None, None, HERE), locks.read(lock_file))
     return moments
 
 
-def _append(moments: list[tuple[Moment, Lock]], moment: Moment, lock: Lock) -> None:
-    if STAGE in lock and not (moments and moments[-1][1].md5(STAGE) == lock.md5(STAGE)):
+def _append(moments: list[tuple[Moment, Lock | str]], moment: Moment, lock: Lock) -> None:
+    before = next((other for _, other in reversed(moments) if isinstance(other, Lock)), None)
+    if STAGE in lock and not (before and before.md5(STAGE) == lock.md5(STAGE)):
         moments.append((moment, lock))
 
 

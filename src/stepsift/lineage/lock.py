@@ -111,6 +111,11 @@ def read(path: Path) -> Lock:
     return parse(path.read_text(encoding="utf-8"), "the working folder")
 
 
+def stages_of(path: Path) -> dict[str, Any]:
+    """The stages of a `dvc.lock` that is not there before the first run; raises LineageError if it is broken."""
+    return read(path).stages if path.is_file() else {}
+
+
 def check_lock(path: Path) -> Finding:
     """For `stepsift check`: a `dvc.lock` that DVC cannot read; one that is not there yet is none."""
     if path.is_file():

@@ -103,14 +103,16 @@ def _history(answer: Why) -> Iterator[str]:
     if not past.events:
         yield _line("history", "in no curated set of any revision that can be read here")
     for unread in past.unread:
-        yield _line(
-            "unread", f"{_moment(unread.moment)}: {unread.why}; 'dvc fetch --all-commits' gets what a remote has"
-        )
+        advice = "; 'dvc fetch --all-commits' gets what a remote has" if unread.in_remote else ""
+        yield _line("unread", f"{_moment(unread.moment)}: {unread.why}{advice}")
 
 
 def _perhaps(event: Event) -> str:
     n = event.unread_before
-    return f", or in one of {n} revisions before it that cannot be read here" if n else ""
+    if not n:
+        return ""
+    of = "the revision" if n == 1 else f"one of {n} revisions"
+    return f", or in {of} before it that cannot be read here"
 
 
 def _moment(moment: Moment) -> str:

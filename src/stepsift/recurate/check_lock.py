@@ -21,6 +21,10 @@ from typing import Any
 
 import yaml
 
+from stepsift.core.errors import LineageError
+from stepsift.lineage.lock import stages_of
+
+LOCK = Path("dvc.lock")
 NOT_PULLED = ("deleted", "not in cache")
 
 
@@ -48,10 +52,12 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="answer in JSON, on standard output")
     args = parser.parse_args()
     try:
+        # Before DVC, which says of a broken one no more than in which line.
+        stages_of(LOCK)
         outs = read_outs()
-        found = [] if args.remote_only else stale(dvc_json("status"), outs, Path("dvc.lock"))
+        found = [] if args.remote_only else stale(dvc_json("status"), outs, LOCK)
         lacking = [] if args.no_remote else missing(outs)
-    except CheckError as e:
+    except (CheckError, LineageError) as e:
         sys.stderr.write(f"error: {e}\n")
         return 2
     if args.json:
@@ -110,8 +116,7 @@ def _reasons(kind: str, paths: Mapping[str, Any], outs: Outs, folders: Mapping[s
 
 def _folder_hashes(lock: Path) -> dict[str, str]:
     """Path of each folder that a stage depends on to its MD5, as dvc.lock has it."""
-    stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
-    deps = (dep for stage in stages.values() for dep in stage.get("deps", []))
+    deps = (dep for stage in stages_of(lock).values() for dep in stage.get("deps", []))
     return {dep["path"]: dep["md5"] for dep in deps if str(dep.get("md5", "")).endswith(".dir")}
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
+from stepsift.lineage.lock import stages_of
 
 
 def main() -> int:
@@ -22,9 +22,8 @@ def main() -> int:
     from dvc.repo import Repo
 
     with Repo() as repo:
-        lock = Path(repo.root_dir) / "dvc.lock"
-        stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.is_file() else {}
-        made = {out["md5"] for stage in stages.values() for out in stage.get("outs", []) if "md5" in out}
+        stages = stages_of(Path(repo.root_dir) / "dvc.lock").values()
+        made = {out["md5"] for stage in stages for out in stage.get("outs", []) if "md5" in out}
         try:
             for odb, objects in repo.stage_cache.get_used_objs(_runs(Path(repo.stage_cache.cache_dir))).items():
                 ours = {o for o in objects if o.value in made and repo.cache.local.exists(o.value)}

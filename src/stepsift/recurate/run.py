@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
+from stepsift.lineage.lock import stages_of
 from stepsift.recurate import check_lock
 from stepsift.recurate.commits import BRANCHES, commit_of, fetch, git, output, publish_charts, push, tree_with
 from stepsift.recurate.proposal import Proposal, RecurationError, identifier, input_changes, markdown
@@ -144,8 +144,8 @@ def in_remote() -> None:
 
 
 def read_lock() -> dict[str, Any]:
-    """Content of dvc.lock; empty where there is none yet."""
-    return (yaml.safe_load(LOCK.read_text(encoding="utf-8")) or {}) if LOCK.is_file() else {}
+    """Content of dvc.lock; empty where there is none yet. Raises LineageError if it is broken."""
+    return {"stages": stages} if (stages := stages_of(LOCK)) else {}
 
 
 def proposal(

@@ -8,11 +8,10 @@ import numpy as np
 
 from stepsift import params
 from stepsift.core.errors import StudentError
+from stepsift.core.text import error_line
 from stepsift.render import Messages, Rendered, Renderer
 from stepsift.score.forward.request import Refused, Request
 from stepsift.score.forward.windows import Pass, local_passes, token_bounds
-
-_MOST_DETAIL_CHARS = 200
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Planner:
         try:
             rendered = self.renderer.render(messages, response)
         except StudentError as e:
-            return Refused("not_renderable", str(e)[:_MOST_DETAIL_CHARS])
+            return Refused("not_renderable", error_line(e))
         highest = max(rendered.prompt_ids + rendered.response_ids)
         if highest >= self.vocabulary:
             return Refused(

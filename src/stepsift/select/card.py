@@ -8,6 +8,7 @@ import yaml
 
 from stepsift.core.tables import UNKNOWN_LICENCE
 from stepsift.core.text import markdown_cell
+from stepsift.select.compared import compared_section
 from stepsift.select.export import messages
 from stepsift.select.how_to_train import training_section
 from stepsift.select.manifest import Manifest, SelectionCounts
@@ -37,6 +38,8 @@ def card_text(manifest: Manifest, chosen: pl.DataFrame) -> str:
         _how(manifest),
         "## From the pool to this set",
         _tree(manifest["counts"]),
+        "## How the teachers compare",
+        compared_section(manifest["ranking"], selector["by"]),
         "## Teachers and domains",
         _shares(chosen, "teacher"),
         _shares(chosen.with_columns(pl.col("domain").fill_null("none")), "domain"),

@@ -11,6 +11,7 @@ import polars as pl
 import stepsift
 from stepsift import params
 from stepsift.core import disk
+from stepsift.select.compared import ComparedTeachers, compared_teachers
 
 if TYPE_CHECKING:
     from stepsift.select.run import Selection
@@ -75,6 +76,8 @@ class Manifest(TypedDict):
     counts: SelectionCounts
     fits: dict[str, dict[str, Any]]
     """Fitted metric to its coefficients."""
+    ranking: ComparedTeachers | None
+    """The teachers by the selector's metric; None where it ranks none."""
     files: dict[str, FileEntry]
     fingerprint: str
     """See `fingerprint`."""
@@ -107,6 +110,7 @@ def describe(
             chosen=curated.height,
         ),
         fits=selection.fits.coefficients,
+        ranking=compared_teachers(selection.teachers, selector.metric),
         files=files,
         fingerprint=fingerprint(curated["trace_id"].sort()),
     )

@@ -90,12 +90,17 @@ def chart(teachers: pl.DataFrame, metrics: Sequence[str]) -> list[dict[str, Any]
 
 def incomparable(rows: pl.DataFrame) -> dict[str, str]:
     """Why teachers are not ranked with the others, by name; for rows of table teachers of one metric and domain."""
+    return {name: why_incomparable(n_prompts, partners) for name, (n_prompts, partners) in apart(rows).items()}
+
+
+def apart(rows: pl.DataFrame) -> dict[str, tuple[int, list[str]]]:
+    """Teachers that are not connected with those that are ranked, each with its number of prompts and whom it met."""
     others = rows.filter(pl.col("component").fill_null(0) != 1).sort("teacher").to_dicts()
-    together = rows.group_by("component").agg(pl.col("teacher").sort())
-    of_component = dict(together.iter_rows())
+    of_component = dict(rows.group_by("component").agg(pl.col("teacher").sort()).iter_rows())
     return {
-        row["teacher"]: why_incomparable(
-            row["n_prompts"], [t for t in of_component[row["component"]] if t != row["teacher"] and row["n_prompts"]]
+        row["teacher"]: (
+            row["n_prompts"],
+            [t for t in of_component[row["component"]] if t != row["teacher"] and row["n_prompts"]],
         )
         for row in others
     }
@@ -105,11 +110,11 @@ def why_incomparable(n_prompts: int, partners: Sequence[str]) -> str:
     """Why a teacher with so many prompts, which met only `partners`, cannot be compared with those that are ranked."""
     if not n_prompts:
         return "no score on any prompt"
-    prompts = count(n_prompts, "prompt")
+    one, prompts = n_prompts == 1, "only prompt" if n_prompts == 1 else count(n_prompts, "prompt")
     if not partners:
-        return f"no other teacher was on any of its {prompts}"
+        return f"no other teacher was on {'its' if one else 'any of its'} {prompts}"
     shown = ", ".join(partners[:_NAMES]) + (f" and {len(partners) - _NAMES} more" if len(partners) > _NAMES else "")
-    return f"its {prompts} connect it with {shown} alone"
+    return f"its {prompts} connect{'s' if one else ''} it with {shown} alone"
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,14 @@ from stepsift.core.text import count, one_line
 from stepsift.ingest import thinking
 from stepsift.ingest.candidate import Candidate
 from stepsift.ingest.columns import told, trace_warnings
+from stepsift.ingest.several import alternatives, verdict
 from stepsift.sources.mend import propose
 from stepsift.sources.origin import Origin
 from stepsift.sources.part import Part, part_of, rules_of
 from stepsift.sources.place import rule_file_of
 from stepsift.sources.reading import FIRST_ROWS, Reading, first_rows, read_first
 from stepsift.sources.rules import as_keys, as_yaml, over
+from stepsift.verify.gold import short_gold
 
 _SHOWN_CHARS = 200
 
@@ -32,6 +34,7 @@ class Example:
     thinking: str | None
     answer: str
     gold: str | None
+    """What a response is compared with: of a whole solution its answer."""
     verdict: str
 
     def lines(self) -> list[str]:
@@ -121,7 +124,7 @@ def _example(file: str, row: int, candidate: Candidate, verifier: verify.Verifie
     parts = thinking.take_apart(candidate.response)
     kind = candidate.answer_kind
     if kind == "auto":
-        kind = verifier.kind_of(candidate.answer or "")
+        kind = verifier.kind_of(alternatives(candidate.answer or "")[0])
     # Programs are left to ingest, which runs them.
     judged = candidate.tests is None and kind != "code"
     return Example(
@@ -131,8 +134,8 @@ def _example(file: str, row: int, candidate: Candidate, verifier: verify.Verifie
         prompt=json.loads(candidate.prompt)[-1]["content"],
         thinking=parts.reasoning or None,
         answer=parts.answer if parts.finished else "(none: the reasoning never ends)",
-        gold=candidate.answer,
-        verdict=verifier.verdict(kind, candidate.response, candidate.answer) if judged else "unchecked",
+        gold=None if candidate.answer is None else " or ".join(map(short_gold, alternatives(candidate.answer))),
+        verdict=verdict(verifier, kind, candidate.response, candidate.answer) if judged else "unchecked",
     )
 
 
