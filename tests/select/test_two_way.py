@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from stepsift.select import two_way
 from stepsift.select.bootstrap import resample_counts
 from stepsift.select.two_way import TwoWay, components, meetings
+from stepsift.select.widening import widening
 
 NAN = np.nan
 
@@ -167,20 +168,20 @@ def test_what_a_comparison_is_worth():
 
 # Simulations: twelve teachers of which each answered a fifth of the prompts.
 
-TEACHERS, PROMPTS, SIMULATIONS = 12, 300, 150
+TEACHERS = 12
 TRUE = -0.15 * np.arange(TEACHERS)
 """The first is the best; nats."""
 
 
-def simulated(number: int, at_random: bool) -> tuple[np.ndarray, np.ndarray]:
+def simulated(number: int, at_random: bool, prompts: int) -> tuple[np.ndarray, np.ndarray]:
     """Who answered what [P, T] and scores [P, T]; else hard prompts are answered by the stronger half alone (but for
     one cell in fifty), easy ones by the weaker."""
     rng = np.random.default_rng([number, at_random])
-    level = rng.normal(size=PROMPTS)
+    level = rng.normal(size=prompts)
     strong, hard = np.arange(TEACHERS) < TEACHERS // 2, level < np.median(level)
     likely = np.where(strong == hard[:, None], 0.38, 0.02)
-    answered = rng.random((PROMPTS, TEACHERS)) < (0.2 if at_random else likely)
-    scores = level[:, None] + TRUE + rng.normal(0, 0.5, (PROMPTS, TEACHERS))
+    answered = rng.random((prompts, TEACHERS)) < (0.2 if at_random else likely)
+    scores = level[:, None] + TRUE + rng.normal(0, 0.5, (prompts, TEACHERS))
     kept = answered.sum(axis=1) > 1
     return answered[kept], scores[kept]
 
@@ -192,26 +193,35 @@ def agreement(scores: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("at_random", [True, False])
-def test_the_order_is_recovered_and_intervals_cover(at_random):
+@pytest.mark.parametrize(
+    ("prompts", "simulations"),
+    [(300, 100), pytest.param(150, 150, marks=pytest.mark.slow), pytest.param(60, 200, marks=pytest.mark.slow)],
+)
+def test_the_order_is_recovered_and_intervals_cover(prompts: int, simulations: int, at_random: bool):
     of_pairs, of_teachers, fits, raws = [], [], [], []
     one, other = np.triu_indices(TEACHERS, 1)
-    for number in range(SIMULATIONS):
-        answered, scores = simulated(number, at_random)
+    for number in range(simulations):
+        answered, scores = simulated(number, at_random, prompts)
+        if len(components(answered)[0]) < TEACHERS:
+            continue
         # No prompt is common to all, so that common prompts rank nobody.
         assert not answered.all(axis=1).any() and 0.15 < answered.mean() < 0.35
         fit = TwoWay(answered, scores[None])
-        fits.append(agreement(fit.scores(np.ones((1, len(answered))))[0, 0]))
+        fitted = fit.scores(np.ones((1, len(answered))))[0, 0]
+        fits.append(agreement(fitted))
         raws.append(agreement(np.array([scores[answered[:, t], t].mean() for t in range(TEACHERS)])))
-        drawn = fit.resampled(400, number)[:, 0]
-        of_teachers.append(covers(drawn, TRUE))
-        of_pairs.append(covers(drawn[:, one] - drawn[:, other], TRUE[one] - TRUE[other]))
-    assert np.mean(fits) > 0.95
-    assert np.mean(raws) < (0.95 if at_random else 0.2)
+        drawn, left_out = fit.resampled(250, number)[:, 0], fit.left_out()[:, 0]
+        of_teachers.append(covers(fitted, drawn, left_out, TRUE))
+        of_pairs.append(covers(*(v[..., one] - v[..., other] for v in (fitted, drawn, left_out, TRUE))))
+    assert len(fits) > 0.9 * simulations
+    if prompts == 300:
+        assert np.mean(fits) > 0.95
+        assert np.mean(raws) < (0.95 if at_random else 0.2)
     assert 0.93 < np.mean(of_teachers) < 0.97
     assert 0.93 < np.mean(of_pairs) < 0.97
 
 
-def covers(drawn: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Which intervals of resamples [resamples, n] hold what is true [n]."""
-    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+def covers(fitted: np.ndarray, drawn: np.ndarray, left_out: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Which 95 % intervals, as `rank_teachers` makes them, hold what is true [n]."""
+    low, high = fitted + (np.nanpercentile(drawn, [2.5, 97.5], axis=0) - fitted) * widening(drawn, left_out)
     return (low <= true) & (true <= high)

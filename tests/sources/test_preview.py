@@ -142,6 +142,80 @@ SHAPES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
         ],
         {"fields": {"prompt": "dialogue"}},
     ),
+    "objects in a list": (
+        [
+            {
+                "task": question(a, b),
+                "runs": [
+                    {"llm": "ann", "reply": trace(a, b), "finish_reason": "stop"},
+                    {"llm": "ben", "reply": trace(a, b, "B: "), "finish_reason": "stop"},
+                ][: 1 + i % 2],
+                "correct_answers": [str(a + b)],
+            }
+            for i, (a, b) in enumerate(PROBLEMS)
+        ],
+        {
+            "fields": {
+                "prompt": "task",
+                "response": "runs.*.reply",
+                "answer": "correct_answers",
+                "teacher": "runs.*.llm",
+            }
+        },
+    ),
+    "what an interface answered, beside what it was asked": (
+        [
+            {
+                "custom_id": f"request-{i}",
+                "request": {"model": "ann", "messages": [{"role": "user", "content": question(a, b)}]},
+                "response": {
+                    "id": f"chatcmpl-{i}",
+                    "object": "chat.completion",
+                    "choices": [{"index": 0, "message": {"role": "assistant", "content": trace(a, b)}}],
+                },
+            }
+            for i, (a, b) in enumerate(PROBLEMS)
+        ],
+        {
+            "fields": {
+                "response": "response.choices.0.message.content",
+                "teacher": "request.model",
+                "prompt": "request.messages",
+            }
+        },
+    ),
+    "lists in a list": (
+        [
+            {
+                "doc_id": i,
+                "doc": {"question": question(a, b), "doc_hash": "3f" * 20},
+                "resps": [[trace(a, b)]],
+                "target": str(a + b),
+                "prompt_hash": "a7" * 20,
+            }
+            for i, (a, b) in enumerate(PROBLEMS)
+        ],
+        {"fields": {"prompt": "doc.question", "response": "resps.0", "answer": "target"}},
+    ),
+    "one that was preferred and one that was not": (
+        [
+            {
+                "prompt": question(a, b),
+                "chosen": [{"role": "user", "content": question(a, b)}, {"role": "assistant", "content": trace(a, b)}],
+                "rejected": [
+                    {"role": "user", "content": question(a, b)},
+                    {"role": "assistant", "content": trace(a, b + 1)},
+                ],
+                "chosen_model": "ann",
+                "score_rejected": 2.5,
+            }
+            for a, b in PROBLEMS
+        ],
+        {
+            "traces": [{"teacher": "ann", "response": "chosen"}, {"teacher": "rejected", "response": "rejected"}],
+            "fields": {"prompt": "prompt"},
+        },
+    ),
     "two teachers in columns": (
         [
             {"question": question(a, b), "alpha_attempt": trace(a, b, "A: "), "beta_attempt": trace(a, b, "B: ")}
@@ -167,7 +241,7 @@ def test_the_rule_that_mends_a_file_reads_it_when_it_is_pasted(shape: str, tmp_p
     assert before["mend"]["rule"] == expected
     _, out, _ = run_cli("preview", "set.jsonl")
     start = next(i for i, line in enumerate(out) if line.startswith("mend "))
-    n = len(rows) * (2 if "traces" in expected else 1)
+    n = sum(len(row.get("runs", expected.get("traces", (1,)))) for row in rows)
     assert out[start].startswith(f"mend        with this in set.jsonl.rule.yaml, {n} of {n} are kept, by ")
     (tmp_path / "set.jsonl.rule.yaml").write_text("\n".join(out[start + 1 :]) + "\n")
     after = previewed(run_cli, "set.jsonl")
@@ -175,10 +249,67 @@ def test_the_rule_that_mends_a_file_reads_it_when_it_is_pasted(shape: str, tmp_p
     layouts = {
         "two teachers in columns": "several teachers in columns",
         "a conversation under a name of its own": "chat",
+        "one that was preferred and one that was not": "several teachers in columns",
+        "objects in a list": "generations",
+        "lists in a list": "generations",
     }
     assert after["layouts"] == {layouts.get(shape, "fields"): 1}
     texts = {json.dumps(v) for row in rows for v in row.values()}
     assert any(json.dumps(after["examples"][0]["prompt"]) in text for text in texts)
+
+
+def test_several_traces_of_one_teacher_are_one_teachers_and_the_solution_is_gold(tmp_path: Path, run_cli):
+    rows = [
+        {
+            "problem": question(a, b),
+            "solution": f"We add: $\\boxed{{{a + b}}}$.",
+            **{f"r1_solution_{i}": trace(a, b, f"{i}: ") for i in (1, 2, 3)},
+        }
+        for a, b in PROBLEMS
+    ]
+    answer = previewed(run_cli, write(tmp_path / "set.jsonl", rows))
+    assert answer["mend"]["rule"] == {
+        "traces": [{"teacher": "r1", "response": f"r1_solution_{i}"} for i in (1, 2, 3)],
+        "fields": {"prompt": "problem", "answer": "solution"},
+    }
+    (tmp_path / "set.jsonl.rule.yaml").write_text(yaml.safe_dump(answer["mend"]["rule"]))
+    after = previewed(run_cli, "set.jsonl")
+    assert after["teachers"] == {"r1": 3 * len(rows)}
+    # Of a whole solution, what is compared is shown.
+    assert {(e["gold"], e["verdict"]) for e in after["examples"]} == {(str(sum(PROBLEMS[0])), "correct")}
+
+
+WINDING = "as was to be shown in this long and winding solution of ours, which nobody reads to its end"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "proposed"),
+    [
+        ("ground_truth_answer", "12", True),
+        ("reference", 12, True),
+        ("solution", f"We add, hence $\\boxed{{12}}$, {WINDING}.", True),
+        ("solution", f"We add and are done with it, {WINDING}.", False),
+        ("answer_type", "number", False),
+        ("target_hash", "12ab", False),
+        ("correct", True, False),
+    ],
+)
+def test_gold_answers_that_nobody_reads_are_proposed(column: str, value, proposed: bool, tmp_path: Path, run_cli):
+    rows = [{"prompt": question(a, b), "completions": [trace(a, b), trace(b, a)], column: value} for a, b in PROBLEMS]
+    answer = previewed(run_cli, write(tmp_path / "set.jsonl", rows))
+    assert (answer["mend"] or {}).get("rule") == ({"fields": {"answer": column}} if proposed else None)
+    _, out, _ = run_cli("preview", "set.jsonl")
+    assert any(line.endswith(f", {2 * len(rows)} with a gold answer:") for line in out) is proposed
+
+
+def test_answers_without_questions_are_said_to_be_so(tmp_path: Path, run_cli):
+    rows = [
+        {"custom_id": f"r-{i}", "response": {"id": f"c{i}", "choices": [{"message": {"content": trace(a, b)}}]}}
+        for i, (a, b) in enumerate(PROBLEMS)
+    ]
+    assert previewed(run_cli, write(tmp_path / "set.jsonl", rows))["mend"] is None
+    _, out, _ = run_cli("preview", "set.jsonl")
+    assert out[-1].startswith("mend        no column looks like a prompt, or none like a response")
 
 
 def test_a_rule_that_is_there_stays_in_the_one_that_mends(tmp_path: Path, run_cli):

@@ -17,7 +17,7 @@ from stepsift.ingest.rows import RowError, as_text, kind_of
 GUESSES: Mapping[str, tuple[str, ...]] = {
     "prompt_id": ("prompt_id",),
     "prompt": ("prompt", "question", "problem", "query", "instruction", "input"),
-    "system": ("system",),
+    "system": ("system", "system_prompt", "system_message"),
     "response": ("response", "attempt", "output", "completion", "generation", "llm_response", "solution"),
     "reasoning": ("reasoning_content", "reasoning", "thinking", "thinking_trajectories", "complex_cot"),
     "teacher": ("teacher", "model", "generator", "model_name", "teacher_model", "generation_model"),
@@ -43,7 +43,7 @@ LABEL_WORDS = {
 }
 """What sources write for a label instead of true and false, in lower case."""
 
-_SHOWN_NAMES, _NAME_CHARS = 24, 40
+_SHOWN_NAMES, _NAME_CHARS = 10, 40
 _WORD_CHARS = 24
 """A single word of more characters can be a thought: some scripts write no blanks."""
 
@@ -165,6 +165,8 @@ def _can_be(name: str, guess: str, value: object) -> bool:
     if name == "label" and not isinstance(value, list):
         known = isinstance(value, str) and value.strip().lower() in LABEL_WORDS
         return known or isinstance(value, bool) or (isinstance(value, int | float) and value in (0, 1))
+    if guess != name and name == "system":
+        return isinstance(value, str)
     if guess != name and name in ("teacher", "answer"):
         return isinstance(value, list) or (isinstance(value, str) and bool(value.strip())) or _is_number(name, value)
     return True

@@ -12,7 +12,8 @@ _SHARD = re.compile(
 
 _SAYS_NOTHING = re.compile(
     r"(?:train|test|valid|validation|val|dev|data|default|main|all|full|dataset|datasets|part|shard|chunk|split|subset"
-    r"|output|outputs|result|results|generations|responses|traces|sft|train[-_]sft|raw|files|jsonl|parquet)?[-_.]?\d*",
+    r"|output|outputs|result|results|generations|responses|completions|predictions|traces|rollouts?|samples?|steps?|logs?"
+    r"|sft|prefs|(?:train|test)[-_](?:sft|prefs)|raw|files|jsonl|parquet)?[-_.]?\d*",
     re.I,
 )
 """Names of files and folders that name a role or a form and no teacher."""

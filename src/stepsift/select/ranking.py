@@ -20,6 +20,7 @@ from stepsift.core.text import count
 from stepsift.metrics import Metric, all_metrics
 from stepsift.select.bootstrap import Array
 from stepsift.select.two_way import Flags, Numbers, TwoWay, components, meetings
+from stepsift.select.widening import widening
 
 TOLD_APART = 0.95
 """From this share of resamples on, the better one of two teachers is said to be above the other."""
@@ -51,14 +52,15 @@ def rank_teachers(candidates: pl.DataFrame, pool: pl.DataFrame, bootstrap: int, 
     for a teacher without a score. Ranked are those of the first, on the `n_compared` prompts on which at least two of
     them met; the columns from `mean` (in the metric's unit) on are null for all others, and for all where nobody met.
 
-    `ci_low` and `ci_high` are the 2.5th and 97.5th percentile of the score over `bootstrap` resamples, null where the
-    teacher hangs on one prompt. Rank 1 is the best in the metric's direction (equal scores: by name); a metric without
-    direction has no ranks. `p_above_next` is the share of resamples in which the teacher is better than the one ranked
-    next, ties and resamples that do not connect the two counted half; null for the last. `n_with_next` counts the
-    prompts on which the two met, `worth_next` those that the comparison is worth (see `TwoWay.worth`): where they are
-    fewer than FEW_PROMPTS, `p_above_next` is kept within TOLD_APART. `rank_low` and `rank_high` bound the rank: by the
-    teachers that are above it, and below it, in TOLD_APART of the resamples, each pair taken by itself. With one prompt
-    there is nothing to resample, and every rank is possible. `settled_after`, the same for all teachers, is the number
+    `ci_low` and `ci_high` are the 2.5th and 97.5th percentile of the score over `bootstrap` resamples, stretched where
+    not everybody answered everything (see `widening`), and null where the teacher hangs on one prompt. Rank 1 is the
+    best in the metric's direction (equal scores: by name); a metric without direction has no ranks. `p_above_next` is
+    the share of resamples in which the teacher is better than the one ranked next, ties and resamples that do not
+    connect the two counted half; null for the last. `n_with_next` counts the prompts on which the two met,
+    `worth_next` those that the comparison is worth (see `TwoWay.worth`): where they are fewer than FEW_PROMPTS,
+    `p_above_next` is kept within TOLD_APART. `rank_low` and `rank_high` bound the rank: by the teachers that are above
+    it, and below it, in TOLD_APART of the resamples, each pair taken by itself. With one prompt there is nothing to
+    resample, and every rank is possible. `settled_after`, the same for all teachers, is the number
     of prompts after which the order no longer changed when prompts came one by one; the median over ORDERS seeded
     orders.
 
@@ -236,6 +238,8 @@ class _Comparison:
     """[R]."""
     resampled: Array
     """[resamples, R], none of fewer than two prompts; NaN where a resample does not connect a teacher."""
+    left_out: Array
+    """[groups, R] without one group of prompts at a time; none where all answered everything (see `widening`)."""
     of_first: Array
     """[ORDERS, looks, R] scores on the first prompts in seeded orders."""
     worth: Array
@@ -279,13 +283,14 @@ def _compare(
     n = coverage.n_compared
     if not n:
         empty = np.empty((0, 0))
-        yield from (_Comparison(metric, coverage, empty[0:0].ravel(), empty, empty[None], empty) for metric, _ in group)
+        none = empty[0:0].ravel()
+        yield from (_Comparison(metric, coverage, none, empty, empty, empty[None], empty) for metric, _ in group)
         return
     parts = np.concatenate([values[:, coverage.compared][:, :, coverage.ranked] for _, values in group])
     fit = TwoWay(coverage.answered, parts)
     looks = np.unique(np.linspace(1, n, min(n, _LOOKS)).astype(np.int64))
     orders = (np.random.default_rng([seed, number]).permutation(n) for number in range(ORDERS))
-    means, resampled = fit.scores(np.ones((1, n)))[0], fit.resampled(bootstrap, seed)
+    means, resampled, left_out = fit.scores(np.ones((1, n)))[0], fit.resampled(bootstrap, seed), fit.left_out()
     of_first, worth = np.stack([fit.of_first(order, looks) for order in orders]), fit.worth()
     start = 0
     for metric, values in group:
@@ -295,6 +300,7 @@ def _compare(
             coverage,
             _score(means[own]),
             _score(resampled[:, own].swapaxes(0, 1)),
+            _score(left_out[:, own].swapaxes(0, 1)),
             _score(np.moveaxis(of_first[:, :, own], 2, 0)),
             worth,
         )
@@ -316,7 +322,7 @@ def _standings(comparison: _Comparison) -> dict[str, Array]:
     columns = {name: np.full(len(coverage.n_prompts), np.nan) for name in names}
     ranked, means, worth = coverage.ranked, comparison.means, comparison.worth
     columns["mean"][ranked] = means
-    columns["ci_low"][ranked], columns["ci_high"][ranked] = _intervals(resampled, len(ranked))
+    columns["ci_low"][ranked], columns["ci_high"][ranked] = _intervals(comparison)
     if better is None or not len(ranked) or np.isnan(means).any():
         return columns
     sign = 1 if better == "high" else -1
@@ -330,7 +336,8 @@ def _standings(comparison: _Comparison) -> dict[str, Array]:
     columns["n_with_next"][best_first[:-1]] = np.diagonal(met, offset=1)
     columns["worth_next"][best_first[:-1]] = np.diagonal(ordered_worth, offset=1)
     if len(resampled):
-        above, surely = _certainty(shares_above(sign * resampled[:, order]), ordered_worth)
+        scores, left_out = sign * resampled[:, order], sign * comparison.left_out[:, order]
+        above, surely = _certainty(shares_above(scores, sign * means[order], left_out), ordered_worth)
         columns["p_above_next"][best_first[:-1]] = np.diagonal(above, offset=1)
         rank = columns["rank"][best_first]
         columns["rank_low"][best_first] = np.minimum(rank, 1 + surely.sum(axis=0))
@@ -338,7 +345,16 @@ def _standings(comparison: _Comparison) -> dict[str, Array]:
     return columns
 
 
-def _intervals(resampled: Array, teachers: int) -> Array:
+def _intervals(comparison: _Comparison) -> Array:
+    """[2, R] low and high ends of 95 % intervals; NaN without resamples, and of a teacher that few of them connect."""
+    resampled, means = comparison.resampled, comparison.means
+    ends = _percentiles(resampled, len(means))
+    if not len(comparison.left_out) or not len(resampled):
+        return ends
+    return np.asarray(means + (ends - means) * widening(resampled, comparison.left_out))
+
+
+def _percentiles(resampled: Array, teachers: int) -> Array:
     """[2, R] the 2.5th and 97.5th percentile; NaN without resamples, and of a teacher that few of them connect."""
     if not len(resampled):
         return np.full((2, teachers), np.nan)
@@ -358,14 +374,21 @@ def _certainty(above: Array, worth: Array) -> tuple[Array, Flags]:
     return bounded, (bounded >= TOLD_APART) & ~few
 
 
-def shares_above(resampled: Array) -> Array:
+def shares_above(resampled: Array, scores: Array, left_out: Array) -> Array:
     """[R, R] share of resamples in which the row's teacher has a higher score than the column's; ties, and resamples
     in which one of the two has none, are counted half.
 
-    `resampled` is [resamples, R], higher is better.
+    `resampled` is [resamples, R], higher is better; where there is `left_out` [groups, R], differences are stretched
+    away from those of `scores` [R] (see `widening`).
     """
-    signs = (np.nan_to_num(np.sign(resampled[:, [i]] - resampled)) for i in range(resampled.shape[1]))
-    return np.stack([(sign.mean(axis=0) + 1) / 2 for sign in signs])
+    shares = []
+    for i in range(resampled.shape[1]):
+        differences = resampled[:, [i]] - resampled
+        if len(left_out):
+            own = scores[i] - scores
+            differences = own + (differences - own) * widening(differences, left_out[:, [i]] - left_out)
+        shares.append((np.nan_to_num(np.sign(differences)).mean(axis=0) + 1) / 2)
+    return np.stack(shares)
 
 
 def _settled_after(of_first: Array, order: Numbers, n: int) -> int:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from stepsift.select.bootstrap import Array, on_exact_grid, resample_counts
+from stepsift.select.bootstrap import BLOCK_CELLS, Array, on_exact_grid, resample_counts
 
 Flags = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
@@ -25,6 +25,8 @@ Adder = Callable[[Array], Array]
 
 _DIGITS = 36
 """Binary digits of a score, against the largest, to which solutions are rounded: equal teachers stay equal."""
+MOST_GROUPS = 500
+"""Groups of prompts that are left out in turn: as many as make the spread of scores known to 3 %."""
 _CELLS = 2**21
 """Matrix cells of resamples, or of pairs of teachers on prompts, that are in memory at once."""
 
@@ -90,6 +92,21 @@ class TwoWay:
         n = len(self.answered)
         blocks = list(resample_counts(n, resamples, seed)) if n > 1 else [np.empty((0, n))]
         return np.concatenate([self.scores(block) for block in blocks])
+
+    def left_out(self) -> Array:
+        """Scores [groups, K, T] without one group of prompts at a time; every prompt is a group, up to MOST_GROUPS.
+
+        None where everybody answered everything: a mean needs no jackknife.
+        """
+        n = len(self.answered)
+        groups = 0 if self.complete else min(n, MOST_GROUPS)
+        of_prompt = np.arange(n) % max(1, groups)
+        block = max(1, BLOCK_CELLS // n)
+        parts = [self.scores(np.empty((0, n)))]
+        for start in range(0, groups, block):
+            numbers = np.arange(start, min(start + block, groups))
+            parts.append(self.scores((of_prompt != numbers[:, None]).astype(np.float64)))
+        return np.concatenate(parts)
 
     def of_first(self, order: Numbers, looks: Numbers) -> Array:
         """Scores [looks, K, T] of the first of the prompts in this order, `looks` of them, ascending."""

@@ -1,20 +1,19 @@
 """The rule that would mend how a file is read: proposed from its columns, and tried before it is shown."""
 
 import re
-import statistics
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from stepsift import params
 from stepsift.core.errors import ParamsError, SourceError
+from stepsift.sources.column_contents import Column, columns_of
 from stepsift.sources.reading import Reading
 
 WORDS: dict[str, tuple[str, ...]] = {
     "prompt": ("prompt", "question", "problem", "instruction", "query", "task", "exercise", "input", "user", "request"),
     "response": (
         *("response", "output", "completion", "generation", "attempt", "reply", "solution", "trajectory", "answer"),
-        *("assistant", "trace", "result", "prediction", "text", "content"),
+        *("assistant", "trace", "result", "resp", "final", "prediction", "text", "content"),
     ),
     "reasoning": ("reasoning", "thinking", "thought", "cot", "rationale", "scratchpad", "think"),
     "answer": ("gold", "truth", "target", "expected", "reference", "final", "correct", "answer", "label"),
@@ -27,67 +26,82 @@ _ROLES = {*WORDS["response"], *WORDS["reasoning"], "trajectory", "trajectories",
 _GOLD_CHARS = 60
 """A text that is longer on average is no gold answer."""
 _TEACHER_CHARS = 60
-
-
-@dataclass
-class _Column:
-    """What the rows hold at a path."""
-
-    path: str
-    rows: int = 0
-    lengths: list[int] = field(default_factory=list)
-    """Of its texts; a number's is 0, a list's that of its first text."""
-    values: set[str] = field(default_factory=set)
-    turns: bool = False
-    """Whether it is a list of messages."""
-    listed: bool = False
-
-    @property
-    def chars(self) -> float:
-        """Mean length."""
-        return statistics.fmean(self.lengths) if self.lengths else 0.0
-
-    @property
-    def words(self) -> list[str]:
-        """The parts of its name, in lower case and singular."""
-        split = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", self.path)
-        return [word.lower().rstrip("s") for word in re.split(r"[^A-Za-z0-9]+", split) if word]
+_METADATA = frozenset(
+    (
+        *("id", "uuid", "hash", "md5", "sha", "sha256", "object", "statu", "url", "created", "timestamp", "usage"),
+        *("version", "fingerprint", "index", "idx", "reward", "score", "metric"),
+    )
+)
+"""Words of names of columns that hold no words of anybody."""
+_ABOUT = {"grade", "reason", "type", "kind", "format", "length"}
+"""Words of names of columns that speak of a trace or an answer."""
+_GOLD_WORDS = frozenset(("gold", "golden", "truth", "reference", "expected", "target", "correct", "answer", "solution"))
+_PAIR = ("chosen", "rejected")
+"""Columns in which sets of preferences keep two traces of a prompt."""
 
 
 def propose(rows: list[dict[str, Any]], own: params.Rule, now: Reading, read: Callable[[params.Rule], Reading]) -> Any:
-    """(rule, Reading with it) of the first rule that reads more of the rows than `now`, or teachers that nobody reads
-    now; None where nothing is to be mended or nothing mends it.
+    """(rule, Reading with it) of the first rule that reads more of the rows than `now`, or teachers or gold answers
+    that nobody reads now; None where nothing is to be mended or nothing mends it.
 
     `own` is what the rule file says; `read` reads with another.
     """
     unread = [name for columns in now.columns.values() for name in columns.unread_traces()]
     lost = now.rejected.total() - now.rejected["filtered"]
-    if not rows or (not unread and lost * 2 <= now.read):
+    if not rows:
         return None
-    for keys in _proposals(_columns(rows), {*unread} if unread and lost * 2 <= now.read else None):
+    columns = columns_of(rows)
+    if lost * 2 > now.read:
+        proposals = _proposals(columns, all_names=True)
+    else:
+        proposals = [*(_proposals(columns, all_names=False) if unread else ()), *_gold(columns, own, now)]
+    for keys in proposals:
         try:
             rule = params.rule({**own.model_dump(exclude_unset=True), **keys}, "the proposed rule")
             reading = read(rule)
         except (ParamsError, SourceError):
             continue
-        better = reading.kept > now.kept if lost * 2 > now.read else len(reading.teachers) > len(now.teachers)
+        # Of columns that nobody reads, a rule may bring several traces of a teacher, or several teachers.
+        better = reading.kept > now.kept or (lost * 2 <= now.read and _says_more(reading, now))
         if better and reading.kept * 2 >= reading.read:
             return rule, reading
     return None
 
 
-def _proposals(columns: list[_Column], unread: set[str] | None) -> Iterable[dict[str, Any]]:
-    """Keys of rules, those that say most first; `unread`: only such as read these columns."""
+def _says_more(reading: Reading, now: Reading) -> bool:
+    return len(reading.teachers) > len(now.teachers) or reading.with_gold > now.with_gold
+
+
+def _gold(columns: list[Column], own: params.Rule, now: Reading) -> Iterable[dict[str, Any]]:
+    """The column that says by its name that it has the gold answers, where no trace has one."""
+    known = any(file.preset for file in now.columns.values())
+    if known or now.with_gold or "answer" in own.fields:
+        return
+    read = {path for file in now.columns.values() for paths in file.fields.values() for path in paths}
+    for column in columns:
+        short = column.chars <= _GOLD_CHARS or any("\\boxed" in v or "####" in v for v in column.values)
+        named = {*column.own_words} & _GOLD_WORDS and not {*column.words} & (_METADATA | _ABOUT)
+        if short and named and not column.turns and column.path not in read:
+            yield {"fields": {**own.fields, "answer": column.path}}
+
+
+def _proposals(columns: list[Column], all_names: bool) -> Iterable[dict[str, Any]]:
+    """Keys of rules, those that say most first; or only such as read several traces of a row."""
     several = _teachers(columns)
     if len(several) > 1:
         used = {path for trace in several for key, path in trace.items() if key != "teacher"}
         others = [c for c in columns if c.path not in used]
-        yield {"traces": several, "fields": _fields(others, ("prompt", "answer", "domain"))}
+        fields = _fields(others, ("prompt", "answer", "domain"))
+        solution = next((c.path for c in others if "answer" not in fields and c.own_words[-1:] == ["solution"]), None)
+        yield {"traces": several, "fields": fields | ({"answer": solution} if solution else {})}
+        yield {"traces": several, "fields": fields}
         yield {"traces": several}
-    if unread is not None:
+    if not all_names:
         return
     fields = _fields(columns, tuple(WORDS))
-    turns = next((c.path for c in columns if c.turns), None)
+    turns = next((c.path for c in columns if c.turns and c.path not in _PAIR), None)
+    if turns and "response" in fields:
+        yield {"fields": {**fields, "prompt": turns}}
     if turns:
         for keep in (("answer", "teacher", "domain", "licence"), ()):
             yield {"fields": {"prompt": turns, **{k: v for k, v in fields.items() if k in keep}}}
@@ -95,34 +109,40 @@ def _proposals(columns: list[_Column], unread: set[str] | None) -> Iterable[dict
     yield {"fields": {name: path for name, path in fields.items() if name in ("prompt", "response")}}
 
 
-def _fields(columns: list[_Column], names: tuple[str, ...]) -> dict[str, str]:
+def _fields(columns: list[Column], names: tuple[str, ...]) -> dict[str, str]:
     """Our names to the columns that seem to be theirs, each column once: by its name, else by its length."""
     fields: dict[str, str] = {}
 
-    def take(name: str, fits: Callable[[_Column], bool]) -> None:
+    def take(name: str, fits: Callable[[Column], bool]) -> None:
         free = [c for c in columns if c.path not in fields.values() and fits(c)]
         best = max(free, key=lambda c: (_score(c, name), c.chars), default=None)
         if best is not None and _score(best, name) > 0:
             fields[name] = best.path
 
-    def text(c: _Column) -> bool:
+    def text(c: Column) -> bool:
         return c.chars > 0 and not c.turns
 
-    def label(c: _Column) -> bool:
+    def prose(c: Column) -> bool:
+        return text(c) and c.sentences and not {*c.own_words} & _METADATA
+
+    def label(c: Column) -> bool:
         return text(c) and not c.listed and c.chars <= _TEACHER_CHARS
 
     for name in ("reasoning", "prompt"):
         if name in names:
-            take(name, lambda c: text(c) and not c.listed)
-    for name in ("teacher", "licence", "domain"):
+            take(name, lambda c: prose(c) and not c.listed)
+    for name in ("licence", "domain"):
         if name in names:
             take(name, label)
     if "response" in names:
-        take("response", lambda c: text(c) and c.chars > _GOLD_CHARS / 3)
+        take("response", lambda c: prose(c) and c.chars > _GOLD_CHARS / 3)
+    if "teacher" in names:
+        beside, starred, _ = fields.get("response", "").rpartition(".*.")
+        take("teacher", lambda c: label(c) or bool(starred and text(c) and c.path.startswith(f"{beside}.*.")))
     if "answer" in names:
-        take("answer", lambda c: not c.turns and not c.listed and c.chars <= _GOLD_CHARS)
+        take("answer", lambda c: not c.turns and ".*." not in c.path and c.chars <= _GOLD_CHARS)
     # Names in another language: the longest text is the response, the one that differs most often the prompt.
-    by_length = sorted((c for c in columns if text(c) and c.path not in fields.values()), key=lambda c: -c.chars)
+    by_length = sorted((c for c in columns if prose(c) and c.path not in fields.values()), key=lambda c: -c.chars)
     if "response" in names and "response" not in fields and by_length:
         fields["response"] = by_length.pop(0).path
     if "prompt" in names and "prompt" not in fields and by_length:
@@ -131,56 +151,49 @@ def _fields(columns: list[_Column], names: tuple[str, ...]) -> dict[str, str]:
     return dict(sorted(fields.items(), key=lambda item: order.index(item[0])))
 
 
-def _score(column: _Column, name: str) -> int:
-    """How much a column's name says that it is ours of this name."""
+def _score(column: Column, name: str) -> int:
+    """How much a column's name says that it is ours of this name: its last part more than what stands above it."""
+    if {*column.own_words} & _METADATA:
+        return 0
     words = WORDS[name]
-    return max((len(words) - words.index(word) for word in column.words if word in words), default=0)
+
+    def best(of: list[str]) -> int:
+        return max((len(words) - words.index(word) for word in of if word in words), default=0)
+
+    return 2 * best(column.own_words) or best(column.words)
 
 
-def _teachers(columns: list[_Column]) -> list[dict[str, str]]:
-    """Traces of several teachers in columns whose names differ by the teacher's: `x_attempt`, `y_attempt`."""
-    by_teacher: dict[str, dict[str, _Column]] = {}
+def _teachers(columns: list[Column]) -> list[dict[str, str]]:
+    """Traces of several teachers in columns whose names differ by the teacher's (`x_attempt`, `y_attempt`), several of
+    one teacher (`x_attempt_1`, `x_attempt_2`), or two of which one was preferred."""
+    by_trace: dict[tuple[str, str], dict[str, Column]] = {}
     for column in columns:
-        rest = [word for word in re.split(r"[^A-Za-z0-9]+", column.path) if word.lower().rstrip("s") not in _ROLES]
+        parts = [word for word in re.split(r"[^A-Za-z0-9]+", column.path) if word]
+        rest = [word for word in parts if word.lower().rstrip("s") not in _ROLES]
         role = "reasoning" if {*column.words} & {*WORDS["reasoning"], "trajectory"} else "response"
-        if len(rest) == len(column.words) or not rest or column.chars <= _GOLD_CHARS / 3:
+        if len(rest) == len(parts) or not rest or column.chars <= _GOLD_CHARS / 3 or not column.sentences:
             continue
-        if {*column.words} & {"grade", "reason", "type", "score", "length"} - {"reasoning"}:
+        if {*column.words} & (_ABOUT | _METADATA):
             continue
-        by_teacher.setdefault("-".join(rest), {}).setdefault(role, column)
-    return [
-        {"teacher": teacher, **{role: column.path for role, column in sorted(found.items(), reverse=True)}}
-        for teacher, found in by_teacher.items()
-        if "response" in found and _score(found["response"], "prompt") == 0
+        named = [word for word in rest if not word.isdigit()]
+        number = "-".join(word for word in rest if word.isdigit())
+        by_trace.setdefault(("-".join(named or rest), number if named else ""), {}).setdefault(role, column)
+    found = [
+        {"teacher": teacher, **{role: column.path for role, column in sorted(roles.items(), reverse=True)}}
+        for (teacher, _), roles in by_trace.items()
+        if "response" in roles and _score(roles["response"], "prompt") == 0
     ]
+    return found if len(found) > 1 else _pair(columns)
 
 
-def _columns(rows: list[dict[str, Any]]) -> list[_Column]:
-    columns: dict[str, _Column] = {}
-    for row in rows:
-        for path, value in _walk(row, ""):
-            _note(columns.setdefault(path, _Column(path)), value)
-    return list(columns.values())
+def _pair(columns: list[Column]) -> list[dict[str, str]]:
+    """A trace that was preferred and one that was not, each by the one model that its column names, where it does."""
+    by_path = {c.path: c for c in columns}
+    if not all(name in by_path for name in _PAIR):
+        return []
 
+    def model(name: str) -> str:
+        about = (c for c in columns if name in c.own_words and "model" in c.own_words and len(c.values) == 1)
+        return next((next(iter(c.values)) for c in about), name)
 
-def _walk(row: dict[str, Any], above: str) -> Iterable[tuple[str, Any]]:
-    for key, value in row.items():
-        if isinstance(value, dict) and above.count(".") < 2:
-            yield from _walk(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
-
-
-def _note(column: _Column, value: Any) -> None:
-    if value in (None, "", []):
-        return
-    column.rows += 1
-    if isinstance(value, list):
-        column.listed = True
-        first = value[0]
-        if isinstance(first, dict):
-            column.turns = column.turns or bool(first.keys() & {"role", "from"})
-            return
-        value = first
-    column.lengths.append(len(value) if isinstance(value, str) else 0)
-    column.values.add(str(value)[:200])
+    return [{"teacher": model(name), "response": name} for name in _PAIR]

@@ -20,6 +20,10 @@ from stepsift.sources.rules import as_keys, as_yaml, over
 from stepsift.verify.gold import short_gold
 
 _SHOWN_CHARS = 200
+_NO_RULE = (
+    "no column looks like a prompt, or none like a response, and a trace needs both: name them in a rule "
+    "(docs/OWN_TRACES.md has all names), or join the file with the one that holds what lacks"
+)
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,12 @@ class Preview:
         if self.mended is not None:
             rule, after = self.mended
             teachers = f", by {_counts(after.teachers)}" if after.teachers else ""
-            lines.append(f"mend        with this in {self.beside}, {after.kept} of {after.read} are kept{teachers}:")
+            gold = f", {after.with_gold} with a gold answer" if after.with_gold > reading.with_gold else ""
+            kept = f"{after.kept} of {after.read} are kept{teachers}{gold}"
+            lines.append(f"mend        with this in {self.beside}, {kept}:")
             lines += ["", *as_yaml(rule).splitlines()]
+        elif reading.read and not reading.kept:
+            lines.append(f"mend        {_NO_RULE}")
         return lines
 
     def as_json(self) -> dict[str, object]:

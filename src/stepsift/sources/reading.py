@@ -49,6 +49,11 @@ class Reading:
         """Traces, and rows that gave none."""
         return self.kept + self.rejected.total()
 
+    @property
+    def with_gold(self) -> int:
+        """Traces whose row gives a gold answer or tests."""
+        return sum(columns.with_gold for columns in self.columns.values())
+
     def note(self, file: str, row: int, found: Candidate | RowError) -> None:
         """Count what a row gave."""
         if isinstance(found, RowError):

@@ -103,6 +103,48 @@ def test_generations():
     assert (third.label, third.teacher) == (False, "B")
 
 
+def test_a_response_that_is_a_whole_conversation_is_its_last_answer():
+    said = {"role": "assistant", "content": "4", "reasoning_content": "two and two"}
+    row = {"prompt": "2 + 2?", "chosen": [USER, said, {"role": "user", "content": "Thanks!"}]}
+    record = one(row, fields={"response": "chosen"})
+    assert (record.prompt, record.response, record.reasoning) == ([USER], "4", "two and two")
+    turns = [{"from": "human", "value": "2 + 2?"}, {"from": "gpt", "value": "5"}]
+    assert one({"prompt": "2 + 2?", "chosen": turns}, fields={"response": "chosen"}).response == "5"
+    for turns, reason in (
+        ([USER, USER], "missing_field"),
+        ([USER, {**said, "tool_calls": [{"id": 1}]}], "tool_calls"),
+        ([USER, {"role": "nobody", "content": "4"}], "wrong_value"),
+    ):
+        with pytest.raises(RowError) as e:
+            read({"prompt": "2 + 2?", "chosen": turns}, fields={"response": "chosen"})
+        assert e.value.reason == reason
+
+
+def test_generations_that_are_conversations():
+    row = {
+        "prompt": [USER],
+        "completions": [
+            [{"role": "assistant", "content": "4"}],
+            [{"role": "assistant", "content": "", "reasoning_content": "two and"}],
+            [{"content": "5"}],
+            [],
+        ],
+    }
+    first, second, third, fourth = read(row)
+    assert isinstance(first, Record) and isinstance(second, Record) and isinstance(third, Record)
+    assert [(r.response, r.reasoning) for r in (first, second, third)] == [("4", None), ("", "two and"), ("5", None)]
+    assert isinstance(fourth, RowError) and fourth.reason == "wrong_type"
+
+
+@pytest.mark.parametrize("column", ["system", "system_prompt", "system_message"])
+def test_a_system_prompt_in_a_column_of_its_own(column: str):
+    record = one({column: "Be brief.", "question": "2 + 2?", "response": "4"})
+    assert record.prompt == [{"role": "system", "content": "Be brief."}, USER]
+    # What is no text is left alone where the column has not our own name.
+    if column != "system":
+        assert one({column: 3, "question": "2 + 2?", "response": "4"}).prompt == [USER]
+
+
 def test_generations_with_labels_of_another_length():
     found = read({"problem": "p", "generations": ["a", "b"], "correctness_math_verify": [True]})
     assert [e.reason for e in found if isinstance(e, RowError)] == ["wrong_value"] * 2

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from stepsift.ingest.layouts import alpaca, chat, fields, generations, prompt_completion, sharegpt
+from stepsift.ingest.layouts import alpaca, chat, fields, generations, messages, prompt_completion, sharegpt
 from stepsift.ingest.paths import column, parsed, turns, walk
 from stepsift.ingest.record import Record
 from stepsift.ingest.row import GENERATIONS, GUESSES, Row
@@ -60,7 +60,7 @@ def detect_layout(row: Row) -> str:
     has = {str(name).lower() for name, value in row.data.items() if value is not None}
     if row.fields.get("response"):
         _, value = row.find("response")
-        several = isinstance(value, list) and not (len(value) == 1 and isinstance(value[0], dict))
+        several = isinstance(value, list) and not messages.are_turns(value)
         return "generations" if several else "fields"
     if any(_texts(row.get(name)) for name in GENERATIONS):
         return "generations"
@@ -84,9 +84,9 @@ def detect_layout(row: Row) -> str:
 
 
 def _texts(value: object) -> bool:
-    """Whether a value is a list of texts, or JSON of one."""
+    """Whether a value is a list of texts or of conversations, or JSON of one."""
     value = parsed(value) if isinstance(value, str) else value
-    return isinstance(value, list) and (not value or isinstance(value[0], str))
+    return isinstance(value, list) and (not value or isinstance(value[0], str) or messages.are_turns(value[0]))
 
 
 def _answered(dialogue: list[object]) -> bool:

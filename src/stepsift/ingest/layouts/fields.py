@@ -24,15 +24,14 @@ def one(row: Row, prompts: tuple[str, ...], responses: tuple[str, ...]) -> Recor
 
 
 def response(row: Row, names: tuple[str, ...], beside: str | None) -> tuple[str, str | None]:
-    """Response and reasoning: text, or a list that holds one assistant turn or the parts of one.
+    """Response and reasoning: text, a list of turns of which the last one of an assistant counts, or the parts of one.
 
     The response may be empty where reasoning, which is `beside` it or among its parts, is all that there is.
     """
     where, value = row.require("response", names)
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and "content" in value[0]:
-        turn = value[0]
-        where, value = f"{where}[0].content", turn["content"]
-        beside = beside or reasoning.beside(turn, where)
+    if messages.are_turns(value):
+        where, value, thought = messages.last_answer(value, where)
+        beside = beside or thought
     if beside is not None and value in ("", None):
         return "", beside
     if isinstance(value, list) and any(isinstance(part, dict) for part in value):

@@ -24,6 +24,15 @@ def read(row: Row) -> list[Record | RowError]:
     return [_generation(row, where, texts, i) for i in range(len(texts))]
 
 
+def _said(value: object, where: str) -> tuple[str, str | None]:
+    """Response and reasoning of one generation: text, or the turns of a conversation."""
+    if not messages.are_turns(value):
+        return require_text(value, where), None
+    where, content, thought = messages.last_answer(value, where)
+    said = messages.content(content, where) if content or thought is None else messages.Content("")
+    return said.text, said.reasoning or thought
+
+
 def _generation(row: Row, where: str, texts: list[Any], i: int) -> Record | RowError:
     def pick(value: object, field: str) -> object:
         if not isinstance(value, list):
@@ -37,6 +46,7 @@ def _generation(row: Row, where: str, texts: list[Any], i: int) -> Record | RowE
         turns = messages.with_system(row.text("system"), messages.prompt_from(prompt, prompt_field))
         label_field, labels = row.find("label", LABELS)
         label = as_label(pick(labels, label_field), f"{label_field}[{i}]")
-        return Record(turns, require_text(texts[i], f"{where}[{i}]"), label=label, **about(row, pick))
+        text, thought = _said(texts[i], f"{where}[{i}]")
+        return Record(turns, text, thought, label=label, **about(row, pick))
     except RowError as e:
         return e

@@ -1,6 +1,6 @@
 """Turns of a conversation: checked, and cut into a prompt and a response."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from stepsift.ingest.layouts import reasoning
 from stepsift.ingest.record import Message
@@ -95,6 +95,27 @@ def split(row: Row, turns: object, where: str, keys: tuple[str, str]) -> tuple[l
         return prompt, "", beside
     said = content(answer, f"{where}[{last}].{content_key}")
     return prompt, said.text, said.reasoning or beside
+
+
+def are_turns(value: object) -> TypeGuard[list[dict[str, Any]]]:
+    """Whether a value is a list of messages, or of one."""
+    return isinstance(value, list) and bool(value) and all(map(_is_turn, value))
+
+
+def _is_turn(turn: object) -> bool:
+    return isinstance(turn, dict) and (bool(turn.keys() & {"role", "from"}) or "content" in turn)
+
+
+def last_answer(turns: list[dict[str, Any]], where: str) -> tuple[str, object, str | None]:
+    """(where it stands, content, reasoning beside it) of the last turn of an assistant in a response that is given as
+    messages, with or without the prompt before it; a single turn is one whatever its role."""
+    role_key, key = ("from", "value") if "from" in turns[0] else ("role", "content")
+    roles = [role(turn, f"{where}[{i}]", role_key) for i, turn in enumerate(turns)] if len(turns) > 1 else ["assistant"]
+    if "assistant" not in roles:
+        raise RowError("missing_field", f"{where} holds no turn of an assistant; roles: {', '.join(roles[:8])}")
+    last = len(roles) - 1 - roles[::-1].index("assistant")
+    _refuse_tools(turns, roles if len(turns) > 1 else [], where)
+    return f"{where}[{last}].{key}", turns[last].get(key), reasoning.beside(turns[last], f"{where}[{last}]")
 
 
 def _channel(turn: dict[str, object], role_key: str) -> str | None:
