@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stepsift.select import two_way
 from stepsift.select.bootstrap import resample_counts
 from stepsift.select.two_way import TwoWay, components, meetings
-from stepsift.select.widening import widening
+from stepsift.select.widening import stretch_factor
 
 NAN = np.nan
 
@@ -223,5 +223,5 @@ def test_the_order_is_recovered_and_intervals_cover(prompts: int, simulations: i
 
 def covers(fitted: np.ndarray, drawn: np.ndarray, left_out: np.ndarray, true: np.ndarray) -> np.ndarray:
     """Which 95 % intervals, as `rank_teachers` makes them, hold what is true [n]."""
-    low, high = fitted + (np.nanpercentile(drawn, [2.5, 97.5], axis=0) - fitted) * widening(drawn, left_out)
+    low, high = fitted + (np.nanpercentile(drawn, [2.5, 97.5], axis=0) - fitted) * stretch_factor(drawn, left_out)
     return (low <= true) & (true <= high)

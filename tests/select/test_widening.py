@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from stepsift.select.two_way import MOST_GROUPS, TwoWay
-from stepsift.select.widening import student_t, widening
+from stepsift.select.widening import stretch_factor, student_t
 
 
 @pytest.mark.parametrize(("freedom", "within"), [(3, 0.01), (5, 0.002), (20, 1e-4), (400, 1e-6)])
@@ -19,13 +19,13 @@ def test_by_hand():
     # 1 + 1 + 1 + 9 = 12, times 3 / 4 is 9, whose root is 3.
     drawn, left_out = np.array([[-1.0], [1.0]]), np.array([[0.0], [0.0], [0.0], [4.0]])
     t = student_t(3) / student_t(10**9)
-    assert widening(drawn, left_out) == pytest.approx([3 * t], rel=1e-6)
+    assert stretch_factor(drawn, left_out) == pytest.approx([3 * t], rel=1e-6)
     # One of less spread than the bootstrap narrows nothing, and a score that is always the same stays.
-    assert widening(drawn, left_out / 8) == pytest.approx([t], rel=1e-6)
-    assert widening(np.zeros((3, 1)), np.zeros((4, 1))) == pytest.approx([t], rel=1e-6)
+    assert stretch_factor(drawn, left_out / 8) == pytest.approx([t], rel=1e-6)
+    assert stretch_factor(np.zeros((3, 1)), np.zeros((4, 1))) == pytest.approx([t], rel=1e-6)
     # What is not known is left out.
     drawn = np.array([[-1.0], [np.nan], [1.0]])
-    assert widening(drawn, left_out) == pytest.approx([3 * t], rel=1e-6)
+    assert stretch_factor(drawn, left_out) == pytest.approx([3 * t], rel=1e-6)
 
 
 def test_each_prompt_is_left_out_once_and_many_in_groups():

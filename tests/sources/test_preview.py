@@ -289,6 +289,8 @@ WINDING = "as was to be shown in this long and winding solution of ours, which n
         ("reference", 12, True),
         ("solution", f"We add, hence $\\boxed{{12}}$, {WINDING}.", True),
         ("solution", f"We add and are done with it, {WINDING}.", False),
+        ("solution", "It is $12$ in all.", False),
+        ("solution", "12", True),
         ("answer_type", "number", False),
         ("target_hash", "12ab", False),
         ("correct", True, False),

@@ -20,7 +20,7 @@ from stepsift.core.text import count
 from stepsift.metrics import Metric, all_metrics
 from stepsift.select.bootstrap import Array
 from stepsift.select.two_way import Flags, Numbers, TwoWay, components, meetings
-from stepsift.select.widening import widening
+from stepsift.select.widening import stretch_factor
 
 TOLD_APART = 0.95
 """From this share of resamples on, the better one of two teachers is said to be above the other."""
@@ -351,7 +351,7 @@ def _intervals(comparison: _Comparison) -> Array:
     ends = _percentiles(resampled, len(means))
     if not len(comparison.left_out) or not len(resampled):
         return ends
-    return np.asarray(means + (ends - means) * widening(resampled, comparison.left_out))
+    return np.asarray(means + (ends - means) * stretch_factor(resampled, comparison.left_out))
 
 
 def _percentiles(resampled: Array, teachers: int) -> Array:
@@ -386,7 +386,7 @@ def shares_above(resampled: Array, scores: Array, left_out: Array) -> Array:
         differences = resampled[:, [i]] - resampled
         if len(left_out):
             own = scores[i] - scores
-            differences = own + (differences - own) * widening(differences, left_out[:, [i]] - left_out)
+            differences = own + (differences - own) * stretch_factor(differences, left_out[:, [i]] - left_out)
         shares.append((np.nan_to_num(np.sign(differences)).mean(axis=0) + 1) / 2)
     return np.stack(shares)
 

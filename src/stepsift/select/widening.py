@@ -16,7 +16,7 @@ _Z = 1.959963984540054
 """The 97.5th percentile of the normal distribution."""
 
 
-def widening(resampled: Array, left_out: Array) -> Array:
+def stretch_factor(resampled: Array, left_out: Array) -> Array:
     """[..] the factor, at least 1, for scores (or differences of scores) of which `resampled` [resamples, ..] come from
     a bootstrap and `left_out` [groups, ..] from leaving out each group of prompts in turn.
 

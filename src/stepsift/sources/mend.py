@@ -79,7 +79,9 @@ def _gold(columns: list[Column], own: params.Rule, now: Reading) -> Iterable[dic
         return
     read = {path for file in now.columns.values() for paths in file.fields.values() for path in paths}
     for column in columns:
-        short = column.chars <= _GOLD_CHARS or any("\\boxed" in v or "####" in v for v in column.values)
+        # Of a solution in words nobody could say which of them is the answer.
+        bare = column.chars <= _GOLD_CHARS and not (column.sentences and "solution" in column.own_words)
+        short = bare or any("\\boxed" in v or "####" in v for v in column.values)
         named = {*column.own_words} & _GOLD_WORDS and not {*column.words} & (_METADATA | _ABOUT)
         if short and named and not column.turns and column.path not in read:
             yield {"fields": {**own.fields, "answer": column.path}}
