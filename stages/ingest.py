@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stepsift import params, tracking
 from stepsift.core import console, disk
+from stepsift.core.text import count
 from stepsift.ingest.files.find import require_own_files
 from stepsift.ingest.run import ingest
 
@@ -25,7 +26,10 @@ def main() -> None:
             disk.write_json(counts.as_dict(), args.metrics)
         run.log_metrics(counts.as_dict())
         n = counts.total
-        end.did = f"{n.kept:,} traces of {counts.prompts:,} prompts kept, {n.rejected:,} of {n.read:,} rows rejected"
+        end.did = (
+            f"{count(n.kept, 'trace')} of {count(counts.prompts, 'prompt')} kept, {n.rejected:,} of "
+            f"{count(n.read, 'row')} rejected"
+        )
 
 
 if __name__ == "__main__":

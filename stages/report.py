@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stepsift import params, report, tracking
 from stepsift.core import console, disk
+from stepsift.core.text import count
 
 SECTIONS = ("student", "ingest", "segment", "score", "select", "train", "evaluate")
 """Sections of params.yaml that the page shows."""
@@ -51,7 +52,7 @@ def main() -> None:
         run.log_summary(summary)
         for file in (args.out, *sorted(args.charts.iterdir())):
             run.log_file(file)
-        end.did = f"{len(page.html.encode()) / 2**20:.1f} MB, {len(page.pngs)} charts"
+        end.did = f"{len(page.html.encode()) / 2**20:.1f} MB, {count(len(page.pngs), 'chart')}"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stepsift import params, sidecache, tracking
 from stepsift.core import console, disk, tables
+from stepsift.core.text import count
 from stepsift.score import perturb, setup, window_share
 from stepsift.score.plan import sample_prompts
 from stepsift.score.pool import Pool, PoolTables, Prompts
@@ -45,9 +46,8 @@ def main() -> None:
         # At the step of the last trace: MLflow shows the value of the highest step.
         run.log_metrics(counts | done.speed(), step=done.traces)
         windowed = f"; {seen.sentence()}" if "local" in settings.score.passes else ""
-        end.did = (
-            f"{done.scored:,} of {done.total:,} traces scored, {done.from_cache:,} of them from the cache{windowed}"
-        )
+        scored = f"{done.scored:,} of {count(done.total, 'trace')} scored"
+        end.did = f"{scored}, {done.from_cache:,} of them from the cache{windowed}"
 
 
 if __name__ == "__main__":

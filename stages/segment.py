@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stepsift import params, segment, tracking
 from stepsift.core import console, disk, tables
+from stepsift.core.text import count
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
                     writer.write(steps)
             disk.write_json(counts.metrics(), args.metrics)
         run.log_metrics(counts.metrics())
-        end.did = f"{counts.steps:,} steps of {counts.traces:,} traces"
+        end.did = f"{count(counts.steps, 'step')} of {count(counts.traces, 'trace')}"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stepsift import params, tracking
 from stepsift.core import console, disk, tables
+from stepsift.core.text import count
 from stepsift.select import Inputs, pool, questions, ranking, select, write_selection
 
 TABLES = (tables.PROMPTS.file, tables.TRACES.file, tables.STEP_SCORES.file)
@@ -45,7 +46,7 @@ def main() -> None:
             disk.write_json(selection.metrics, args.metrics)
         run.log_metrics(selection.metrics)
         sizes = ", ".join(f"{name} {rows.height:,}" for name, rows in selection.curated.items())
-        end.did = f"chosen of {selection.candidates.height:,} candidates: {sizes}"
+        end.did = f"chosen of {count(selection.candidates.height, 'candidate')}: {sizes}"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stepsift import params, sidecache, student, tracking
 from stepsift.core import console, disk
+from stepsift.core.text import count
 from stepsift.train import Training, train_all
 
 
@@ -18,7 +19,8 @@ def main() -> None:
     settings = params.load()
 
     n_students = len(settings.select.names) * len(settings.train.seeds)
-    intent = f"trains {n_students} students, {len(settings.train.seeds)} for each of {', '.join(settings.select.names)}"
+    names = ", ".join(settings.select.names)
+    intent = f"trains {count(n_students, 'student')}, {len(settings.train.seeds)} for each of {names}"
     with console.told("train", intent, args.out) as end, tracking.stage("train", settings) as run:
 
         def on_log(selector: str, seed: int, update: int, values: dict[str, float]) -> None:

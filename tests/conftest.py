@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from helpers.once import SharedFolder
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from helpers.score_cases import Loaded
 
 _guard = Guard()
+hypothesis.settings.register_profile("stepsift", deadline=None)  # no test depends on how busy the machine is
+hypothesis.settings.load_profile("stepsift")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

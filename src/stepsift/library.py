@@ -14,6 +14,7 @@ import polars as pl
 from stepsift import params, scratch, segment
 from stepsift.core import tables
 from stepsift.core.errors import SelectionError
+from stepsift.core.text import count
 from stepsift.metrics import all_metrics, fit_all, trace_scores, trace_sums, with_fits
 from stepsift.render import Messages
 from stepsift.select.candidates import find_candidates
@@ -174,7 +175,7 @@ def _candidates(frame: pl.DataFrame, correct: Literal["require", "prefer", "igno
     full = frame.with_columns(**lacking).with_columns(pl.lit(None, pl.Float64).alias(name) for name in metrics)
     scored = full.filter(pl.col("n_steps").is_not_null()).drop(*_DEFAULTS, "content_hash")
     if scored.is_empty():
-        raise SelectionError(f"none of the {frame.height} traces has a score; column refused says why")
+        raise SelectionError(f"none of {count(frame.height, 'trace')} has a score; column refused says why")
     if _SUM in scored.columns:
         scored = with_fits(scored, fit_all(scored, "teacher"))
     prompts = full.select("prompt_id", "domain").unique("prompt_id", maintain_order=True)

@@ -370,7 +370,7 @@ def test_a_wrong_file_loads_nothing_heavy(place: Path, student_folder):
 
 def test_nothing_is_written_where_no_trace_can_be_scored(place: Path, settings):
     file = write(place / "a.jsonl", [{"prompt": "p", "completion": "x" * 900, "teacher": "bob"}])
-    with pytest.raises(ScoringError, match=r"not one of 1 traces could be scored \(1 window_too_long\)"):
+    with pytest.raises(ScoringError, match=r"not one of 1 trace could be scored \(1 window_too_long\)"):
         score_file(file, place / "o.parquet", settings(), ["lalp"], place / "cache")
     assert list(place.glob("*.parquet")) == []
 

@@ -212,4 +212,4 @@ def test_medians_and_not_means_are_shown(student_folder: Callable[..., Path]) ->
     assert lines[2].split() == ["packed", "512", "native", f"{tokens / 2:,.0f}", "100%", "2"]
     assert lines[3].split() == ["trace", "512", "native", f"{tokens / 4:,.0f}", "50%", "3", "as", "it", "is"]
     assert lines[4].split(maxsplit=2)[2] == "not possible: no memory"
-    assert lines[5] == "3 settings more had no time; give more --seconds to see them"
+    assert lines[5] == "3 more settings had no time; give more --seconds to see them"

@@ -141,8 +141,8 @@ def test_a_stage_says_what_it_will_do_and_what_it_did(caplog: pytest.LogCaptureF
     caplog.set_level(logging.INFO, logger="stepsift")
     with console.told("segment", "cuts", Path("data/segment")) as end:
         assert caplog.messages == ["segment: cuts"]
-        end.did = "3 steps of 1 traces"
-    assert caplog.messages[1:] == ["segment: 3 steps of 1 traces, in 0 s; see data/segment"]
+        end.did = "3 steps of 1 trace"
+    assert caplog.messages[1:] == ["segment: 3 steps of 1 trace, in 0 s; see data/segment"]
 
 
 def test_a_stage_that_fails_says_nothing_of_what_it_did(caplog: pytest.LogCaptureFixture):

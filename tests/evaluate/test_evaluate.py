@@ -232,7 +232,7 @@ def test_an_answer_is_cut_where_prompt_and_answer_fill_the_context_and_that_is_s
         assert row["generation"] == says(bench.student, question, min(room, 8))
         assert row["ended"] is False
     assert answers[1]["generation"] == ""
-    assert "1 questions fill the student's context" in caplog.text
+    assert "1 question longer than the student's context of " in caplog.text
 
 
 def test_a_publisher_s_sampling_advice_does_not_change_greedy_answers(bench: Bench) -> None:

@@ -45,7 +45,7 @@ def test_verify(run_cli: Cli):
         ["broken", "stages"],
     ]
     assert err == [
-        "error: 2 links are broken, the first is 'sources'; 'dvc checkout' brings outputs back, 'dvc repro' makes what "
+        "error: 2 broken links, the first is 'sources'; 'dvc checkout' brings outputs back, 'dvc repro' makes what "
         "is out of date"
     ]
     code, _, err = run_cli("verify", "--sample", "0")

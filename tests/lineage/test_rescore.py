@@ -101,7 +101,7 @@ def test_the_same_to_the_last_bit():
 def test_a_value_that_is_a_little_off(column: str):
     change("t1", -1e-12 if column != "local_rank" else 1.0, column)
     assert check_scores(FOLDERS, SETTINGS, 8, 0).broken == (
-        "trace t1 has other scores in 1 steps, from step 1 on (tolerance 0)",
+        "trace t1 has other scores in 1 step, from step 1 on (tolerance 0)",
     )
 
 
@@ -122,7 +122,7 @@ def test_other_numerics_have_a_tolerance():
     assert (link.checked, link.broken) == (f"3 traces scored again: the same, {how}", ())
     change("t1", -1.0)
     assert check_scores(FOLDERS, SETTINGS, 8, 0).broken == (
-        f"trace t1 has other scores in 1 steps, from step 1 on ({how})",
+        f"trace t1 has other scores in 1 step, from step 1 on ({how})",
     )
 
 

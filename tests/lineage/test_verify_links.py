@@ -90,11 +90,11 @@ def flip(path: str, old: bytes, new: bytes) -> None:
 def test_all_is_well():
     links = list(verify.check_links(project.LOCK, SETTINGS, verify.Effort()))
     assert [link.line() for link in links] == [
-        "ok      sources           1 files, 6 rows: as ingest read them",
+        "ok      sources           1 file, 6 rows: as ingest read them",
         "ok      outputs           5 outputs of 4 stages: as dvc.lock has them",
         "ok      stages            commands, parameters, code and inputs: as dvc.lock has them",
         "ok      ingest run again  5 files: the same bytes",
-        "ok      segment run again 1 files: the same bytes",
+        "ok      segment run again 1 file: the same bytes",
         "ok      select run again  8 files: the same bytes",
         "ok      scores            not looked at",
         "ok      set lalp          2 traces, manifest and train.jsonl agree with the tables",
@@ -260,7 +260,7 @@ def rewrite_export(change: Callable[[list[str]], list[str]]) -> None:
             lambda rows: [rows[0].replace("What is", "What was"), rows[1]],
             ["row 1: trace bbbb0002 has another prompt or response in the tables"],
         ),
-        (lambda rows: rows[:1], ["lacks trace aaaa0001: 1 rows of 2 chosen traces"]),
+        (lambda rows: rows[:1], ["lacks trace aaaa0001: 1 row of 2 chosen traces"]),
         (lambda rows: [*rows, rows[0]], ["holds a trace more than once: 3 rows of 2 chosen traces"]),
         (
             lambda rows: [rows[0].replace('"bbbb0002"', '"aaaa0002"'), rows[1]],
@@ -475,5 +475,5 @@ def test_scores_that_differ(new: tuple[str, int, int, float | None], exact: list
         found = rescore.differences(old, steps(new), tolerance)
         assert [said.split(" ")[1] for said in found] == names
     ranks = old.with_columns(local_rank=pl.lit(6.0))
-    assert rescore.differences(old, ranks, None) == ["trace t has other scores in 1 steps, from step 1 on"]
+    assert rescore.differences(old, ranks, None) == ["trace t has other scores in 1 step, from step 1 on"]
     assert rescore.differences(old, ranks, 1e-3) == []

@@ -38,7 +38,7 @@ def test_a_chosen_trace():
     assert lines["source"] == [f"a.jsonl, line 1, licence MIT, MD5 of the file {md5}"]
     assert lines["prompt"] == ["What is sum-of-numbers ?"]
     assert lines["verdict"] == ["correct (the source's own label: true), the answer is 7"]
-    assert lines["length"] == ["1 steps, 2 tokens"]
+    assert lines["length"] == ["1 step, 2 tokens"]
     assert lines["scores"] == ["lalp -0.25, random 0.9"]
     assert lines["lalp"] == [
         "chosen: best lalp of 2 candidates; lalp -0.25; runner-up bbbb0001 by bob with -0.5, margin 0.25, stability 75%"

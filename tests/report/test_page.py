@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -84,6 +85,13 @@ def render(places: report.Places) -> report.Page:
     return report.render("a & b", {"select": {"seed": 0, "selectors": ["lalp"]}}, report.read(places, 60))
 
 
+@pytest.fixture
+def html_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[report.Places], str]:
+    """`html_of(places)`: the page without its pictures, which take two seconds and are no part of it."""
+    monkeypatch.setattr("stepsift.report.page.png", lambda figure: b"")
+    return lambda places: render(places).html
+
+
 def table(read: Reader, first: str) -> list[list[str]]:
     return next(t for t in read.tables if t[0][: len(first.split("|"))] == first.split("|"))
 
@@ -133,7 +141,7 @@ def test_the_numbers_are_where_they_belong(read: Reader):
 def test_the_first_lines_say_what_was_made_of_what(page: report.Page):
     text = " ".join(re.sub(r"<[^>]+>", "", page.html.split("<header>")[1].split("<nav")[0]).split())
     assert (
-        "4 traces for 4 of 4 prompts, chosen out of 12 by 3 teachers (1 source files) for the student demo/student"
+        "4 traces for 4 of 4 prompts, chosen out of 12 by 3 teachers (1 source file) for the student demo/student"
         in text
     )
     assert "trained on lalp's choice the student answers 62.5 % of 8 questions, untrained 12.5 %" in text
@@ -173,14 +181,16 @@ def test_nothing_that_is_missing_shows_as_a_word(page: report.Page):
     assert not {"None", "nan", "null", "undefined"} & set(shown.split())
 
 
-def test_a_wide_window_is_said_and_a_narrow_one_is_not(page: report.Page, tmp_path: Path):
+def test_a_wide_window_is_said_and_a_narrow_one_is_not(
+    page: report.Page, tmp_path: Path, html_of: Callable[[report.Places], str]
+):
     assert "In its window a step sees 100 % of the response before it; 100 % of steps see all of it." in page.html
     assert page.html.count("lalp is close to step_mean") == 2
     places = write(tmp_path, World())
     counts = json.loads(places.scored.read_text())
     counts["window_share"] |= {"share": 0.33, "share_whole": 0.125, "close_to_step_mean": False}
     places.scored.write_text(json.dumps(counts))
-    narrow = render(places).html
+    narrow = html_of(places)
     assert "In its window a step sees 33 % of the response before it; 12 % of steps see all of it." in narrow
     assert "close to step_mean" not in narrow
 
@@ -197,45 +207,47 @@ def test_the_same_outputs_give_the_same_bytes(page: report.Page, places: report.
 
 
 @pytest.mark.slow
-def test_the_page_stays_small_whatever_the_texts(tmp_path: Path):
+def test_the_page_stays_small_whatever_the_texts(tmp_path: Path, html_of: Callable[[report.Places], str]):
     # 120 kB of each prompt could be shown, which is more than there is room for.
     world = World(n_prompts=60, teachers=("ann", "bob"), text=lambda p, t: ["漢" * 200_000])
-    page = render(write(tmp_path, world))
-    assert len(page.html.encode()) < 10 * 10**6
-    data = json.loads(Reader(page.html).scripts[0])
+    html = html_of(write(tmp_path, world))
+    assert len(html.encode()) < 10 * 10**6
+    data = json.loads(Reader(html).scripts[0])
     assert data["explorer"]["left_out"] > 0
 
 
 @pytest.mark.slow
-def test_the_page_stays_small_whatever_the_pool(tmp_path: Path):
+def test_the_page_stays_small_whatever_the_pool(tmp_path: Path, html_of: Callable[[report.Places], str]):
     teachers, domains = tuple(f"teacher {i}" for i in range(50)), tuple(f"domain {i}" for i in range(40))
-    page = render(write(tmp_path, World(n_prompts=400, teachers=teachers, domains=domains)))
-    assert len(page.html.encode()) < 10 * 10**6
-    assert len(Reader(page.html).scripts[0].encode()) < 2 * 10**6
+    html = html_of(write(tmp_path, World(n_prompts=400, teachers=teachers, domains=domains)))
+    assert len(html.encode()) < 10 * 10**6
+    assert len(Reader(html).scripts[0].encode()) < 2 * 10**6
 
 
 @pytest.mark.slow
-def test_the_page_stays_small_however_many_teachers_and_sources(tmp_path: Path):
+def test_the_page_stays_small_however_many_teachers_and_sources(
+    tmp_path: Path, html_of: Callable[[report.Places], str]
+):
     places = write(tmp_path, World(n_prompts=2, teachers=tuple(f"teacher {i} {'x' * 50}" for i in range(3_000))))
     source = json.loads((places.ingest / "sources.json").read_text())["a.jsonl"]
     (places.ingest / "sources.json").write_text(json.dumps({f"{i} {'y' * 80}.jsonl": source for i in range(50_000)}))
-    page = render(places)
-    assert len(page.html.encode()) < 10 * 10**6
-    assert "49800 more sources" in page.html
-    assert "The 200 best are listed" in page.html
+    html = html_of(places)
+    assert len(html.encode()) < 10 * 10**6
+    assert "49,800 more sources" in html
+    assert "The 200 best are listed" in html
 
 
-def test_a_page_of_one_trace_and_no_evaluation_is_whole(tmp_path: Path):
+def test_a_page_of_one_trace_and_no_evaluation_is_whole(tmp_path: Path, html_of: Callable[[report.Places], str]):
     places = write(tmp_path, World(n_prompts=1, teachers=("ann", "bob")))
     tables.write(tables.EVALUATIONS, tables.read(tables.EVALUATIONS, places.evaluations).clear(), places.evaluations)
     places.accuracies.write_text("[]")
     places.curves.write_text("[]")
-    html = render(places).html
+    html = html_of(places)
     Reader(html)
     assert "No student was evaluated" in html
 
 
-def test_no_heading_stands_alone(tmp_path: Path):
+def test_no_heading_stands_alone(tmp_path: Path, html_of: Callable[[report.Places], str]):
     """A section whose figures have nothing to show says so."""
     places = write(tmp_path, World(n_prompts=1, teachers=("ann", "bob")))
     for table, path in (
@@ -245,7 +257,7 @@ def test_no_heading_stands_alone(tmp_path: Path):
         tables.write(table, tables.read(table, path).clear(), path)
     places.accuracies.write_text("[]")
     places.curves.write_text("[]")
-    html = re.sub(r"<(script|style|svg|select|form).*?</\1>", "", render(places).html, flags=re.S)
+    html = re.sub(r"<(script|style|svg|select|form).*?</\1>", "", html_of(places), flags=re.S)
     for section in re.findall(r"<section.*?</section>", html, flags=re.S):
         content = re.sub(r"<h[23].*?</h[23]>|<summary.*?</summary>|<thead.*?</thead>|<[^>]+>", " ", section, flags=re.S)
         assert content.split(), section
@@ -255,7 +267,9 @@ def test_no_heading_stands_alone(tmp_path: Path):
     assert not re.search(r"<h3>[^<]*</h3>\s*(<h|</section)", html)
 
 
-def test_teachers_that_are_not_compared_are_named_with_the_reason(tmp_path: Path):
+def test_teachers_that_are_not_compared_are_named_with_the_reason(
+    tmp_path: Path, html_of: Callable[[report.Places], str]
+):
     places = write(tmp_path, World(n_prompts=30))
     path = places.select / tables.TEACHERS.file
     apart = pl.when(pl.col("teacher") == HOSTILE)
@@ -278,7 +292,7 @@ def test_teachers_that_are_not_compared_are_named_with_the_reason(tmp_path: Path
     changed = changed.with_columns(worth_next=pl.when(pl.col("teacher") == "ann").then(12.0))
     types = tables.TEACHERS.schema
     tables.write(tables.TEACHERS, changed.select(pl.col(c).cast(t) for c, t in types.items()), path)
-    limits = render(places).html.split('<section id="limits">')[1]
+    limits = html_of(places).split('<section id="limits">')[1]
     assert f"{SHOWN} is not ranked: no other teacher was on any of its 30 prompts." in limits
     assert "The comparison of ann with the next in rank is worth fewer than 20 prompts" in limits
     assert "Not every teacher answered every prompt" in limits

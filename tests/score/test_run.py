@@ -240,7 +240,7 @@ def test_tokens_that_the_model_does_not_know_are_refused(load_student, tmp_path:
 def test_prompt_that_the_template_refuses(load_student, tmp_path: Path):
     student = load_student("gemma2", "gemma")
     prompts = {"p": [{"role": "system", "content": "Be brief."}, *MESSAGES]}
-    with pytest.raises(ScoringError, match=r"not one of 1 traces .*1 not_renderable"):
+    with pytest.raises(ScoringError, match=r"not one of 1 trace .*1 not_renderable"):
         run(scoring(student, tmp_path), tmp_path, {"b": SHORT}, prompts)
 
 

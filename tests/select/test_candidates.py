@@ -116,7 +116,7 @@ def test_an_error_names_the_filter_that_left_nothing():
 
 def test_an_error_says_that_nothing_was_scored():
     pool = make_pool([{"prompt_id": "p", "teacher": "a", "scored": False}])
-    with pytest.raises(SelectionError, match="none of 1 traces has step scores"):
+    with pytest.raises(SelectionError, match="none of 1 trace has step scores"):
         find("ignore", pool)
     with pytest.raises(SelectionError, match="table traces is empty"):
         find("ignore", make_pool([]))
@@ -125,7 +125,7 @@ def test_an_error_says_that_nothing_was_scored():
 def test_an_error_says_which_pass_a_selector_lacks():
     pool = make_pool([{"prompt_id": "p", "teacher": "a", "galp": None}])
     candidates, _ = find_candidates(pool.prompts, pool.traces, pool.scores(), "ignore")
-    with pytest.raises(SelectionError, match="galp has no score for any of 1 candidates; it needs the full pass"):
+    with pytest.raises(SelectionError, match="galp has no score for any of 1 candidate; it needs the full pass"):
         without_score(candidates, selector("galp"), {})
 
 

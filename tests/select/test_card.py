@@ -245,7 +245,7 @@ THOUGHT = f"{OPEN}\nso\n{CLOSE}\n\n7"
             [THOUGHT, "7"],
             ["1 of 2 responses hold reasoning", "generation prompt, the response", "the same text"],
         ),
-        ("plain", {}, ["7"], ["0 of 1 responses", "the prompt as plain text and a newline"]),
+        ("plain", {}, ["7"], ["0 of 1 response", "the prompt as plain text and a newline"]),
         ("qwen3", {}, [THOUGHT], ["1 of 1", "Scored and trained", "loses the reasoning**"]),
         ("qwen3", {}, ["7"], ["0 of 1", "Scored and trained", "trains the same text"]),
         (

@@ -119,7 +119,7 @@ SHARES = st.sampled_from([0.2, 0.25, 1 / 3, 0.5, 0.6, 1.0])
     st.integers(1, 2),
     st.none() | st.integers(1, 5),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_a_mixture_is_the_best_of_all_that_fill_the_numbers(cells, teachers, domains, per_prompt, most):
     assume(sum(teachers.values()) <= 1 and sum(domains.values()) <= 1 and (teachers or domains))
     of_prompt = {"p": "maths", "q": "maths"}
@@ -156,16 +156,14 @@ def test_numbers_that_cannot_be_had_name_the_bottleneck():
         mix(candidates, quotas={"teacher": {"a": 0.5, "b{}": 0.5}})
     assert str(e.value) == (
         "selector 'mixed.x' asks for 4 traces, of them teacher a: 2, teacher b{}: 2; the best possible with these "
-        "shares are 3 traces; the bottleneck is teacher b{} (1 of 2 possible while the others are met)"
+        "shares is 3 traces; the bottleneck is teacher b{} (1 of 2 possible while the others are met)"
     )
     # What it proposes can be had.
     assert mix(candidates, quotas={"teacher": {"a": 0.5, "b{}": 0.5}}, max_examples=3).height == 3
 
 
 def test_a_quota_of_what_does_not_exist_has_nothing_possible():
-    with pytest.raises(
-        SelectionError, match=r"best possible with these shares are 1 traces; .* teacher nobody \(0 of 1"
-    ):
+    with pytest.raises(SelectionError, match=r"best possible with these shares is 1 trace; .* teacher nobody \(0 of 1"):
         mix(candidates_of(THREE), quotas={"teacher": {"nobody": 0.5}})
 
 

@@ -111,7 +111,7 @@ def test_order_of_rows_never_matters():
 
 
 def test_tables_that_do_not_belong_together_are_refused():
-    with pytest.raises(TableError, match="name 1 prompts that the table prompts does not hold, such as p"):
+    with pytest.raises(TableError, match="name 1 prompt that the table prompts does not hold, such as p"):
         check(replace(POOL, prompts=POOL.prompts.filter(pl.col("prompt_id") != "p")).in_frames())
     check(POOL.in_frames())
 

@@ -7,6 +7,7 @@ from scipy.optimize import nnls
 
 from stepsift.audition.runs import AuditionRun, RunResult, RunSettings
 from stepsift.core.pace import duration
+from stepsift.core.text import count
 from stepsift.train import Examples
 from stepsift.train.order import presentation
 
@@ -28,8 +29,9 @@ def predict(
     train_s = constant * len(shown) + per_token * sum(shown)
     evaluate_s = float(np.mean([f.evaluate_s for f in results])) * len(shown)
     return [
-        f"pilot: {len(results)} students, {duration(seconds.mean())} of training each on average",
-        f"the whole: {len(ahead)} students to train ({n_known} more are known), {sum(shown):,} response tokens",
+        f"pilot: {count(len(results), 'student')}, {duration(seconds.mean())} of training each on average",
+        f"the whole: {count(len(ahead), 'student')} to train ({n_known} more are known), "
+        f"{count(sum(shown), 'response token')}",
         f"about {duration(train_s)} of training and {duration(evaluate_s)} of evaluation, "
         f"{duration((train_s + evaluate_s) / workers)} with --workers {workers}",
     ]

@@ -3,7 +3,8 @@
 from typing import Any
 
 from stepsift.audition.plan import AuditionPlan
-from stepsift.core.text import markdown_cell, markdown_code, markdown_prose
+from stepsift.audition.verdict import more_data
+from stepsift.core.text import count, markdown_cell, markdown_code, markdown_prose
 
 
 def as_markdown(plan: AuditionPlan, result: dict[str, Any]) -> str:
@@ -14,10 +15,10 @@ def as_markdown(plan: AuditionPlan, result: dict[str, Any]) -> str:
     lines = [
         "# Audition",
         "",
-        f"Plan `{plan.digest}`, written before its first run. {len(arms)} arms, "
-        f"{len(seeds)} seeds ({', '.join(map(str, seeds))}), {len(content['budgets'])} budgets: {result['runs']} "
-        f"runs, evaluated on {tasks}; arms that chose the same traces share their students. Of these runs "
-        f"{result['runs_known_before']} were known when the plan was written.",
+        f"Plan `{plan.digest}`, written before its first run. {count(len(arms), 'arm')}, "
+        f"{count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}), {count(len(content['budgets']), 'budget')}: "
+        f"{count(result['runs'], 'run')}, evaluated on {tasks}; arms that chose the same traces share their students. "
+        f"Of these runs {result['runs_known_before']} were known when the plan was written.",
         "",
         f"Untrained, the student has {100 * result['untrained']:.1f} %.",
     ]
@@ -70,10 +71,7 @@ def _comparisons(of_budget: dict[str, Any], statistics: dict[str, Any]) -> list[
         d = c["difference"]
         p = "" if c["p"] is None else f"{c['p']:.2g}"
         adjusted = "" if c["p_adjusted"] is None else f"{c['p_adjusted']:.2g}"
-        more = " or ".join(
-            [f"{c['more_seeds']} seeds"] * bool(c["more_seeds"])
-            + [f"{c['more_questions']} questions"] * bool(c["more_questions"])
-        )
+        more = more_data(c["more_seeds"], c["more_questions"])
         verdict = "yes" if c["settled"] else f"no{f': {more}' if more else ''}"
         rows.append(
             f"| {c['arm']} - {c['other']} | {100 * d['value']:+.1f} | {100 * d['low']:+.1f} to "

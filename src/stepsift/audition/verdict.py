@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from stepsift.audition.compare import Comparison, Interval
 from stepsift.audition.teachers import Foresight
+from stepsift.core.text import count
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _teachers(accuracy: dict[str, Interval], selectors: list[str], best: dict[st
     order = "more than" if accuracy[teacher].value > top else "no more than"
     return (
         f"Training on {name} alone gave {percent(accuracy[teacher])}, {order} the best selector; {sure}; "
-        f"{above} of {len(best)} teachers alone gave more than it."
+        f"{above} of {count(len(best), 'teacher')} alone gave more than it."
     )
 
 
@@ -160,8 +161,8 @@ def _open(compared: list[Comparison]) -> str:
     if not undecided:
         return "Every comparison of the plan is settled."
     near = sorted((c for c in undecided if c.more_seeds or c.more_questions), key=_effort)
-    hints = [f"{c.arm} and {c.other} with {_more(c)}" for c in near[:3]]
-    text = f"{len(undecided)} of {len(compared)} comparisons are open"
+    hints = [f"{c.arm} and {c.other} with {more_data(c.more_seeds, c.more_questions)}" for c in near[:3]]
+    text = f"{len(undecided)} of {count(len(compared), 'comparison')} are open"
     return f"{text}; if the differences are what they seem, {listed(hints)} would be settled." if hints else f"{text}."
 
 
@@ -169,6 +170,6 @@ def _effort(c: Comparison) -> float:
     return min(c.more_seeds or float("inf"), (c.more_questions or float("inf")) / 100)
 
 
-def _more(c: Comparison) -> str:
-    ways = [f"{c.more_seeds} seeds"] * bool(c.more_seeds) + [f"{c.more_questions} questions"] * bool(c.more_questions)
-    return " or ".join(ways)
+def more_data(seeds: int | None, questions: int | None) -> str:
+    """How many seeds or questions would settle a comparison, in words; nothing where neither would."""
+    return " or ".join([count(n, noun) for n, noun in ((seeds, "seed"), (questions, "question")) if n])

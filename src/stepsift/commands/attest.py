@@ -7,6 +7,7 @@ from pathlib import Path
 from stepsift.commands import LOCK
 from stepsift.core import disk
 from stepsift.core.console import Voice
+from stepsift.core.text import count
 
 FOLDER = Path("attestations")
 PASSPHRASE = "STEPSIFT_KEY_PASSPHRASE"
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
     content = statement(args.selector, lock, git_tags([*generated, FOLDER.as_posix()]), _images())
     disk.write_json(sign(content, args.key, os.environ.get(PASSPHRASE)) if args.key else content, out)
     how = f"signed with {args.key}" if args.key else "not signed (--key FILE signs)"
-    voice.lines([f"{out}: {len(content['subject'])} files of {args.selector}, {how}"])
+    voice.lines([f"{out}: {count(len(content['subject']), 'file')} of {args.selector}, {how}"])
     voice.data({"file": out, "signed": bool(args.key), "statement": content})
 
 

@@ -18,6 +18,7 @@ from stepsift.commands import arguments
 from stepsift.core.console import Voice
 from stepsift.core.disk import last_change_s, n_bytes, read_regular, remove
 from stepsift.core.errors import CacheError
+from stepsift.core.text import count
 from stepsift.score.cache import shards
 from stepsift.score.cache.scores import LAST_RUN, SCORES, SPACE, SUMS, SUMS_SCHEMA, TOKENS, TOKENS_SCHEMA, Numerics
 from stepsift.sidecache import EntryInfo, SideCache
@@ -94,13 +95,13 @@ def show(root: Path) -> list[str]:
     every = spaces(root)
     if not every and not any(_entries(root, name) for name in SIDE_CACHES):
         return [f"{root} holds nothing yet"]
-    lines = [f"{'scores':12}{_many(len(every), 'space')}, {size(sum(s.n_bytes for s in every))}"]
+    lines = [f"{'scores':12}{count(len(every), 'space')}, {size(sum(s.n_bytes for s in every))}"]
     for space in every:
         lines += [f"  {line}" for line in _space_lines(space)]
     for name in SIDE_CACHES:
         entries = _entries(root, name)
         used = f", last used {_date(max(e.used_s for e in entries))}" if entries else ""
-        lines.append(f"{name:12}{_many(len(entries), 'entry')}, {size(sum(e.n_bytes for e in entries))}{used}")
+        lines.append(f"{name:12}{count(len(entries), 'entry')}, {size(sum(e.n_bytes for e in entries))}{used}")
     return [*lines, f"{'all':12}{size(n_bytes(root))} in {root}"]
 
 
@@ -119,8 +120,8 @@ def _space_lines(space: SpaceInfo) -> Iterable[str]:
     numerics = ", ".join(f"{k} {v}" for k, v in (space.numerics or {}).items()) or "no numerics named"
     yield f"{space.folder.name[:12]}  {student}: {numerics}"
     yield (
-        f"{'':14}{_many(space.n_shards, 'shard')}, {_many(space.n_keys, 'key')} with {space.n_tokens:,} tokens, "
-        f"{_many(space.n_sums, 'key')} of step sums, {size(space.n_bytes)}, last used {_date(space.used_s)}, "
+        f"{'':14}{count(space.n_shards, 'shard')}, {count(space.n_keys, 'key')} with {count(space.n_tokens, 'token')}, "
+        f"{count(space.n_sums, 'key')} of step sums, {size(space.n_bytes)}, last used {_date(space.used_s)}, "
         f"{_hit_rate(space.last_run)}"
     )
 
@@ -132,8 +133,8 @@ def _hit_rate(counts: dict[str, int] | None) -> str:
     asked = counts["hits"] + counts["misses"]
     if not asked:
         return "its last run asked for nothing"
-    sums = f" and {_many(counts['sums_hits'], 'trace')} from step sums" if counts["sums_hits"] else ""
-    return f"its last run found {counts['hits']:,} of {_many(asked, 'key')} ({counts['hits'] / asked:.0%}){sums}"
+    sums = f" and {count(counts['sums_hits'], 'trace')} from step sums" if counts["sums_hits"] else ""
+    return f"its last run found {counts['hits']:,} of {count(asked, 'key')} ({counts['hits'] / asked:.0%}){sums}"
 
 
 def verify(root: Path) -> list[str]:
@@ -171,11 +172,6 @@ def size(n: float) -> str:
             return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
         n /= 1_000
     return f"{n:,.1f} TB"
-
-
-def _many(n: int, what: str) -> str:
-    plural = f"{what[:-1]}ies" if what.endswith("y") and what != "key" else f"{what}s"
-    return f"{n:,} {what if n == 1 else plural}"
 
 
 def _date(seconds: float) -> str:

@@ -14,6 +14,7 @@ import torch
 from stepsift import params, segment, student
 from stepsift.commands.estimate import plan_sample
 from stepsift.core.errors import ScoringError
+from stepsift.core.text import count
 from stepsift.ingest.run import SampleTrace
 from stepsift.score.backends.local import LocalBackend
 from stepsift.score.backends.processes import in_order
@@ -97,8 +98,8 @@ def _compare(trace_id: str, planned: Planned, scores: Scores, model: Any, settin
                 "please report its architecture"
             )
     return (
-        f"trace {trace_id}: {len(response)} tokens in {n_steps} steps; engine and naive scoring differ by "
-        f"{differences(off['window'], off['whole context'], step, settings.dtype)}"
+        f"trace {trace_id}: {count(len(response), 'token')} in {count(n_steps, 'step')}; engine and naive scoring "
+        f"differ by {differences(off['window'], off['whole context'], step, settings.dtype)}"
     )
 
 

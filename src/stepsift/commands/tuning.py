@@ -18,6 +18,7 @@ from stepsift import params, student
 from stepsift.commands.estimate import plan_sample
 from stepsift.commands.turn_timing import SMALLEST_GAIN, Fastest, ImpossibleError, judge, time_in_turns
 from stepsift.core.errors import ScoringError
+from stepsift.core.text import count
 from stepsift.ingest.run import SampleTrace
 from stepsift.score.backends.local import ModelSize, is_out_of_memory, model_size
 from stepsift.score.forward.engine import Engine
@@ -97,7 +98,8 @@ class Bench:
         requests = [planned.request() for _, planned in plans if isinstance(planned, Planned)]
         if not requests:
             raise ScoringError(
-                f"not one of {len(sample)} sampled traces can be scored; 'stepsift check' says why and what they are"
+                f"not one of {count(len(sample), 'sampled trace')} can be scored; 'stepsift check' says why and "
+                "what they are"
             )
         return requests
 
@@ -108,8 +110,8 @@ class Bench:
         tokens = sum(len(r.response) for r in self.requests)
         flops = sum(self.size.flops(r) for r in self.requests)
         lines = [
-            f"{len(self.requests)} traces, {tokens:,} response tokens, {self.settings.dtype} on {self.device}; a large "
-            f"matrix product reaches {self.ceiling / 1e9:,.0f} Gflop/s",
+            f"{count(len(self.requests), 'trace')}, {count(tokens, 'response token')}, "
+            f"{self.settings.dtype} on {self.device}; a large matrix product reaches {self.ceiling / 1e9:,.0f} Gflop/s",
             f"{'setting':24}{'tokens/s':>10}{'of ceiling':>12}{'turns':>7}{'  memory' if self.peak_bytes else ''}",
         ]
         for setting, seconds in sorted(times.items(), key=lambda item: statistics.median(item[1])):
@@ -120,7 +122,7 @@ class Bench:
             lines.append(f"{setting!s:24}{tokens / median:>10,.0f}{share:>12}{len(seconds):>7}{memory}{mark}")
         lines += [f"{setting!s:24}not possible: {why}" for setting, why in impossible.items()]
         if n_untried:
-            lines.append(f"{n_untried} settings more had no time; give more --seconds to see them")
+            lines.append(f"{count(n_untried, 'more setting')} had no time; give more --seconds to see them")
         return lines
 
     def pick(self, requests: list[Request], setting: Setting, seconds: float) -> None:

@@ -8,6 +8,7 @@ from stepsift import params
 from stepsift.commands import LOCK, arguments
 from stepsift.core.console import Voice
 from stepsift.core.errors import LineageError
+from stepsift.core.text import count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +48,6 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
     broken = [link.name for link in links if link.broken]
     if broken:
         raise LineageError(
-            f"{len(broken)} links are broken, the first is '{broken[0]}'; 'dvc checkout' brings outputs back, "
+            f"{count(len(broken), 'broken link')}, the first is '{broken[0]}'; 'dvc checkout' brings outputs back, "
             "'dvc repro' makes what is out of date"
         )

@@ -23,6 +23,7 @@ import polars as pl
 from stepsift import params, render, sidecache, student
 from stepsift.core import tables
 from stepsift.core.errors import StepsiftError, TableError
+from stepsift.core.text import count
 from stepsift.evaluate import run as evaluate
 from stepsift.lineage.revision import Revision
 from stepsift.score.cache.scores import Numerics, ScoreCache, sums_key
@@ -89,7 +90,7 @@ def _scores(revision: Revision, now: params.Params, caches: Path) -> list[str]:
         *pool, scores = (revision.get(name, Path(scratch)) for name in names)
         cache = ScoreCache(caches, ours.student, theirs["numerics"])
         filled, there, other = _fill(cache, planner, PoolTables(*pool), scores)
-    lines = [f"scores      {filled} traces filled in, {there} were there"]
+    lines = [f"scores      {count(filled, 'trace')} filled in, {there} were there"]
     if other:
         lines[0] += f", {other} come out with other tokens or passes now and are left out"
     if differing := _differing(theirs["numerics"], ours.numerics):

@@ -82,7 +82,11 @@ class Asking(ABC):
                 n_no_room += 1
                 self.ended[request.task_name, request.doc_id] = False
         if n_no_room:
-            log.warning("%d questions fill the student's context (%d tokens): wrong", n_no_room, self.context_tokens)
+            log.warning(
+                "%s longer than the student's context of %d tokens: counted as wrong",
+                count(n_no_room, "question"),
+                self.context_tokens,
+            )
         with Answered(len(requests)) as answered:
             for arguments, rows in jobs.items():
                 keys = [self._key(requests[i]) for _, i in rows]

@@ -21,7 +21,7 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 from stepsift import __version__
 from stepsift.core import disk
 from stepsift.core.errors import LineageError
-from stepsift.core.text import error_line
+from stepsift.core.text import count, error_line
 from stepsift.lineage.check_result import CheckResult
 from stepsift.lineage.lock import Lock
 
@@ -116,7 +116,7 @@ def check_attestation(path: Path, key: Path | None, lock: Lock) -> list[CheckRes
     folder. Raises LineageError if the file is no statement.
     """
     content, signature = _open(path, key)
-    checked = f"{len(content['subject'])} files, parameters, sources and student: as it says"
+    checked = f"{count(len(content['subject']), 'file')}, parameters, sources and student: as it says"
     return [signature, CheckResult("attestation", checked, tuple(_differences(content, lock)))]
 
 

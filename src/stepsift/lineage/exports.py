@@ -10,6 +10,7 @@ import polars as pl
 from stepsift.core import tables
 from stepsift.core.disk import file_md5
 from stepsift.core.errors import TableError
+from stepsift.core.text import count
 from stepsift.lineage.check_result import CheckResult
 from stepsift.lineage.history import CURATED
 from stepsift.select.manifest import Manifest, fingerprint
@@ -67,7 +68,9 @@ def _check_set(folder: Path, folders: Mapping[str, Path], inputs: dict[str, Any]
         said = str(e) if isinstance(e, TableError) else f"{folder} cannot be read as a curated set ({e!r})"
         return CheckResult(name, "", (said,))
     return CheckResult(
-        name, f"{curated.height} traces, manifest and {', '.join(exports)} agree with the tables", tuple(broken)
+        name,
+        f"{count(curated.height, 'trace')}, manifest and {', '.join(exports)} agree with the tables",
+        tuple(broken),
     )
 
 
@@ -131,7 +134,7 @@ def _compare(export: Path, expected: Expected) -> list[str]:
     if sorted(seen) != sorted(expected):
         missing = sorted(set(expected) - set(seen))
         what = f"lacks trace {missing[0]}" if missing else "holds a trace more than once"
-        broken.append(f"{export} {what}: {len(seen)} rows of {len(expected)} chosen traces")
+        broken.append(f"{export} {what}: {count(len(seen), 'row')} of {count(len(expected), 'chosen trace')}")
     return broken
 
 

@@ -8,6 +8,7 @@ import tempfile
 from typing import Any
 
 from stepsift.core.errors import LineageError
+from stepsift.core.text import count
 from stepsift.lineage.check_result import CheckResult
 from stepsift.lineage.lock import Lock
 
@@ -29,7 +30,9 @@ def check_outputs(lock: Lock) -> list[CheckResult]:
     n_outs = sum(len(lock.outs(stage)) for stage in lock.stages)
     return [
         CheckResult(
-            "outputs", f"{n_outs} outputs of {len(lock.stages)} stages: as dvc.lock has them", tuple(outputs.values())
+            "outputs",
+            f"{count(n_outs, 'output')} of {count(len(lock.stages), 'stage')}: as dvc.lock has them",
+            tuple(outputs.values()),
         ),
         CheckResult(
             "stages", "commands, parameters, code and inputs: as dvc.lock has them", tuple(_inputs(stages, outputs))

@@ -68,7 +68,7 @@ def _differences(name: str, old: pl.DataFrame, new: pl.DataFrame) -> list[str]:
         return []
     first = wrong.row(0, named=True)
     place = f"from question {first['question']} of {first['task']} on"
-    return [f"{name} gives {wrong.height} of {both.height} answers differently, {place}"]
+    return [f"{name} gives {wrong.height} of {count(both.height, 'answer')} differently, {place}"]
 
 
 def check_accuracies(folders: Mapping[str, Path], declared: DeclaredStage) -> CheckResult:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from stepsift.core.text import count, markdown_cell, markdown_code
 from stepsift.core.text import html as text
-from stepsift.core.text import markdown_cell, markdown_code
 from stepsift.lineage.diff import REASONS, Diff, SelectorDiff
 
 MOST_ROWS = 20
@@ -74,8 +74,8 @@ def _summary(change: SelectorDiff, safe: Callable[[str], str]) -> str:
     n = change.changes["prompt_id"].n_unique()
     before, after = change.teachers["before"].sum(), change.teachers["after"].sum()
     settings = "".join(f"; {safe(k)} {safe(str(a))} -> {safe(str(b))}" for k, (a, b) in change.settings.items())
-    counts = f"{before} traces before, {after} after, {change.n_same} in both"
-    return f"{n} of {change.n_prompts} prompts changed; {counts}{settings}"
+    counts = f"{count(int(before), 'trace')} before, {after} after, {change.n_same} in both"
+    return f"{n} of {count(change.n_prompts, 'prompt')} changed; {counts}{settings}"
 
 
 def _tables(change: SelectorDiff) -> Iterator[tuple[list[str], list[list[str]]]]:

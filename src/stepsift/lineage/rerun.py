@@ -16,7 +16,7 @@ import polars as pl
 import yaml
 
 from stepsift.core.errors import LineageError
-from stepsift.core.text import error_line, one_line
+from stepsift.core.text import count, error_line, one_line
 from stepsift.lineage.check_result import CheckResult
 from stepsift.lineage.lock import Lock, command_paths
 
@@ -82,7 +82,9 @@ def check_stage(stage: str, lock: Lock, declared: Mapping[str, DeclaredStage]) -
             return CheckResult(name, "", (f"stage {stage} fails on these inputs and parameters: {last}",))
         differences = [first_difference(made / out, Path(out)) for out in ours.outs]
         n_files = sum(len(files(made / out)) for out in ours.outs)
-    return CheckResult(name, f"{n_files} files: the same bytes", tuple(d for d in differences if d is not None))
+    return CheckResult(
+        name, f"{count(n_files, 'file')}: the same bytes", tuple(d for d in differences if d is not None)
+    )
 
 
 def _room(room: Path) -> Path:

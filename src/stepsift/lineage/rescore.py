@@ -58,7 +58,7 @@ def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: i
         with tempfile.TemporaryDirectory() as folder:
             again = score_steps(pool, drawn, settings, Path(folder) / "cache", Path(folder))
     except StepsiftError as e:
-        return CheckResult("scores", "", (f"{len(drawn)} traces cannot be scored again: {e}",))
+        return CheckResult("scores", "", (f"{count(len(drawn), 'trace')} cannot be scored again: {e}",))
     ours, new = again.identity.as_json(), again.step_scores
     old = tables.read_part(tables.STEP_SCORES, path, where=of_sample)
     exact = ours == theirs and theirs["numerics"].get("batching") == "trace"
@@ -97,4 +97,4 @@ def differences(old: pl.DataFrame, new: pl.DataFrame, tolerance: float | None) -
             same.append(((a - b).abs() <= room).fill_null(False) | (a.is_null() & b.is_null()))
     wrong = both.filter(~pl.all_horizontal(same)).sort("trace_id", "step")
     steps = wrong.group_by("trace_id", maintain_order=True).agg(pl.len().alias("n"), pl.col("step").first())
-    return [f"trace {t} has other scores in {n} steps, from step {step} on" for t, n, step in steps.rows()]
+    return [f"trace {t} has other scores in {count(n, 'step')}, from step {step} on" for t, n, step in steps.rows()]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stepsift.core.disk import file_md5
 from stepsift.core.errors import SourceError
+from stepsift.core.text import count
 from stepsift.ingest.files import find as files
 from stepsift.lineage.check_result import CheckResult
 
@@ -28,4 +29,6 @@ def check_sources(sources: Path, written: Path) -> CheckResult:
     for name in sorted(present):
         if name in known and (seen := file_md5(present[name])) != known[name]["md5"]:
             broken.append(f"{sources / name} was changed (MD5 {seen}, ingest read {known[name]['md5']})")
-    return CheckResult("sources", f"{len(known)} files, {n_rows} rows: as ingest read them", tuple(broken))
+    return CheckResult(
+        "sources", f"{count(len(known), 'file')}, {count(n_rows, 'row')}: as ingest read them", tuple(broken)
+    )

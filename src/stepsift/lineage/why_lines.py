@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from stepsift.core.text import terminal_line
+from stepsift.core.text import count, terminal_line
 from stepsift.lineage.history import Event, Moment
 from stepsift.lineage.story import Choice, PromptStory, TraceStory
 from stepsift.lineage.why import Why
@@ -43,8 +43,8 @@ def _trace(trace: TraceStory, prompt: PromptStory) -> Iterator[str]:
     label = "" if trace.label is None else f" (the source's own label: {str(trace.label).lower()})"
     expected = "" if prompt.answer is None else f", the answer is {prompt.answer}"
     yield _line("verdict", f"{trace.verdict}{label}{expected}")
-    if trace.n_steps is not None:
-        yield _line("length", f"{trace.n_steps} steps, {trace.n_tokens} tokens")
+    if trace.n_steps is not None and trace.n_tokens is not None:
+        yield _line("length", f"{count(trace.n_steps, 'step')}, {count(trace.n_tokens, 'token')}")
         defined = {name: score for name, score in trace.scores.items() if score is not None}
         yield _line("scores", ", ".join(f"{name} {_number(score)}" for name, score in defined.items()))
     for drop in trace.dropped:
@@ -84,7 +84,7 @@ def _other(verdict: Choice) -> str:
 
 
 def _prompt(prompt: PromptStory) -> Iterator[str]:
-    yield f"prompt {prompt.prompt_id}, domain {prompt.domain or 'none'}, {len(prompt.traces)} traces"
+    yield f"prompt {prompt.prompt_id}, domain {prompt.domain or 'none'}, {count(len(prompt.traces), 'trace')}"
     yield _line("prompt", _text(prompt))
     if prompt.answer is not None:
         yield _line("answer", f"{prompt.answer} ({prompt.answer_kind})")

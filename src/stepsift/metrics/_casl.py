@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from stepsift.core.errors import SelectionError
+from stepsift.core.text import count
 from stepsift.metrics._forms import Scope, T, mean_of_tokens, of
 from stepsift.metrics._metric import Fit
 
@@ -38,9 +39,9 @@ def fit(scope: Scope, candidates: pl.DataFrame, how: str) -> Fit:
         solution, _, rank, _ = np.linalg.lstsq(x, group["mean"].to_numpy(), rcond=1e-10)
         if rank < len(_NAMES):
             raise SelectionError(
-                f"the fit of aslec_casl for {name} is not determined by its {group.height} traces (rank {rank} of "
-                f"{len(_NAMES)}): the share of first tokens does not vary by itself; set select.casl_fit: pool, or "
-                "leave aslec_casl out"
+                f"the fit of aslec_casl for {name} is not determined by its {count(group.height, 'trace')} (rank "
+                f"{rank} of {len(_NAMES)}): the share of first tokens does not vary by itself; set select.casl_fit: "
+                "pool, or leave aslec_casl out"
             )
         coefficients[name] = dict(zip(_NAMES, solution.tolist(), strict=True))
     slopes = {name: c["share_of_first"] for name, c in sorted(coefficients.items())}

@@ -7,6 +7,7 @@ import polars as pl
 
 from stepsift.core import tables
 from stepsift.core.errors import SelectionError, TableError
+from stepsift.core.text import count
 from stepsift.metrics._metric import Metric
 from stepsift.metrics._registry import all_metrics
 
@@ -24,7 +25,7 @@ def trace_scores(sums: pl.DataFrame, traces: pl.DataFrame, seed: int) -> pl.Data
     stray = known.filter(pl.col("prompt_id").is_null())
     if stray.height:
         raise TableError(
-            f"step_scores hold {stray.height} traces that the table traces does not, the first is "
+            f"step_scores hold {count(stray.height, 'trace')} that the table traces does not, the first is "
             f"{stray['trace_id'][0]}; run 'dvc repro' to rebuild both"
         )
     metrics = [m for m in all_metrics().values() if m.fit is None]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepsift.core.errors import StepsiftError
-from stepsift.core.text import markdown_cell, markdown_code, one_line
+from stepsift.core.text import count, markdown_cell, markdown_code, one_line
 
 MOST_CHARS = 60_000
 """Of a pull request's text; GitHub refuses more than 65,536."""
@@ -169,4 +169,4 @@ def _cut(text: str, most: int, where: str) -> str:
             break
         lines.append(line)
     left = len(text.splitlines()) - len(lines)
-    return "\n".join([*lines, "", f"Cut here, {left} lines before the end; {where} has the rest."])
+    return "\n".join([*lines, "", f"Cut here, {count(left, 'line')} before the end; {where} has the rest."])

@@ -6,6 +6,7 @@ import polars as pl
 
 from stepsift import __version__
 from stepsift.core import tables
+from stepsift.core.text import count
 from stepsift.metrics import all_metrics
 from stepsift.report import numbers
 from stepsift.report.figures import selectors_first
@@ -142,7 +143,7 @@ def _hashes(outputs: Outputs) -> list[tuple[str, str]]:
     first = next(iter(outputs.manifests.values()), None)
     rows = [(f"source {name} (md5)", s["md5"]) for name, s in list(outputs.sources.items())[:MOST_ROWS]]
     if (more := len(outputs.sources) - MOST_ROWS) > 0:
-        rows.append((f"{more} more sources", "in sources.json of stage ingest"))
+        rows.append((count(more, "more source"), "in sources.json of stage ingest"))
     if first is not None:
         rows += [(f"table {name} (md5)", md5) for name, md5 in first["inputs"]["tables"].items()]
         rows.append(("student (fingerprint)", outputs.numerics["student"]))
@@ -161,7 +162,9 @@ def _limits(outputs: Outputs) -> list[str]:
     total = sum(outputs.verdicts.values())
     unchecked = total - outputs.verdicts.get("correct", 0) - outputs.verdicts.get("wrong", 0)
     if total and unchecked:
-        limits.append(f"{unchecked:,} of {total:,} traces ({unchecked / total:.0%}) have no verdict on their answer.")
+        limits.append(
+            f"{unchecked:,} of {count(total, 'trace')} ({unchecked / total:.0%}) have no verdict on their answer."
+        )
     seeds = outputs.evaluations.filter(pl.col("seed").is_not_null())["seed"].n_unique()
     if outputs.evaluations.is_empty():
         limits.append("No student was evaluated: nothing here is measured by training.")
@@ -171,8 +174,8 @@ def _limits(outputs: Outputs) -> list[str]:
         n, worst = max(part["n"]), max((e for e in part["stderr"] if e is not None), default=None)
         if worst is not None:
             limits.append(
-                f"On {task}, {n} questions: two students that differ by less than about {100 * 2.8 * worst:.0f} points "
-                "may differ by chance."
+                f"On {task}, {count(n, 'question')}: two students that differ by less than about "
+                f"{100 * 2.8 * worst:.0f} points may differ by chance."
             )
     if outputs.window_share["close_to_step_mean"]:
         share = outputs.window_share["share"]
@@ -194,7 +197,7 @@ def _limits_of_ranking(outputs: Outputs) -> list[str]:
     n, most = ranked["n_compared"].max(), outputs.ingest["prompts"]
     if isinstance(n, int) and n < most:
         sentences.append(
-            f"Teachers are compared on {n:,} of {most:,} prompts: those for which at least two have a candidate."
+            f"Teachers are compared on {n:,} of {count(most, 'prompt')}: those for which at least two have a candidate."
         )
     if ranked.height and ranked["n_met"].min() != n and ranked.height > 1:
         sentences.append(
@@ -210,7 +213,9 @@ def _limits_of_ranking(outputs: Outputs) -> list[str]:
     left_out = incomparable(first)
     sentences += [f"{name} is not ranked: {why}." for name, why in list(left_out.items())[:_MOST_NAMES]]
     if (more := len(left_out) - _MOST_NAMES) > 0:
-        sentences.append(f"{more} more teachers are not ranked; table teachers has them.")
+        sentences.append(
+            f"{count(more, 'more teacher')} {'is' if more == 1 else 'are'} not ranked; table teachers has them."
+        )
     return sentences
 
 

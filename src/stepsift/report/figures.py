@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from stepsift.core.text import count
 from stepsift.metrics import all_metrics
 from stepsift.report import charts, numbers
 from stepsift.report.outputs import Outputs
@@ -154,7 +155,7 @@ def _step_lengths(outputs: Outputs) -> Figure:
     r = outputs.step_lengths.correlation
     said = "not defined" if r is None else f"{r:+.2f}"
     note = (
-        f"Mean log-probability of a step in its window, {outputs.step_lengths.n:,} steps. Correlation with the "
+        f"Mean log-probability of a step in its window, {count(outputs.step_lengths.n, 'step')}. Correlation with the "
         f"logarithm of the step's tokens (Pearson): {said}. The lowest row holds all that is lower."
     )
     spec = charts.lengths(shares, "step", "nats a token, in the window")
@@ -184,5 +185,5 @@ def _curves(outputs: Outputs) -> Figure:
         "Loss on the examples of training. A lower loss does not make a better student: easy traces are learnt faster."
     )
     if len(students) > len(kept):
-        note += f" {len(kept)} of {len(students)} students are shown."
+        note += f" {len(kept)} of {count(len(students), 'student')} are shown."
     return Figure("curves", "Training", note, TRAINING, {"": charts.curves(points)} if points else {})

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stepsift.core.text import count
+
 _COLUMN, _BOX, _GAP, _TOP = 216, 150, 14, 28
 _FULL = 150.0
 """Height of a band that holds all rows."""
@@ -57,7 +59,7 @@ def draw_flow(sources: dict[str, Any], counts: dict[str, int], sets: dict[str, d
     `counts` has prompts, traces, not scored, scored, dropped and candidates; `sets` maps a selector to `chosen` (rows)
     and `files` (name to rows).
     """
-    traces = f"{counts['traces']:,} of {counts['prompts']:,} prompts"
+    traces = f"{counts['traces']:,} of {count(counts['prompts'], 'prompt')}"
     rejected = sum(int(s["rejected"]) for s in sources.values())
     columns = {
         "source files": _files(sources),
@@ -90,26 +92,26 @@ def _files(sources: dict[str, Any]) -> list[_Item]:
         return items
     rest = items[_MOST_FILES - 1 :]
     n = sum(item.n for item in rest)
-    more = _Item((f"{len(rest)} more files", f"{n:,} traces"), "the smaller files", "source", n)
+    more = _Item((count(len(rest), "more file"), count(n, "trace")), "the smaller files", "source", n)
     return [*items[: _MOST_FILES - 1], more]
 
 
 def _file(name: str, kept: int, rows: int) -> _Item:
-    return _Item((name, f"{kept:,} traces"), f"{name}: {kept} of {rows} rows kept", "source", kept)
+    return _Item((name, count(kept, "trace")), f"{name}: {kept} of {count(rows, 'row')} kept", "source", kept)
 
 
 def _stage(what: str, full: str, counts: dict[str, int]) -> _Item:
-    return _Item((what, f"{counts[what]:,} traces"), full, "stage", counts[what])
+    return _Item((what, count(counts[what], "trace")), full, "stage", counts[what])
 
 
 def _set(name: str, chosen: int, files: dict[str, int]) -> _Item:
-    lines = (name, f"{chosen:,} traces chosen", *(f"{file} {n:,}" for file, n in files.items()))
-    return _Item(lines, ", ".join([name, *(f"{file}: {n} rows" for file, n in files.items())]), "set", chosen)
+    lines = (name, f"{count(chosen, 'trace')} chosen", *(f"{file} {n:,}" for file, n in files.items()))
+    return _Item(lines, ", ".join([name, *(f"{file}: {count(n, 'row')}" for file, n in files.items())]), "set", chosen)
 
 
 def _lost(what: str, n: int) -> list[_Item]:
     full = f"{what}: their reasons are in the table of dropped rows"
-    return [_Item((what, f"{n:,} rows"), full, "lost", n)] if n else []
+    return [_Item((what, count(n, "row")), full, "lost", n)] if n else []
 
 
 def _thick(n: int, most: int) -> float:

@@ -1,5 +1,6 @@
 """One HTML file from everything: template, style, script, charts and traces, and a policy that lets nothing else in."""
 
+import functools
 import hashlib
 from base64 import b64encode
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
-from stepsift.core.text import script_json, visible
+from stepsift.core.text import count, script_json, visible
 from stepsift.report import charts
 from stepsift.report.context import page_context
 from stepsift.report.explorer import explore
@@ -42,11 +43,11 @@ def render(title: str, settings: dict[str, Any], outputs: Outputs) -> Page:
         "config": charts.config("currentColor", None),
         "explorer": explore(outputs.chosen, outputs.pool),
     }
-    library, script = vl_convert.javascript_bundle(_BUNDLE), _own("page.js")
+    library, script = _library(), _own("page.js")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
-    environment.filters |= {"number": _number, "percent": _percent}
+    environment.filters |= {"number": _number, "percent": _percent, "count_of": count}
     html = environment.from_string(_own("page.html.jinja")).render(
         title=title,
         figures=shown,
@@ -69,6 +70,12 @@ def png(figure: Figure) -> bytes:
     spec = next(iter(figure.charts.values()))
     fixed = {"width": _PNG_WIDTH, "title": figure.title, "config": charts.config("#222222", "#ffffff")}
     return bytes(vl_convert.vegalite_to_png(spec | fixed, scale=_PNG_SCALE, allowed_base_urls=[]))
+
+
+@functools.cache
+def _library() -> str:
+    """Vega, and what draws a chart with it; bundling takes a second."""
+    return str(vl_convert.javascript_bundle(_BUNDLE))
 
 
 def _own(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from stepsift.core.pace import ProgressBar, duration
+from stepsift.core.text import count
 from stepsift.score.forward.numerics import onednn_linear
 
 OnProgress = Callable[[dict[str, float], int], None]
@@ -73,7 +74,7 @@ class Progress:
     def line(self) -> str:
         """All of it in one line."""
         speed = self.speed()
-        parts = [f"{self.traces} of {self.total} traces", f"{self.from_cache} from the cache"]
+        parts = [f"{self.traces} of {count(self.total, 'trace')}", f"{self.from_cache} from the cache"]
         if self.computed:
             share = f" ({speed['share_of_ceiling']:.0%} of ceiling)" if self.ceiling else ""
             parts.append(f"{speed['response_tokens_per_s']:.0f} tokens/s{share}")

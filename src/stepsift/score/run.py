@@ -17,6 +17,7 @@ from stepsift.core import tables
 from stepsift.core.errors import ScoringError
 from stepsift.core.interrupt import Interrupt
 from stepsift.core.pace import duration
+from stepsift.core.text import count
 from stepsift.render import Messages
 from stepsift.score.cache.scores import full_key, local_key, sums_key
 from stepsift.score.cache.spot_check import SpotCheck
@@ -208,7 +209,7 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
             if not progress.scored:
                 reasons = ", ".join(f"{n} {reason}" for reason, n in progress.rejected.most_common())
                 raise ScoringError(
-                    f"not one of {progress.total} traces could be scored ({reasons}); check "
+                    f"not one of {count(progress.total, 'trace')} could be scored ({reasons}); check "
                     "student.max_context_tokens, score.window and segment.max_step_chars"
                 )
     tables.write(tables.REJECTED, pl.DataFrame(rejected, schema=tables.REJECTED.schema), out / tables.REJECTED.file)

@@ -7,6 +7,7 @@ import polars as pl
 from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import SelectionError
+from stepsift.core.text import count
 
 CORRECT = pl.col("verdict") == "correct"
 
@@ -70,7 +71,7 @@ def without_score(candidates: pl.DataFrame, selector: params.Selector, failed: d
     needs = selector.metric.needs
     if missing.height == candidates.height:
         raise SelectionError(
-            f"select.selectors: {name} has no score for any of {candidates.height} candidates; it needs the "
+            f"select.selectors: {name} has no score for any of {count(candidates.height, 'candidate')}; it needs the "
             f"{needs} pass: name it in score.passes, score traces that fit into the student's context, or leave "
             f"{name} out of select.selectors"
         )
@@ -90,13 +91,13 @@ def _why_empty(
     if traces.is_empty():
         return "the table traces is empty, so there is nothing to select from; see the rejected rows of ingest"
     if scored.is_empty():
-        return f"none of {traces.height} traces has step scores; see the rejected rows of the score stage"
+        return f"none of {count(traces.height, 'trace')} has step scores; see the rejected rows of the score stage"
     if left.is_empty():
         reasons = ", ".join(f"{reason} {n}" for reason, n in filtered["reason"].value_counts().sort("reason").rows())
-        return f"select.filters left none of {scored.height} scored traces ({reasons}); loosen them"
+        return f"select.filters left none of {count(scored.height, 'scored trace')} ({reasons}); loosen them"
     verdicts = left["verdict"].value_counts().sort("verdict").rows()
     seen = ", ".join(f"{verdict} {n}" for verdict, n in verdicts)
     return (
-        f"select.correct: {correct} left no candidate: none of {left.height} traces that were scored and kept by "
-        f"select.filters has verdict correct ({seen}); set it to prefer, or check the answers and the verifier"
+        f"select.correct: {correct} left no candidate: none of {count(left.height, 'trace')} that were scored and kept "
+        f"by select.filters has verdict correct ({seen}); set it to prefer, or check the answers and the verifier"
     )

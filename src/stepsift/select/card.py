@@ -7,7 +7,7 @@ import polars as pl
 import yaml
 
 from stepsift.core.tables import UNKNOWN_LICENCE
-from stepsift.core.text import markdown_cell
+from stepsift.core.text import count, markdown_cell
 from stepsift.select.compared import compared_section
 from stepsift.select.export import messages
 from stepsift.select.how_to_train import training_section
@@ -32,8 +32,8 @@ def card_text(manifest: Manifest, chosen: pl.DataFrame) -> str:
     sections = [
         _front_matter(licences, chosen.height),
         f"# Reasoning traces selected by {selector['name']}",
-        f"{chosen.height:,} responses to {chosen['prompt_id'].n_unique():,} prompts by "
-        f"{chosen['teacher'].n_unique()} teachers, selected by stepsift for one student ({by}).",
+        f"{count(chosen.height, 'response')} to {count(chosen['prompt_id'].n_unique(), 'prompt')} by "
+        f"{count(chosen['teacher'].n_unique(), 'teacher')}, selected by stepsift for one student ({by}).",
         "## How it was chosen",
         _how(manifest),
         "## From the pool to this set",

@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift.core.text import CLOSE, OPEN, markdown_code
+from stepsift.core.text import CLOSE, OPEN, count, markdown_code
 
 _PROMPTS = {
     True: "the prompt through the student's chat template with its generation prompt",
@@ -44,7 +44,8 @@ def training_section(rendering: dict[str, Any] | None, chosen: pl.DataFrame) -> 
     n = chosen["response"].str.starts_with(OPEN).sum()
     prompt = _PROMPTS[rendering is None or rendering["template"]]
     lines = [
-        f"{n:,} of {chosen.height:,} responses hold reasoning, between `{OPEN}` and `{CLOSE}` before the answer.",
+        f"{n:,} of {count(chosen.height, 'response')} hold reasoning, between `{OPEN}` and `{CLOSE}` before the "
+        "answer.",
         f"Scored and trained (`dvc repro train`) are the same token ids: {prompt}, the response encoded by itself, and "
         "the token that ends a turn. The loss is on what follows the prompt.",
     ]

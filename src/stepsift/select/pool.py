@@ -8,6 +8,7 @@ import polars as pl
 
 from stepsift.core import tables
 from stepsift.core.errors import TableError
+from stepsift.core.text import count
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,6 @@ def check(pool: ScoredPool) -> None:
     strangers = pool.traces.select("prompt_id").join(pool.prompts, on="prompt_id", how="anti")
     if strangers.height:
         raise TableError(
-            f"traces name {strangers['prompt_id'].n_unique()} prompts that the table prompts does not hold, such as "
-            f"{strangers['prompt_id'].sort()[0]}; run 'dvc repro' to rebuild both"
+            f"traces name {count(strangers['prompt_id'].n_unique(), 'prompt')} that the table prompts does not hold, "
+            f"such as {strangers['prompt_id'].sort()[0]}; run 'dvc repro' to rebuild both"
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stepsift import params
 from stepsift.core.errors import SelectionError
+from stepsift.core.text import count
 from stepsift.metrics._metric import uniform
 from stepsift.select.selection import key
 
@@ -214,6 +215,6 @@ def _why_not(problem: _Problem, demands: list[Demand], total: int, selector: par
         feasible = problem.solve(np.zeros(problem.of_demand.shape[1]), demands, middle) is not None
         low, high = (middle, high) if feasible else (low, middle)
     return (
-        f"selector '{selector.name}' asks for {total} traces, of them {asked}; the best possible with these shares are "
-        f"{low} traces; the bottleneck is {', '.join(short) or 'the number of all'}"
+        f"selector '{selector.name}' asks for {count(total, 'trace')}, of them {asked}; the best possible with these "
+        f"shares is {count(low, 'trace')}; the bottleneck is {', '.join(short) or 'the number of all'}"
     )

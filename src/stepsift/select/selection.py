@@ -5,6 +5,7 @@ import polars as pl
 from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import SelectionError
+from stepsift.core.text import count
 from stepsift.metrics import Metric
 from stepsift.metrics._metric import uniform
 from stepsift.select.candidates import CORRECT
@@ -56,8 +57,8 @@ def of_teacher(candidates: pl.DataFrame, selector: params.Selector, teachers: pl
         raise SelectionError(f"selector '{selector.name}': no candidate is by teacher '{name}'; there are {known}")
     if theirs[selector.by].null_count() == theirs.height:
         raise SelectionError(
-            f"selector '{selector.name}': none of {theirs.height} candidates by teacher '{name}' has a score by "
-            f"{selector.by}; name another teacher or metric"
+            f"selector '{selector.name}': none of {count(theirs.height, 'candidate')} by teacher '{name}' has a score "
+            f"by {selector.by}; name another teacher or metric"
         )
     return theirs
 

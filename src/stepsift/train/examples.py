@@ -13,6 +13,7 @@ import polars as pl
 
 from stepsift.core import tables
 from stepsift.core.errors import StudentError, TrainingError
+from stepsift.core.text import count
 from stepsift.render import Renderer
 
 Ids = list[tuple[list[int], list[int]]]
@@ -60,7 +61,7 @@ def load_examples(path: Path, renderer: Renderer, most_tokens: int, name: str) -
             continue
         n_tokens = len(pair[0]) + len(pair[1])
         if n_tokens > most_tokens:
-            rejected.append((*source, "too_long", f"{n_tokens} tokens, at most {most_tokens} are allowed"))
+            rejected.append((*source, "too_long", f"{count(n_tokens, 'token')}, at most {most_tokens} are allowed"))
         else:
             ids.append(pair)
     frame = pl.DataFrame(rejected, schema=tables.REJECTED.schema, orient="row")
