@@ -175,7 +175,7 @@ def _candidates(frame: pl.DataFrame, correct: Literal["require", "prefer", "igno
     full = frame.with_columns(**lacking).with_columns(pl.lit(None, pl.Float64).alias(name) for name in metrics)
     scored = full.filter(pl.col("n_steps").is_not_null()).drop(*_DEFAULTS, "content_hash")
     if scored.is_empty():
-        raise SelectionError(f"none of {count(frame.height, 'trace')} has a score; column refused says why")
+        raise SelectionError(f"none of the {count(frame.height, 'trace')} has a score; column refused says why")
     if _SUM in scored.columns:
         scored = with_fits(scored, fit_all(scored, "teacher"))
     prompts = full.select("prompt_id", "domain").unique("prompt_id", maintain_order=True)
