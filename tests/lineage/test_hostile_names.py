@@ -15,6 +15,7 @@ from helpers import lineage_project as project
 from helpers.export_rows import chosen_rows
 from helpers.once import SharedFolder
 from stepsift import params
+from stepsift.core import tables
 from stepsift.core.text import shell_word
 from stepsift.recurate.proposal import Proposal, markdown
 from stepsift.select.card import card_text
@@ -115,6 +116,15 @@ def test_commands_that_show_names(run_cli: Cli):
     assert_inert_in_terminal(out)
 
 
+def ranked_and_apart(names: list[str]) -> pl.DataFrame:
+    """Table teachers: each name is ranked once by lalp, and stands once, with a letter before it, among those apart."""
+    shared = {"metric": "lalp", "domain": "all", "n_traces": 1, "share_kept": 1.0, "n_prompts": 1, "n_compared": 1}
+    ranked = {"component": 1, "n_met": len(names) - 1, "mean": -1.0, "rank_low": 1, "rank_high": len(names)}
+    rows = [shared | ranked | {"teacher": name, "rank": i} for i, name in enumerate(names, 1)]
+    rows += [shared | {"teacher": f"x{name}", "component": 2, "n_met": len(names) - 1} for name in names]
+    return pl.DataFrame(rows, schema=tables.TEACHERS.schema)
+
+
 def test_the_card_of_a_set():
     chosen = chosen_rows(len(NAMES)).with_columns(
         teacher=pl.Series(NAMES), source=pl.Series(NAMES), licence=pl.Series(NAMES), domain=pl.Series(NAMES)
@@ -129,9 +139,11 @@ def test_the_card_of_a_set():
         curated={"two": chosen},
         rejected=pl.DataFrame([("low_margin", f"selector two: {NAMES[7]}")], schema=["reason", "detail"], orient="row"),
         fits=SimpleNamespace(coefficients={}),
+        teachers=ranked_and_apart(NAMES),
     )
     manifest = describe(selector, params.Select(selectors=(selector,)), inputs, selection, {})
     _, _, text = card_text(manifest, chosen).split("---\n", 2)
+    assert "Not compared:" in text
     assert_inert_in_markdown(text)
 
 
