@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from helpers.answer_pairs import PAIRS
+from helpers.more_pairs import MORE_PAIRS
 from helpers.places import SHARED
 from stepsift.verify.extract import conclusion
 from stepsift.verify.judge import accepts, judgement, kind_of, same_gold
@@ -26,6 +27,13 @@ def verdict(response: str, gold: str) -> str:
     ("kind", "gold", "right", "wrong"), PAIRS, ids=[f"{kind}: {gold[:30]}" for kind, gold, *_ in PAIRS]
 )
 def test_pairs(kind, gold, right, wrong):
+    assert accepts(kind_of(gold), gold)
+    assert [r for r in right if verdict(r, gold) != "correct"] == []
+    assert [r for r in wrong if verdict(r, gold) == "correct"] == []
+
+
+@pytest.mark.parametrize(("gold", "right", "wrong"), MORE_PAIRS, ids=[gold[:30] for gold, *_ in MORE_PAIRS])
+def test_more_pairs(gold, right, wrong):
     assert accepts(kind_of(gold), gold)
     assert [r for r in right if verdict(r, gold) != "correct"] == []
     assert [r for r in wrong if verdict(r, gold) == "correct"] == []

@@ -82,6 +82,13 @@ def test_conclusion():
     assert conclusion("<think>\na\n</think>") is None
 
 
+def test_an_answer_may_speak_of_the_tag_that_ends_reasoning():
+    response = "<think>\nwhich tag?\n</think>\n\nThe answer is `</think>`."
+    assert conclusion(response) == "The answer is `</think>`."
+    assert judgement("exact", conclusion(response) or "", "</think>").verdict == "correct"
+    assert conclusion("a template opened it\n</think>\n\nIt is 4.") == "It is 4."
+
+
 @pytest.mark.parametrize(
     ("answer", "gold", "found"),
     [
@@ -252,11 +259,11 @@ def test_it_works_from_a_script_without_a_main_guard(tmp_path):
 def test_runaway_responses_cost_little(kind, unit):
     """No pattern looks at a response of a megabyte more than a few times over."""
     response = unit * (1_000_000 // len(unit))
-    start = time.monotonic()
+    start = time.process_time()
     text = conclusion(response)
     if text is not None:
         judgement(kind, text, "4")
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 @given(st.text(max_size=60), st.text(max_size=20))

@@ -92,14 +92,15 @@ def build_candidate(record: Record, origin: RowOrigin) -> Candidate:
     prompt_id = own_id or prompt_hash
     teacher = record.teacher if rule.traces else rule.teacher or record.teacher
     teacher = teacher or origin.teacher
+    messages = json.dumps(prompt.turns, ensure_ascii=False)
     return Candidate(
         trace_id=identity.trace_hash(prompt_id, teacher, content),
         content_hash=content,
         prompt_id=prompt_id,
         prompt_hash=prompt_hash,
         wording=identity.bare(prompt.turns[-1]["content"], origin.wrapper),
-        prompt=json.dumps(prompt.turns, ensure_ascii=False),
-        without_system=json.dumps(prompt.without, ensure_ascii=False),
+        prompt=messages,
+        without_system=messages if prompt.without is prompt.turns else json.dumps(prompt.without, ensure_ascii=False),
         system=identity.digest("system", identity.folded(prompt.system)) if prompt.system else None,
         teacher=teacher,
         response=response,

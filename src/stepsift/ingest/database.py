@@ -25,6 +25,9 @@ from stepsift.ingest.rows import RowError
 _SHORT = 32
 """Characters of a digest: a shorter text cannot have the key of a hashed one."""
 
+_STORED_KEYS = 65_536
+"""Keys of texts that are remembered as stored."""
+
 _SCHEMA = """
 CREATE TABLE text (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE body (id INTEGER PRIMARY KEY, response TEXT NOT NULL);
@@ -143,6 +146,7 @@ class Spool:
                 self._db.execute(f"PRAGMA {pragma}")
             self._db.executescript(_SCHEMA)
         self._db.create_function("trace_hash", 4, trace_hash, deterministic=True)
+        self._stored: set[str] = set()
         self._next_id = 0
         self.torn_ids = 0
         """Own ids that stand for several texts which have nothing in common, once resolved."""
@@ -156,6 +160,7 @@ class Spool:
     def add(self, c: Candidate, source: str, line: int, part: int) -> None:
         """Store the candidate that response `part` of row `line` gave."""
         self._next_id += 1
+        prompt = self._key(c.prompt)
         own_id = c.prompt_id if c.prompt_id != c.prompt_hash else None
         if own_id is not None:
             self._db.execute("INSERT OR IGNORE INTO wording VALUES (?,?)", (c.prompt_hash, c.wording))
@@ -163,8 +168,8 @@ class Spool:
             "INSERT INTO trace VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,NULL)",
             (
                 *(self._next_id, source, line, part),
-                *(c.teacher, own_id, c.prompt_id, c.prompt_hash, self._key(c.prompt)),
-                *(self._key(c.without_system), c.system or ""),
+                *(c.teacher, own_id, c.prompt_id, c.prompt_hash, prompt),
+                *(prompt if c.without_system == c.prompt else self._key(c.without_system), c.system or ""),
                 *(c.trace_id, c.trace_id, c.content_hash, len(c.response)),
                 *(self._key(c.answer), digest("answer", normal_form(c.answer)) if c.answer else None),
                 *(None if c.answer_kind == "auto" else c.answer_kind, c.domain, self._key(c.tests), c.label, c.licence),
@@ -184,7 +189,11 @@ class Spool:
             return None
         # A short text is its own key: of "B" and "b" the capital stands first, which kind_of knows for a choice.
         key = f"{len(text):012d}{text if len(text) < _SHORT else digest('text', text)}"
-        self._db.execute("INSERT OR IGNORE INTO text VALUES (?,?)", (key, text))
+        if key not in self._stored:
+            if len(self._stored) >= _STORED_KEYS:
+                self._stored.clear()
+            self._stored.add(key)
+            self._db.execute("INSERT OR IGNORE INTO text VALUES (?,?)", (key, text))
         return key
 
     def join_prompts(self) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from stepsift.ingest.record import Message
 
@@ -56,6 +57,7 @@ def folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
+@lru_cache(maxsize=256)
 def bare(text: str, wrapper: Wrapper) -> str:
     """A text in normal form without what stands around it."""
     if wrapper.boxed:

@@ -80,10 +80,13 @@ class Row:
         mapped = self.fields.get(name)
         names = mapped if mapped is not None else GUESSES[name] if guesses is None else guesses
         for guess in names:
-            path = guess if mapped is not None else self.column(guess)
+            path = guess
             if mapped is not None:
                 value = walk(self.data, path)
             else:
+                if guess not in self.data and guess not in self._spelled:
+                    continue
+                path = self.column(guess)
                 value = self.data.get(path) if self._claims.get(path, name) == name else None
             if value is None or (mapped is None and not _can_be(name, guess, value)):
                 continue

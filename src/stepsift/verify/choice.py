@@ -20,22 +20,30 @@ _AT = rf"\s*:?\s*(?:\\[\[(]\s*)?(?:(?:therefore|thus|clearly|indeed|the)\s+)?(?:
 _IS = r"(?:is|are|would be|must be|should be|comes out to be|will be)\b"
 _RIGHT = r"(?:correct|right|best|(?:final\s+|correct\s+)?answer)\b(?!\s+(?:if|when|for|that)\b)"
 _SAID = re.compile(
-    "|".join(
+    # Most places of a text are no beginning of a word of these: they are passed over first.
+    r"\b(?=[A-HL-PRSTa-chfglmoprst])(?:"
+    + "|".join(
         [
             # The answer is (D). Answer: D
-            rf"\b[Aa]nswer(?:\s*[:=]|s?\s+{_IS}){_AT}",
+            rf"[Aa]nswer(?:\s*[:=]|s?\s+{_IS}){_AT}",
             # The correct choice is D
-            rf"\b(?:[Cc]orrect|[Rr]ight|[Bb]est|[Ff]inal|[Mm]y)\s+(?:final\s+)?(?:{_OPTION}|[Ss]election|[Oo]ne)"
+            rf"(?:[Cc]orrect|[Rr]ight|[Bb]est|[Ff]inal|[Mm]y)\s+(?:final\s+)?(?:{_OPTION}|[Ss]election|[Oo]ne)"
             rf"(?:\s*[:=]|\s+{_IS}){_AT}",
             # I choose D.
-            rf"\b(?:[Cc]hoose|[Pp]ick|[Ss]elect|[Mm]ark|[Gg]o with|[Cc]hoosing)\s+(?:{_OPTION}\s+)?{_LETTER}"
+            rf"(?:[Cc]hoose|[Pp]ick|[Ss]elect|[Mm]ark|[Gg]o with|[Cc]hoosing)\s+(?:{_OPTION}\s+)?{_LETTER}"
             r"(?=\s*(?:[).,;:\]]|\Z|\n))",
             # Option D is correct
-            rf"\b{_OPTION}\s+[(\[]?\s*([A-J])[)\]]?\s+(?:is|must be|seems)\s+(?:therefore\s+|thus\s+|clearly\s+)?"
+            rf"{_OPTION}\s+[(\[]?\s*([A-J])[)\]]?\s+(?:is|must be|seems)\s+(?:therefore\s+|thus\s+|clearly\s+)?"
             rf"(?:the\s+)?{_RIGHT}",
+            # So (D) is the answer
+            rf"(?:[Ss]o\s|[Tt]hus,?\s|[Hh]ence,?\s|[Tt]herefore,?\s)[(\[]?([A-J])[)\]]?\s+is\s+(?:the\s+)?{_RIGHT}",
+        ]
+    )
+    + ")|"
+    + "|".join(
+        [
             # (D) is the answer
-            r"(?:^|(?<=[.:]\s)|\b[Ss]o\s|\b[Tt]hus,?\s|\b[Hh]ence,?\s|\b[Tt]herefore,?\s)[(\[]?([A-J])[)\]]?\s+is\s+"
-            rf"(?:the\s+)?{_RIGHT}",
+            rf"(?:^|(?<=[.:]\s))[(\[]?([A-J])[)\]]?\s+is\s+(?:the\s+)?{_RIGHT}",
             rf"^\W*(?:Ans|ANS|Final|ANSWER|FINAL ANSWER)\s*[:=.]\s*{_LETTER}",
             "(?:\u7b54\u6848|\u6545\u9009|\u9009\u62e9|\u5e94\u9009|\u9009(?!\u9879))"
             r"\s*(?:\u5e94\u8be5|\u5e94)?(?:\u4e3a|\u662f)?\s*[::]?\s*[(\[]?\s*([A-J])(?![A-Za-z'\u2019]|-\w)",

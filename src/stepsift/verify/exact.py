@@ -56,7 +56,7 @@ def only_numbers(values: object) -> bool:
 
 def _words(text: str) -> str:
     """Words without fonts, markup and an article before them, in lower case."""
-    plain = _folded(peel(_SPACES.sub(" ", _FONT.sub(r"\1", peel(text)))))
+    plain = _folded(peel(_SPACES.sub(" ", _FONT.sub(r"\1", peel(text)))).replace("**", ""))
     return re.sub(r"\A(?:the|an?)\s+(?=\S)", "", plain)
 
 

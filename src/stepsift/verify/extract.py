@@ -59,10 +59,17 @@ _JOINT = re.compile(r"[\s$*\\()]*(?:,|;|\band\b|\bor\b|\\text\{\s*(?:and|or)\s*\
 
 
 def conclusion(response: str) -> str | None:
-    """What a response says after its reasoning, without end tokens left in; None where it never gets there."""
-    before, close, after = response.rpartition(CLOSE)
-    if not close and before == "" and after.startswith(OPEN):
-        return None
+    """What a response says after its reasoning, without end tokens left in; None where it never gets there.
+
+    In the one form of ingest reasoning opens the response and holds no tag, so that the first closing one ends it and a
+    later one is a word of the answer. Where nothing opened it (a student whose template did), the last one does.
+    """
+    if response.startswith(OPEN):
+        _, close, after = response.partition(CLOSE)
+        if not close:
+            return None
+    else:
+        after = response.rpartition(CLOSE)[2]
     return without_end_tokens(after[-TAIL_CHARS:]) or None
 
 
@@ -158,8 +165,11 @@ def last_match(pattern: re.Pattern[str], text: str, keywords: tuple[str, ...]) -
         matches = list(pattern.finditer(text))
         return matches[-1] if matches else None
     end = len(text)
+    places = dict.fromkeys(keywords, end)
     for _ in range(_ANNOUNCEMENTS):
-        place = max(lower.rfind(word, 0, end) for word in keywords)
+        # A word whose last place lies before the end is looked for once.
+        places.update({word: lower.rfind(word, 0, end) for word, at in places.items() if at >= end})
+        place = max(places.values())
         if place < 0:
             return None
         start = text.rfind("\n", 0, place) + 1

@@ -51,6 +51,10 @@ _MONEY = re.compile(
 )
 _TAIL_MONEY = re.compile(r"(?<=[\d\s])\s*([$\u20ac\u00a3\u00a5\u20b9\u00a2])\Z")
 _PLUS_MINUS, _MINUS_PLUS = re.compile(r"\\pm(?![a-zA-Z])"), re.compile(r"\\mp(?![a-zA-Z])")
+_REALS = re.compile(
+    r"\\mathbb\s*\{?\s*R\s*\}?|(?:\\text\s*\{\s*)?(?:the\s+set\s+of\s+)?all\s+reals?(?:\s+numbers?)?\s*\}?", re.I
+)
+_BUILDER = re.compile(rf"\s*({_SYMBOL})\s*(?:\\in\s*\\mathbb\s*\{{?\s*R\s*\}}?\s*)?(?:\\mid|\||:)\s*")
 _FUNCTIONS = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc|log|ln|exp)")
 
 
@@ -164,6 +168,8 @@ def split_at(text: str, separators: tuple[str, ...]) -> tuple[list[str], list[st
 def _outer(text: str) -> str:
     """`text` without braces around all of it."""
     while len(text) > 2 and text[0] == "{" and text[-1] == "}" and _closes(text) and "," not in text:
+        if _BUILDER.match(text[1:]):
+            break
         text = text[1:-1].strip()
     return text
 
@@ -211,7 +217,9 @@ def _without_unit(text: str) -> tuple[str, Unit | None]:
 
 
 def _special(text: str, depth: int) -> Shape | None:
-    """Times of day, numbers with a base, ratios."""
+    """All real numbers, times of day, numbers with a base, ratios."""
+    if _REALS.fullmatch(text):
+        return _between(None, None, "()", "")
     clock = _CLOCK.fullmatch(text)
     if clock and int(clock[1]) < 25 and int(clock[2]) < 60:
         return Shape("clock", f"{int(clock[1])}:{clock[2]}:{clock[3] or '00'}", name=(clock[4] or "").lower())
@@ -259,10 +267,19 @@ def _bracketed(text: str, depth: int) -> Shape | None:
 
 
 def _set(inner: str, text: str, depth: int) -> Shape | None:
+    builder = _BUILDER.match(inner)
+    if builder:
+        # `{x | x > 2}` is the interval that its condition says, where it says one of the same variable.
+        condition = read_shape(inner[builder.end() :], depth + 1)
+        return replace(condition, name="") if condition.name == builder[1] and _is_interval(condition) else None
     if any(mark in inner for mark in ("\\mid", "|", ":")):
         return None
     items, _ = _items(inner)
     return Shape("set", text, tuple(read_shape(item, depth + 1) for item in items))
+
+
+def _is_interval(shape: Shape) -> bool:
+    return shape.interval or (shape.kind == "union" and all(item.interval for item in shape.items))
 
 
 def _open_at_infinity(brackets: str, ends: tuple[Shape, ...]) -> str:

@@ -127,6 +127,8 @@ _PAIRS = (
     ("\u2018", "\u2019"),
     ("\u300c", "\u300d"),
 )
+_DOLLARS = re.compile(r"\$\s?-?[\d,]*\.?\d+")
+"""An amount of money, whose sign opens no formula."""
 _MARKS = frozenset(pair[i][-i] for pair in _PAIRS for i in (0, 1))
 _TAG = re.compile(r"</?(?:b|i|u|em|strong|mark|span|p|div|sub|center|code|font|answer|br)(?:\s[^<>]{0,80})?/?>", re.I)
 _ENDS = ".;:,!?\u3002\uff0c\uff1b\uff1a\uff01\u3001"
@@ -175,6 +177,8 @@ def _without_pair(text: str) -> str:
             inner = text[len(opening) : -len(closing)]
             if opening not in inner and closing not in inner:
                 return inner
+    if _DOLLARS.fullmatch(text):
+        return text
     # What opens and never closes: a cut that fell inside a pair.
     for mark in ("***", "**", "__", "*", "_", "$", '"', "`"):
         one_end = text.startswith(mark) != text.endswith(mark)

@@ -1,0 +1,105 @@
+"""A second set of gold answers with responses that are right and wrong, from other fields; all of our own making.
+
+(gold answer, responses that are right, responses that are wrong)
+"""
+
+B = "\\boxed{%s}"
+
+MORE_PAIRS: list[tuple[str, list[str], list[str]]] = [
+    # Physics
+    (
+        "9.8 m/s^2",
+        [B % "9.8", B % "9.8 \\text{ m/s}^2", "The answer is 9.8 m/s²."],
+        [B % "9.8 \\text{ m/s}", B % "8.9"],
+    ),
+    (
+        "2.5 kN",
+        [B % "2500 \\text{ N}", B % "2.5", "Answer: **2.5 kN**"],
+        [B % "2500 \\text{ kN}", B % "25 \\text{ kN}"],
+    ),
+    ("340 mL", [B % "0.34 \\text{ L}", B % "340"], [B % "340 \\text{ L}", B % "3.4 \\text{ L}"]),
+    ("72 km/h", [B % "20 \\text{ m/s}", B % "72"], [B % "72 \\text{ m/s}", B % "27 \\text{ km/h}"]),
+    ("60^\\circ", [B % "60°", B % "60", "The answer is $60^{\\circ}$."], [B % "30^\\circ", B % "6"]),
+    # Scientific notation
+    ("1.6 \\times 10^{-19}", [B % "1.6e-19", B % "1.6 \\cdot 10^{-19}"], [B % "1.6 \\times 10^{-18}", B % "1.7e-19"]),
+    ("6.02 \\times 10^{23}", [B % "6.02e23", "The answer is 6.02 × 10²³."], [B % "6.02e22", B % "6.2e23"]),
+    ("4.5e6", [B % "4{,}500{,}000", B % "4.5 \\times 10^6"], [B % "450000", B % "4.5e-6"]),
+    # Dates, times, words
+    ("4:45 PM", [B % "4:45 \\text{ p.m.}", "The answer is **4:45 PM**."], [B % "4:54 \\text{ PM}", "Answer: 4:45 AM"]),
+    ("Wednesday", ["The answer is **Wednesday**.", B % "\\text{wednesday}"], [B % "Tuesday", "Answer: Thursday"]),
+    (
+        "No",
+        ["Answer: no.", B % "\\text{No}", "The answer is **No**, because 7 is odd."],
+        ["Answer: yes", B % "\\text{Yes}"],
+    ),
+    # Fractions, percentages, ratios
+    ("\\frac{7}{12}", [B % "7/12", B % "\\dfrac{14}{24}", "The answer is $\\frac{7}{12}$."], [B % "12/7", B % "0.58"]),
+    ("3\\frac{1}{4}", [B % "13/4", B % "3.25", B % "3 1/4"], [B % "31/4", B % "3/4"]),
+    ("12.5%", [B % "0.125", B % "12.5\\%", B % "1/8"], [B % "1.25\\%", B % "0.0125"]),
+    ("0.\\overline{27}", [B % "3/11", B % "0.272727..."], [B % "0.27", B % "27/100"]),
+    ("5:8", [B % "5:8", B % "10:16"], [B % "8:5", B % "5:18"]),
+    # Money
+    ("$18.75", [B % "18.75", B % "\\$18.75", "The answer is **$18.75**."], [B % "187.5", B % "1.875"]),
+    ("€1,250", [B % "1250", "Answer: €1,250.00"], [B % "1.25", "Answer: €1,205"]),
+    ("$4.20", [B % "420 \\text{ cents}", "Answer: 420 cents", B % "4.2"], [B % "42 \\text{ cents}", "Answer: $420"]),
+    # Choices
+    (
+        "C",
+        ["正确答案是 C。", "故选C", "Answer: (C)", B % "\\text{C}", "Option C is correct."],
+        ["答案：D", "Answer: (B)"],
+    ),
+    (
+        "(A) increases",
+        ["The answer is **A**.", "<answer>A</answer>", "(A) is correct."],
+        ["The answer is (B).", "Answer: D"],
+    ),
+    # Lists, sets, tuples
+    ("2, 3, 5, 7", [B % "7, 5, 3, 2", B % "\\{2,3,5,7\\}"], [B % "2, 3, 5", B % "2, 3, 5, 11", B % "1,2,3,5,7"]),
+    ("(4, -1)", [B % "(4,-1)", B % "\\left(4, -1\\right)", "The answer is $(4, -1)$."], [B % "(-1, 4)", B % "(4, 1)"]),
+    ("x=1, y=6", [B % "(1, 6)", "The answer is $x = 1$, $y = 6$."], [B % "x=6, y=1", B % "x=1"]),
+    ("\\{-2, 0, 2\\}", [B % "0, 2, -2", B % "\\{0, -2, 2\\}"], [B % "\\{-2, 2\\}", B % "\\{-2, 0, 3\\}"]),
+    # Matrices
+    (
+        "\\begin{pmatrix} 1 & 2 \\\\ 3 & 4 \\end{pmatrix}",
+        [B % "\\begin{bmatrix}1&2\\\\3&4\\end{bmatrix}", B % "\\begin{pmatrix}1 & 2 \\\\ 3 & 4\\end{pmatrix}"],
+        [B % "\\begin{pmatrix}1 & 3 \\\\ 2 & 4\\end{pmatrix}", B % "\\begin{pmatrix}1 & 2 \\\\ 3 & 5\\end{pmatrix}"],
+    ),
+    # Intervals and inequalities
+    ("[-1, 4)", [B % "-1 \\le x < 4", B % "[-1,4)", B % "x \\in [-1, 4)"], [B % "[-1, 4]", B % "(-1, 4)"]),
+    ("x > 7", [B % "(7, \\infty)", B % "x>7", "The answer is $7 < x$."], [B % "x \\ge 7", B % "x < 7"]),
+    (
+        "\\{x \\mid x > 2\\}",
+        [B % "(2, \\infty)", B % "x > 2", B % "\\{x : x > 2\\}", B % "\\{x \\in \\mathbb{R} \\mid x > 2\\}"],
+        [B % "[2, \\infty)", B % "x < 2", B % "\\{x \\mid x > 3\\}", B % "2"],
+    ),
+    ("{y | -1 < y <= 4}", [B % "(-1, 4]", B % "-1 < y \\le 4"], [B % "[-1, 4]", B % "(-1, 4)"]),
+    (
+        "All real numbers",
+        [B % "\\mathbb{R}", "Answer: all reals."],
+        [B % "\\mathbb{N}", "Answer: all real numbers except 3"],
+    ),
+    (
+        "\\mathbb{R}",
+        [B % "(-\\infty, \\infty)", B % "ℝ", "The answer is all real numbers.", B % "\\text{all real numbers}"],
+        [B % "(0, \\infty)", B % "\\mathbb{Z}", B % "\\emptyset"],
+    ),
+    ("(-\\infty, \\infty)", [B % "\\mathbb{R}", B % "x \\in \\mathbb{R}"], [B % "(-\\infty, 0)", B % "\\mathbb{Q}"]),
+    ("(-\\infty, -3) \\cup (3, \\infty)", [B % "x < -3 \\text{ or } x > 3"], [B % "(-3, 3)", B % "x > 3"]),
+    # Polynomials, signs, roots, bases
+    ("x^2 - 5x + 6", [B % "(x-2)(x-3)", B % "6 - 5x + x^2"], [B % "(x+2)(x+3)", B % "x^2 - 5x - 6"]),
+    ("y = 3x - 4", [B % "y=3x-4", B % "3x - 4"], [B % "y = 3x + 4", B % "y = 4x - 3"]),
+    ("\\pm 4", [B % "4, -4", B % "\\pm 4", "The answer is $x = 4$ or $x = -4$."], [B % "4", B % "\\pm 2"]),
+    ("1 \\pm \\sqrt{7}", [B % "1+\\sqrt{7}, 1-\\sqrt{7}"], [B % "1 + \\sqrt{7}", B % "-1 \\pm \\sqrt{7}"]),
+    ("3\\sqrt{5}", [B % "\\sqrt{45}", "The answer is $3\\sqrt{5}$."], [B % "5\\sqrt{3}", B % "3"]),
+    ("\\frac{\\pi}{6}", [B % "\\pi/6", "The answer is π/6."], [B % "\\frac{\\pi}{3}", B % "6\\pi"]),
+    ("110_2", [B % "110_{2}", B % "110_{\\text{two}}"], [B % "101_2", B % "110_3"]),
+    ("e^{2x} + C", [B % "C + e^{2x}"], [B % "e^{x} + C", B % "2e^{2x} + C"]),
+    ("2 - 3i", [B % "-3i + 2"], [B % "2 + 3i", B % "3 - 2i"]),
+    # Chemistry
+    ("0.25 mol", [B % "0.25", B % "250 \\text{ mmol}"], [B % "0.25 \\text{ mmol}", B % "0.025 \\text{ mol}"]),
+    ("H2SO4", ["The answer is H2SO4.", "Answer: **H2SO4**"], ["The answer is H2SO3.", "Answer: HSO4"]),
+    # Whole solutions
+    ("We halve 18 and get 9.\n#### 9", [B % "9", "#### 9"], [B % "18", "#### 8"]),
+    ("Halving gives $9$, so the answer is $\\boxed{9}$.", [B % "9"], [B % "18"]),
+    ("We halve 18. The answer is 9.", [B % "9", "So the answer is **9**."], [B % "18", "The answer is 10."]),
+]
