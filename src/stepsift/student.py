@@ -217,7 +217,7 @@ def _from_hub(pin: Path) -> tuple[Path, str | None]:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted)), gguf_file
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as e:
         raise StudentError(
-            f"{pin}: {repo} at revision {revision} is not on this machine and cannot be downloaded ({_one_line(e)}); "
+            f"{pin}: {repo} at revision {revision} is not on this machine and cannot be downloaded ({_reason(e)}); "
             "check the name, the network and, for a gated model, that you are logged in to the hub"
         ) from e
 
@@ -266,7 +266,7 @@ def load_renderer(files: StudentFiles, settings: params.Student) -> Renderer:
     except Exception as e:  # besides its own errors, transformers lets through those of every reader of tokenizers
         # It reads the model's configuration too: if that is what is broken, this says so.
         load_config(files)
-        raise StudentError(f"the tokenizer in '{files.folder}' cannot be loaded: {_one_line(e)}") from e
+        raise StudentError(f"the tokenizer in '{files.folder}' cannot be loaded: {_reason(e)}") from e
     return Renderer(tokenizer, settings)
 
 
@@ -289,7 +289,7 @@ def load_config(files: StudentFiles) -> Any:
     try:
         config = load(files.converted("config", lambda target: load(files).save_pretrained(target)))
     except Exception as e:  # besides its own errors, transformers lets through those of its checks of every field
-        raise StudentError(f"the configuration in '{files.folder}' cannot be loaded: {_one_line(e)}") from e
+        raise StudentError(f"the configuration in '{files.folder}' cannot be loaded: {_reason(e)}") from e
     require_possible_sizes(config.to_dict(), files.folder / (files.gguf_file or ""))
     return config
 
@@ -335,7 +335,7 @@ def _load_weights(files: StudentFiles, dtype: str) -> Any:
                 output_loading_info=True,
             )
     except Exception as e:  # besides its own errors, transformers lets through those of every reader of weights
-        raise StudentError(f"the model in '{files.folder}' cannot be loaded: {_one_line(e)}") from e
+        raise StudentError(f"the model in '{files.folder}' cannot be loaded: {_reason(e)}") from e
     if missing := sorted(loaded["missing_keys"]):
         raise StudentError(
             f"the weights in '{files.folder}' lack {len(missing)} of the model's tensors, the first is {missing[0]}; "
@@ -344,10 +344,9 @@ def _load_weights(files: StudentFiles, dtype: str) -> Any:
     return model
 
 
-def _one_line(error: Exception) -> str:
-    """What an error of another library says, in one line of at most _ERROR_CHARS."""
-    text = error_line(error)
-    return text if len(text) <= _ERROR_CHARS else text[: _ERROR_CHARS - 2] + ".."
+def _reason(error: Exception) -> str:
+    """What an error of another library says."""
+    return error_line(error, _ERROR_CHARS)
 
 
 def pick_device(wanted: str) -> str:

@@ -301,7 +301,7 @@ def test_rejected_rows_and_what_has_no_full_pass_are_said(place: Path, settings)
         ("folder", "o.parquet", "folder is no file; name a file of traces"),
         ("a.xls", "o.parquet", "a.xls is of a kind that is not read; rename or convert it to one of *.jsonl,"),
         ("empty.jsonl", "o.parquet", "source file empty.jsonl holds no row"),
-        ("broken.jsonl", "o.parquet", "source file broken.jsonl: every one of its 1 rows was rejected, 1 of them as"),
+        ("broken.jsonl", "o.parquet", "source file broken.jsonl: its only row was rejected as broken_json; row 1: "),
         ("a.jsonl", "o.csv", "--out is 'o.csv', whose name does not end in .parquet"),
         ("a.jsonl", "new/o.parquet", "--out is 'new/o.parquet', and there is no folder new; make it (mkdir -p new)"),
         ("a.jsonl", "f.parquet", "--out is 'f.parquet', but f.parquet is a folder"),

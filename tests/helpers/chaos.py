@@ -194,7 +194,7 @@ def cut_off(chaos: Chaos) -> Scenario:
     """Neither DVC's remote nor the MLflow server answers."""
     scenario = Scenario("no remote, no MLflow server")
     repo = chaos.fresh()
-    pipeline_repo.ok(repo, "dvc", "remote", "add", "-d", "gone", "/nowhere/at/all")
+    pipeline_repo.ok(repo, "dvc", "remote", "add", "-d", "gone", "/dev/null/is/no/folder")
     pipeline_repo.change(repo, "tracking", uri="http://127.0.0.1:9")
     scenario.disturbed = 1
     if code := chaos.start(repo).wait():

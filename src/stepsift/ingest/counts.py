@@ -113,9 +113,14 @@ def useless_files(spool: Spool, pool: PoolCounts) -> list[str]:
             continue
         reason = max(sorted(tally.reasons), key=lambda r: tally.reasons[r])
         line, detail = spool.first_rejected(name, reason)
+        rejected = (
+            f"its only row was rejected as {reason}"
+            if tally.read == 1
+            else f"every one of its {tally.read} rows was rejected, {tally.reasons[reason]} of them as {reason}"
+        )
         sentences.append(
-            f"source file {name}: every one of its {tally.read} rows was rejected, {tally.reasons[reason]} of them as "
-            f"{reason}; row {line}: {detail}. Mend the file, or read it by a rule: 'stepsift preview' proposes one"
+            f"source file {name}: {rejected}; row {line}: {detail}. Mend the file, or read it by a rule: 'stepsift "
+            "preview' proposes one"
         )
     return sentences
 
