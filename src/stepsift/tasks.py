@@ -60,7 +60,7 @@ def find_tasks(names: tuple[str, ...], folder: Path, trusted: Collection[str] = 
     format that `trusted` (evaluate.trusted_tasks) does not name: its templates and functions are code, which loading
     it runs.
     """
-    local, broken = _read_folder(folder)
+    local, broken = _read_folder(folder) if names else ({}, [])
     found = []
     for name in names:
         if name in local:

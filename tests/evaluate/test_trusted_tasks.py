@@ -47,6 +47,7 @@ def test_the_harness_s_own_format_needs_trust(folder: Path, lines: str) -> None:
     assert find_tasks(("mine",), folder, ("mine",))[0].name == "mine"
 
 
+@pytest.mark.slow
 def test_three_lines_need_none_and_cannot_include_code(folder: Path) -> None:
     (folder / "mine.yaml").write_text(SHORT)
     assert find_tasks(("mine",), folder)[0].name == "mine"
