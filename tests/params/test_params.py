@@ -321,7 +321,7 @@ def test_a_file_that_is_no_mapping_is_one_sentence(tmp_path: Path, text: str, sa
             "is not valid YAML: its aliases stand for more than 100,000 values",
         ),
         ("score: &s\n  <<: *s\n", "is not valid YAML: an alias stands within its own anchor, on line 1"),
-        ("".join(f"k{i}: 0\n" for i in range(40_000)) + "k39999: 1\n", "is not valid YAML: line 40000, column 1: key"),
+        ("".join(f"k{i}: 0\n" for i in range(8_000)) + "k7999: 1\n", "is not valid YAML: line 8000, column 1: key"),
         ("#" * 600_000, "cannot be read: it has 600,000 bytes, at most 524,288 are read"),
         (None, "cannot be read: it is a pipe or a device, and no regular file"),
     ],
