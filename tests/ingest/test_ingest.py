@@ -450,7 +450,7 @@ def test_survey_lists_problems(tmp_path):
     sources = write(tmp_path, {"a.jsonl": [row("a?"), row("b?")], "b.jsonl": [b"{"]})
     problems = survey(sources, Ingest(files=(FileRule(match="c.*"),))).problems
     assert len(problems) == 3
-    assert all(any(word in p for p in problems) for word in ("b.jsonl: every one", "'c.*'", "one candidate"))
+    assert all(any(word in p for p in problems) for word in ("b.jsonl: its only row", "'c.*'", "one candidate"))
 
 
 def bytes_of(tmp_path: Path, files: Sources) -> dict[str, bytes]:
