@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from typing import Any
+from typing import Any, Self
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class ProgressBar:
         self._bar: Any = None
         self._last_s = time.monotonic()
 
-    def __enter__(self) -> "ProgressBar":
+    def __enter__(self) -> Self:
         if sys.stderr.isatty():
             from tqdm import tqdm
 

@@ -27,10 +27,6 @@ class Answered(ProgressBar):
         super().__init__(total)
         self.n = 0
 
-    def __enter__(self) -> "Answered":
-        super().__enter__()
-        return self
-
     def add(self, n: int) -> None:
         """So many more are."""
         self.n += n

@@ -50,8 +50,7 @@ def _evaluate(expression: pl.Expr, rows: list[dict[str, Any]], names: list[str],
         keep = frame.select(keep=expression)["keep"]
         if keep.dtype not in (pl.Boolean, pl.Null):
             raise TypeError(f"it gives {keep.dtype} and not true or false")
-    # What Polars makes of strange values is open: an overflow, a type that it does not know.
-    except Exception as e:
+    except Exception as e:  # what Polars makes of strange values is open: an overflow, a type that it does not know
         raise SourceError(
             f"{place} of their rule cannot be evaluated: {error_line(e)}; its columns: {kinds or ', '.join(names)}"
         ) from None

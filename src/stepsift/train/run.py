@@ -166,10 +166,6 @@ class _Curves(ProgressBar):
         self._planned, self._on_log = planned, on_log
         self._before = dict(zip(planned, itertools.accumulate(planned.values(), initial=0), strict=False))
 
-    def __enter__(self) -> "_Curves":
-        super().__enter__()
-        return self
-
     def show(self, selector: str, seed: int, update: int, values: dict[str, float]) -> None:
         """An update of one training was made."""
         student = (selector, seed)
