@@ -221,15 +221,15 @@ for fd in range(4, 64):
 
 
 @pytest.mark.parametrize(
-    ("source", "reason"),
+    ("source", "reasons"),
     [
         ("import sys\nsys.exit(0)", "exited"),
         ("import os\nos._exit(0)", "exited"),
         ("raise SystemExit", "exited"),
-        ("quit()", None),
+        ("quit()", "exited"),
         ("print('correct')\nprint('passed')\nimport os\nos._exit(0)", "exited"),
-        ('import os\nos.write(3, b\'{"reason": null, "value": "0"}\')\nos._exit(0)', "output"),
-        ('import os\nos.write(3, b\'{"reason": null, "value": null}\')\nos._exit(0)', "output"),
+        ('import os\nos.write(3, b\'{"reason": null, "value": "0"}\')\nos._exit(0)', "exited output"),
+        ('import os\nos.write(3, b\'{"reason": null, "value": null}\')\nos._exit(0)', "exited output"),
         ('import os\nos.write(1, b\'[{"reason": null, "value": "0", "output": ""}]\')\nos._exit(0)', "exited"),
         ("import os\nif os.fork():\n    os._exit(0)\ndef f(x):\n    return 4", "exited"),
         ("import builtins\nbuiltins.AssertionError = KeyboardInterrupt\ndef f(x):\n    return 5", "wrong_answer"),
@@ -242,10 +242,11 @@ for fd in range(4, 64):
         ("__debug__2 = 0\nf = lambda x: 5", "wrong_answer"),
     ],
 )
-def test_a_verdict_is_not_forged(runner: CodeRunner, source: str, reason: str | None) -> None:
+def test_a_verdict_is_not_forged(runner: CodeRunner, source: str, reasons: str) -> None:
+    """Of an answer that writes rubbish and ends, either is seen first."""
     found = runner.judge_source(source, TESTS, "")
     assert found.verdict == "wrong"
-    assert reason in (None, found.reason)
+    assert found.reason in reasons.split()
 
 
 def test_expected_outputs_are_not_in_the_sandbox(runner: CodeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
