@@ -197,7 +197,7 @@ FOR_EVER = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{%
         ("{% macro f(n) %}{{ f(n) ~ f(n) }}{% endmacro %}{{ f(1) }}", "refuses a prompt"),
         ("{{ 'a' * 10**10 }}", "takes more than a gigabyte"),
         ("{{ 'a'.ljust(10**10) }}", "takes more than a gigabyte"),
-        ("{% set n = namespace(x='ab') %}{% for a in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}", "gigabyte|2 seconds"),
+        ("{% set n = namespace(x='ab') %}{% for a in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}", "giga|second"),
         ("{{ '%9999999999d' % 1 }}", "takes more than a gigabyte"),
         ("{{ 'ab' * 2000000 }}", "makes 4,000,000 characters of a prompt, at most 1,000,"),
         ("{% for m in messages %}{% if '7 * 6' in m.content %}" + FOR_EVER + "{% endif %}{% endfor %}x", "2 seconds"),
