@@ -2,11 +2,13 @@
 
 import ast
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
+from helpers.source_code import imported_names, tree
 from stepsift import params
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,13 +20,14 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 NAMES_ONLY = {(name, "metrics") for name in ("_audition.py", "_select.py")}
 
 
-def _modules(path: Path) -> set[Path]:
+@cache
+def _modules(path: Path) -> frozenset[Path]:
     """First-party files that a file imports, at its top or inside functions; what it imports for types never runs."""
     found = set()
-    tree = ast.parse(path.read_text())
-    of_types = [n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+    code = tree(path)
+    of_types = [n for n in ast.walk(code) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
     idle = {id(node) for block in of_types for part in block.body for node in ast.walk(part)}
-    for node in ast.walk(tree):
+    for node in ast.walk(code):
         if id(node) in idle:
             continue
         names = []
@@ -37,10 +40,11 @@ def _modules(path: Path) -> set[Path]:
                 continue
             base = ROOT / "src" / Path(*name.split("."))
             found |= {p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()}
-    return {p for p in found if (path.name, p.relative_to(ROOT / "src/stepsift").parts[0]) not in NAMES_ONLY}
+    return frozenset(p for p in found if (path.name, p.relative_to(ROOT / "src/stepsift").parts[0]) not in NAMES_ONLY)
 
 
-def _closure(script: Path) -> set[Path]:
+@cache
+def _closure(script: Path) -> frozenset[Path]:
     """Everything first-party that runs when a stage does; a package counts whole once one of its files is imported."""
     todo, seen = [script], {script}
     while todo:
@@ -50,7 +54,7 @@ def _closure(script: Path) -> set[Path]:
                 if p not in seen:
                     seen.add(p)
                     todo.append(p)
-    return seen
+    return frozenset(seen)
 
 
 def _paths(entries: list) -> list[str]:
@@ -102,7 +106,7 @@ def test_scoring_and_deciding_stay_apart():
             assert "import torch" not in text
             assert "from torch" not in text
     for path in (ROOT / "src/stepsift/score").rglob("*.py"):
-        code = ast.parse(path.read_text())
+        code = tree(path)
         loaded = {
             ast.unparse(n) for n in ast.walk(code) if isinstance(n, ast.Subscript) and "teacher" in ast.unparse(n)
         }
@@ -121,15 +125,11 @@ OF_THE_PIPELINE = {
 }
 
 
-def _imported(path: Path) -> set[str]:
+@cache
+def _imported(path: Path) -> frozenset[str]:
     """Dotted names that a file imports, and what these names lie in."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {a.name for a in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"{node.module}.{a.name}" for a in node.names}
-    return {".".join(parts[:n]) for parts in (name.split(".") for name in names) for n in range(1, len(parts) + 1)}
+    dotted = [name.split(".") for name in imported_names(path)]
+    return frozenset(".".join(parts[:n]) for parts in dotted for n in range(1, len(parts) + 1))
 
 
 @pytest.mark.parametrize("package", LIBRARY)

@@ -65,7 +65,7 @@ LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] *
     [
         (LAUGHS, "aliases stand for more than 100,000 values"),
         ("task: &a [*a]\n", "within its own anchor"),
-        ("task: " + "[" * 1_500, "nested too deeply"),
+        ("task: " + "[" * 1_000, "nested too deeply"),
         ("task: !!python/object/apply:os.system [id]\n", "could not determine a constructor"),
         ("#" * 600_000, "at most 524,288 are read"),
         (None, "it is a pipe or a device, and no regular file"),

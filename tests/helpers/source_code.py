@@ -25,7 +25,8 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imported_names(path: Path) -> set[str]:
+@cache
+def imported_names(path: Path) -> frozenset[str]:
     """Dotted names that a file imports, at its top or inside functions; of `from a import b`, a.b."""
     names = set()
     for node in ast.walk(tree(path)):
@@ -33,14 +34,16 @@ def imported_names(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
-def imported(path: Path) -> set[Path]:
+@cache
+def imported(path: Path) -> frozenset[Path]:
     """Files of the library that a file imports, and the packages that they lie in."""
     names = imported_names(path)
     places = {LIBRARY.parent.joinpath(*n.split(".")[:end]) for n in names for end in range(1, n.count(".") + 2)}
-    return {file for p in places for file in (p.with_suffix(".py"), p / "__init__.py") if file in _KNOWN}
+    files = (file for place in places for file in (place.with_suffix(".py"), place / "__init__.py"))
+    return frozenset(file for file in files if file in _KNOWN)
 
 
 @cache

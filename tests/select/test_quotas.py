@@ -119,7 +119,7 @@ SHARES = st.sampled_from([0.2, 0.25, 1 / 3, 0.5, 0.6, 1.0])
     st.integers(1, 2),
     st.none() | st.integers(1, 5),
 )
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_a_mixture_is_the_best_of_all_that_fill_the_numbers(cells, teachers, domains, per_prompt, most):
     assume(sum(teachers.values()) <= 1 and sum(domains.values()) <= 1 and (teachers or domains))
     of_prompt = {"p": "maths", "q": "maths"}

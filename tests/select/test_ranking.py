@@ -200,7 +200,7 @@ SCORES = st.dictionaries(
 
 
 @given(SCORES, st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_properties_of_a_ranking(scores, seed):
     rows = rows_of(scores)
     frame = rank(rows, {"p": "maths", "q": "maths"}, seed=seed)
@@ -306,7 +306,7 @@ def brute_settled(scores: dict[str, list[float]], seed: int) -> int:
     st.lists(st.tuples(*[st.integers(-9, 0)] * 3), min_size=1, max_size=9),
     st.integers(0, 9),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_settled_after_is_what_looking_at_every_prompt_gives(columns, seed):
     scores = {t: [float(c[i]) for c in columns] for i, t in enumerate("abc")}
     rows = rows_of({t: {f"p{j}": x for j, x in enumerate(of_teacher)} for t, of_teacher in scores.items()})

@@ -225,7 +225,7 @@ SOME = ("lalp", "rsr_local", "aslec_drop", "lark_g", "aslec_casl", "aslec_casl_l
 
 
 @given(TRACES, st.integers(1, 2))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_it_is_what_scoring_what_is_left_again_gives(traces, per_prompt):
     made = make_pool([{"prompt_id": p, "teacher": t, "hash": t.replace("a", "z")} for p, t in traces])
     steps = [

@@ -195,7 +195,7 @@ def agreement(scores: np.ndarray) -> float:
 @pytest.mark.parametrize("at_random", [True, False])
 @pytest.mark.parametrize(
     ("prompts", "simulations"),
-    [(300, 100), pytest.param(150, 150, marks=pytest.mark.slow), pytest.param(60, 200, marks=pytest.mark.slow)],
+    [(300, 50), pytest.param(150, 150, marks=pytest.mark.slow), pytest.param(60, 200, marks=pytest.mark.slow)],
 )
 def test_the_order_is_recovered_and_intervals_cover(prompts: int, simulations: int, at_random: bool):
     of_pairs, of_teachers, fits, raws = [], [], [], []

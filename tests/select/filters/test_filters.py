@@ -92,6 +92,7 @@ def test_loops(name: str) -> None:
 
 
 @given(st.text(max_size=60), st.text(min_size=1, max_size=40), st.integers(0, 39))
+@settings(max_examples=50)
 def test_a_loop_is_found_wherever_it_is_cut(before: str, unit: str, cut: int) -> None:
     text = before + unit * (400 // len(unit) + 6) + unit[: cut % len(unit)]
     found = repeated_unit_chars(text)
@@ -171,7 +172,7 @@ def test_the_first_filter_that_drops_gives_the_only_row() -> None:
     assert got == sorted((name, name.removesuffix(" too")) for name in RESPONSES if name != "kept")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.permutations(list(RESPONSES)), st.integers(1, 8))
 def test_nothing_depends_on_the_order_or_on_frames(order: list[str], rows_a_frame: int) -> None:
     drop = ("source_line",)
