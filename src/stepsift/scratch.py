@@ -23,6 +23,7 @@ from stepsift.score.pool import Pool, PoolTables, Prompts
 
 if TYPE_CHECKING:  # it imports torch
     from stepsift.score.identity import Identity
+    from stepsift.score.setup import Scoring
 
 PassName = Literal["local", "full"]
 
@@ -95,6 +96,13 @@ def score_steps(
     """
     # Not before it is needed: torch takes seconds to import.
     from stepsift.score import setup
+
+    return _scored_steps(pool, trace_ids, settings, lambda: setup.load(settings.student, settings.score, cache), out)
+
+
+def _scored_steps(
+    pool: PoolTables, trace_ids: Collection[str], settings: params.Params, load: Callable[[], "Scoring"], out: Path
+) -> ScoredSteps:
     from stepsift.score.run import score_to_tables
 
     of_sample = pl.col("trace_id").is_in(pl.Series(list(trace_ids), dtype=pl.String).implode())
@@ -109,7 +117,7 @@ def score_steps(
                 step_writer.write(segment.segment_table(part, settings.segment))
         for frame in tables.scan(tables.STEPS, pool.steps) if pool.steps is not None else ():
             step_writer.write(frame.filter(of_sample))
-    with setup.load(settings.student, settings.score, cache) as scoring:
+    with load() as scoring:
         score_to_tables(scoring, Pool(Prompts(pool.prompts, prompt_ids), traces, steps), out)
         progress = scoring.progress
         seconds = progress.speed()["seconds"]
@@ -134,9 +142,37 @@ def score(
 
     Raises StudentError and ScoringError as scoring does, and SelectionError where a metric is not determined.
     """
-    passes = settings.score.model_copy(update={"passes": passes_of(metrics)})
-    of_metrics = settings.model_copy(update={"score": passes})
+    of_metrics = _in_passes(settings, passes_of(metrics))
     scored = score_steps(pool.tables, traces["trace_id"].to_list(), of_metrics, cache, pool.folder / "scored")
+    return _with_trace_scores(scored, traces, settings, metrics)
+
+
+def estimate(pool: Ingested, traces: pl.DataFrame, settings: params.Params, metrics: list[str]) -> ScoredTraces:
+    """The same for `metrics` of the local pass, estimated by one masked pass over each trace.
+
+    Nothing of it is kept: an estimate never meets a score. Raises as `score` does, and ScoringError for a student whose
+    attention cannot be replaced.
+    """
+    from stepsift.score import setup
+
+    of_metrics, out = _in_passes(settings, ("local",)), pool.folder / "estimated"
+    scored = _scored_steps(
+        pool.tables,
+        traces["trace_id"].to_list(),
+        of_metrics,
+        lambda: setup.load_estimates(of_metrics.student, of_metrics.score, out / "values"),
+        out,
+    )
+    return _with_trace_scores(scored, traces, settings, metrics)
+
+
+def _in_passes(settings: params.Params, passes: tuple[PassName, ...]) -> params.Params:
+    return settings.model_copy(update={"score": settings.score.model_copy(update={"passes": passes})})
+
+
+def _with_trace_scores(
+    scored: ScoredSteps, traces: pl.DataFrame, settings: params.Params, metrics: list[str]
+) -> ScoredTraces:
     scores = trace_scores(trace_sums(scored.step_scores), traces, settings.select.seed)
     return ScoredTraces(**vars(scored), trace_scores=_with_fits(scores, metrics, settings))
 

@@ -50,11 +50,27 @@ def load(student_settings: params.Student, settings: params.Score, cache: Path) 
 
     Raises StudentError or ScoringError where the student cannot be loaded or not be scored with.
     """
-    own = identify(student_settings, settings)
     device = student.pick_device(settings.device)
-    renderer: Renderer = student.load_renderer(student.locate(student_settings), student_settings)
     backend = _backend(student_settings, settings, device)
-    by_prompt = batching(settings, device) == "packed"
+    return _scoring(student_settings, settings, backend, cache, batching(settings, device) == "packed")
+
+
+def load_estimates(student_settings: params.Student, settings: params.Score, scratch: Path) -> Scoring:
+    """Load the student to estimate values in windows, each trace by one masked pass on one device (`masked.py`).
+
+    `scratch` is an empty folder for values that nothing else may ever read. Raises as `load` does, and ScoringError for
+    a student whose attention cannot be replaced.
+    """
+    device = student.pick_device(settings.device)
+    backend = LocalBackend(student_settings, settings, device, masked=True)
+    return _scoring(student_settings, settings, backend, scratch, by_prompt=True)
+
+
+def _scoring(
+    student_settings: params.Student, settings: params.Score, backend: Backend, cache: Path, by_prompt: bool
+) -> Scoring:
+    own = identify(student_settings, settings)
+    renderer: Renderer = student.load_renderer(student.locate(student_settings), student_settings)
     return Scoring(
         planner=Planner(renderer, settings, backend.size.context, backend.size.vocabulary),
         backend=backend,
@@ -62,7 +78,7 @@ def load(student_settings: params.Student, settings: params.Score, cache: Path) 
         cache=ScoreCache(cache, own.student, own.numerics, kept_bytes=PACKED_KEPT_BYTES if by_prompt else KEPT_BYTES),
         identity=own,
         by_prompt=by_prompt,
-        progress=Progress(ceiling=ceiling(device, settings.dtype)),
+        progress=Progress(ceiling=ceiling(student.pick_device(settings.device), settings.dtype)),
     )
 
 

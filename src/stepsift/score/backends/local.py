@@ -13,6 +13,7 @@ import torch
 
 from stepsift import params, student
 from stepsift.score.forward.engine import Engine
+from stepsift.score.forward.masked import MaskedEngine
 from stepsift.score.forward.numerics import batch_tokens, batching, prepare, threads
 from stepsift.score.forward.packed import PackedEngine
 from stepsift.score.forward.request import Refused, Request, Scores
@@ -70,9 +71,9 @@ class Backend(Protocol):
 
 
 class LocalBackend:
-    """One student on one device of this machine, in this process."""
+    """One student on one device of this machine, in this process; `masked`: windows are estimated (`masked.py`)."""
 
-    def __init__(self, student_settings: params.Student, settings: params.Score, device: str):
+    def __init__(self, student_settings: params.Student, settings: params.Score, device: str, masked: bool = False):
         files = student.locate(student_settings)
         if device == "cpu":
             torch.set_num_threads(threads(settings, device))
@@ -80,8 +81,9 @@ class LocalBackend:
         prepare(model, settings, device)
         self.device = device
         self.size = model_size(model, student.context_tokens(model.config, student_settings))
-        self._packed = batching(settings, device) == "packed"
-        self._engine = (PackedEngine if self._packed else Engine)(model, batch_tokens(settings, device))
+        self._packed = masked or batching(settings, device) == "packed"
+        make = MaskedEngine if masked else PackedEngine if self._packed else Engine
+        self._engine = make(model, batch_tokens(settings, device))
 
     def score(self, requests: list[Request]) -> Iterator[Done]:
         """Yield the place in `requests` and the result of each, as they are done."""
@@ -112,7 +114,10 @@ def model_size(model: Any, context: int) -> ModelSize:
     return ModelSize(int(model.get_input_embeddings().weight.shape[0]), context, body, head.numel())
 
 
-def attempt(engine: Engine | PackedEngine, requests: list[Request]) -> list[Result]:
+AnyEngine = Engine | PackedEngine | MaskedEngine
+
+
+def attempt(engine: AnyEngine, requests: list[Request]) -> list[Result]:
     """Score requests; those that give no finite values, or do not fit into memory at any budget, are refused.
 
     What does not fit in packed batches is tried trace by trace, then with half the budget, a quarter and an eighth: the
@@ -152,8 +157,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _score(engine: Engine | PackedEngine, requests: list[Request]) -> list[Scores]:
-    if isinstance(engine, PackedEngine):
+def _score(engine: AnyEngine, requests: list[Request]) -> list[Scores]:
+    if isinstance(engine, PackedEngine | MaskedEngine):
         return engine.score_many(requests)
     return [engine.score(r) for r in requests]
 

@@ -2,8 +2,9 @@
 
 Tokens of many segments stand in one row without padding; linear layers need not know. Attention does: what a segment
 sees follows from lengths alone (`Segments`), and a kernel turns that into index tensors once a forward pass. The keys
-of a segment are [prompt; own tokens], so key j stands at position j, the causal diagonal ends in the bottom right
-corner, and a layer's sliding window counts the prompt too. `packed.py` brings models here.
+of a segment are [prompt; own tokens], or [prompt; tokens right before its own; own tokens] in the estimate of
+`masked.py`. So key j stands at position j, the causal diagonal ends in the bottom right corner, and a layer's sliding
+window counts the prompt too. `packed.py` brings models here.
 """
 
 from collections.abc import Callable
@@ -44,13 +45,15 @@ class Segments:
     """S packed segments by their lengths in tokens.
 
     own: tokens of each [S], at least 1; the segments stand one after another. shared: kept tokens that each sees before
-    its own [S]. shared_start: the first of these among the kept tokens [S]. n_kept: kept tokens in all.
+    its own [S]. shared_start: the first of these among the kept tokens [S]. n_kept: kept tokens in all. before: packed
+    tokens right before its own that each sees too [S]; by default none.
     """
 
     own: np.ndarray
     shared: np.ndarray
     shared_start: np.ndarray
     n_kept: int
+    before: np.ndarray | int = 0
 
     @classmethod
     def alone(cls, own: np.ndarray) -> "Segments":
@@ -62,10 +65,15 @@ class Segments:
         """The first packed token of each, [S]."""
         return np.cumsum(self.own) - self.own
 
+    @property
+    def seen(self) -> np.ndarray:
+        """Keys of each, [S]."""
+        return self.shared + self.before + self.own
+
     def key_index(self) -> np.ndarray:
         """Keys of all segments, one segment after another, as indices into [kept tokens; packed tokens]."""
-        starts = np.stack([self.shared_start, self.n_kept + self.starts], axis=1)
-        return spans(starts.ravel(), np.stack([self.shared, self.own], axis=1).ravel())
+        starts = np.stack([self.shared_start, self.n_kept + self.starts - self.before], axis=1)
+        return spans(starts.ravel(), np.stack([self.shared, self.before + self.own], axis=1).ravel())
 
 
 class Attention(Protocol):
@@ -121,7 +129,7 @@ class Varlen:
     """
 
     def __init__(self, segments: Segments, device: torch.device, kernel: Callable[..., Any]):
-        seen = segments.shared + segments.own
+        seen = segments.seen
         self._kernel = kernel
         self._index = torch.from_numpy(segments.key_index()).to(device)
         self._begins = tuple(
@@ -170,13 +178,13 @@ def tiles(segments: Segments, entries: int) -> list[AttentionTile]:
 
     A segment with more pairs is cut into pieces of its queries, each with the keys up to its last query.
     """
-    total = segments.shared + segments.own
+    total = segments.seen
     longest = np.maximum(1, entries // total)
     n_pieces = -(-segments.own // longest)
     owner = np.repeat(np.arange(len(total)), n_pieces)
     begin = spans(np.zeros_like(n_pieces), n_pieces) * longest[owner]
     own = np.minimum(longest[owner], segments.own[owner] - begin)
-    seen = segments.shared[owner] + begin + own
+    seen = (total - segments.own)[owner] + begin + own
     order = np.lexsort((-own, -seen))
 
     cuts, first, width = [0], 0, 0
@@ -197,7 +205,7 @@ def _tile(segments: Segments, owner: np.ndarray, begin: np.ndarray, own: np.ndar
     position = np.minimum(np.arange(seen.max()), seen[:, None] - 1)
     shared = segments.shared[owner, None]
     kept = segments.shared_start[owner, None] + position
-    packed = segments.n_kept + segments.starts[owner, None] + position - shared
+    packed = segments.n_kept + (segments.starts - segments.before)[owner, None] + position - shared
     return AttentionTile(queries, np.where(position < shared, kept, packed), own, seen)
 
 

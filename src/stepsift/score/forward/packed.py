@@ -46,8 +46,8 @@ class PackedEngine:
         self.batch_tokens = batch_tokens
         self.trace = Engine(model, batch_tokens)
         self.device = self.trace.device
-        self._decoder = model.get_decoder()
-        self._kernel = kernel or pick_kernel(self.device, model.dtype, self._decoder.config)
+        self.decoder = model.get_decoder()
+        self._kernel = kernel or pick_kernel(self.device, model.dtype, self.decoder.config)
         _register()
         try:
             self._probe()
@@ -61,7 +61,7 @@ class PackedEngine:
     def score_many(self, requests: Sequence[Request]) -> list[Scores]:
         """The values that were asked for, of each trace in turn; candidates of one prompt belong into one call."""
         scores: dict[int, Scores] = {}
-        for group in _groups(requests, self.batch_tokens):
+        for group in groups(requests, self.batch_tokens):
             rows = _Rows([requests[i] for i in group], self.batch_tokens)
             values = self._values(rows)
             for row, i in enumerate(group):
@@ -79,38 +79,39 @@ class PackedEngine:
     def _values(self, rows: "_Rows") -> TokenValues:
         """Values of all segments' scored tokens, where `rows` wants them."""
         out = TokenValues.empty(rows.n_values)
-        with packing(self._decoder):
-            kept = self._keep(rows.prompts)
+        with packing(self.decoder):
+            kept = self.keep([p[:-1] for p in rows.prompts])
             for batch in cut(rows.length, self.batch_tokens):
                 ids, positions, segments = rows.inputs(batch)
-                hidden = self._forward(ids, positions, segments, kept).hidden
+                hidden = self.forward(ids, positions, segments, kept).hidden
                 scored, targets, at = rows.outputs(batch)
-                x = hidden.index_select(0, self._put(scored))
-                out.put(at, token_values(self.trace.head, x, self._put(targets)))
+                out.put(at, self.values(hidden.index_select(0, self._put(scored)), targets))
         return out
 
-    def _keep(self, prompts: list[np.ndarray]) -> KeysValues:
-        """Keys and values of all prompts but their last tokens, one prompt after another; longest prompts first."""
+    def values(self, hidden: torch.Tensor, targets: np.ndarray) -> TokenValues:
+        """Values of the tokens `targets`, which the head's inputs `hidden` [tokens, width] predict."""
+        return token_values(self.trace.head, hidden, self._put(targets))
+
+    def keep(self, contexts: list[np.ndarray]) -> KeysValues:
+        """Keys and values of rows of ids, one after another, within `packing`; the longest first, empty ones last."""
         parts = []
-        lengths = np.array([len(p) - 1 for p in prompts if len(p) > 1], dtype=np.int64)
+        lengths = np.array([len(c) for c in contexts if len(c)], dtype=np.int64)
         for batch in cut(lengths, self.batch_tokens):
             own = lengths[batch]
-            ids = np.concatenate([p[:-1] for p in prompts[batch]])
-            parts.append(self._forward(ids, spans(np.zeros_like(own), own), Segments.alone(own), None).own)
+            ids = np.concatenate(contexts[batch])
+            parts.append(self.forward(ids, spans(np.zeros_like(own), own), Segments.alone(own), None).own)
         if not parts:
             return {}
         return {n: (torch.cat([p[n][0] for p in parts]), torch.cat([p[n][1] for p in parts])) for n in parts[0]}
 
-    def _forward(
+    def forward(
         self, ids: np.ndarray, positions: np.ndarray, segments: Segments, kept: KeysValues | None
     ) -> "_Forward":
         """One pass over packed tokens, within `packing`; without `kept` it keeps its own keys and values."""
         under_way = _Forward(self._kernel(segments, self.device), kept)
         token = _current.set(under_way)
         try:
-            out = self._decoder(
-                input_ids=self._put(ids)[None], position_ids=self._put(positions)[None], use_cache=False
-            )
+            out = self.decoder(input_ids=self._put(ids)[None], position_ids=self._put(positions)[None], use_cache=False)
         finally:
             _current.reset(token)
         under_way.hidden = out.last_hidden_state[0]
@@ -124,7 +125,7 @@ class PackedEngine:
         """Try segments of two prompts against whole rows. Raises an error that says why they cannot be packed."""
         if isinstance(self.trace.head, ModelLogits):
             raise ScoringError("it changes its logits in a way of its own")
-        if unsteady := {"dynamic", "longrope"} & _rotary_types(self._decoder.config):
+        if unsteady := {"dynamic", "longrope"} & _rotary_types(self.decoder.config):
             raise ScoringError(f"its rotary positions ({', '.join(unsteady)}) depend on the longest row of a batch")
         ids = np.arange(1, 21, dtype=np.int64) % self.trace.vocabulary
         prompts = [ids[:7], ids[9:13]]
@@ -133,14 +134,14 @@ class PackedEngine:
             for p, a, b in ((0, 12, 18), (1, 2, 7), (0, 15, 19))
         ]
         rows = _Rows(requests, budget=len(ids))
-        with packing(self._decoder):
+        with packing(self.decoder):
             tokens, positions, segments = rows.inputs(slice(None))
-            under_way = self._forward(tokens, positions, segments, self._keep(rows.prompts))
+            under_way = self.forward(tokens, positions, segments, self.keep([p[:-1] for p in rows.prompts]))
         if asked := under_way.asked - under_way.used:
             raise ScoringError(f"a layer does not say that it sees {asked.pop()} positions only")
         for packed, request in zip(under_way.hidden.split(rows.length.tolist()), requests, strict=True):
             row = np.array(request.prompt + request.response[:-1])
-            whole = self._decoder(input_ids=self._put(row)[None], use_cache=False).last_hidden_state[0]
+            whole = self.decoder(input_ids=self._put(row)[None], use_cache=False).last_hidden_state[0]
             own = whole[-len(packed) :].float()
             distance = float((packed.float() - own).abs().mean() / own.abs().mean())
             if not distance <= (1e-3 if self.model.dtype == torch.float32 else 0.1):
@@ -156,7 +157,7 @@ def _wants_whole(request: Request) -> bool:
     return request.full or _one_window(request)
 
 
-def _groups(requests: Sequence[Request], kept_tokens: int) -> list[list[int]]:
+def groups(requests: Sequence[Request], kept_tokens: int) -> list[list[int]]:
     """Indices of requests, all those of a prompt together, in groups of prompts of at most `kept_tokens` tokens."""
     of_prompt: dict[tuple[int, ...], list[int]] = {}
     for i, request in enumerate(requests):
