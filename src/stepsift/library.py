@@ -77,6 +77,7 @@ class Scorer:
         from stepsift.score.forward.request import Refused
         from stepsift.score.plan import Planned
         from stepsift.score.step_sums import Scored, step_rows
+        from stepsift.segment.branch import branches
 
         messages: Messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [*map(dict, prompt)]
         ends = [segment.step_ends(text, self._segment) for text in responses]
@@ -89,7 +90,8 @@ class Scorer:
             result = results.get(i, plan)
             refused.append(f"{result.reason}: {result.detail}" if isinstance(result, Refused) else None)
             if isinstance(plan, Planned) and not isinstance(result, Planned | Refused):
-                scored.append(Scored(str(i), plan.bounds, plan.rendered.inked, result))
+                opens = branches(responses[i], ends[i])
+                scored.append(Scored(str(i), plan.bounds, plan.rendered.inked, result, opens))
         ids = pl.DataFrame({"trace_id": [str(i) for i in range(len(plans))]})
         about = ids.with_columns(prompt_id=pl.lit(""), teacher=pl.lit(""))
         drawn = [name for name, metric in all_metrics().items() if metric.draw is not None]

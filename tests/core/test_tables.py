@@ -165,6 +165,7 @@ def test_broken_invariants_are_refused(change: pl.DataFrame, says: str, tmp_path
 @pytest.mark.parametrize("value", [0.1, float("nan"), float("inf")])
 def test_impossible_log_probabilities_are_refused(value: float):
     row = dict.fromkeys(tables.STEP_SCORES.schema, -1.0) | {"trace_id": "a", "step": 1, "n_tokens": 1, "n_first": 0}
+    row["opens_branch"] = False
     good = pl.DataFrame([row], schema=tables.STEP_SCORES.schema)
     tables.validate(tables.STEP_SCORES, good)
     with pytest.raises(TableError, match="a log-probability is at most 0"):
@@ -182,6 +183,28 @@ def test_rows_out_of_order_are_refused(tmp_path: Path):
 
 
 # --- files
+
+
+def test_step_scores_of_the_version_before_are_read_with_nulls_and_others_are_refused(tmp_path: Path):
+    """Scores of other revisions are evidence and fill caches: what they lack is null, not a reason to score again."""
+    new = {"opens_branch", *(f"{p}_{s}" for p in tables.PASSES for s in tables.PICKED)}
+    row = dict.fromkeys(tables.STEP_SCORES.schema, -1.0) | {"trace_id": "a", "step": 1, "n_tokens": 1, "n_first": 0}
+    full = pl.DataFrame([row | {"opens_branch": False}], schema=tables.STEP_SCORES.schema)
+    schema = {c: t for c, t in tables.STEP_SCORES.schema.items() if c not in new}
+    nullable = tables.STEP_SCORES.nullable - new
+    for version, readable in ((1, False), (2, True), (4, False)):
+        path = tmp_path / f"{version}.parquet"
+        old = tables.Table("step_scores", version, schema, ("trace_id", "step"), nullable=nullable)
+        tables.write(old, full.drop(new), path)
+        if not readable:
+            with pytest.raises(TableError, match=rf"step_scores version {version}, needed is step_scores version 3"):
+                tables.read(tables.STEP_SCORES, path)
+            continue
+        frame = tables.read(tables.STEP_SCORES, path)
+        assert frame.schema == full.schema and frame.drop(new).equals(full.drop(new))
+        assert all(frame[c].null_count() == 1 for c in new)
+        (part,) = tables.scan(tables.STEP_SCORES, path, ["trace_id", "local_top_entropy"])
+        assert part.rows() == [("a", None)]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -87,9 +87,9 @@ def make_pool(rows: list[dict], domains: dict[str, str] | None = None) -> Pool:
 def _step(row: dict) -> dict:
     n = row.get("n_tokens", 1)
     means = {"rank": row.get("rank", 2.0), "entropy": row.get("entropy", 1.0), "brier": row.get("brier", 0.25)}
-    means |= {"first_logprob": 0.0, "first_two_logprob": 0.0}
-    step: dict[str, float | None] = {"n_tokens": n, "n_first": 0}
+    means |= {"first_logprob": 0.0, "first_two_logprob": 0.0, "top_entropy": row.get("top_entropy", 1.0)}
+    step: dict[str, float | bool | None] = {"n_tokens": n, "n_first": 0, "opens_branch": row.get("opens_branch", False)}
     for scope, logprob in (("local", row.get("lalp", -1.0)), ("full", row.get("galp", -1.0))):
-        values = means | {"logprob": logprob}
+        values = means | {"logprob": logprob, "first_100_logprob": logprob}
         step |= {f"{scope}_{k}": None if logprob is None else v * n for k, v in values.items()}
     return step

@@ -16,12 +16,16 @@ from stepsift.core import tables
 from stepsift.core.errors import TableError
 from stepsift.metrics import Metric, all_metrics, selectable, to_table, trace_scores, trace_sums
 
+EVERY_SUM = (*tables.SUMS, *tables.PICKED)
+
 # Trace a: steps of 4 and 1 tokens, 2 and 1 of which are first tokens.
 A = [
     {
         **{"trace_id": "a", "step": 1, "n_tokens": 4, "n_first": 2},
         **{"local_logprob": -2.0, "local_rank": 8.0, "local_entropy": 2.0, "local_brier": 1.0},
         **{"local_first_logprob": -1.0, "local_first_two_logprob": -1.5},
+        **{"opens_branch": False, "local_first_100_logprob": -2.0, "local_top_entropy": 0.0},
+        **{"full_first_100_logprob": -1.0, "full_top_entropy": 0.75},
         **{"full_logprob": -1.0, "full_rank": 6.0, "full_entropy": 1.5, "full_brier": 0.5},
         **{"full_first_logprob": -0.5, "full_first_two_logprob": -0.75},
     },
@@ -29,6 +33,8 @@ A = [
         **{"trace_id": "a", "step": 2, "n_tokens": 1, "n_first": 1},
         **{"local_logprob": -3.0, "local_rank": 30.0, "local_entropy": 1.0, "local_brier": 0.5},
         **{"local_first_logprob": -3.0, "local_first_two_logprob": -3.0},
+        **{"opens_branch": True, "local_first_100_logprob": -3.0, "local_top_entropy": 1.0},
+        **{"full_first_100_logprob": -2.0, "full_top_entropy": 0.0},
         **{"full_logprob": -2.0, "full_rank": 9.0, "full_entropy": 1.0, "full_brier": 1.0},
         **{"full_first_logprob": -2.0, "full_first_two_logprob": -2.0},
     },
@@ -53,6 +59,16 @@ OF_STEPS = {
     # Without 3 first tokens, of which the sums are -0.75 - 2 and -1.5 - 3, 2 tokens remain.
     "aslec_drop": (-3 + 2.75) / 2,
     "aslec_drop_local": (-5 + 4.5) / 2,
+    # Log-probabilities and entropies: -3 + 2.5 and -5 + 3.
+    "cll": -0.5 / 5,
+    "cll_local": -2 / 5,
+    # The one token of 5 with the most entropy lies in the first step, and in windows in the second.
+    "hes": 0.75,
+    "hes_local": 1.0,
+    # All 5 tokens are among the first 100.
+    "first_100": -3 / 5,
+    "first_100_local": -5 / 5,
+    "branching": 1 / 2,
     "length": 5.0,
     "longest": 5.0,
     "shortest": 5.0,
@@ -70,7 +86,7 @@ def test_hand_worked():
 
 def test_directions_and_passes():
     found = {name: (m.better, m.needs) for name, m in all_metrics().items()}
-    high = ("aslec_casl", "aslec_drop", "lark_g", "sum_logprob")
+    high = ("aslec_casl", "aslec_drop", "cll", "first_100", "hes", "lark_g", "sum_logprob")
     low = ("entropy", "rank", "rank_entropy", "rsr")
     expected = {"galp": ("high", "full"), "step_mean": ("high", "full")}
     expected |= {"lalp": ("high", "local"), "lalp_token": ("high", "local")}
@@ -78,6 +94,7 @@ def test_directions_and_passes():
         expected |= dict.fromkeys(names, (better, "full"))
         expected |= {f"{name}_local": (better, "local") for name in names}
     expected |= {"length": (None, None), "random": (None, None), "longest": ("high", None), "shortest": ("low", None)}
+    expected |= {"branching": ("low", None)}
     assert found == expected
     assert selectable() == sorted(expected.keys() - {"length"})
     assert {n for n, m in all_metrics().items() if not m.ranks_teachers} == {
@@ -97,7 +114,7 @@ def test_a_metric_has_a_score_exactly_where_its_pass_was_made(scope):
         *(pl.col(f"{p}_logprob") - number**3 for p in tables.PASSES),
         *(pl.col(f"{p}_first_two_logprob") - number for p in tables.PASSES),
     )
-    lacking = steps.with_columns(pl.lit(None, pl.Float64).alias(f"{scope}_{s}") for s in tables.SUMS)
+    lacking = steps.with_columns(pl.lit(None, pl.Float64).alias(f"{scope}_{s}") for s in EVERY_SUM)
     whole, part = score(steps), score(lacking)
     for name, metric in all_metrics().items():
         assert whole[name].null_count() == 0, name
@@ -118,29 +135,41 @@ def test_random_is_spread_evenly():
     assert len(tenths) == 10 and abs(tenths - 400).max() < 100  # five standard deviations
 
 
-ZEROS = {f"{p}_{s}": 0.0 for p in tables.PASSES for s in tables.SUMS}
+NEEDS_NO_TOKEN = {"branching", "length", "longest", "random", "shortest"}
+ZEROS = {f"{p}_{s}": 0.0 for p in tables.PASSES for s in EVERY_SUM}
 
 
 @pytest.mark.parametrize("values", [{}, ZEROS])
 def test_a_step_without_tokens_is_left_out_of_means_and_counted_as_a_step(values):
-    with_it = score(steps_of([*A, {"trace_id": "a", "step": 3, "n_tokens": 0} | values]))
-    without = score(steps_of(A))
+    with_it = score(steps_of([*A, {"trace_id": "a", "step": 3, "n_tokens": 0} | values])).drop("branching")
+    without = score(steps_of(A)).drop("branching")
     assert with_it["n_steps"][0] == 3
-    assert_frame_equal(with_it.drop("n_steps"), without.drop("n_steps"), check_exact=True)
+    uncounted = with_it.drop("n_steps", "n_branches"), without.drop("n_steps", "n_branches")
+    assert_frame_equal(*uncounted, check_exact=True)
 
 
 def test_a_pass_that_lacks_one_step_gives_null_and_not_a_part():
-    lacking = {f"local_{s}": None for s in tables.SUMS}
+    lacking = {f"local_{s}": None for s in EVERY_SUM}
     row = score(steps_of([A[0], A[1] | lacking])).row(0, named=True)
-    assert [row[name] for name, m in all_metrics().items() if m.needs == "local"] == [None] * 10
+    assert [row[name] for name, m in all_metrics().items() if m.needs == "local"] == [None] * 13
     assert row["galp"] == -3 / 5
+
+
+def test_where_only_sums_are_known_what_is_picked_from_tokens_is_null():
+    """As of traces whose scores come from a table of before these columns."""
+    unknown = {f"{p}_{s}": None for p in tables.PASSES for s in tables.PICKED} | {"opens_branch": None}
+    row, whole = (score(steps_of(rows)).row(0, named=True) for rows in ([A[0], A[1] | unknown], A))
+    assert {n for n in all_metrics() if row[n] != whole[n]} == {
+        *("branching", "first_100", "first_100_local", "hes", "hes_local"),
+    }
+    assert [row[name] for name in ("branching", "first_100", "hes_local")] == [None] * 3
 
 
 @pytest.mark.parametrize("values", [{}, ZEROS])
 def test_a_trace_without_any_token_has_no_score(values):
-    rows = [*A, {"trace_id": "b", "step": 1, "n_tokens": 0} | values]
+    rows = [*A, {"trace_id": "b", "step": 1, "n_tokens": 0, "opens_branch": False} | values]
     row = score(steps_of(rows)).row(1, named=True)
-    assert {name for name in all_metrics() if row[name] is not None} == {"length", "longest", "shortest", "random"}
+    assert {name for name in all_metrics() if row[name] is not None} == NEEDS_NO_TOKEN
     assert row["length"] == 0
     # Nor does it take part in what is compared with it.
     for name in ("lark_g", "lark_g_local"):
@@ -177,12 +206,15 @@ def test_traces_without_steps_are_absent_and_unknown_ones_refused():
 
 
 VALUES = {"logprob": st.floats(-1e3, 0), "rank": st.floats(1, 4e3), "entropy": st.floats(0, 1e3)}
+VALUES |= {"first_100_logprob": st.floats(-1e3, 0), "top_entropy": st.floats(0, 1e3)}
 VALUES |= {"brier": st.floats(0, 80), "first_logprob": st.floats(-1e3, 0), "first_two_logprob": st.floats(-1e3, 0)}
 LOCAL = st.fixed_dictionaries({f"local_{s}": v for s, v in VALUES.items()})
 FULL = st.fixed_dictionaries({f"full_{s}": v for s, v in VALUES.items()})
 STEP = st.builds(
-    lambda n, first, local, full: {"n_tokens": n, "n_first": min(n, first)} | local | full,
-    *(st.integers(0, 40), st.integers(0, 2), LOCAL, FULL | st.just({})),
+    lambda n, first, opens, local, full: (
+        {"n_tokens": n, "n_first": min(n, first), "opens_branch": opens} | local | full
+    ),
+    *(st.integers(0, 40), st.integers(0, 2), st.booleans(), LOCAL, FULL | st.just({})),
 )
 POOL = st.lists(st.lists(STEP, min_size=1, max_size=6), min_size=1, max_size=6).map(
     lambda traces: [

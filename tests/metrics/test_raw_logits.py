@@ -91,6 +91,9 @@ def expected(found: torch.Tensor, step: torch.Tensor, first: torch.Tensor, suffi
         f"rank_entropy{suffix}": rank.sum() / entropy.sum(),
         f"rsr{suffix}": rank.sum() / -logprob.sum(),
         f"aslec_drop{suffix}": logprob[~first].mean(),
+        f"cll{suffix}": (logprob + entropy).mean(),
+        f"hes{suffix}": entropy.topk(-(-len(entropy) // 200)).values.sum(),
+        f"first_100{suffix}": logprob[:100].mean(),
     }
     return {name: float(value) for name, value in scores.items()}
 
@@ -133,6 +136,7 @@ def test_scores_are_those_of_raw_logits(scored, family, tokenizer):
         scores_here = expected(full, step, first, "") | expected(local, step, first, "_local")
         assert {name: row[name] for name in scores_here} == pytest.approx(scores_here, rel=2e-4)
         assert row["n_tokens"] == len(ids)
+        assert row["branching"] == pytest.approx(row["response"].count("Wait") / len(ends))
         seen_steps.append(len(step.unique()))
         # Windows that did not cut anything would make one pass of both.
         if seen_steps[-1] > WINDOW + 1:

@@ -11,6 +11,8 @@ from stepsift.core import tables
 from stepsift.metrics import over_frames, trace_sums
 from stepsift.metrics._sums import COLUMNS, block_sums
 
+EVERY_SUM = (*tables.SUMS, *tables.PICKED)
+
 
 def test_hand_worked():
     # Steps of 4, 0 and 2 tokens; the full pass was not possible for b, which has one step.
@@ -30,6 +32,18 @@ def test_hand_worked():
     assert (a["local_step_logprob"], a["full_step_logprob"]) == (-2.0, -2.75)
     assert (b["local_rank"], b["full_logprob"], b["full_rank"], b["full_step_logprob"]) == (9.0, None, None, None)
     assert list(a) == ["trace_id", *COLUMNS]
+
+
+def test_the_first_hundred_tokens_and_branches_are_counted_over_the_trace():
+    rows = [(40, False), (0, True), (70, True), (5, True)]
+    steps = [{"trace_id": "a", "step": i, "n_tokens": n, "opens_branch": b} for i, (n, b) in enumerate(rows, start=1)]
+    short = [{"trace_id": "b", "step": 1, "n_tokens": 99, "opens_branch": None}]
+    a, b = trace_sums(steps_of(steps + short)).rows(named=True)
+    assert [a[c] for c in ("n_first_100", "n_branches")] == [100, 3]
+    assert [b[c] for c in ("n_first_100", "n_branches")] == [99, None]
+    # 40 and 60 of the first hundred; none of the last five.
+    cut = block_sums(steps_of(steps), 4, ["n_first_100", "n_branches"])
+    assert cut.select("n_first_100", "n_branches").rows() == [(40, 0), (0, 1), (60, 1), (0, 1)]
 
 
 def blocks_of(n_steps: int) -> list[list[int]]:
@@ -61,9 +75,9 @@ def test_blocks_are_runs_of_equal_length_to_one_step():
 # Whole numbers of nats and a power of two of tokens: sums are exact, in whatever order.
 STEP = st.builds(
     lambda n, first, x: (
-        {"n_tokens": n, "n_first": min(n, first)}
+        {"n_tokens": n, "n_first": min(n, first), "opens_branch": first > 0}
         | (
-            {f"{p}_{s}": float((-x if "logprob" in s else x) * n) for p in tables.PASSES for s in tables.SUMS}
+            {f"{p}_{s}": float((-x if "logprob" in s else x) * n) for p in tables.PASSES for s in EVERY_SUM}
             if n
             else {}
         )
@@ -105,7 +119,7 @@ def test_no_frame_is_an_empty_table():
 
 @pytest.mark.parametrize("p", tables.PASSES)
 def test_every_sum_of_a_pass_is_summed_into_its_own_column(p):
-    values = {f"{p}_{s}": float(-(2**i)) for i, s in enumerate(tables.SUMS)}
+    values = {f"{p}_{s}": float(-(2**i)) for i, s in enumerate(EVERY_SUM)}
     rows = [{"trace_id": "a", "step": s, "n_tokens": 1} | values for s in (1, 2, 3)]
     found = trace_sums(steps_of(rows)).row(0, named=True)
     assert {c: found[c] for c in values} == {c: 3 * v for c, v in values.items()}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stepsift.core import tables
 from stepsift.score.forward.request import Scores, TokenValues
-from stepsift.score.step_sums import Scored, first_tokens, step_rows, sum_steps
+from stepsift.score.step_sums import Scored, first_tokens, picked_sums, step_rows, sum_steps
 
 VALUES = TokenValues(
     logprob=np.array([-1.0, -2.0, -4.0, -8.0]),
@@ -81,12 +81,54 @@ def test_first_tokens_are_what_walking_through_a_step_finds(steps):
     assert first_tokens(inked, bounds).tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("bounds", "top"),
+    [([0, 4], [4]), ([0, 1, 4], [0, 4]), ([0, 3, 3, 4], [0, None, 4]), ([0, 0, 4, 4], [None, 4, None])],
+)
+def test_of_few_tokens_the_one_with_the_most_entropy_is_picked(bounds, top):
+    sums = picked_sums(VALUES, np.array(bounds))
+    assert tuple(sums) == ("first_100_logprob", "top_entropy") == tables.PICKED
+    np.testing.assert_array_equal(sums["top_entropy"], np.array(top, dtype=float))
+    # No trace of 4 tokens has a hundredth one.
+    np.testing.assert_array_equal(
+        sums["first_100_logprob"], sum_steps(VALUES, np.array(bounds), first_tokens(ALL, np.array(bounds)))["logprob"]
+    )
+
+
+def test_picked_of_many_tokens_hand_worked():
+    # 401 tokens: ceil(401 / 200) = 3 are picked. The two highest lie in step 2; of two with 3.0 the earlier, in step 1.
+    entropy = np.zeros(401)
+    entropy[[50, 150, 160, 300]] = 3.0, 9.0, 5.0, 3.0
+    values = TokenValues(np.full(401, -2.0), np.ones(401, dtype=int), entropy, np.zeros(401))
+    sums = picked_sums(values, np.array([0, 90, 200, 401]))
+    assert sums["top_entropy"].tolist() == [3.0, 14.0, 0.0]
+    # 90 tokens of the first step and 10 of the second are among the first hundred.
+    assert sums["first_100_logprob"].tolist() == [-180.0, -20.0, 0.0]
+
+
+@pytest.mark.parametrize(("n", "picked"), [(1, 1), (199, 1), (200, 1), (201, 2), (400, 2), (401, 3)])
+def test_a_two_hundredth_of_the_tokens_is_picked_and_rounded_up(n, picked):
+    values = TokenValues(-np.ones(n), np.ones(n, dtype=int), np.ones(n), np.ones(n))
+    assert picked_sums(values, np.array([0, n]))["top_entropy"].tolist() == [picked]
+
+
+@given(st.lists(st.floats(0, 9, width=32), min_size=1, max_size=450), st.data())
+def test_what_is_picked_adds_up_over_whatever_steps(entropy, data):
+    n = len(entropy)
+    cuts = sorted(data.draw(st.lists(st.integers(0, n), max_size=5)))
+    values = TokenValues(np.arange(n) * -1.0, np.ones(n, dtype=int), np.array(entropy), np.zeros(n))
+    sums = picked_sums(values, np.array([0, *cuts, n]))
+    best = sorted(entropy, reverse=True)[: (n + 199) // 200]
+    assert np.nansum(sums["top_entropy"]) == pytest.approx(sum(best))
+    assert np.nansum(sums["first_100_logprob"]) == -sum(range(min(n, 100)))
+
+
 def test_rows_of_traces_together_are_those_of_each_alone():
     other = TokenValues(*(c[:2] * 3 for c in VALUES.columns()))
     traces = [
         Scored("a", np.array([0, 0, 2, 4]), np.array([False, True, True, True]), Scores(VALUES, None)),
         Scored("b", np.array([0, 1, 2]), np.array([True, False]), Scores(other, other)),
-        Scored("c", np.array([0, 4, 4]), ALL, Scores(None, VALUES)),
+        Scored("c", np.array([0, 4, 4]), ALL, Scores(None, VALUES), np.array([False, True])),
     ]
     together = step_rows(traces)
     assert together.equals(pl.concat(step_rows([t]) for t in traces))
@@ -94,6 +136,9 @@ def test_rows_of_traces_together_are_those_of_each_alone():
     assert together["trace_id"].to_list() == list("aaabbcc")
     assert together["step"].to_list() == [1, 2, 3, 1, 2, 1, 2]
     assert together["n_tokens"].to_list() == [0, 2, 2, 1, 1, 4, 0]
+    assert together["opens_branch"].to_list() == [None] * 5 + [False, True]
+    assert together["local_top_entropy"].to_list() == [None, 0, 4, 0.0, 3.0, None, None]
+    assert together["full_first_100_logprob"].to_list() == [None, None, None, -3, -6, -15, None]
     assert together["n_first"].to_list() == [0, 1, 2, 1, 0, 2, 0]
     assert together["local_logprob"].to_list() == [None, -3, -12, -3, -6, None, None]
     assert together["local_first_two_logprob"].to_list() == [None, -2, -12, -3, 0, None, None]

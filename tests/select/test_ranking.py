@@ -174,7 +174,8 @@ def test_metrics_and_domains_that_are_listed():
     # No full pass, so no score that needs it; random is a draw, the lengths as selectors and LARK rank no teachers, and
     # CASL has no first tokens to be fitted to.
     of_local = ["entropy_local", "lalp", "lalp_token", "rank_entropy_local", "rank_local", "rsr_local"]
-    drop = ["aslec_drop_local", "length", "sum_logprob_local"]
+    of_local += ["cll_local", "first_100_local", "hes_local"]
+    drop = ["aslec_drop_local", "branching", "length", "sum_logprob_local"]
     assert sorted(set(frame["metric"])) == sorted(of_local + drop)
     assert sorted(set(frame["domain"])) == ["all", "all (domain)", "maths", "none"]
     assert frame.filter(pl.col("metric") == "length")["rank"].null_count() == 8

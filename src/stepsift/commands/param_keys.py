@@ -54,7 +54,11 @@ UNITS = {
     "dropout": "share",
 }
 """Unit by the key's name, or by its ending; of a key that is not here, the sentence says what it counts."""
-_OWN_UNITS = {"train.lora.alpha": "", "evaluate.batch_size": "questions"}
+_OWN_UNITS = {
+    "train.lora.alpha": "",
+    "evaluate.batch_size": "questions",
+    "select.filters.worst.share": "share of the traces",
+}
 
 
 @dataclass(frozen=True)

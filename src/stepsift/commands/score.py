@@ -23,7 +23,7 @@ from stepsift.sources.rules import as_keys, own_rule, without
 
 SCORED_STEPS = tables.Table(
     "scored_steps",
-    1,
+    2,
     {c: tables.TRACES.schema[c] for c in ("trace_id", "prompt_id", "teacher")}
     | {c: tables.STEPS.schema[c] for c in ("step", "start", "end")}
     | {c: t for c, t in tables.STEP_SCORES.schema.items() if c not in tables.STEP_SCORES.key},

@@ -35,6 +35,11 @@ PASSES = ("local", "full")
 SUMS = ("logprob", "rank", "entropy", "brier", "first_logprob", "first_two_logprob")
 """What step_scores holds a step and pass: sums over the step's tokens (nats for log-probabilities and entropy), or over
 its first one or two tokens that hold a character that is not white space (`n_first` of them, at most 2)."""
+FIRST_TOKENS = 100
+"""Tokens of a trace's beginning that have a sum of their own."""
+PICKED = ("first_100_logprob", "top_entropy")
+"""Sums of a step and pass over those of its tokens that are picked in the whole trace: log-probabilities of the trace's
+first 100 tokens, and entropies of the .5 % of its tokens that have the most. Null also where only sums are known."""
 
 MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 
@@ -57,6 +62,8 @@ class Table:
     allowed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     checks: dict[str, pl.Expr] = field(default_factory=dict)
     open_columns: bool = False
+    older: tuple[int, ...] = ()
+    """Versions that can be read too: what they lack is null."""
 
     @property
     def file(self) -> str:
@@ -163,11 +170,13 @@ STEPS = Table(
 
 STEP_SCORES = Table(
     "step_scores",
-    2,
+    3,
     {"trace_id": pl.String(), "step": pl.Int32(), "n_tokens": pl.Int32(), "n_first": pl.Int32()}
-    | {f"{p}_{s}": pl.Float64() for p in PASSES for s in SUMS},
+    | {f"{p}_{s}": pl.Float64() for p in PASSES for s in SUMS}
+    | {"opens_branch": pl.Boolean()}
+    | {f"{p}_{s}": pl.Float64() for p in PASSES for s in PICKED},
     key=("trace_id", "step"),
-    nullable=frozenset(f"{p}_{s}" for p in PASSES for s in SUMS),
+    nullable=frozenset({"opens_branch"} | {f"{p}_{s}" for p in PASSES for s in (*SUMS, *PICKED)}),
     checks={
         "n_tokens is not negative": pl.col("n_tokens") >= 0,
         "n_first counts at most two of the tokens": pl.col("n_first").is_between(0, 2)
@@ -175,6 +184,7 @@ STEP_SCORES = Table(
         "a log-probability is at most 0": (pl.col("local_logprob").fill_null(0) <= 0)
         & (pl.col("full_logprob").fill_null(0) <= 0),
     },
+    older=(2,),
 )
 
 TRACE_SCORES = Table(
@@ -440,15 +450,18 @@ def scan(table: Table, path: Path, columns: list[str] | None = None) -> Iterator
         parquet = pq.ParquetFile(path)
         metadata = parquet.schema_arrow.metadata or {}
         seen = (metadata.get(b"stepsift.table", b"?").decode(), metadata.get(b"stepsift.version", b"?").decode())
-        if seen != (table.name, str(table.version)):
+        if seen not in [(table.name, str(version)) for version in (table.version, *table.older)]:
             raise TableError(
                 f"{path} holds table {seen[0]} version {seen[1]}, needed is {table.name} version {table.version}; "
                 "run 'dvc repro' to rebuild it"
             )
+        absent = {c: t for c, t in table.schema.items() if c not in parquet.schema_arrow.names}
+        absent = absent if seen[1] != str(table.version) else {}
         for i in range(parquet.num_row_groups):
             frame = pl.DataFrame(pl.from_arrow(parquet.read_row_group(i, columns=columns)))
             if frame.height:
-                yield frame
+                nulls = (pl.lit(None, t).alias(c) for c, t in absent.items() if columns is None or c in columns)
+                yield frame.with_columns(nulls)
     except (pa.ArrowException, OSError) as e:
         reason = error_line(e)
         raise TableError(f"table {table.name}: {path} is not a readable Parquet file ({reason})") from None

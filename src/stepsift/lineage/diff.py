@@ -15,7 +15,7 @@ REASONS = (NEW, REMOVED, VERDICT, FILTER, SCORE, SETTING, POOL)
 """Why a choice changed; where several hold, the first is given. A setting that gives every trace another score (another
 metric, another seed of a draw) comes before all of them."""
 
-OF_THE_POOL = ("not_correct", "near_duplicate")
+OF_THE_POOL = ("not_correct", "near_duplicate", "worst")
 """Reasons of select's rejected rows that depend on which other traces there are."""
 
 

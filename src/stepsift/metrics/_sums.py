@@ -1,11 +1,13 @@
 """Trace sums: what every metric is computed from, one row a trace, each column a sum over the trace's steps.
 
 `n_steps` counts all steps, `n_filled` those that have tokens, `n_tokens` the tokens; `n_first_two` counts the first
-tokens of steps that hold a character that is not white space, at most two a step. For each pass, `local_` and `full_`:
+tokens of steps that hold a character that is not white space, at most two a step; `n_first_100` counts those of the
+trace's first 100 tokens, `n_branches` the steps that begin with a branch opener. For each pass, `local_` and `full_`:
 `logprob`, `rank` (clipped at 100), `entropy` and `brier` are sums over all tokens, `first_logprob` and
 `first_two_logprob` over the first one and two such tokens of each step, `step_logprob` is the sum over steps of a
-step's mean log-probability a token. Sums of a pass are null where a step with tokens has none (the pass was not
-possible), and where there is no token at all.
+step's mean log-probability a token; `first_100_logprob` and `top_entropy` are sums over the trace's first 100 tokens
+and over the .5 % of them that have the most entropy. Sums of a pass are null where a step with tokens has none (the
+pass was not possible), and where there is no token at all.
 
 Sums add up: those of a trace less those of some of its steps are those of the other steps.
 """
@@ -16,8 +18,8 @@ import polars as pl
 
 from stepsift.core import tables
 
-COUNTS = ("n_steps", "n_filled", "n_tokens", "n_first_two")
-OF_PASS = (*tables.SUMS, "step_logprob")
+COUNTS = ("n_steps", "n_filled", "n_tokens", "n_first_two", "n_first_100", "n_branches")
+OF_PASS = (*tables.SUMS, "step_logprob", *tables.PICKED)
 COLUMNS = (*COUNTS, *(f"{p}_{s}" for p in tables.PASSES for s in OF_PASS))
 """All columns but `trace_id`."""
 
@@ -51,15 +53,21 @@ def over_frames(frames: Iterator[pl.DataFrame]) -> pl.DataFrame:
 
 def _summed(steps: pl.DataFrame, by: list[str], columns: Iterable[str]) -> pl.DataFrame:
     """The named COLUMNS of each group, behind the columns `by`."""
+    opens = pl.col("opens_branch")
     sums = {
         "n_steps": pl.len().cast(pl.Int32),
         "n_filled": _FILLED.sum().cast(pl.Int32),
         "n_tokens": _N.sum().cast(pl.Int32),
         "n_first_two": pl.col("n_first").sum().cast(pl.Int32),
+        "n_first_100": pl.col("n_first_100").sum().cast(pl.Int32),
+        "n_branches": pl.when(opens.is_not_null().all()).then(opens.sum()).cast(pl.Int32),
     }
     for p in tables.PASSES:
         possible = _FILLED.any() & ~(pl.col(f"{p}_logprob").is_null() & _FILLED).any()
         sums |= {f"{p}_{s}": pl.when(possible).then(pl.col(f"{p}_{s}").sum()) for s in tables.SUMS}
+        for s in tables.PICKED:
+            seen = _FILLED.any() & ~(pl.col(f"{p}_{s}").is_null() & _FILLED).any()
+            sums[f"{p}_{s}"] = pl.when(seen).then(pl.col(f"{p}_{s}").sum())
         mean = pl.when(_FILLED).then(pl.col(f"{p}_logprob") / _N)
         sums[f"{p}_step_logprob"] = pl.when(possible).then(mean.sum())
     return steps.group_by(by, maintain_order=True).agg(sums[c].alias(c) for c in columns)
@@ -72,4 +80,6 @@ def in_order(step_scores: pl.DataFrame) -> pl.DataFrame:
     # The table on disk is sorted already; a check costs far less than sorting tens of millions of rows.
     if not step_scores.select(above.all()).item():
         step_scores = step_scores.sort("trace_id", "step")
-    return step_scores.rechunk().with_columns(trace.set_sorted())
+    earlier = _N.cum_sum().over("trace_id") - _N
+    of_first = (tables.FIRST_TOKENS - earlier).clip(0, _N).alias("n_first_100")
+    return step_scores.rechunk().with_columns(trace.set_sorted(), of_first)

@@ -20,6 +20,27 @@ def _named(*names: str) -> tuple["Selector", ...]:
     return tuple(Selector(name=n, by=n) for n in names)
 
 
+class Worst(Section):
+    """The worst traces of the pool by a metric."""
+
+    by: Text
+    """A metric with a direction, or `random` as a control; none that is fitted to the candidates."""
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the traces with a score that is dropped, rounded down: those with the lowest score, or with the highest
+    where low is better."""
+
+    @field_validator("by")
+    @classmethod
+    def _decided_by_one_trace(cls, value: str) -> str:
+        from stepsift.metrics import all_metrics, selectable
+
+        known = [name for name in selectable() if all_metrics()[name].fit is None]
+        if value not in known:
+            why = ", it is fitted to the candidates" if value in selectable() else nearest(value, known)
+            raise ValueError(f"'{value}' cannot be filtered by{why}; known are {', '.join(known)}")
+        return value
+
+
 class Filters(Section):
     """What keeps a trace out of the running whatever its score; null, or false for a switch, turns a filter off."""
 
@@ -38,6 +59,9 @@ class Filters(Section):
     decontaminate: Annotated[int, Field(ge=4, le=100)] | None = 13
     """Words in a row which, shared with an evaluation question, drop a prompt or a trace; a prompt that is an
     evaluation question up to case, white space and punctuation is dropped too."""
+    worst: Worst | None = None
+    """Drops the worst traces by a metric, over all prompts, of those that the other filters keep (`{by: hes}`: the
+    lowest 20 %)."""
 
     @field_validator("max_tokens")
     @classmethod

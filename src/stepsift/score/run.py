@@ -27,6 +27,7 @@ from stepsift.score.pool import Pool, Trace
 from stepsift.score.progress import OnProgress, Progress, Reporter
 from stepsift.score.setup import Scoring
 from stepsift.score.step_sums import Scored, step_rows
+from stepsift.segment.branch import branches
 
 log = logging.getLogger(__name__)
 
@@ -253,7 +254,9 @@ def _job(trace: Trace, planned: Planned) -> _Job:
 
 
 def _scored(job: _Job) -> Scored:
-    return Scored(job.trace.trace_id, job.planned.bounds, job.planned.rendered.inked, Scores(job.local, job.full))
+    trace, planned = job.trace, job.planned
+    scores = Scores(job.local, job.full)
+    return Scored(trace.trace_id, planned.bounds, planned.rendered.inked, scores, branches(trace.response, trace.ends))
 
 
 def _rows(jobs: list[_Job]) -> pl.DataFrame:
@@ -262,6 +265,9 @@ def _rows(jobs: list[_Job]) -> pl.DataFrame:
     for job in jobs:
         if job.sums is not None:
             steps = pl.int_range(1, job.sums.height + 1, dtype=pl.Int32, eager=True).alias("step")
-            frames.append(job.sums.with_columns(steps, trace_id=pl.lit(job.trace.trace_id)))
+            opens = pl.Series("opens_branch", branches(job.trace.response, job.trace.ends))
+            # Which tokens were picked, sums do not say.
+            picked = (pl.lit(None, pl.Float64).alias(f"{p}_{s}") for p in tables.PASSES for s in tables.PICKED)
+            frames.append(job.sums.with_columns(steps, opens, *picked, trace_id=pl.lit(job.trace.trace_id)))
     columns = list(tables.STEP_SCORES.schema)
     return pl.concat(f.select(columns) for f in frames).sort("trace_id", "step")

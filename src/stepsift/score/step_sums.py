@@ -12,17 +12,20 @@ from stepsift.score.forward.request import Scores, TokenValues
 
 RANK_CLIP = 100
 """Ranks above this count as this (arXiv 2601.14249)."""
+TOP_ONE_OF = 200
+"""Of so many tokens of a trace one, rounded up, is among those with the most entropy (arXiv 2605.22389: .5 %)."""
 
 
 @dataclass(frozen=True)
 class Scored:
     """A trace with its values. `bounds` [steps + 1] are first tokens of its steps; `inked` [tokens] as in
-    `Rendered`."""
+    `Rendered`; `branches` [steps] says which steps begin with a branch opener, None where nobody looked."""
 
     trace_id: str
     bounds: np.ndarray
     inked: np.ndarray
     scores: Scores
+    branches: np.ndarray | None = None
 
 
 def step_rows(traces: Sequence[Scored]) -> pl.DataFrame:
@@ -38,6 +41,7 @@ def step_rows(traces: Sequence[Scored]) -> pl.DataFrame:
         "trace_id": pl.Series([t.trace_id for t in traces]).gather(of_step),
         "step": np.concatenate([np.arange(1, n + 1, dtype=np.int32) for n in counts]),
         "n_tokens": np.diff(bounds).astype(np.int32),
+        "opens_branch": pl.concat(branch_column(t.branches, n) for t, n in zip(traces, counts, strict=True)),
     }
     firsts = first_tokens(np.concatenate([t.inked for t in traces]), bounds)
     columns["n_first"] = (firsts >= 0).sum(axis=1).astype(np.int32)
@@ -47,9 +51,41 @@ def step_rows(traces: Sequence[Scored]) -> pl.DataFrame:
         filled = [v or TokenValues.empty(n) for v, n in zip(values, tokens, strict=True)]
         every = TokenValues(*map(np.concatenate, zip(*(v.columns() for v in filled), strict=True)))
         sums = sum_steps(every, bounds, firsts)
+        picked = [picked_sums(v, t.bounds) for v, t in zip(filled, traces, strict=True)]
+        sums |= {k: np.concatenate([p[k] for p in picked]) for k in tables.PICKED}
         columns |= {f"{name}_{k}": np.where(made, v, np.nan) for k, v in sums.items()}
     frame = pl.DataFrame(columns, schema=tables.STEP_SCORES.schema)
     return frame.with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+def branch_column(branches: np.ndarray | None, n_steps: int) -> pl.Series:
+    """Column opens_branch of one trace; null where nobody looked."""
+    return pl.Series(np.asarray(branches)) if branches is not None else pl.Series([None] * n_steps, dtype=pl.Boolean)
+
+
+def picked_sums(values: TokenValues, bounds: np.ndarray) -> dict[str, np.ndarray]:
+    """For each step of one trace the sums over its picked tokens, keyed as in tables.PICKED; shape [steps], float64.
+
+    NaN for a step without tokens, 0 for one of whose tokens none is picked. Of tokens with equal entropy the earlier
+    one is picked.
+    """
+    n_tokens = int(bounds[-1])
+    first = np.arange(n_tokens) < tables.FIRST_TOKENS
+    top = np.zeros(n_tokens, dtype=bool)
+    top[np.argsort(-values.entropy.astype(np.float64), kind="stable")[: -(-n_tokens // TOP_ONE_OF)]] = True
+    return {
+        "first_100_logprob": _totals(np.where(first, values.logprob, 0.0), bounds),
+        "top_entropy": _totals(np.where(top, values.entropy, 0.0), bounds),
+    }
+
+
+def _totals(column: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Sums over each step's tokens in float64; NaN for a step without any."""
+    starts, filled = bounds[:-1], np.diff(bounds) > 0
+    sums = np.full(len(starts), np.nan)
+    # reduceat sums up to the next start, so starts of steps without tokens must not be among them.
+    sums[filled] = np.add.reduceat(column.astype(np.float64), starts[filled]) if filled.any() else []
+    return sums
 
 
 def first_tokens(inked: np.ndarray, bounds: np.ndarray) -> np.ndarray:
@@ -71,23 +107,15 @@ def sum_steps(values: TokenValues, bounds: np.ndarray, firsts: np.ndarray) -> di
     is clipped before it is summed; first_logprob and first_two_logprob are sums over the first one and two of
     `firsts`, 0 where there is none. Sums are in float64.
     """
-    starts, counts = bounds[:-1], np.diff(bounds)
-    filled = counts > 0
-
-    def total(column: np.ndarray) -> np.ndarray:
-        sums = np.full(len(counts), np.nan)
-        # reduceat sums up to the next start, so starts of steps without tokens must not be among them.
-        sums[filled] = np.add.reduceat(column.astype(np.float64), starts[filled]) if filled.any() else []
-        return sums
-
+    filled = np.diff(bounds) > 0
     first, second = (
         np.where(firsts >= 0, values.logprob.astype(np.float64)[firsts], 0.0).T if filled.any() else firsts.T
     )
     return {
-        "logprob": total(values.logprob),
-        "rank": total(np.minimum(values.rank, RANK_CLIP)),
-        "entropy": total(values.entropy),
-        "brier": total(values.brier),
+        "logprob": _totals(values.logprob, bounds),
+        "rank": _totals(np.minimum(values.rank, RANK_CLIP), bounds),
+        "entropy": _totals(values.entropy, bounds),
+        "brier": _totals(values.brier, bounds),
         "first_logprob": np.where(filled, first, np.nan),
         "first_two_logprob": np.where(filled, first + second, np.nan),
     }

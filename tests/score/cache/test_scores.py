@@ -58,8 +58,15 @@ def step_frame(n_steps: int = 3) -> pl.DataFrame:
     sums = sum_steps(values(int(bounds[-1])), bounds, firsts)
     columns = {"trace_id": ["t"] * n_steps, "step": np.arange(1, n_steps + 1), "n_tokens": np.diff(bounds)}
     columns["n_first"] = (firsts >= 0).sum(axis=1)
+    schema = {c: t for c, t in tables.STEP_SCORES.schema.items() if c in (*tables.STEP_SCORES.key, *cache.SUMS_COLUMNS)}
     columns |= {f"local_{k}": v for k, v in sums.items()} | {f"full_{k}": None for k in sums}
-    return pl.DataFrame(columns, schema=tables.STEP_SCORES.schema).with_columns(pl.col(pl.Float64).fill_nan(None))
+    return pl.DataFrame(columns, schema=schema).with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+def test_columns_of_kept_sums_are_those_that_were_kept_before() -> None:
+    """A new column of the table must not make shards that stand in caches unreadable."""
+    names = ["logprob", "rank", "entropy", "brier", "first_logprob", "first_two_logprob"]
+    assert ["n_tokens", "n_first", *(f"{p}_{n}" for p in ("local", "full") for n in names)] == cache.SUMS_COLUMNS
 
 
 def test_keys_worked_out_by_hand() -> None:

@@ -220,3 +220,53 @@ def test_runs_are_what_their_words_are(texts: list[str], length: int, short: boo
 def test_hashes_of_words_are_the_same_on_every_machine() -> None:
     hashes = read_words(pl.Series(["one two", "two"])).runs(1)[0]
     assert hashes.tolist() == [14489617718373642804, 218224992319827701, 218224992319827701]
+
+
+def worst_of(scores: dict[str, float | None], hashes: dict[str, str] | None = None, **settings: object) -> list[str]:
+    """Traces that `worst` drops of traces with these scores by `hes` or whatever `by` says."""
+    rows = [{"response": "x", "trace_id": t, "hash": (hashes or {}).get(t, t)} for t in scores]
+    by = settings.get("by", "hes")
+    scored = pl.DataFrame(
+        {"trace_id": list(scores), "n_tokens": [100] * len(scores), by: list(scores.values())},
+        schema_overrides={by: pl.Float64},
+    )
+    filters = only(worst=params.Worst(**{"by": by} | settings))
+    got = apply_filters(make_pool(rows), scored, filters, NOTHING_ASKED)
+    assert set(got["reason"]) <= {"worst"}
+    return got["trace_id"].sort().to_list()
+
+
+def test_the_worst_fifth_is_dropped_whatever_its_prompt() -> None:
+    scores = {"a": 3.0, "b": 1.0, "c": 2.0, "d": 5.0, "e": 4.0}
+    assert worst_of(scores) == ["b"]
+    # Floor of .2 * 4 is none; of .5 * 5 it is two.
+    assert worst_of({k: scores[k] for k in "abcd"}) == []
+    assert worst_of(scores, share=0.5) == ["b", "c"]
+    # Where low is better, the highest go.
+    assert worst_of(scores, by="entropy") == ["d"]
+    assert worst_of({f"t{i:03}": float(i) for i in range(100)}, share=0.29)[-1] == "t028"
+
+
+def test_equal_scores_are_dropped_by_content_hash_and_no_score_is_kept() -> None:
+    equal = dict.fromkeys("abcde", 1.0)
+    assert worst_of(equal, {"a": "z", "e": "c"}) == ["a"]
+    # Two have no score: of the other three, .34 is one.
+    assert worst_of({"a": None, "b": 2.0, "c": 1.0, "d": 3.0, "e": None}, share=0.34) == ["c"]
+
+
+def test_what_another_filter_drops_is_not_counted_among_the_worst() -> None:
+    rows = [{"response": "x", "trace_id": t} for t in "abcdef"]
+    scored = pl.DataFrame({"trace_id": list("abcdef"), "n_tokens": [1] + [100] * 5, "hes": [0.0, 6, 5, 4, 3, 2]})
+    got = apply_filters(make_pool(rows), scored, only(min_tokens=2, worst=params.Worst(by="hes")), NOTHING_ASKED)
+    assert got.select("trace_id", "reason").rows() == [("a", "too_short"), ("f", "worst")]
+    assert got["detail"][1] == "hes 2.0, of the worst 0.2 of all traces, select.filters.worst"
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.floats(0.01, 0.99))
+@settings(max_examples=30)
+def test_no_trace_that_is_kept_is_worse_than_one_that_is_dropped(scores: list[int], share: float) -> None:
+    by_trace = {f"t{i:02}": float(s) for i, s in enumerate(scores)}
+    dropped = worst_of(by_trace, share=share)
+    kept = [s for t, s in by_trace.items() if t not in dropped]
+    assert len(dropped) in {int(share * len(scores)), int(share * len(scores) + 1e-9)}
+    assert max((by_trace[t] for t in dropped), default=0) <= min(kept, default=9)

@@ -40,8 +40,8 @@ KEPT_BYTES = 2**25
 """Shards that were read stay in memory up to this size: traces of one chunk and the next lie in the same ones."""
 SHARD_STEPS = 100_000
 """A shard of step sums is closed when it holds this many steps (or is as old)."""
-SUMS_COLUMNS = [c for c in tables.STEP_SCORES.schema if c not in tables.STEP_SCORES.key]
-"""Columns of an entry of step sums: those of table step_scores but its key."""
+SUMS_COLUMNS = ["n_tokens", "n_first", *(f"{p}_{s}" for p in tables.PASSES for s in tables.SUMS)]
+"""Columns of an entry of step sums: those of table step_scores that are sums over all tokens of a step."""
 
 SCORES, TOKENS, SUMS = "scores", "tokens", "sums"
 SPACE, LAST_RUN = "space.json", "last_run.json"

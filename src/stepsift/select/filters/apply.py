@@ -14,6 +14,7 @@ from stepsift.select.filters.loops import endless
 from stepsift.select.filters.near_duplicates import NearDuplicates
 from stepsift.select.filters.thinking import unfinished
 from stepsift.select.filters.words import read_words
+from stepsift.select.filters.worst import worst_traces
 from stepsift.select.pool import ScoredPool
 from stepsift.select.questions import Questions
 
@@ -22,17 +23,17 @@ SLICE_ROWS = 4_096
 
 
 def apply_filters(
-    pool: ScoredPool, n_tokens: pl.DataFrame, settings: params.Filters, questions: Questions
+    pool: ScoredPool, scored: pl.DataFrame, settings: params.Filters, questions: Questions
 ) -> pl.DataFrame:
     """Rejected rows (table rejected) of the traces that a filter drops, one each: that of the first that drops it.
 
-    `n_tokens` has the columns trace_id and n_tokens; other traces are not looked at. The filters, in their order, by
-    their reasons: `too_short`, `too_long`, `unfinished_thinking`, `loop`, `language`, `contaminated`,
-    `near_duplicate`. The responses are read once, and once more (or oftener, where they are many) where near duplicates
-    are suspected. Raises SelectionError for a language that cannot be told.
+    `scored` has trace_id, n_tokens and the metric of `worst`; other traces are not looked at. The filters, in their
+    order, by their reasons: `too_short`, `too_long`, `unfinished_thinking`, `loop`, `language`, `contaminated`,
+    `near_duplicate`, `worst`. The responses are read once, and once more (or oftener, where they are many) where near
+    duplicates are suspected. Raises SelectionError for a language that cannot be told.
     """
-    rows = [wrong_length(n_tokens, settings)]
-    left = n_tokens.join(rows[0], on="trace_id", how="anti")
+    rows = [wrong_length(scored.select("trace_id", "n_tokens"), settings)]
+    left = scored.join(rows[0], on="trace_id", how="anti")
     left = left.select("trace_id").join(pool.traces.select("trace_id", "prompt_id"), on="trace_id")
     cheap = _cheap(settings)
     index = build_index(questions, settings.decontaminate) if settings.decontaminate else None
@@ -52,6 +53,9 @@ def apply_filters(
                 alike.add(frame, words)
     if alike:
         rows.append(_reasoned(alike.find(), "near_duplicate"))
+    if settings.worst is not None:
+        kept = scored.join(pl.concat(rows), on="trace_id", how="anti")
+        rows.append(_reasoned(worst_traces(kept, pool.traces, settings.worst), "worst"))
     about = pool.traces.select("trace_id", "teacher", "source", "source_line")
     return rejected_rows(pl.concat(rows).join(about, on="trace_id", how="left"))
 
