@@ -20,7 +20,7 @@ from stepsift.core.disk import last_change_s, n_bytes, read_regular, remove
 from stepsift.core.errors import CacheError
 from stepsift.core.text import count
 from stepsift.score.cache import shards
-from stepsift.score.cache.scores import LAST_RUN, SCORES, SPACE, SUMS, SUMS_SCHEMA, TOKENS, TOKENS_SCHEMA, Numerics
+from stepsift.score.cache.scores import LAST_RUN, PICKED, SCORES, SPACE, STORES, SUMS, TOKENS, Numerics
 from stepsift.sidecache import EntryInfo, SideCache
 
 SIDE_CACHES = ("models", "evaluations", "auditions", dequantised.FOLDER)
@@ -191,11 +191,12 @@ def _info(folder: Path) -> SpaceInfo:
     space, last_run = _read_json(folder / SPACE), _read_json(folder / LAST_RUN)
     tokens = [shards.count(p) for p in shards.files(folder / TOKENS, shards.SHARD)]
     sums = [shards.count(p) for p in shards.files(folder / SUMS, shards.SHARD)]
+    picked = shards.files(folder / PICKED, shards.SHARD)
     return SpaceInfo(
         folder=folder,
         student=space.get("student"),
         numerics=space.get("numerics"),
-        n_shards=len(tokens) + len(sums),
+        n_shards=len(tokens) + len(sums) + len(picked),
         n_keys=sum(keys for keys, _ in tokens),
         n_tokens=sum(rows for _, rows in tokens),
         n_sums=sum(keys for keys, _ in sums),
@@ -225,7 +226,7 @@ def verify_scores(root: Path) -> list[str]:
         if (folder / SPACE).is_file() and sidecache.key(**described) != folder.name:
             problems.append(f"{folder / SPACE} does not describe its space; the next run with it writes it anew")
         known.update({folder / SPACE, folder / LAST_RUN}, shards.files(folder, shards.TEMPORARY))
-        for store, schema in ((folder / TOKENS, TOKENS_SCHEMA), (folder / SUMS, SUMS_SCHEMA)):
+        for store, schema in ((folder / name, schema) for name, schema in STORES.items()):
             for path in shards.files(store, shards.SHARD):
                 known.add(path)
                 try:
@@ -261,7 +262,7 @@ def prune_scores(root: Path, *, unused_days: float | None = None, dry_run: bool 
         if unused_days is not None and time.time() - space.used_s > unused_days * 24 * 3600:
             paths = [space.folder]
         else:
-            folders = (space.folder, space.folder / TOKENS, space.folder / SUMS)
+            folders = (space.folder, *(space.folder / name for name in STORES))
             paths = [p for f in folders for p in (*shards.files(f, shards.DAMAGED), *shards.leftover_paths(f))]
         for path in paths:
             freed += n_bytes(path)

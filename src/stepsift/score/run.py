@@ -266,8 +266,6 @@ def _rows(jobs: list[_Job]) -> pl.DataFrame:
         if job.sums is not None:
             steps = pl.int_range(1, job.sums.height + 1, dtype=pl.Int32, eager=True).alias("step")
             opens = pl.Series("opens_branch", branches(job.trace.response, job.trace.ends))
-            # Which tokens were picked, sums do not say.
-            picked = (pl.lit(None, pl.Float64).alias(f"{p}_{s}") for p in tables.PASSES for s in tables.PICKED)
-            frames.append(job.sums.with_columns(steps, opens, *picked, trace_id=pl.lit(job.trace.trace_id)))
+            frames.append(job.sums.with_columns(steps, opens, trace_id=pl.lit(job.trace.trace_id)))
     columns = list(tables.STEP_SCORES.schema)
     return pl.concat(f.select(columns) for f in frames).sort("trace_id", "step")

@@ -58,7 +58,9 @@ def step_frame(n_steps: int = 3) -> pl.DataFrame:
     sums = sum_steps(values(int(bounds[-1])), bounds, firsts)
     columns = {"trace_id": ["t"] * n_steps, "step": np.arange(1, n_steps + 1), "n_tokens": np.diff(bounds)}
     columns["n_first"] = (firsts >= 0).sum(axis=1)
-    schema = {c: t for c, t in tables.STEP_SCORES.schema.items() if c in (*tables.STEP_SCORES.key, *cache.SUMS_COLUMNS)}
+    columns |= dict.fromkeys(cache.PICKED_COLUMNS)
+    own = (*tables.STEP_SCORES.key, *cache.SUMS_COLUMNS, *cache.PICKED_COLUMNS)
+    schema = {c: t for c, t in tables.STEP_SCORES.schema.items() if c in own}
     columns |= {f"local_{k}": v for k, v in sums.items()} | {f"full_{k}": None for k in sums}
     return pl.DataFrame(columns, schema=schema).with_columns(pl.col(pl.Float64).fill_nan(None))
 
@@ -186,17 +188,33 @@ def test_values_of_different_spaces_never_meet(tmp_path: Path) -> None:
     }
 
 
+KEPT = [*cache.SUMS_COLUMNS, *cache.PICKED_COLUMNS]
+
+
+def test_sums_over_picked_tokens_are_kept_where_they_are_known(tmp_path: Path) -> None:
+    """Those of one pass alone, beside an entry that has none."""
+    known = step_frame(4).with_columns(local_top_entropy=pl.Series([None, 1.5, 0.0, 2.0]))
+    with opened(tmp_path) as c:
+        c.put_sums(key(1), known)
+        c.put_sums(key(2), step_frame(2))
+    found = opened(tmp_path).get_sums([key(2), key(1)])
+    assert_frame_equal(found[key(1)], known.select(KEPT))
+    assert_frame_equal(found[key(2)], step_frame(2).select(KEPT))
+
+
 def test_step_sums_come_back_with_their_nulls(tmp_path: Path) -> None:
     with opened(tmp_path) as c:
         for n in (2, 3, 4):
             c.put_sums(key(n), step_frame(n))
-        assert_frame_equal(c.get_sums([key(3)])[key(3)], step_frame(3).select(cache.SUMS_COLUMNS))
+        assert_frame_equal(
+            c.get_sums([key(3)])[key(3)], step_frame(3).select(*cache.SUMS_COLUMNS, *cache.PICKED_COLUMNS)
+        )
         assert c.get_many([key(3)]) == {}
     c = opened(tmp_path)
     found = c.get_sums([key(4), key(5), key(2)])
     assert found.keys() == {key(4), key(2)}
     for n in (2, 4):
-        assert_frame_equal(found[key(n)], step_frame(n).select(cache.SUMS_COLUMNS))
+        assert_frame_equal(found[key(n)], step_frame(n).select(KEPT))
     assert found[key(4)]["local_logprob"].null_count() == 1
     assert found[key(4)]["full_logprob"].null_count() == 4
     assert c.get_sums([key(5)]) == {}

@@ -11,7 +11,7 @@ The cache may be deleted at any time and shared by several processes; files and 
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -43,11 +43,20 @@ SHARD_STEPS = 100_000
 SUMS_COLUMNS = ["n_tokens", "n_first", *(f"{p}_{s}" for p in tables.PASSES for s in tables.SUMS)]
 """Columns of an entry of step sums: those of table step_scores that are sums over all tokens of a step."""
 
-SCORES, TOKENS, SUMS = "scores", "tokens", "sums"
+PICKED_COLUMNS = [f"{p}_{s}" for p in tables.PASSES for s in tables.PICKED]
+"""Sums over picked tokens, which are kept beside the others: entries of before have none."""
+
+SCORES, TOKENS, SUMS, PICKED = "scores", "tokens", "sums", "picked"
 SPACE, LAST_RUN = "space.json", "last_run.json"
-"""Names of folders and files below the root: scores/<space key>/{tokens/, sums/, space.json, last_run.json}."""
+"""Names of folders and files below the root: scores/<space key>/{tokens/, sums/, picked/, space.json, last_run.json}.
+"""
 TOKENS_SCHEMA = pa.schema([(name, pa.from_numpy_dtype(dtype)) for name, dtype in DTYPES.items()])
-SUMS_SCHEMA = pl.DataFrame(schema={c: tables.STEP_SCORES.schema[c] for c in SUMS_COLUMNS}).to_arrow().schema
+SUMS_SCHEMA, PICKED_SCHEMA = (
+    pl.DataFrame(schema={c: tables.STEP_SCORES.schema[c] for c in columns}).to_arrow().schema
+    for columns in (SUMS_COLUMNS, PICKED_COLUMNS)
+)
+STORES = {TOKENS: TOKENS_SCHEMA, SUMS: SUMS_SCHEMA, PICKED: PICKED_SCHEMA}
+"""Folder of a space to the columns of its shards."""
 
 Ids = Sequence[int] | np.ndarray
 Numerics = dict[str, str | int | float]
@@ -115,6 +124,7 @@ class ScoreCache:
         shards.remove_leftovers(self.folder)
         self._tokens = ShardStore(self.folder / TOKENS, TOKENS_SCHEMA, shard_tokens, shard_seconds, kept_bytes)
         self._sums = ShardStore(self.folder / SUMS, SUMS_SCHEMA, SHARD_STEPS, shard_seconds)
+        self._picked = ShardStore(self.folder / PICKED, PICKED_SCHEMA, SHARD_STEPS, shard_seconds)
         self._described = False
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, TokenValues]:
@@ -134,21 +144,26 @@ class ScoreCache:
         self._tokens.put(key, pa.RecordBatch.from_arrays(columns, names=list(DTYPES)))
 
     def get_sums(self, keys: Iterable[bytes]) -> dict[bytes, pl.DataFrame]:
-        """Frames with SUMS_COLUMNS, one row a step, of those keys that are there."""
-        found = self._sums.get_many(keys)
-        self.sums_hits += len(found)
-        if not found:
-            return {}
-        # Converted in one piece: that costs as much for one frame as for all of them.
-        rows = pl.DataFrame(pl.from_arrow(pa.Table.from_batches(found.values()).combine_chunks()))
-        starts = np.cumsum([0, *(b.num_rows for b in found.values())]).tolist()
-        return {k: rows[a:b] for k, a, b in zip(found, starts[:-1], starts[1:], strict=True)}
+        """Frames with SUMS_COLUMNS and PICKED_COLUMNS, one row per step, of those keys that are there.
+
+        PICKED_COLUMNS are null for an entry that has none.
+        """
+        sums = _frames(self._sums.get_many(keys))
+        self.sums_hits += len(sums)
+        picked = _frames(self._picked.get_many(sums))
+        unknown = [pl.lit(None, pl.Float64).alias(c) for c in PICKED_COLUMNS]
+        return {
+            k: pl.concat([frame, picked[k]], how="horizontal") if k in picked else frame.with_columns(unknown)
+            for k, frame in sums.items()
+        }
 
     def put_sums(self, key: bytes, frame: pl.DataFrame) -> None:
         """Keep a trace's rows of step_scores, nulls too; raises ScoringError where they cannot be stored."""
         self._describe()
-        columns = [c.combine_chunks() for c in frame.select(SUMS_COLUMNS).to_arrow().columns]
-        self._sums.put(key, pa.RecordBatch.from_arrays(columns, names=SUMS_COLUMNS))
+        self._sums.put(key, _batch(frame.select(SUMS_COLUMNS)))
+        picked = frame.select(PICKED_COLUMNS)
+        if picked.select(pl.any_horizontal(pl.all().is_not_null().any())).item():
+            self._picked.put(key, _batch(picked))
 
     def counts(self) -> dict[str, int]:
         """Hits and misses until now."""
@@ -160,8 +175,8 @@ class ScoreCache:
 
     def flush(self) -> None:
         """Store what is in flight; raises ScoringError where that is not possible."""
-        self._tokens.flush()
-        self._sums.flush()
+        for store in (self._tokens, self._sums, self._picked):
+            store.flush()
 
     def close(self) -> None:
         """Store what is in flight, and the counts in last_run.json; raises ScoringError where values are not stored."""
@@ -189,6 +204,20 @@ class ScoreCache:
         if not self._described:
             shards.write_durably(_json(self._space), self.folder / SPACE)
             self._described = True
+
+
+def _batch(frame: pl.DataFrame) -> pa.RecordBatch:
+    columns = [c.combine_chunks() for c in frame.to_arrow().columns]
+    return pa.RecordBatch.from_arrays(columns, names=frame.columns)
+
+
+def _frames(batches: Mapping[bytes, pa.RecordBatch]) -> dict[bytes, pl.DataFrame]:
+    if not batches:
+        return {}
+    # Converted in one piece: that costs as much for one frame as for all of them.
+    rows = pl.DataFrame(pl.from_arrow(pa.Table.from_batches(batches.values()).combine_chunks()))
+    starts = np.cumsum([0, *(b.num_rows for b in batches.values())]).tolist()
+    return {k: rows[a:b] for k, a, b in zip(batches, starts[:-1], starts[1:], strict=True)}
 
 
 def _json(content: object) -> bytes:
