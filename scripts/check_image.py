@@ -43,12 +43,12 @@ def wrong_versions(lock: str) -> list[str]:
         if not pinned or line.startswith("#"):
             continue
         try:
-            found = metadata.version(name)
+            installed = metadata.version(name)
         except metadata.PackageNotFoundError:
             problems.append(f"{name} is not installed, the lock file has {version}")
             continue
-        if found.partition("+")[0] != version.partition("+")[0]:
-            problems.append(f"{name} is {found}, the lock file has {version}")
+        if installed.partition("+")[0] != version.partition("+")[0]:
+            problems.append(f"{name} is {installed}, the lock file has {version}")
     return problems
 
 

@@ -33,15 +33,15 @@ def main() -> None:
             )
             unfiltered = settings.select.filters.decontaminate is None
             evaluate = settings.evaluate
-            asked = questions.load_questions(
+            test_questions = questions.load_questions(
                 evaluate.tasks, args.tasks, evaluate.trusted_tasks, skip_missing=unfiltered
             )
             traces = pool.read(*paths)
             perturbed = [tables.scan(tables.STEP_SCORES, p) for p in sorted(args.scored.glob("perturbed/*.parquet"))]
             selection = select(
-                traces, settings.select, asked, [tables.regroup(frames, "trace_id") for frames in perturbed]
+                traces, settings.select, test_questions, [tables.regroup(frames, "trace_id") for frames in perturbed]
             )
-            write_selection(selection, traces, settings.select, asked, inputs, out)
+            write_selection(selection, traces, settings.select, test_questions, inputs, out)
             disk.write_json(ranking.chart(selection.teachers, settings.select.names), args.chart)
             disk.write_json(selection.metrics, args.metrics)
         run.log_metrics(selection.metrics)

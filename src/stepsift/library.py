@@ -156,8 +156,8 @@ def select(
         candidates = candidates.with_columns(selector.metric.draw(candidates, seed).alias(by))
     if candidates[by].null_count() == candidates.height:
         raise SelectionError(f"no trace has a score by {by}, which needs the {selector.metric.needs} pass; score it")
-    chosen = best(candidates, selector).select("trace_id", pl.col(by).alias("score"), "margin", "reason")
-    return frame.join(chosen, on="trace_id", how="inner").sort("prompt_id", "trace_id")
+    best_traces = best(candidates, selector).select("trace_id", pl.col(by).alias("score"), "margin", "reason")
+    return frame.join(best_traces, on="trace_id", how="inner").sort("prompt_id", "trace_id")
 
 
 def _candidates(frame: pl.DataFrame, correct: Literal["require", "prefer", "ignore"]) -> pl.DataFrame:

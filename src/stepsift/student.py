@@ -207,14 +207,14 @@ def _from_hub(pin: Path) -> tuple[Path, str | None]:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    wanted = ["*.json", "*.model", "*.jinja", gguf_file or "*.safetensors"]
+    patterns = ["*.json", "*.model", "*.jinja", gguf_file or "*.safetensors"]
     try:
         # A commit never changes: what is here whole needs no network, whose absence takes long to notice.
         with contextlib.suppress(LocalEntryNotFoundError):
-            here = Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, local_files_only=True))
+            here = Path(snapshot_download(repo, revision=revision, allow_patterns=patterns, local_files_only=True))
             if _is_whole(here, gguf_file):
                 return here, gguf_file
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted)), gguf_file
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns)), gguf_file
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as e:
         raise StudentError(
             f"{pin}: {repo} at revision {revision} is not on this machine and cannot be downloaded ({_reason(e)}); "
@@ -349,13 +349,13 @@ def _reason(error: Exception) -> str:
     return error_line(error, _ERROR_CHARS)
 
 
-def pick_device(wanted: str) -> str:
+def pick_device(setting: str) -> str:
     """'cpu' or 'cuda': what `score.device` asks for; raises StudentError if CUDA was asked for and there is none."""
     import torch
 
-    if wanted == "cuda" and not torch.cuda.is_available():
+    if setting == "cuda" and not torch.cuda.is_available():
         raise StudentError("device is 'cuda', but torch sees no CUDA device; set device: auto, or install a CUDA build")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+    return ("cuda" if torch.cuda.is_available() else "cpu") if setting == "auto" else setting
 
 
 def take_share(number: int, n_processes: int) -> None:

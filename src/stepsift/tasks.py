@@ -61,10 +61,10 @@ def find_tasks(names: tuple[str, ...], folder: Path, trusted: Collection[str] = 
     it runs.
     """
     local, broken = _read_folder(folder) if names else ({}, [])
-    found = []
+    sources = []
     for name in names:
         if name in local:
-            found.append(_local_source(name, local[name], trusted))
+            sources.append(_local_source(name, local[name], trusted))
             continue
         harness_names = _harness().all_tasks
         if name not in harness_names:
@@ -76,8 +76,8 @@ def find_tasks(names: tuple[str, ...], folder: Path, trusted: Collection[str] = 
                 f"{', '.join(sorted(local)) or 'none'}{unread}, 'lm-eval ls tasks' lists the harness's own"
             )
         digest = hashlib.sha256(f"lm-eval {version('lm-eval')}: {name}".encode()).hexdigest()
-        found.append(TaskSource(name, None, digest))
-    return found
+        sources.append(TaskSource(name, None, digest))
+    return sources
 
 
 def local_tasks(folder: Path) -> set[str]:

@@ -41,21 +41,21 @@ def make_arms(settings: params.Audition, teachers: Sequence[str]) -> list[Arm]:
         "stratified": params.Selector(name="stratified", by="random", mix_of=first),
         "length_matched": params.Selector(name="length_matched", by="random", lengths_of=first),
     }
-    wanted = list(teachers) if settings.teachers is None else list(settings.teachers)
-    missing = [t for t in wanted if t not in teachers]
+    names = list(teachers) if settings.teachers is None else list(settings.teachers)
+    missing = [t for t in names if t not in teachers]
     if missing:
         raise AuditionError(
             f"audition.teachers names '{missing[0]}', of which no trace is in the running; there are "
             f"{', '.join(teachers)}"
         )
-    if "best" in wanted:
+    if "best" in names:
         raise AuditionError("a teacher is called 'best', which means something else to a selector; rename it in ingest")
     return [
         *(Arm(name, "selector", params.Selector(name=name, by=name)) for name in settings.selectors),
         *(Arm(name, "control", controls[name]) for name in settings.controls),
         *(
             Arm(f"only {teacher}", "teacher", params.Selector(name=f"teacher-{i}", by="random", teacher=teacher))
-            for i, teacher in enumerate(wanted)
+            for i, teacher in enumerate(names)
         ),
     ]
 
@@ -81,14 +81,14 @@ def budgets(settings: params.Audition, epochs: float, candidates: pl.DataFrame) 
     """
     of_prompt = candidates.group_by("prompt_id").agg(pl.col("n_tokens").mean() + 1)["n_tokens"]
     amounts = {"examples": epochs * len(of_prompt), "tokens": epochs * float(of_prompt.sum())}
-    found = []
+    named = []
     for budget in settings.budgets:
         if isinstance(budget, str):
-            found.append(NamedBudget(budget, params.Budget(**{budget: two_digits(amounts[budget])})))
+            named.append(NamedBudget(budget, params.Budget(**{budget: two_digits(amounts[budget])})))
         else:
             word = "examples" if budget.examples else "tokens"
-            found.append(NamedBudget(f"{budget.examples or budget.tokens} {word}", budget))
-    return found
+            named.append(NamedBudget(f"{budget.examples or budget.tokens} {word}", budget))
+    return named
 
 
 def two_digits(amount: float) -> int:

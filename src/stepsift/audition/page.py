@@ -42,10 +42,10 @@ def as_markdown(plan: AuditionPlan, result: dict[str, Any]) -> str:
 
 def _accuracies(arms: dict[str, Any], of_budget: dict[str, Any], kind: str | None, title: str) -> list[str]:
     """A table of the arms of one kind (None: all but teachers), best first."""
-    chosen = [a for a in arms if (arms[a]["kind"] == "teacher") == (kind == "teacher")]
-    chosen.sort(key=lambda a: -of_budget["accuracy"][a]["value"])
+    of_kind = [a for a in arms if (arms[a]["kind"] == "teacher") == (kind == "teacher")]
+    of_kind.sort(key=lambda a: -of_budget["accuracy"][a]["value"])
     rows = []
-    for arm in chosen:
+    for arm in of_kind:
         e, about = of_budget["accuracy"][arm], arms[arm]
         seeds = " ".join(_short(v) for v in of_budget["seeds"][arm])
         tokens = about["response_tokens"] / about["examples"]

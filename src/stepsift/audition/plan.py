@@ -99,10 +99,10 @@ def make_plan(
 
 
 def _about(arm: Arm, data: Examples) -> dict[str, Any]:
-    chosen = arm.selector.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
+    selector = arm.selector.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
     return {
         "kind": arm.kind,
-        "selector": chosen,
+        "selector": selector,
         "examples": len(data.ids),
         "response_tokens": sum(len(completion) for _, completion in data.ids),
         "ids": data.digest,

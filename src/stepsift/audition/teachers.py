@@ -43,37 +43,37 @@ def foresights(grades: Grades, scores: list[TeacherScores], resamples: int, seed
     names = list(grades.correct)
     accuracy = np.array([(c @ grades.weights).mean() for c in grades.correct.values()])
     drawn = resampled_accuracies(grades, resamples, seed)
-    found: list[Foresight] = []
+    of_metrics: list[Foresight] = []
     first: Array | None = None
     for of_metric in scores:
         both = [t for t in names if t in of_metric.teachers]
         if len(both) < 3:
             continue
-        ours, theirs = [names.index(t) for t in both], [of_metric.teachers.index(t) for t in both]
+        by_accuracy, by_metric = [names.index(t) for t in both], [of_metric.teachers.index(t) for t in both]
         sign = 1 if of_metric.metric.better == "high" else -1
-        means = sign * of_metric.means[theirs]
+        means = sign * of_metric.means[by_metric]
         rng = np.random.default_rng([seed, 1])
         teachers = rng.integers(len(both), size=(resamples, len(both)))
         rhos = spearman(
-            np.take_along_axis(drawn[:, ours], teachers, axis=1),
-            np.take_along_axis(sign * of_metric.resampled[:, theirs], teachers, axis=1),
+            np.take_along_axis(drawn[:, by_accuracy], teachers, axis=1),
+            np.take_along_axis(sign * of_metric.resampled[:, by_metric], teachers, axis=1),
         )
         pick = int(np.argmax(means))
-        regrets = drawn[:, ours].max(axis=1) - drawn[:, ours[pick]]
-        found.append(
+        regrets = drawn[:, by_accuracy].max(axis=1) - drawn[:, by_accuracy[pick]]
+        of_metrics.append(
             Foresight(
                 metric=of_metric.metric.name,
                 n_teachers=len(both),
-                rho=_defined(float(spearman(accuracy[None, ours], means[None])[0])),
+                rho=_defined(float(spearman(accuracy[None, by_accuracy], means[None])[0])),
                 rho_interval=_interval(rhos, alpha),
                 pick=both[pick],
-                regret=float(accuracy[ours].max() - accuracy[ours[pick]]),
+                regret=float(accuracy[by_accuracy].max() - accuracy[by_accuracy[pick]]),
                 regret_interval=_interval(regrets, alpha),
                 share_above_first=None if first is None else _share_above(rhos, first),
             )
         )
         first = rhos if first is None else first
-    return found
+    return of_metrics
 
 
 def resampled_accuracies(grades: Grades, resamples: int, seed: int) -> Array:

@@ -59,18 +59,18 @@ def listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _pair(found: dict[tuple[str, str], Comparison], one: str, other: str) -> tuple[Comparison | None, int]:
-    if (one, other) in found:
-        return found[one, other], 1
-    return found.get((other, one)), -1
+def _pair(comparisons: dict[tuple[str, str], Comparison], one: str, other: str) -> tuple[Comparison | None, int]:
+    if (one, other) in comparisons:
+        return comparisons[one, other], 1
+    return comparisons.get((other, one)), -1
 
 
-def _leader(accuracy: dict[str, Interval], selectors: list[str], found: dict[tuple[str, str], Comparison]) -> str:
+def _leader(accuracy: dict[str, Interval], selectors: list[str], comparisons: dict[tuple[str, str], Comparison]) -> str:
     top = selectors[0]
     level = [s for s in selectors if accuracy[s].value == accuracy[top].value]
     beaten, alike = [], []
     for other in selectors[len(level) :]:
-        comparison, sign = _pair(found, top, other)
+        comparison, sign = _pair(comparisons, top, other)
         if comparison and comparison.settled:
             beaten.append(f"{other} by {points(comparison.difference, sign)}")
         else:
@@ -84,9 +84,9 @@ def _leader(accuracy: dict[str, Interval], selectors: list[str], found: dict[tup
 
 
 def _against_chance(
-    accuracy: dict[str, Interval], selectors: list[str], found: dict[tuple[str, str], Comparison]
+    accuracy: dict[str, Interval], selectors: list[str], comparisons: dict[tuple[str, str], Comparison]
 ) -> list[str]:
-    pairs = [(s, found[s, "random"]) for s in selectors if (s, "random") in found]
+    pairs = [(s, comparisons[s, "random"]) for s in selectors if (s, "random") in comparisons]
     if not pairs:
         return []
     above = [f"{s} by {points(c.difference)}" for s, c in pairs if c.settled and c.difference.value > 0]

@@ -49,18 +49,18 @@ def image_digest(machine: Machine, repo: Path) -> str:
         raise ContainerError(
             f"engine is {engine} in {machine_file()}, and no {engine} is in PATH; install it or set host"
         )
-    asked = subprocess.run(
+    inspection = subprocess.run(
         [engine, "image", "inspect", "--format", "{{.Id}}", name], capture_output=True, text=True, check=False
     )
-    if asked.returncode == 0:
-        return asked.stdout.strip()
-    if _ABSENT.search(asked.stderr):
+    if inspection.returncode == 0:
+        return inspection.stdout.strip()
+    if _ABSENT.search(inspection.stderr):
         raise MissingImageError(
             f"{engine} has no image {name}, the one of this Dockerfile and lock file; "
             f"build it: make image ENGINE={engine} TARGET={machine.target}"
         )
-    said = " ".join((asked.stderr.strip().splitlines() or ["no message"])[-1].split())
-    raise ContainerError(f"{engine} does not answer ({said}); start it, or set engine: host in {machine_file()}")
+    last_line = " ".join((inspection.stderr.strip().splitlines() or ["no message"])[-1].split())
+    raise ContainerError(f"{engine} does not answer ({last_line}); start it, or set engine: host in {machine_file()}")
 
 
 def check_machine(repo: Path) -> Finding:

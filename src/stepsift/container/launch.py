@@ -66,10 +66,10 @@ def surroundings(machine: Machine, repo: Path) -> Place:
     made = [hf_home, *(Path(folder).absolute() for folder in named if folder)]
     for folder in made:
         folder.mkdir(parents=True, exist_ok=True)
-    found = [_said(repo, sys.executable, "-m", "dvc", "cache", "dir"), _git(repo, "rev-parse", "--git-common-dir")]
+    paths = [_said(repo, sys.executable, "-m", "dvc", "cache", "dir"), _git(repo, "rev-parse", "--git-common-dir")]
     # Set by DVC: under `dvc exp run --temp` it is the real repository, where MLflow's database lies.
-    found += [os.environ.get("DVC_ROOT", "")]
-    there = [folder for text in found if text and (folder := repo / text).is_dir()]
+    paths += [os.environ.get("DVC_ROOT", "")]
+    there = [folder for text in paths if text and (folder := repo / text).is_dir()]
     # Links of the workspace may lead to where the cache really is.
     folders = {*made, *there, *(f.resolve() for f in there), *map(Path, machine.mounts)}
     return Place(repo, tuple(sorted(folders)), hf_home, os.getuid(), os.getgid())

@@ -132,11 +132,11 @@ def run(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except OSError as e:
-        said = _sentence(e)
-        if said is None:
+        sentence = _sentence(e)
+        if sentence is None:
             answer_problems([_defect(e)])
             raise
-        _fail([said])
+        _fail([sentence])
     except Stopped as e:
         answer_problems([str(e)])
         sys.stderr.write(f"{e}\n")

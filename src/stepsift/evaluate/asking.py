@@ -16,7 +16,7 @@ from stepsift.render import Messages, Renderer
 
 log = logging.getLogger(__name__)
 
-Said = tuple[str, bool]
+AnswerText = tuple[str, bool]
 """Text of an answer, up to where it stops, and whether the student stopped it itself."""
 
 
@@ -87,8 +87,8 @@ class Asking(ABC):
             for arguments, rows in jobs.items():
                 keys = [self._key(requests[i]) for _, i in rows]
                 asked = how(json.loads(arguments), self.settings)
-                said = self._answer_all([ids for ids, _ in rows], keys, asked, answered)
-                for (_, i), (text, ended) in zip(rows, said, strict=True):
+                texts = self._answer_all([ids for ids, _ in rows], keys, asked, answered)
+                for (_, i), (text, ended) in zip(rows, texts, strict=True):
                     answers[i] = text
                     self.ended[requests[i].task_name, requests[i].doc_id] &= ended
         return answers
@@ -98,7 +98,9 @@ class Asking(ABC):
         return f"{self.settings.seed} {self.sample} {request.idx} {request.doc_id} {request.task_name}"
 
     @abstractmethod
-    def _answer_all(self, prompts: list[list[int]], keys: list[str], asked: How, answered: "Answered") -> list[Said]:
+    def _answer_all(
+        self, prompts: list[list[int]], keys: list[str], how: How, answered: "Answered"
+    ) -> list[AnswerText]:
         """The answer to each prompt, given as ids; a draw depends on its key. `answered` is told of each."""
 
     def _ends(self, until: list[str]) -> list[int]:
@@ -107,7 +109,7 @@ class Asking(ABC):
         own = {self.renderer.end_id, self.tokenizer.eos_token_id} - {None}
         return sorted(own | {added[stop] for stop in until if stop in added})
 
-    def _text(self, ids: list[int], until: list[str], ends: list[int]) -> Said:
+    def _text(self, ids: list[int], until: list[str], ends: list[int]) -> AnswerText:
         end = next((i for i, token in enumerate(ids) if token in ends), None)
         text = self.tokenizer.decode(ids[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
         stopped = end is not None or any(stop and stop in text for stop in until)

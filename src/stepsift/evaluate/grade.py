@@ -26,8 +26,8 @@ def judge(verifier: Verifier, where: str, how: Verified, row: dict[str, Any], te
     if kind == "auto":
         kind = "code" if tests is not None else verifier.kind_of(gold) if gold is not None else "math"
     if kind == "code":
-        found = verifier.run_tests(text, tests, str(row.get(how.prompt, "")))
-        verdict, why = found.verdict, found.reason
+        outcome = verifier.run_tests(text, tests, str(row.get(how.prompt, "")))
+        verdict, why = outcome.verdict, outcome.reason
     else:
         verdict, why = verifier.verdict(kind, text, gold), f"its row has nothing in '{how.answer}'"
     if verdict == "unchecked" and why not in _OF_THE_ANSWER:

@@ -47,10 +47,10 @@ def answer_questions(lm: AnsweringEngine, tasks: dict[str, Any], settings: param
     answers: list[Answer] = []
     with Verifier(settings.verify_timeout_s) as verifier:
         for sample in range(1, settings.samples + 1):
-            asked = {n: t for n, t in tasks.items() if sample == 1 or t.OUTPUT_TYPE == "generate_until"}
-            if asked:
+            of_sample = {n: t for n, t in tasks.items() if sample == 1 or t.OUTPUT_TYPE == "generate_until"}
+            if of_sample:
                 lm.sample = sample
-                answers += _ask(lm, asked, settings, verifier)
+                answers += _ask(lm, of_sample, settings, verifier)
     if not answers:
         raise EvaluationError(f"{', '.join(tasks)} asks no question; look at the task's data and its process_docs")
     return answers

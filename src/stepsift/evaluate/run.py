@@ -191,14 +191,14 @@ def key_settings(settings: params.Evaluate, student: params.Student) -> dict[str
     }
 
 
-def trained_models(models: Path) -> list[Model]:
-    found = []
-    for folder in sorted(models.glob("*/seed-*")):
-        selector, seed = folder.parent.name, int(folder.name.removeprefix("seed-"))
-        found.append(Model(f"{selector}/{folder.name}", selector, seed, StudentFiles(folder)))
-    if not found:
-        raise EvaluationError(f"{models} holds no trained student (<selector>/seed-<seed>/); run 'dvc repro train'")
-    return found
+def trained_models(folder: Path) -> list[Model]:
+    models = []
+    for own in sorted(folder.glob("*/seed-*")):
+        selector, seed = own.parent.name, int(own.name.removeprefix("seed-"))
+        models.append(Model(f"{selector}/{own.name}", selector, seed, StudentFiles(own)))
+    if not models:
+        raise EvaluationError(f"{folder} holds no trained student (<selector>/seed-<seed>/); run 'dvc repro train'")
+    return models
 
 
 def _load(source: StudentSource, settings: params.Evaluate) -> Any:

@@ -53,17 +53,17 @@ class Draw(LogitsProcessor):
     """Leaves each row one token, drawn by inversion: the first at which the distribution function exceeds u.
 
     u is `uniform` of the row's key and of how many tokens the answer has: the same answer comes out in any batch, but
-    for the last bits of logits. `said`: tokens of each row's answer before position `width`.
+    for the last bits of logits. `lengths`: tokens of each row's answer before position `width`.
     """
 
-    def __init__(self, how: How, keys: Sequence[str], said: Sequence[int], width: int):
-        self.how, self.keys, self.said, self.width = how, keys, said, width
+    def __init__(self, how: How, keys: Sequence[str], lengths: Sequence[int], width: int):
+        self.how, self.keys, self.lengths, self.width = how, keys, lengths, width
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """`scores` [rows, vocabulary] to the same with -inf for all tokens but the drawn one."""
         probabilities = self._kept(torch.softmax(scores.double() / (self.how.temperature or 1.0), dim=-1))
         step = input_ids.shape[1] - self.width
-        drawn = [uniform(key, n + step) for key, n in zip(self.keys, self.said, strict=True)]
+        drawn = [uniform(key, n + step) for key, n in zip(self.keys, self.lengths, strict=True)]
         below = probabilities.cumsum(dim=-1)
         all_of_it = below[:, -1:]
         u = torch.tensor(drawn, dtype=torch.float64, device=scores.device)[:, None] * all_of_it

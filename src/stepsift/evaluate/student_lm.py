@@ -11,7 +11,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from stepsift import params
 from stepsift.core.quiet import silenced
-from stepsift.evaluate.asking import Answered, Asking, Said
+from stepsift.evaluate.asking import Answered, AnswerText, Asking
 from stepsift.evaluate.sampling import Draw, How
 from stepsift.render import Renderer
 
@@ -20,24 +20,24 @@ ROUND_TOKENS = 32
 
 
 class _Answers:
-    """Answers under way: what was `said` to each prompt, as ids, and that as `texts`, see `Said`."""
+    """Answers under way: `answer_ids` to each prompt, and these as `texts`, see `AnswerText`."""
 
     def __init__(self, prompts: list[list[int]], keys: list[str], limits: list[int]):
         self.prompts, self.keys, self.limits = prompts, keys, limits
-        self.said: list[list[int]] = [[] for _ in prompts]
-        self.texts: list[Said] = [("", False)] * len(prompts)
+        self.answer_ids: list[list[int]] = [[] for _ in prompts]
+        self.texts: list[AnswerText] = [("", False)] * len(prompts)
 
     def ids(self, i: int) -> list[int]:
         """Prompt and answer so far."""
-        return self.prompts[i] + self.said[i]
+        return self.prompts[i] + self.answer_ids[i]
 
     def length(self, i: int) -> int:
         """Tokens of prompt and answer so far."""
-        return len(self.prompts[i]) + len(self.said[i])
+        return len(self.prompts[i]) + len(self.answer_ids[i])
 
     def room(self, i: int) -> int:
         """Tokens that the answer may still have."""
-        return self.limits[i] - len(self.said[i])
+        return self.limits[i] - len(self.answer_ids[i])
 
     def goes_on(self, i: int) -> bool:
         """Whether the answer is not at its end."""
@@ -78,14 +78,14 @@ class StudentLM(Asking, HFLM):
         model.generation_config = GenerationConfig()
         self._prepare(renderer, context_tokens, settings)
 
-    def _answer_all(self, prompts: list[list[int]], keys: list[str], asked: How, answered: Answered) -> list[Said]:
+    def _answer_all(self, prompts: list[list[int]], keys: list[str], how: How, answered: Answered) -> list[AnswerText]:
         """The answer to each prompt, given as ids.
 
         A batch is as slow as its longest answer, so answers that are at their end leave it every few tokens. Once half
-        of them have left and other batches come, the rest form new batches, at the price of reading what they said
+        of them have left and other batches come, the rest form new batches, at the price of reading their answers
         once more.
         """
-        answers = _Answers(prompts, keys, [min(asked.most, self.context_tokens - len(ids)) for ids in prompts])
+        answers = _Answers(prompts, keys, [min(how.most, self.context_tokens - len(ids)) for ids in prompts])
         going, size = list(range(len(prompts))), self.settings.batch_size
         while going:
             # Rows of like length need little padding.
@@ -94,26 +94,26 @@ class StudentLM(Asking, HFLM):
             going = []
             for batch in batches:
                 is_last = batch is batches[-1] and not going
-                going += self._answer_batch(answers, batch, asked, is_last)
+                going += self._answer_batch(answers, batch, how, is_last)
                 answered.add(len(batch) - sum(answers.goes_on(i) for i in batch))
         return answers.texts
 
     @torch.inference_mode()
-    def _answer_batch(self, answers: "_Answers", batch: list[int], asked: How, is_last: bool) -> list[int]:
+    def _answer_batch(self, answers: "_Answers", batch: list[int], how: How, is_last: bool) -> list[int]:
         """Go on with these answers, and return those that are not at their end; the last batch goes on with all."""
-        ends = self._ends(asked.until)
+        ends = self._ends(how.until)
         begin = width = max(answers.length(i) for i in batch)
         rows, cache = batch, None
-        # What was said is read again: as many new tokens pay for it.
-        n_new = max(ROUND_TOKENS, min(len(answers.said[i]) for i in batch))
+        # The answer so far is read again: as many new tokens pay for it.
+        n_new = max(ROUND_TOKENS, min(len(answers.answer_ids[i]) for i in batch))
         while rows and (is_last or 2 * len(rows) > len(batch)):
             n_new = min(n_new, max(answers.room(i) for i in rows))
             rooms = [width - begin + answers.room(i) for i in rows]
-            stop = _Stop(self.tokenizer, asked.until, ends, begin, rooms)
-            tokens, cache = self._generate(_Round(answers, rows, width, n_new, cache), asked, ends, stop)
+            stop = _Stop(self.tokenizer, how.until, ends, begin, rooms)
+            tokens, cache = self._generate(_Round(answers, rows, width, n_new, cache), how, ends, stop)
             for i, new in zip(rows, tokens, strict=True):
-                answers.said[i] += new[: answers.room(i)]
-                answers.texts[i] = self._text(answers.said[i], asked.until, ends)
+                answers.answer_ids[i] += new[: answers.room(i)]
+                answers.texts[i] = self._text(answers.answer_ids[i], how.until, ends)
             kept = [n for n, i in enumerate(rows) if answers.goes_on(i)]
             if not _can_drop_rows(cache):
                 return [rows[n] for n in kept]
@@ -123,14 +123,14 @@ class StudentLM(Asking, HFLM):
         return rows
 
     def _generate(
-        self, this: "_Round", asked: How, ends: list[int], stop: StoppingCriteria
+        self, this: "_Round", how: How, ends: list[int], stop: StoppingCriteria
     ) -> tuple[list[list[int]], Any]:
         """What follows each row, and keys and values of all; behind an end token or stop string anything may stand."""
         pad, ids = self.tokenizer.pad_token_id, [this.answers.ids(i) for i in this.rows]
         draw = None
-        if asked.temperature is not None:
+        if how.temperature is not None:
             keys = [this.answers.keys[i] for i in this.rows]
-            draw = Draw(asked, keys, [len(this.answers.said[i]) for i in this.rows], this.width)
+            draw = Draw(how, keys, [len(this.answers.answer_ids[i]) for i in this.rows], this.width)
         out = self.model.generate(
             input_ids=torch.tensor([[pad] * (this.width - len(row)) + row for row in ids], device=self.device),
             attention_mask=torch.tensor(
@@ -143,7 +143,7 @@ class StudentLM(Asking, HFLM):
                 pad_token_id=pad,
                 do_sample=False,
                 return_dict_in_generate=True,
-                **asked.others,
+                **how.others,
             ),
             logits_processor=LogitsProcessorList([] if draw is None else [draw]),
             stopping_criteria=StoppingCriteriaList([stop]),

@@ -9,7 +9,7 @@ from vllm import SamplingParams
 
 from stepsift import params
 from stepsift.core.quiet import silenced
-from stepsift.evaluate.asking import Answered, Asking, Said
+from stepsift.evaluate.asking import Answered, AnswerText, Asking
 from stepsift.evaluate.sampling import How
 from stepsift.render import Renderer
 
@@ -31,27 +31,27 @@ class StudentVLLM(Asking, VLLM):
         self.tokenizer = renderer.tokenizer
         self._prepare(renderer, context_tokens, settings)
 
-    def _answer_all(self, prompts: list[list[int]], keys: list[str], asked: How, answered: Answered) -> list[Said]:
+    def _answer_all(self, prompts: list[list[int]], keys: list[str], how: How, answered: Answered) -> list[AnswerText]:
         """The answer to each prompt, given as ids; each draw has a seed of its own, made of its key."""
-        ends = self._ends(asked.until)
+        ends = self._ends(how.until)
         each = [
             SamplingParams(
-                temperature=asked.temperature or 0.0,
-                top_p=asked.top_p,
-                top_k=asked.top_k,
+                temperature=how.temperature or 0.0,
+                top_p=how.top_p,
+                top_k=how.top_k,
                 seed=int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big"),
-                max_tokens=min(asked.most, self.context_tokens - len(ids)),
+                max_tokens=min(how.most, self.context_tokens - len(ids)),
                 stop_token_ids=ends,
-                stop=[stop for stop in asked.until if stop],
+                stop=[stop for stop in how.until if stop],
                 include_stop_str_in_output=True,
                 detokenize=True,
-                **asked.others,
+                **how.others,
             )
             for ids, key in zip(prompts, keys, strict=True)
         ]
         outputs = self._model_generate(requests=prompts, generate=True, sampling_params=each)
         answered.add(len(prompts))
-        return [self._text(list(out.outputs[0].token_ids), asked.until, ends) for out in outputs]
+        return [self._text(list(out.outputs[0].token_ids), how.until, ends) for out in outputs]
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Log-probability of each (question, continuation), and whether the continuation is the greedy one."""

@@ -169,9 +169,9 @@ def _reasoned(pairs: pl.DataFrame, settings: dict[str, tuple[Any, Any]], by: str
         old, new = pl.col(f"{role}_old_verdict"), pl.col(f"{role}_new_verdict")
         rules.append((old != new, VERDICT, pl.format("{} is {}, was {}", role, new, old)))
     # What left was dropped now, what came was dropped then.
-    for role, when, said in (("before", "new", "is dropped"), ("after", "old", "was dropped")):
+    for role, when, verb in (("before", "new", "is dropped"), ("after", "old", "was dropped")):
         reason, why = pl.col(f"{role}_{when}_filter"), pl.col(f"{role}_{when}_why")
-        detail = pl.format(f"{{}} {said}: {{}} ({{}})", role, reason, why)
+        detail = pl.format(f"{{}} {verb}: {{}} ({{}})", role, reason, why)
         rules.append((reason == "not_scored", SCORE, detail))
         if not filters_differ:
             rules.append((reason.is_in(OF_THE_POOL), POOL, detail))

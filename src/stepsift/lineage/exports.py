@@ -65,8 +65,8 @@ def _check_set(folder: Path, folders: Mapping[str, Path], inputs: dict[str, Any]
         for file in exports:
             broken += _compare(folder / file, expected)
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as e:
-        said = str(e) if isinstance(e, TableError) else f"{folder} cannot be read as a curated set ({e!r})"
-        return CheckResult(name, "", (said,))
+        problem = str(e) if isinstance(e, TableError) else f"{folder} cannot be read as a curated set ({e!r})"
+        return CheckResult(name, "", (problem,))
     return CheckResult(
         name,
         f"{count(curated.height, 'trace')}, manifest and {', '.join(exports)} agree with the tables",
@@ -85,11 +85,11 @@ def _manifest(folder: Path, manifest: Manifest, inputs: dict[str, Any]) -> list[
             broken.append(f"{file} was changed (MD5 {seen}, the manifest has {about['md5']})")
     there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     broken += [f"{folder / n} is in no manifest" for n in sorted(there - ABOUT - set(manifest["files"]))]
-    said = manifest["inputs"]
+    inputs_then = manifest["inputs"]
     for name, md5 in sorted(inputs["tables"].items()):
-        if said["tables"].get(name) != md5:
+        if inputs_then["tables"].get(name) != md5:
             broken.append(f"{folder / MANIFEST} was made from another {name}")
-    if said["sources"] != inputs["sources"]:
+    if inputs_then["sources"] != inputs["sources"]:
         broken.append(f"{folder / MANIFEST} was made from other sources than sources.json names")
     return broken
 

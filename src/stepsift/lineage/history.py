@@ -84,14 +84,14 @@ def history_of(name: str, lock_file: Path) -> History:
                 unread.append(Unread(moment, lock, in_remote=False))
                 missed += 1
                 continue
-            chosen = _chosen(_files(lock, cache, moment), name)
-            if isinstance(chosen, str):
-                unread.append(Unread(moment, chosen))
+            choices = _chosen(_files(lock, cache, moment), name)
+            if isinstance(choices, str):
+                unread.append(Unread(moment, choices))
                 missed += 1
                 continue
-            events += [Event(*choice, "left", moment, missed) for choice in sorted(before - chosen)]
-            events += [Event(*choice, "entered", moment, missed) for choice in sorted(chosen - before)]
-            before, missed = chosen, 0
+            events += [Event(*choice, "left", moment, missed) for choice in sorted(before - choices)]
+            events += [Event(*choice, "entered", moment, missed) for choice in sorted(choices - before)]
+            before, missed = choices, 0
     return History(tuple(events), tuple(unread))
 
 
@@ -147,8 +147,8 @@ def _chosen(files: Mapping[str, Path] | None, name: str) -> set[Choice] | str:
     """The choices of a trace or of a prompt's traces; a string says why they cannot be seen."""
     if files is None:
         return "its data are not in DVC's cache here"
-    chosen: set[Choice] = set()
-    wanted = (pl.col("prompt_id") == name) | (pl.col("trace_id") == name)
+    choices: set[Choice] = set()
+    is_named = (pl.col("prompt_id") == name) | (pl.col("trace_id") == name)
     for path, file in files.items():
         selector, _, rest = path.partition("/")
         if rest != CURATED:
@@ -157,7 +157,7 @@ def _chosen(files: Mapping[str, Path] | None, name: str) -> set[Choice] | str:
             return f"{path} is not in DVC's cache here"
         try:
             for frame in tables.scan(tables.CURATED, file, ["prompt_id", "trace_id"]):
-                chosen.update((selector, t) for t in frame.filter(wanted)["trace_id"])
+                choices.update((selector, t) for t in frame.filter(is_named)["trace_id"])
         except TableError:
             return f"{path} is damaged or of another version of stepsift"
-    return chosen
+    return choices

@@ -52,8 +52,8 @@ def _dvc(*command: str, memory: str) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        said = " ".join((done.stderr or done.stdout).split())
-        raise LineageError(f"'dvc {' '.join(command)}' cannot answer: {said}; run it by hand") from None
+        message = " ".join((done.stderr or done.stdout).split())
+        raise LineageError(f"'dvc {' '.join(command)}' cannot answer: {message}; run it by hand") from None
     return answer
 
 

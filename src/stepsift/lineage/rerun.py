@@ -65,10 +65,10 @@ def check_stage(stage: str, lock: Lock, declared: Mapping[str, DeclaredStage]) -
     A command of `lock` that is not the one of `declared` is a finding, and nothing is run.
     """
     name = f"{stage} run again"
-    ours, theirs = declared.get(stage), str(lock.stages[stage].get("cmd", ""))
-    if ours is None or ours.command.split() != theirs.split():
+    ours, locked = declared.get(stage), str(lock.stages[stage].get("cmd", ""))
+    if ours is None or ours.command.split() != locked.split():
         here = f"says '{ours.command}'" if ours else "has no such stage"
-        text = f"dvc.lock says that stage {stage} ran '{one_line(theirs, 200)}', and dvc.yaml of this checkout {here}"
+        text = f"dvc.lock says that stage {stage} ran '{one_line(locked, 200)}', and dvc.yaml of this checkout {here}"
         return CheckResult(name, "", (f"{text}; it was not run",))
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "made"

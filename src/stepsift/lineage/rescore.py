@@ -46,23 +46,23 @@ def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: i
     scored = tables.read_part(tables.STEP_SCORES, path, ["trace_id"])["trace_id"].unique()
     drawn = set(scored) if sample is None else sample_prompts(scored, sample, seed)
     of_sample = pl.col("trace_id").is_in(list(drawn))
-    theirs = json.loads((folders["score"] / "numerics.json").read_bytes())
+    recorded = json.loads((folders["score"] / "numerics.json").read_bytes())
     pool = PoolTables(
         folders["ingest"] / tables.PROMPTS.file,
         folders["ingest"] / tables.TRACES.file,
         folders["segment"] / tables.STEPS.file,
     )
     try:
-        if identify(settings.student, settings.score).student != theirs["student"]:
+        if identify(settings.student, settings.score).student != recorded["student"]:
             return CheckResult("scores", "", (f"student.path {settings.student.path} is not the student that scored",))
         with tempfile.TemporaryDirectory() as folder:
             again = score_steps(pool, drawn, settings, Path(folder) / "cache", Path(folder))
     except StepsiftError as e:
         return CheckResult("scores", "", (f"{count(len(drawn), 'trace')} cannot be scored again: {e}",))
-    ours, new = again.identity.as_json(), again.step_scores
+    current, new = again.identity.as_json(), again.step_scores
     old = tables.read_part(tables.STEP_SCORES, path, where=of_sample)
-    exact = ours == theirs and theirs["numerics"].get("batching") == "trace"
-    how = "tolerance 0" if exact else f"tolerance {TOLERANCE_NATS:g} nats a token, {_why(ours, theirs)}"
+    exact = current == recorded and recorded["numerics"].get("batching") == "trace"
+    how = "tolerance 0" if exact else f"tolerance {TOLERANCE_NATS:g} nats a token, {_why(current, recorded)}"
     broken = differences(old, new, None if exact else TOLERANCE_NATS)
     n_left = len(scored) - len(drawn)
     odds = f", which finds forged scores of {_chances(len(scored), len(drawn))}" if n_left else ""
@@ -74,8 +74,8 @@ def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: i
     )
 
 
-def _why(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
-    one, other = ours["numerics"], theirs["numerics"]
+def _why(current: Mapping[str, Any], recorded: Mapping[str, Any]) -> str:
+    one, other = current["numerics"], recorded["numerics"]
     names = [k for k in sorted({*one, *other}) if one.get(k) != other.get(k)]
     return f"for this machine differs in {', '.join(names)}" if names else "for batches hold many traces"
 

@@ -40,9 +40,9 @@ def check_students(folders: Mapping[str, Path], settings: params.Params, train_a
     return CheckResult("students", checked, (difference,) if difference else ())
 
 
-def _other_machine(ours: Path, theirs: Path) -> list[str]:
+def _other_machine(now: Path, before: Path) -> list[str]:
     """What the keys of students say of the machine, if that differs: device and versions of packages."""
-    one, other = (_machines(path) for path in (ours, theirs))
+    one, other = (_machines(path) for path in (now, before))
     return [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
 
 

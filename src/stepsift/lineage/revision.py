@@ -133,9 +133,9 @@ class Revision:
         except StepsiftError:
             raise
         except Exception as e:  # a remote is reached through anybody's library, each with errors of its own
-            said = error_line(e)
+            reason = error_line(e)
             raise CacheError(
-                f"{path} of revision '{self.rev}' is neither in DVC's cache nor in a remote ({said}); {_PUSHED}"
+                f"{path} of revision '{self.rev}' is neither in DVC's cache nor in a remote ({reason}); {_PUSHED}"
             ) from e
 
 

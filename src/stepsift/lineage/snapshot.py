@@ -51,11 +51,11 @@ def of_revision(rev: str) -> Snapshot:
     with Revision(rev) as revision, tempfile.TemporaryDirectory() as scratch:
         lock = Lock(f"revision '{rev}'", revision.stages)
         folders = {stage: Path(scratch) / stage for stage in ("ingest", "score", "select")}
-        wanted = {"ingest": [tables.TRACES.file, _REJECTED], "score": [_REJECTED]}
-        wanted["select"] = [tables.TRACE_SCORES.file, _REJECTED]
+        files = {"ingest": [tables.TRACES.file, _REJECTED], "score": [_REJECTED]}
+        files["select"] = [tables.TRACE_SCORES.file, _REJECTED]
         for selector in revision.folders(lock.folder("select")):
-            wanted["select"] += [f"{selector}/{CURATED}", f"{selector}/manifest.json"]
-        for stage, names in wanted.items():
+            files["select"] += [f"{selector}/{CURATED}", f"{selector}/manifest.json"]
+        for stage, names in files.items():
             for name in names:
                 target = folders[stage] / name
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -55,17 +55,17 @@ def main() -> int:
         # Before DVC, which says of a broken one no more than in which line.
         stages_of(LOCK)
         outs = read_outs()
-        found = [] if args.remote_only else stale(dvc_json("status"), outs, LOCK)
+        outdated = [] if args.remote_only else stale(dvc_json("status"), outs, LOCK)
         lacking = [] if args.no_remote else missing(outs)
     except (CheckError, LineageError) as e:
         sys.stderr.write(f"error: {e}\n")
         return 2
     if args.json:
-        sys.stdout.write(json.dumps({"stale": found, "missing": lacking}, indent=2) + "\n")
+        sys.stdout.write(json.dumps({"stale": outdated, "missing": lacking}, indent=2) + "\n")
     else:
         fits = ["dvc.lock fits"] * (not args.remote_only) + ["the remote holds what it names"] * (not args.no_remote)
-        sys.stdout.writelines(f"{line}\n" for line in [*found, *lacking] or [" and ".join(fits)])
-    return 1 if found or lacking else 0
+        sys.stdout.writelines(f"{line}\n" for line in [*outdated, *lacking] or [" and ".join(fits)])
+    return 1 if outdated or lacking else 0
 
 
 def read_outs() -> Outs:
@@ -126,12 +126,12 @@ def folder_md5(folder: Path) -> str:
     The MD5 of the JSON of relative paths and MD5s, in the order of the paths' parts (dvc_data.hashfile.tree). A .dvc
     file that names a whole folder is left out: its list of files lies in the remote.
     """
-    found = {p: _md5(p) for p in folder.rglob("*") if p.is_file()}
-    for path in [p for p in found if p.suffix == ".dvc"]:
+    md5s = {p: _md5(p) for p in folder.rglob("*") if p.is_file()}
+    for path in [p for p in md5s if p.suffix == ".dvc"]:
         for out in yaml.safe_load(path.read_text())["outs"]:
             if "md5" in out and not out["md5"].endswith(".dir"):
-                found.setdefault(path.parent / out["path"], out["md5"])
-    entries = sorted((p.relative_to(folder), md5) for p, md5 in found.items())
+                md5s.setdefault(path.parent / out["path"], out["md5"])
+    entries = sorted((p.relative_to(folder), md5) for p, md5 in md5s.items())
     listed = [{"md5": md5, "relpath": p.as_posix()} for p, md5 in entries]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
@@ -172,8 +172,8 @@ def dvc_json(*command: str) -> dict[str, Any]:
         [sys.executable, "-m", "dvc", *command, "--json"], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        said = " ".join((done.stderr or done.stdout).split())
-        raise CheckError(f"'dvc {' '.join(command)}' failed: {said}")
+        message = " ".join((done.stderr or done.stdout).split())
+        raise CheckError(f"'dvc {' '.join(command)}' failed: {message}")
     answer: dict[str, Any] = json.loads(done.stdout or "{}")
     return answer
 

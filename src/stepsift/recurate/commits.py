@@ -16,8 +16,8 @@ def output(*command: str, env: dict[str, str] | None = None, given: str | None =
     env = os.environ | (env or {})
     done = subprocess.run(command, env=env, input=given, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = " ".join(done.stderr.split())
-        raise RecurationError(f"'{' '.join(command[:2])}' failed: {said}; mend that and run again")
+        message = " ".join(done.stderr.split())
+        raise RecurationError(f"'{' '.join(command[:2])}' failed: {message}; mend that and run again")
     return done.stdout.strip() if strip else done.stdout
 
 
@@ -62,12 +62,12 @@ def push(commit: str, branch: str, remote: str) -> None:
 
     Raises RecurationError in both cases.
     """
-    theirs = theirs_of(branch, remote)
-    if theirs and any(email != EMAIL for email in git("log", "--format=%ce", f"HEAD..{theirs}").split()):
+    remote_head = theirs_of(branch, remote)
+    if remote_head and any(email != EMAIL for email in git("log", "--format=%ce", f"HEAD..{remote_head}").split()):
         raise RecurationError(
             f"{branch} holds commits that are not of this script; merge it, or delete it, and run again"
         )
-    lease = f"--force-with-lease=refs/heads/{branch}:{theirs}"
+    lease = f"--force-with-lease=refs/heads/{branch}:{remote_head}"
     command = ["git", "push", "--quiet", lease, remote, f"{commit}:refs/heads/{branch}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -52,16 +52,16 @@ def inputs(lock: Mapping[str, Any]) -> dict[str, str]:
     """
     stages = lock.get("stages") or {}
     made = {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, stage in stages.items():
-        found[f"command of {name}"] = stage["cmd"]
+        values[f"command of {name}"] = stage["cmd"]
         for file, sections in stage.get("params", {}).items():
-            found |= {f"{file}: {key}": value for key, value in _flat(sections)}
+            values |= {f"{file}: {key}": value for key, value in _flat(sections)}
         for dep in stage.get("deps", []):
             path = dep["path"]
             if not any(path == m or path.startswith(f"{m}/") for m in made):
-                found[path] = dep["md5"]
-    return found
+                values[path] = dep["md5"]
+    return values
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -24,10 +24,10 @@ def propose(branch: str, base: str, title: str, text: Path, remote: str) -> list
         # `gh pr edit` asks for projects and teams too, which a workflow's token may not read (cli/cli issue 6274).
         to = f"repos/{{owner}}/{{repo}}/pulls/{number}"
         output("gh", "api", "--silent", "--method", "PATCH", to, "-f", f"title={title}", "-F", f"body=@{text}")
-        said = [f"renewed the text of pull request {number}"]
+        lines = [f"renewed the text of pull request {number}"]
     else:
         what = ("--title", title, "--body-file", str(text))
-        said = [f"opened {output('gh', 'pr', 'create', '--head', branch, '--base', base, *what)}"]
+        lines = [f"opened {output('gh', 'pr', 'create', '--head', branch, '--base', base, *what)}"]
     for head, number in numbers.items():
         if head.startswith(f"{BRANCHES}/") and head != branch and _rests_before(f"refs/remotes/{remote}/{head}"):
             output(
@@ -38,11 +38,11 @@ def propose(branch: str, base: str, title: str, text: Path, remote: str) -> list
                 "--comment",
                 f"`{branch}` replaces it: it rests on the same commit or a later one.",
             )
-            said.append(f"closed pull request {number}, which it replaces")
-    return said
+            lines.append(f"closed pull request {number}, which it replaces")
+    return lines
 
 
 def _rests_before(proposal: str) -> bool:
     """Whether a proposal is one commit on what HEAD holds; not where the branch is gone or has further commits."""
-    asked = ["git", "merge-base", "--is-ancestor", f"{proposal}^", "HEAD"]
-    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+    command = ["git", "merge-base", "--is-ancestor", f"{proposal}^", "HEAD"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -26,12 +26,12 @@ def variants(score: params.Score, segments: params.Segment) -> Variants:
     k = score.window
     windows = [k / _FRACTION, k * _FRACTION] if k < 1 else [k - 1, k + 1]
     unit = "paragraph" if segments.unit == "sentence" else "sentence"
-    found: Variants = {
+    other_windows: Variants = {
         f"window-{w:g}": (score.model_copy(update={"window": w}), segments)
         for w in windows
         if (0 < w < 1 if k < 1 else w >= 1)
     }
-    return found | {f"unit-{unit}": (score, segments.model_copy(update={"unit": unit}))}
+    return other_windows | {f"unit-{unit}": (score, segments.model_copy(update={"unit": unit}))}
 
 
 def score_variants(

@@ -36,9 +36,9 @@ class Trace:
 class Prompts(Mapping[str, Messages]):
     """Messages by prompt_id, of the prompts of a table that are `wanted`; kept as the table has them, for memory."""
 
-    def __init__(self, table: Path, wanted: Container[str]):
+    def __init__(self, table: Path, prompt_ids: Container[str]):
         parts = [
-            f.filter(pl.Series([i in wanted for i in f["prompt_id"]], dtype=pl.Boolean))
+            f.filter(pl.Series([i in prompt_ids for i in f["prompt_id"]], dtype=pl.Boolean))
             for f in tables.scan(tables.PROMPTS, table, ["prompt_id", "prompt"])
         ]
         frame = pl.concat(parts) if parts else pl.DataFrame(schema=tables.PROMPTS.schema)
@@ -74,9 +74,9 @@ class Pool:
 
     def count(self) -> int:
         """How many traces are to be scored."""
-        wanted = pl.Series(list(self.prompts), dtype=pl.String).implode()
+        prompt_ids = pl.Series(list(self.prompts), dtype=pl.String).implode()
         return sum(
-            int(f["prompt_id"].is_in(wanted).sum()) for f in tables.scan(tables.TRACES, self.traces, ["prompt_id"])
+            int(f["prompt_id"].is_in(prompt_ids).sum()) for f in tables.scan(tables.TRACES, self.traces, ["prompt_id"])
         )
 
     def chunks(self) -> Iterator[list[Trace]]:

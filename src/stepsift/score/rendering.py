@@ -14,17 +14,17 @@ def in_words(renderer: Renderer) -> dict[str, Any]:
     """Ready for JSON: `template`, whether there is one; `prompt`, what its generation prompt does to reasoning (open,
     closed or null); `reasoning`, kept or dropped; `form`, what opens reasoning; `messages`, see
     `as_messages`, for a trace with `reasoning` and for an `answer` alone."""
-    said: dict[str, Any] = {"template": renderer.has_template, "prompt": None, "reasoning": "kept", "form": OPEN}
+    facts: dict[str, Any] = {"template": renderer.has_template, "prompt": None, "reasoning": "kept", "form": OPEN}
     user = [{"role": "user", "content": "What is 3 and 4?"}]
     if renderer.markup is not None:
-        said["form"] = renderer.markup.opens.strip() or renderer.markup.between.strip()
+        facts["form"] = renderer.markup.opens.strip() or renderer.markup.between.strip()
     try:
-        said["prompt"] = renderer.thinking_of_prompt(user)
-        said["reasoning"] = "kept" if renderer.keeps_reasoning(user) else "dropped"
-        said["messages"] = {name: as_messages(renderer, user, trace) for name, trace in _TRACES.items()}
+        facts["prompt"] = renderer.thinking_of_prompt(user)
+        facts["reasoning"] = "kept" if renderer.keeps_reasoning(user) else "dropped"
+        facts["messages"] = {name: as_messages(renderer, user, trace) for name, trace in _TRACES.items()}
     except StudentError:  # a template that refuses so short a conversation
-        said["messages"] = dict.fromkeys(_TRACES, "other")
-    return said
+        facts["messages"] = dict.fromkeys(_TRACES, "other")
+    return facts
 
 
 def as_messages(renderer: Renderer, messages: Messages, response: str) -> Trained:

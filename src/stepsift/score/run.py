@@ -199,7 +199,7 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
         check = SpotCheck(scoring.planner.settings, scoring.cache.folder)
         scorer.spot_check = None if scoring.by_prompt else check
         first = _fill(scoring, pool, scorer, check, on_progress) if scoring.by_prompt else progress
-        asked = scoring.cache.counts()
+        counts = scoring.cache.counts()
         with Reporter(progress, on_progress) as reporter, tables.Writer(tables.STEP_SCORES, out / _TABLE) as writer:
             for chunk in pool.chunks():
                 rows, refused = scorer.score(chunk, pool.prompts, reporter)
@@ -216,7 +216,7 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
     tables.write(tables.REJECTED, pl.DataFrame(rejected, schema=tables.REJECTED.schema), out / tables.REJECTED.file)
     if scoring.by_prompt:
         # What was computed a moment ago is no hit.
-        scoring.cache.set_counts(asked)
+        scoring.cache.set_counts(counts)
     progress.computed, progress.flops, progress.from_cache = first.computed, first.flops, first.from_cache
     check.tell()
     speed = progress.speed()

@@ -96,8 +96,8 @@ def first_tokens(inked: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     # Two that belong to no step stand behind the last, for steps that have fewer.
     places = np.concatenate([np.flatnonzero(inked), [len(inked)] * 2])
     at = np.searchsorted(places[:-2], bounds[:-1])
-    found = places[at[:, None] + np.arange(2)]
-    return np.where(found < bounds[1:, None], found, -1)
+    first_two = places[at[:, None] + np.arange(2)]
+    return np.where(first_two < bounds[1:, None], first_two, -1)
 
 
 def sum_steps(values: TokenValues, bounds: np.ndarray, firsts: np.ndarray) -> dict[str, np.ndarray]:

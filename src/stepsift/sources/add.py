@@ -78,9 +78,9 @@ def plan_addition(origins: list[Origin], sources: Path, settings: params.Ingest)
         name = str(part.target.relative_to(sources))
         if not _NAME.fullmatch(name) and origin.path.resolve() != part.target.resolve():
             raise SourceError(f"it would be named '{name}'; give it a --name of letters, digits and . _ + -")
-        said = {k: None for k in ("teacher", "licence") if getattr(origin.about, k)}
+        from_origin = {k: None for k in ("teacher", "licence") if getattr(origin.about, k)}
         # Who wrote the rows, and under which licence, is asked of the rows first.
-        rule = over(part.rule, without(origin.about, *said))
+        rule = over(part.rule, without(origin.about, *from_origin))
         seen = read_alone(part.files, rules_of(part, sources, rule), settings)
         rule = _completed(rule, seen, part, origin.about)
         parts.append(replace(part, rule=rule))

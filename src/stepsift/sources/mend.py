@@ -180,12 +180,12 @@ def _teachers(columns: list[Column]) -> list[dict[str, str]]:
         named = [word for word in rest if not word.isdigit()]
         number = "-".join(word for word in rest if word.isdigit())
         by_trace.setdefault(("-".join(named or rest), number if named else ""), {}).setdefault(role, column)
-    found = [
+    fields = [
         {"teacher": teacher, **{role: column.path for role, column in sorted(roles.items(), reverse=True)}}
         for (teacher, _), roles in by_trace.items()
         if "response" in roles and _score(roles["response"], "prompt") == 0
     ]
-    return found if len(found) > 1 else _pair(columns)
+    return fields if len(fields) > 1 else _pair(columns)
 
 
 def _pair(columns: list[Column]) -> list[dict[str, str]]:

@@ -39,9 +39,9 @@ def find_origins(
         if not text.startswith(hub.PREFIX):
             origins.append(Origin(Path(text), about, name, patterns))
             continue
-        found = hub.download(text, patterns, progress)
-        published = over(params.rule({"licence": found.licence} if found.licence else {}, text), found.about)
-        own = found.repository.rpartition("/")[2]
-        lines = tuple(found.lines())
-        origins.append(Origin(found.folder, over(published, about), name or own, patterns or hub.KINDS, lines))
+        download = hub.download(text, patterns, progress)
+        published = over(params.rule({"licence": download.licence} if download.licence else {}, text), download.about)
+        own = download.repository.rpartition("/")[2]
+        lines = tuple(download.lines())
+        origins.append(Origin(download.folder, over(published, about), name or own, patterns or hub.KINDS, lines))
     return origins

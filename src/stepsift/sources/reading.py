@@ -54,15 +54,15 @@ class Reading:
         """Traces whose row gives a gold answer or tests."""
         return sum(columns.with_gold for columns in self.columns.values())
 
-    def note(self, file: str, row: int, found: Candidate | RowError) -> None:
+    def note(self, file: str, row: int, candidate: Candidate | RowError) -> None:
         """Count what a row gave."""
-        if isinstance(found, RowError):
-            self.rejected[found.reason] += 1
-            self.first.setdefault(found.reason, (file, row, found.detail))
+        if isinstance(candidate, RowError):
+            self.rejected[candidate.reason] += 1
+            self.first.setdefault(candidate.reason, (file, row, candidate.detail))
             return
         self.kept += 1
-        self.teachers[found.teacher] += 1
-        self.examples.setdefault(f"{self.teachers[found.teacher]} {found.teacher}", (file, row, found))
+        self.teachers[candidate.teacher] += 1
+        self.examples.setdefault(f"{self.teachers[candidate.teacher]} {candidate.teacher}", (file, row, candidate))
 
     def shown(self) -> list[tuple[str, int, Candidate]]:
         """At most MOST_EXAMPLES, of as many teachers as there are."""
@@ -70,12 +70,12 @@ class Reading:
         return [self.examples[key] for key in keys[:MOST_EXAMPLES]]
 
 
-def read_first(found: list[SourceFile], rules: RulesByName, settings: params.Ingest) -> Reading:
+def read_first(source_files: list[SourceFile], rules: RulesByName, settings: params.Ingest) -> Reading:
     """Read the first FIRST_ROWS rows of each file; raise SourceError where a rule or a file cannot be used."""
     reading = Reading()
-    with scratch.folder_of(found, rules) as folder:
+    with scratch.folder_of(source_files, rules) as folder:
         of = Rules(folder, settings)
-        for file in found:
+        for file in source_files:
             own = of.of(file.name)
             if own.leave_out:
                 continue
@@ -105,10 +105,10 @@ def _layout(file: SourceFile, rule: params.Rule, settings: params.Ingest) -> lis
     return []
 
 
-def first_rows(found: list[SourceFile], settings: params.Ingest, most: int = 100) -> list[dict[str, Any]]:
+def first_rows(source_files: list[SourceFile], settings: params.Ingest, most: int = 100) -> list[dict[str, Any]]:
     """The first decoded rows of files, as they stand there."""
     rows: list[dict[str, Any]] = []
-    for file in found:
+    for file in source_files:
         for number, row in files.rows(file, settings):
             if isinstance(row, dict):
                 rows.append(row)

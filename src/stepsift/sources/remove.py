@@ -64,18 +64,18 @@ def plan_removal(what: str, sources: Path) -> Removal:
     tracked = {p.with_suffix("").relative_to(sources).as_posix(): p for p in sorted(sources.rglob("*.dvc"))}
     folders = {str(parent) for name in tracked for parent in Path(name).parents if parent.name}
     rules = {name: own_rule(sources / name) for name in (*tracked, *sorted(folders))}
-    found = [
+    names = [
         name
         for name, rule in rules.items()
         if what in (name, _stem(name), str(sources / name), rule.teacher)
         or Path(what).absolute() == (sources / name).absolute()
     ]
-    if len(found) != 1:
-        several = f"{len(found)} files or folders ({', '.join(found)})" if found else "no file or folder"
+    if len(names) != 1:
+        several = f"{len(names)} files or folders ({', '.join(names)})" if names else "no file or folder"
         raise SourceError(
             f"'{what}' names {several} that stepsift added; name one of: {', '.join(rules) or 'there is none'}"
         )
-    [name] = found
+    [name] = names
     inside = [n for n in tracked if n == name or n.startswith(f"{name}/")]
     for file in inside:
         _require_unchanged(sources / file, tracked[file])

@@ -35,12 +35,12 @@ def parent(
     else:
         name = f"{socket.gethostname()}: dvc process {process.pid}"
         since_ms = (process.create_time() - _CLOCK_SLACK_S) * 1000
-    found = client.search_runs(
+    runs = client.search_runs(
         [experiment], f"tags.`{_PIPELINE}` = '{name}'", order_by=["start_time DESC"], max_results=1
     )
-    if found and found[0].info.start_time >= since_ms:
-        client.update_run(found[0].info.run_id, status="RUNNING")
-        return found[0].info.run_id
+    if runs and runs[0].info.start_time >= since_ms:
+        client.update_run(runs[0].info.run_id, status="RUNNING")
+        return runs[0].info.run_id
     story = git_story()
     tags = commit | source_tags("dvc repro", commit, story) | {_PIPELINE: name}
     tags["mlflow.note.content"] = _description(commit, story)

@@ -124,14 +124,14 @@ def git_story() -> dict[str, str]:
     Of these, what there is; a remote's address may hold a password or a token, and only host and path of it are used.
     """
     remote = _REMOTE.fullmatch(_git("remote", "get-url", "origin") or "")
-    found = {
+    story = {
         "subject": _git("log", "-1", "--format=%s"),
         "branch": _git("branch", "--show-current"),
         "url": f"{remote['web'] or 'https://'}{remote['host'] or remote['ssh_host']}/{remote['path']}"
         if remote
         else None,
     }
-    return {name: text for name, text in found.items() if text}
+    return {name: text for name, text in story.items() if text}
 
 
 def experiment_tags() -> dict[str, str]:

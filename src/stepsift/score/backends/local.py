@@ -149,11 +149,11 @@ def attempt(engine: AnyEngine, requests: list[Request]) -> list[Result]:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch or Python could not get memory; on a CPU, torch says so in a plain RuntimeError."""
-    said = str(error)
+    message = str(error)
     return (
         isinstance(error, MemoryError | torch.OutOfMemoryError)
-        or "DefaultCPUAllocator" in said
-        or "not enough memory" in said
+        or "DefaultCPUAllocator" in message
+        or "not enough memory" in message
     )
 
 

@@ -121,9 +121,9 @@ def _join(ray: Any) -> None:
     try:
         ray.init(address=address or "local", logging_level=logging.ERROR, log_to_driver=False, **options)
     except (ConnectionError, RuntimeError, ValueError) as e:
-        said = error_line(e)[:300]
+        message = error_line(e)[:300]
         where = f"the Ray cluster at RAY_ADDRESS '{address}' cannot be joined" if address else "Ray cannot be started"
-        raise ScoringError(f"{where}: {said}; check it with 'ray status', or set score.engine: local") from e
+        raise ScoringError(f"{where}: {message}; check it with 'ray status', or set score.engine: local") from e
 
 
 def _said(error: Exception) -> Exception:
@@ -131,8 +131,8 @@ def _said(error: Exception) -> Exception:
     cause = getattr(error, "cause", None)
     if isinstance(cause, StepsiftError):
         return cause
-    said = " ".join(str(cause or error).split())[:300]
-    return ScoringError(f"an actor of the Ray cluster failed: {said}; what it finished before is kept in the cache")
+    message = " ".join(str(cause or error).split())[:300]
+    return ScoringError(f"an actor of the Ray cluster failed: {message}; what it finished before is kept in the cache")
 
 
 class _Student:
@@ -163,8 +163,8 @@ class _Student:
 
 def _compare(there: Identity, here: Identity) -> None:
     """Raise ScoringError where a node's scores could differ from what they would be kept as."""
-    mine, theirs = ({"student": i.student, **i.numerics} for i in (here, there))
-    different = [f"{k} is {theirs.get(k)!r} there and {mine[k]!r} here" for k in mine if theirs.get(k) != mine[k]]
+    local, remote = ({"student": i.student, **i.numerics} for i in (here, there))
+    different = [f"{k} is {remote.get(k)!r} there and {local[k]!r} here" for k in local if remote.get(k) != local[k]]
     if different:
         raise ScoringError(
             f"a node of the Ray cluster would give other scores: {', '.join(different)}; every node needs the same "

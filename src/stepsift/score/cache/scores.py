@@ -129,12 +129,14 @@ class ScoreCache:
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, TokenValues]:
         """The values, for reading only, of those keys that are there; each shard that is needed is read once."""
-        wanted = set(keys)
-        found = {k: TokenValues(*(c.to_numpy() for c in b.columns)) for k, b in self._tokens.get_many(wanted).items()}
-        self.hits += len(found)
-        self.misses += len(wanted) - len(found)
-        self.tokens_hit += sum(len(v.logprob) for v in found.values())
-        return found
+        distinct = set(keys)
+        values = {
+            k: TokenValues(*(c.to_numpy() for c in b.columns)) for k, b in self._tokens.get_many(distinct).items()
+        }
+        self.hits += len(values)
+        self.misses += len(distinct) - len(values)
+        self.tokens_hit += sum(len(v.logprob) for v in values.values())
+        return values
 
     def put(self, key: bytes, values: TokenValues) -> None:
         """Keep values, bit for bit; raises ScoringError where they cannot be stored."""

@@ -100,17 +100,17 @@ class ShardStore:
         Of two shards with the same key the one with the smaller name counts, and any shard before the one in flight.
         A shard that is damaged is set aside with a warning; one that was deleted meanwhile holds nothing.
         """
-        wanted = list(dict.fromkeys(keys))
-        places = {k: self._best_first(p) for k, p in zip(wanted, self._index.find(wanted), strict=True)}
-        found: dict[bytes, pa.RecordBatch] = {}
-        while todo := [k for k in wanted if k not in found and places[k]]:
+        distinct = list(dict.fromkeys(keys))
+        places = {k: self._best_first(p) for k, p in zip(distinct, self._index.find(distinct), strict=True)}
+        entries: dict[bytes, pa.RecordBatch] = {}
+        while todo := [k for k in distinct if k not in entries and places[k]]:
             by_shard: dict[int, dict[bytes, int]] = {}
             for k in todo:
                 shard, row = places[k].pop(0)
                 by_shard.setdefault(shard, {})[k] = row
             for shard, rows in by_shard.items():
-                found |= self._entries(shard, rows)
-        return found | {k: self._flight[k] for k in wanted if k not in found and k in self._flight}
+                entries |= self._entries(shard, rows)
+        return entries | {k: self._flight[k] for k in distinct if k not in entries and k in self._flight}
 
     def put(self, key: bytes, values: pa.RecordBatch) -> None:
         """Add an entry to the shard in flight.

@@ -137,8 +137,8 @@ class PackedEngine:
         with packing(self.decoder):
             tokens, positions, segments = rows.inputs(slice(None))
             under_way = self.forward(tokens, positions, segments, self.keep([p[:-1] for p in rows.prompts]))
-        if asked := under_way.asked - under_way.used:
-            raise ScoringError(f"a layer does not say that it sees {asked.pop()} positions only")
+        if unused := under_way.masked - under_way.used:
+            raise ScoringError(f"a layer does not say that it sees {unused.pop()} positions only")
         for packed, request in zip(under_way.hidden.split(rows.length.tolist()), requests, strict=True):
             row = np.array(request.prompt + request.response[:-1])
             whole = self.decoder(input_ids=self._put(row)[None], use_cache=False).last_hidden_state[0]
@@ -176,11 +176,11 @@ class _Rows:
     """
 
     def __init__(self, requests: Sequence[Request], budget: int):
-        wanted = [
+        wants_of = [
             (bool(r.local) and not _one_window(r), _wants_whole(r) and len(r.prompt) + len(r.response) <= budget)
             for r in requests
         ]
-        distinct = dict.fromkeys(tuple(r.prompt) for r, wants in zip(requests, wanted, strict=True) if any(wants))
+        distinct = dict.fromkeys(tuple(r.prompt) for r, wants in zip(requests, wants_of, strict=True) if any(wants))
         ordered = sorted(distinct, key=len, reverse=True)
         number = {prompt: i for i, prompt in enumerate(ordered)}
         self.prompts = [np.array(p, dtype=np.int64) for p in ordered]
@@ -192,7 +192,7 @@ class _Rows:
         self.n_values = 0
         table: list[tuple[int, int, int, int, int]] = []
         first = 0
-        for r, (in_windows, over_all) in zip(requests, wanted, strict=True):
+        for r, (in_windows, over_all) in zip(requests, wants_of, strict=True):
             n, whole = len(r.response), [Pass(0, 0, len(r.response))]
             for wants, passes, places in ((in_windows, r.local, self.local), (over_all, whole, self.whole)):
                 places.append(slice(self.n_values, self.n_values + n) if wants else None)
@@ -233,14 +233,14 @@ class _Rows:
 class _Forward:
     """A packed forward pass: its attention, the keys and values kept before it, and what it leaves behind.
 
-    own: keys and values of its own tokens, unless others were kept. asked, used: the sliding windows that the model
-    asked masks for, and those that its layers handed to attention.
+    own: keys and values of its own tokens, unless others were kept. masked, used: the sliding windows that the model
+    makes masks for, and those that its layers handed to attention.
     """
 
     attention: Attention
     kept: KeysValues | None
     own: KeysValues = field(default_factory=dict)
-    asked: set[int] = field(default_factory=set)
+    masked: set[int] = field(default_factory=set)
     used: set[int | None] = field(default_factory=set)
     hidden: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
@@ -295,7 +295,7 @@ def _attend(  # noqa: PLR0913 - transformers calls it by these names
 def _no_mask(*_: Any, local_size: int | None = None, **__: Any) -> None:
     """What transformers calls for a mask, which our attention does not need; the window is noted."""
     if local_size is not None:
-        _current.get().asked.add(local_size)
+        _current.get().masked.add(local_size)
 
 
 def _register() -> None:

@@ -36,8 +36,8 @@ class TokenValues:
 
     def put(self, at: slice | np.ndarray, values: "TokenValues") -> None:
         """Fill a span, or the positions that an array of integers names."""
-        for mine, theirs in zip(self.columns(), values.columns(), strict=True):
-            mine[at] = theirs
+        for own, column in zip(self.columns(), values.columns(), strict=True):
+            own[at] = column
 
     def take(self, at: slice | np.ndarray) -> "TokenValues":
         """A span, or the positions that an array of integers names."""
