@@ -48,7 +48,7 @@ class Scorer:
         *,
         window: float = 4,
         passes: Sequence[Literal["local", "full"]] = ("local", "full"),
-        unit: Literal["sentence", "line", "paragraph"] = "sentence",
+        unit: Literal["sentence", "line", "paragraph", "marker"] = "sentence",
         dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     ):
         from stepsift.score.backends.local import LocalBackend

@@ -17,6 +17,7 @@ FRAGMENTS = [
     *("$", "$$", "\\$", "\\", "\\\\", "\\(", "\\)", "\\[", "\\]", "\\begin{a}", "\\end{a}", "\\begin{b}", "\\end{b}"),
     *("<think>", "</think>", "<think", "think>", "# ", "\n## ", "- ", "\n- "),
     *("1. ", "\n2. ", "a) ", "(iv) ", "\n**1.** "),
+    *("Wait, ", "But ", "Aber ", "等等，", "但是"),
     *("。", "！", "？", "；", "，", "”", "」", "好", "的", "।", "؟", ". y = 3", ". A", "\nStep 1. "),
 ]
 WHITE_SPACE = [f for f in FRAGMENTS if f.isspace()]
@@ -25,7 +26,7 @@ REPEATED = st.builds(lambda a, n, b: a * n + b, NASTY, st.integers(2, 9), NASTY)
 TEXTS = st.text(max_size=60) | NASTY | REPEATED
 SETTINGS = st.builds(
     params.Segment,
-    unit=st.sampled_from(["sentence", "line", "paragraph"]),
+    unit=st.sampled_from(["sentence", "line", "paragraph", "marker"]),
     max_step_chars=st.sampled_from([16, 17, 25, 60, 1_000]),
     min_step_chars=st.sampled_from([1, 2, 4, 12, 15]),
 )

@@ -23,6 +23,7 @@ COMMANDS = {
     "params": "list every key of params.yaml, with default, unit and limits",
     "metrics": "list the metrics, with direction and source",
     "score": "score any file of traces, without params.yaml or DVC",
+    "splitters": "compare splitters on the same traces: steps, window share, rankings and choices",
     "rank": "rank the teachers on a sample of prompts, before all are scored",
     "tune": "measure which batches score fastest here, and propose settings",
     "cache": "show what is kept of scores, models, evaluations, auditions and GGUF students",
@@ -39,7 +40,7 @@ COMMANDS = {
 """Command to its help. `commands/NAME.py` has `add_arguments(parser)` and `run(args, voice)`."""
 
 
-ANYWHERE = ("metrics", "preview", "score")
+ANYWHERE = ("metrics", "preview", "score", "splitters")
 """Commands that need no repository of a pipeline."""
 
 

@@ -90,11 +90,7 @@ def score_file(file: Path, out: Path, settings: params.Params, metrics: list[str
     _check(file, out)
     student.locate(settings.student)
     with tempfile.TemporaryDirectory(prefix="stepsift-") as folder:
-        sources = Path(folder) / "sources"
-        sources.mkdir()
-        (sources / _visible(file)).symlink_to(file.resolve())
-        unverified = settings.ingest.model_copy(update={"answer_kind": "none"})
-        found = scratch.read(sources, Path(folder) / "work", unverified)
+        found = read_alone(file, Path(folder), settings)
         prompts = sample_prompts(found.prompts["prompt_id"], settings.score.prompts, settings.score.seed)
         wanted = found.traces.filter(pl.col("prompt_id").is_in(list(prompts)))
         scored = scratch.score(found, wanted, settings, metrics, cache)
@@ -110,14 +106,28 @@ def score_file(file: Path, out: Path, settings: params.Params, metrics: list[str
     return ranked(_what_was_scored(found, scored, settings, len(prompts)), teachers, metrics, written)
 
 
-def _check(file: Path, out: Path) -> None:
-    """Raise SourceError where the file cannot be read or the outputs have no place."""
+def read_alone(file: Path, folder: Path, settings: params.Params) -> scratch.Ingested:
+    """Ingest one file, wherever it lies, into an empty scratch folder; answers are not verified."""
+    sources = folder / "sources"
+    sources.mkdir()
+    (sources / _visible(file)).symlink_to(file.resolve())
+    unverified = settings.ingest.model_copy(update={"answer_kind": "none"})
+    return scratch.read(sources, folder / "work", unverified)
+
+
+def check_file(file: Path) -> None:
+    """Raise SourceError where it is no file of traces."""
     if not file.exists():
         raise SourceError(f"there is no file {file}; name a file of traces ({KINDS})")
     if not file.is_file():
         raise SourceError(f"{file} is no file; name a file of traces ({KINDS}), one at a time")
     if not _visible(file).lower().endswith(SUFFIXES):
         raise SourceError(f"{file} is of a kind that is not read; rename or convert it to one of {KINDS}")
+
+
+def _check(file: Path, out: Path) -> None:
+    """Raise SourceError where the file cannot be read or the outputs have no place."""
+    check_file(file)
     if out.suffix != ".parquet":
         raise SourceError(f"--out is '{out}', whose name does not end in .parquet; name a Parquet file")
     if not out.parent.is_dir():

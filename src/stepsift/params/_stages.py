@@ -50,8 +50,9 @@ class Ingest(Section):
 class Segment(Section):
     """Traces to steps."""
 
-    unit: Literal["sentence", "line", "paragraph"] = "sentence"
-    """What a step is."""
+    unit: Literal["sentence", "line", "paragraph", "marker"] = "sentence"
+    """What a step is; `marker`: what lies between blank lines and sentences that open with a branch marker such as
+    "Wait", "But" or "Alternatively" (eleven languages)."""
     max_step_chars: Annotated[int, Field(ge=16, le=100_000)] = 1_000
     """Longest step, in characters; a longer one is cut and marked `capped`."""
     min_step_chars: Annotated[int, Field(ge=1, le=1_000)] = 4

@@ -8,6 +8,7 @@ What ends a step, by `unit`:
 - `sentence`: the end of a sentence, and every line break. A line without a full stop is the norm in reasoning
   traces and hard-wrapped prose is not, so no attempt is made to join lines.
 - `line`: every line break.
+- `marker`: a blank line, and the end of a sentence or line before one that opens with a branch marker (see `branch`).
 - `paragraph`: a blank line; the start of a list item, heading, table or fenced block, and the end of the latter two.
 
 What is never cut, but for its length:

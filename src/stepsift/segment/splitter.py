@@ -7,8 +7,9 @@ import numpy as np
 
 from stepsift import params
 from stepsift.segment.limits import cut_long, join_short
+from stepsift.segment.markers import find_pieces
 from stepsift.segment.regions import Region, find_regions
-from stepsift.segment.scan import Pieces, before_space, find_ends
+from stepsift.segment.scan import Pieces, before_space
 
 KINDS = ("text", "heading", "list", "table", "code", "math", "think_tag")
 """The block in which a step begins: prose, a heading, a list item, a table, fenced code, a formula alone on its
@@ -54,7 +55,7 @@ def step_ends(response: str, settings: params.Segment) -> np.ndarray:
 def _pieces(text: str, region: Region, settings: params.Segment) -> Iterator[tuple[int, int, str]]:
     """Start, end and kind of what the rules cut a region into, before the longest step is minded."""
     if region.low < region.high:
-        pieces = find_ends(text, region.low, region.high, settings.unit)
+        pieces = find_pieces(text, region.low, region.high, settings.unit)
         pieces.starts[0] = region.start
     else:
         white = before_space(text, region.end) <= region.start
