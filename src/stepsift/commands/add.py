@@ -47,8 +47,8 @@ def find(args: argparse.Namespace, voice: Voice) -> "list[Origin]":
     from stepsift.sources.origin import find_origins
     from stepsift.sources.rules import over
 
-    said = {key: getattr(args, key) for key in ("layout", "teacher", "licence") if vars(args).get(key)}
-    rule = over(params.load_rule(args.rules) if args.rules else params.Rule(), params.Rule(**said))
+    options = {key: getattr(args, key) for key in ("layout", "teacher", "licence") if vars(args).get(key)}
+    rule = over(params.load_rule(args.rules) if args.rules else params.Rule(), params.Rule(**options))
     origins = find_origins(args.paths, rule, vars(args).get("name"), tuple(args.files), voice.form != "quiet")
     voice.lines(line for origin in origins for line in origin.lines)
     return origins

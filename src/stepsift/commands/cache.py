@@ -130,11 +130,11 @@ def _hit_rate(counts: dict[str, int] | None) -> str:
     """Of the keys that the last run asked for, sums counted for those that only sums answered."""
     if counts is None:
         return "no run ended with it"
-    asked = counts["hits"] + counts["misses"]
-    if not asked:
+    n_keys = counts["hits"] + counts["misses"]
+    if not n_keys:
         return "its last run asked for nothing"
     sums = f" and {count(counts['sums_hits'], 'trace')} from step sums" if counts["sums_hits"] else ""
-    return f"its last run found {counts['hits']:,} of {count(asked, 'key')} ({counts['hits'] / asked:.0%}){sums}"
+    return f"its last run found {counts['hits']:,} of {count(n_keys, 'key')} ({counts['hits'] / n_keys:.0%}){sums}"
 
 
 def verify(root: Path) -> list[str]:

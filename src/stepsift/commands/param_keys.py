@@ -144,13 +144,13 @@ def _kind(annotation: Any) -> str:
 
 
 def _limits(field: FieldInfo) -> str:
-    found = [*field.metadata]
+    metadata = [*field.metadata]
     todo = [field.annotation]
     while todo:
         annotation = todo.pop()
-        found += getattr(annotation, "__metadata__", ())
+        metadata += getattr(annotation, "__metadata__", ())
         todo += [a for a in get_args(annotation) if get_origin(annotation) is not Literal]
-    parts = [m for item in found for m in getattr(item, "metadata", [item])]
+    parts = [m for item in metadata for m in getattr(item, "metadata", [item])]
     words = [f"{word} {getattr(p, name):,}" for kind, (word, name) in _LIMITS.items() for p in parts if type(p) is kind]
     return ", ".join(dict.fromkeys(words))
 

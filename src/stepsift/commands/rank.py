@@ -101,19 +101,19 @@ def _check_estimable(metrics: list[str]) -> None:
         raise ParamsError([text])
 
 
-def _candidates(found: scratch.Ingested, settings: params.Params) -> pl.DataFrame:
+def _candidates(ingested: scratch.Ingested, settings: params.Params) -> pl.DataFrame:
     """The candidates as they will be if every trace can be scored: which traces those are depends on no score."""
-    scores = found.traces.select("trace_id", "prompt_id", "teacher")
-    candidates, _ = find_candidates(found.prompts, found.traces, scores, settings.select.correct)
-    return candidates.select("trace_id").join(found.traces, on="trace_id", maintain_order="left")
+    scores = ingested.traces.select("trace_id", "prompt_id", "teacher")
+    candidates, _ = find_candidates(ingested.prompts, ingested.traces, scores, settings.select.correct)
+    return candidates.select("trace_id").join(ingested.traces, on="trace_id", maintain_order="left")
 
 
 def _what_was_sampled(
-    found: scratch.Ingested, candidates: pl.DataFrame, sample: RankingSample, settings: params.Params, seed: int
+    ingested: scratch.Ingested, candidates: pl.DataFrame, sample: RankingSample, settings: params.Params, seed: int
 ) -> list[str]:
     return [
-        read_line("sources", found.counts),
-        *rejected_lines(found.rejected),
+        read_line("sources", ingested.counts),
+        *rejected_lines(ingested.rejected),
         line("candidates", f"{count(candidates.height, 'trace')} (select.correct: {settings.select.correct})"),
         line("sampled", sample.sentence(seed)),
         *(line("left out", f"{name} is incomparable: {why}") for name, why in sample.left_out.items()),
@@ -121,14 +121,14 @@ def _what_was_sampled(
 
 
 def _cost_left(
-    found: scratch.Ingested, scored: scratch.ScoredTraces, sample: RankingSample, settings: params.Params
+    ingested: scratch.Ingested, scored: scratch.ScoredTraces, sample: RankingSample, settings: params.Params
 ) -> str:
     """What it takes to score the traces that are not in the sample, as params.yaml wants them scored."""
-    left = found.traces.join(sample.traces, on="trace_id", how="anti")
+    left = ingested.traces.join(sample.traces, on="trace_id", how="anti")
     if left.is_empty():
         return "all of it was sampled"
     traces = count(left.height, "trace")
-    seconds = seconds_left(found, scored, left, settings)
+    seconds = seconds_left(ingested, scored, left, settings)
     if seconds is None:
         return f"{traces} more; the sample came from the cache, so that no speed was measured"
     passes = " and ".join(settings.score.passes)

@@ -193,12 +193,12 @@ def propose(settings: params.Params, sample: Sequence[SampleTrace], seconds: flo
     least = min((s for s in [now, *others] if s.batching == "trace"), key=lambda s: s.batch_tokens)
     bench.pick(requests, least, seconds * _FIRST_TURN_SHARE / 12)
     times: dict[Setting, list[float]] = {}
-    chosen = now
+    proposal = now
     if rivals := [s for s in others if (s.batching, s.batch_tokens) == (now.batching, now.batch_tokens)]:
         times, _ = time_in_turns([now, *rivals], bench.run, seconds * PRODUCTS_SHARE)
         if times and not (fastest := judge(times, now)).keep:
-            chosen = fastest.best
-    racing = [now, *(s for s in others if s.products == chosen.products)]
+            proposal = fastest.best
+    racing = [now, *(s for s in others if s.products == proposal.products)]
     final, impossible = time_in_turns(racing, bench.run, seconds - (time.perf_counter() - start))
     return bench.report(now, times | final, impossible, len(racing) - len(final) - len(impossible)) + advice(
         judge(final, now), now

@@ -93,7 +93,7 @@ def judge(times: dict[T, list[float]], now: T) -> Fastest[T]:
     best = min((s for s in times if len(times[s]) == most), key=lambda s: statistics.median(times[s]))
     if now not in times:
         return Fastest(best, float("inf"), 0.0)
-    ratios = [theirs / own for theirs, own in zip(times[now], times[best], strict=False)]
+    ratios = [time_now / own for time_now, own in zip(times[now], times[best], strict=False)]
     noise = 1.0
     if len(ratios) > 1:
         low, _, high = statistics.quantiles(ratios, n=4)

@@ -70,14 +70,14 @@ def _scores(revision: Revision, now: params.Params, caches: Path) -> list[str]:
     from stepsift.score.identity import identify
 
     prompts, traces, steps, out = revision.paths("score", 4)
-    theirs = revision.json(f"{out}/numerics.json")
-    if theirs is None:
+    recorded = revision.json(f"{out}/numerics.json")
+    if recorded is None:
         return [f"scores      do not say how they were made (no {out}/numerics.json): none is filled in"]
-    ours = identify(now.student, now.score)
-    if theirs["student"] != ours.student:
+    current = identify(now.student, now.score)
+    if recorded["student"] != current.student:
         return [
-            f"scores      are those of another student ({theirs['student'][:12]}, student.path is that of "
-            f"{ours.student[:12]}): none is filled in"
+            f"scores      are those of another student ({recorded['student'][:12]}, student.path is that of "
+            f"{current.student[:12]}): none is filled in"
         ]
     here = hashlib.md5(Path(render.__file__).read_bytes(), usedforsecurity=False).hexdigest()
     if revision.md5_of_code("score", "src/stepsift/render.py") not in (None, here):
@@ -88,12 +88,12 @@ def _scores(revision: Revision, now: params.Params, caches: Path) -> list[str]:
     with tempfile.TemporaryDirectory() as scratch:
         names = (prompts, traces, steps, f"{out}/{tables.STEP_SCORES.file}")
         *pool, scores = (revision.get(name, Path(scratch)) for name in names)
-        cache = ScoreCache(caches, ours.student, theirs["numerics"])
+        cache = ScoreCache(caches, current.student, recorded["numerics"])
         filled, there, other = _fill(cache, planner, PoolTables(*pool), scores)
     lines = [f"scores      {count(filled, 'trace')} filled in, {there} were there"]
     if other:
         lines[0] += f", {other} come out with other tokens or passes now and are left out"
-    if differing := _differing(theirs["numerics"], ours.numerics):
+    if differing := _differing(recorded["numerics"], current.numerics):
         lines.append(f"            {differing}; they will not be used")
     return lines
 
@@ -115,7 +115,7 @@ def _fill(cache: ScoreCache, planner: Planner, paths: PoolTables, scores: Path) 
     filled = there = other = 0
     trace_id, sums = next(rows, (None, pl.DataFrame()))
     for chunk in pool.chunks():
-        found: list[tuple[bytes, pl.DataFrame]] = []
+        keyed: list[tuple[bytes, pl.DataFrame]] = []
         for trace in chunk:
             # Traces without scores were refused, or are not in the sample of prompts.
             if trace.trace_id == trace_id:
@@ -123,10 +123,10 @@ def _fill(cache: ScoreCache, planner: Planner, paths: PoolTables, scores: Path) 
                 if key is None:
                     other += 1
                 else:
-                    found.append((key, sums))
+                    keyed.append((key, sums))
                 trace_id, sums = next(rows, (None, pl.DataFrame()))
-        known = cache.get_sums(key for key, _ in found)
-        for key, frame in found:
+        known = cache.get_sums(key for key, _ in keyed)
+        for key, frame in keyed:
             if key in known:
                 there += 1
             else:
@@ -148,19 +148,19 @@ def _key_of(trace: Trace, pool: Pool, planner: Planner, sums: pl.DataFrame) -> b
     made = sums.filter(pl.col("n_tokens") > 0)
     if n_tokens != [b - a for a, b in zip(planned.bounds[:-1], planned.bounds[1:], strict=True)]:
         return None
-    for name, wanted in (("local", bool(planned.local)), ("full", planned.full)):
-        if made[f"{name}_logprob"].null_count() != (0 if wanted else made.height):
+    for name, is_needed in (("local", bool(planned.local)), ("full", planned.full)):
+        if made[f"{name}_logprob"].null_count() != (0 if is_needed else made.height):
             return None
     ids = planned.rendered.prompt_ids, planned.rendered.response_ids
     return sums_key(*ids, planned.bounds, planned.local, bool(planned.local), planned.full)
 
 
-def _differing(theirs: Numerics, ours: Numerics) -> str:
+def _differing(recorded: Numerics, current: Numerics) -> str:
     """The numbers in which the two differ, or nothing."""
-    names = [n for n in sorted({*theirs, *ours}) if theirs.get(n) != ours.get(n)]
+    names = [n for n in sorted({*recorded, *current}) if recorded.get(n) != current.get(n)]
     if not names:
         return ""
-    them, us = (", ".join(f"{n} {numbers.get(n, '-')}" for n in names) for numbers in (theirs, ours))
+    them, us = (", ".join(f"{n} {numbers.get(n, '-')}" for n in names) for numbers in (recorded, current))
     return f"they were scored with {them}; this machine scores with {us}"
 
 

@@ -179,7 +179,7 @@ class _Workers:
 
 def _kinds(verifier: verify.Verifier, rows: list[Any]) -> list[tuple[str, str, bool | None]]:
     """(prompt_id, kind, whether its verifier accepts the gold answer; None where that was not tried)."""
-    found: list[tuple[str, str, bool | None]] = []
+    kinds_of: list[tuple[str, str, bool | None]] = []
     for prompt_id, answer, given, tests, prompt in rows:
         kind = given or (verifier.kind_of(alternatives(answer)[0]) if answer is not None else "none")
         kind = "none" if answer is None and kind != "code" else kind
@@ -190,8 +190,8 @@ def _kinds(verifier: verify.Verifier, rows: list[Any]) -> list[tuple[str, str, b
             outcome = verifier.passes(answer, tests, _last_turn(prompt))
             # Where nothing can be run, nothing is known of the tests.
             accepted = None if outcome.reason == "isolation" else outcome.verdict == "correct"
-        found.append((prompt_id, kind, accepted))
-    return found
+        kinds_of.append((prompt_id, kind, accepted))
+    return kinds_of
 
 
 def _verdicts(verifier: verify.Verifier, rows: list[Any]) -> list[tuple[int, str, bool, str | None]]:
@@ -201,17 +201,17 @@ def _verdicts(verifier: verify.Verifier, rows: list[Any]) -> list[tuple[int, str
         ("none" if tests is not None or kind == "code" or ALTERNATIVES in (answer or "") else kind, response, answer)
         for _, response, answer, kind, tests, _ in rows
     ]
-    found: list[tuple[int, str, bool, str | None]] = []
+    judged: list[tuple[int, str, bool, str | None]] = []
     for row, (verdict, suspect) in zip(rows, verifier.verdicts(questions), strict=True):
         number, response, answer, kind, tests, prompt = row
         if kind == "code":
             outcome = verifier.run_tests(response, tests, _last_turn(prompt))
-            found.append((number, outcome.verdict, False, outcome.reason))
+            judged.append((number, outcome.verdict, False, outcome.reason))
         elif tests is None and answer is not None and ALTERNATIVES in answer:
-            found.append((number, verdict_on(verifier, kind, response, answer), False, None))
+            judged.append((number, verdict_on(verifier, kind, response, answer), False, None))
         else:
-            found.append((number, verdict, suspect, None))
-    return found
+            judged.append((number, verdict, suspect, None))
+    return judged
 
 
 def _teachers(spool: Spool) -> dict[str, dict[str, TeacherAnswers]]:

@@ -125,17 +125,17 @@ def fill_database(
         counts.columns[file.name] = columns
         counts.rules[file.name] = rule
         counts.by_file[file.name] = 0
-        for line, part, found, wrote in candidates(file, origin_of(file, rule, settings), columns):
+        for line, part, candidate, wrote in candidates(file, origin_of(file, rule, settings), columns):
             counts.by_file[file.name] += 1
             counts.by_teacher[wrote or UNKNOWN] += 1
-            if isinstance(found, RowError):
-                spool.reject(found, file.name, line, wrote)
+            if isinstance(candidate, RowError):
+                spool.reject(candidate, file.name, line, wrote)
             else:
-                spool.add(found, file.name, line, part)
-                columns.note_wording(found.wording, found.prompt_hash)
-                counts.markup.note(found.teacher, found.response)
+                spool.add(candidate, file.name, line, part)
+                columns.note_wording(candidate.wording, candidate.prompt_hash)
+                counts.markup.note(candidate.teacher, candidate.response)
                 for sample in samples:
-                    sample.offer(found)
+                    sample.offer(candidate)
         mapped.add(rules.origin(file.name), own, columns)
     if not counts.columns:
         raise SourceError(f"the rules leave out every file below {sources} ({', '.join(counts.left_out_files[:5])})")
@@ -200,11 +200,11 @@ def candidates(
                 yield line, part, record, rule.teacher or _teacher(row)
                 continue
             try:
-                found = build_candidate(record, origin)
+                candidate = build_candidate(record, origin)
             except RowError as e:
                 yield line, part, e, _printable(rule.teacher or record.teacher or origin.teacher)
             else:
-                yield line, part, found, found.teacher
+                yield line, part, candidate, candidate.teacher
 
 
 def _teacher(row: Row) -> str | None:

@@ -49,11 +49,13 @@ def turns(value: object) -> object:
     """A conversation that is stored as JSON text, as the list that it is; every other value as it is."""
     if not isinstance(value, str) or not value.lstrip().startswith("["):
         return value
-    found = parsed(value)
+    decoded = parsed(value)
     whole = (
-        isinstance(found, list) and found and all(isinstance(t, dict) and t.keys() & {"role", "from"} for t in found)
+        isinstance(decoded, list)
+        and decoded
+        and all(isinstance(t, dict) and t.keys() & {"role", "from"} for t in decoded)
     )
-    return found if whole else value
+    return decoded if whole else value
 
 
 def column(data: Mapping[str, Any], path: str) -> str:

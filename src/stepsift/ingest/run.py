@@ -78,8 +78,8 @@ class IngestCounts(PoolCounts):
 
     def as_dict(self) -> dict[str, Any]:
         """The counts as what JSON can hold; what was read as what is told by `check`."""
-        told = ("columns", "unmapped", "left_out_files")
-        return {name: value for name, value in asdict(self).items() if name not in told}
+        shown_by_check = ("columns", "unmapped", "left_out_files")
+        return {name: value for name, value in asdict(self).items() if name not in shown_by_check}
 
 
 @dataclass
@@ -124,10 +124,10 @@ def ingest(sources: Path, out: Path, settings: params.Ingest, if_useless: Path |
         problems = [*useless_files(spool, pool), *pool.unmapped]
         if problems:
             raise SourceError("\n".join([*problems, *_left_behind(spool, if_useless)]))
-        found = check_answers(spool, settings)
+        answers = check_answers(spool, settings)
         kept, rejected = _write(spool, out)
         _write_table(tables.GOLD_CONFLICTS, map(astuple, conflicts), out)
-        for line in [*conflict_lines(conflicts, settings), *doubts(found.teachers)]:
+        for line in [*conflict_lines(conflicts, settings), *doubts(answers.teachers)]:
             log.warning("%s", line)
         disk.write_json(_sources(spool, pool, sources, read.rules), out / SOURCES)
         require((kept, rejected) == (pool.total.kept, pool.total.rejected), "rows of the tables and the counts")
@@ -144,11 +144,11 @@ def ingest(sources: Path, out: Path, settings: params.Ingest, if_useless: Path |
             verdicts={t: {v: verdicts[t][v] for v in tables.VERDICTS} for t in sorted(verdicts)},
             labels=total,
             labels_by_file=labels,
-            gold=found.gold,
-            gold_by_file=found.gold_by_file,
+            gold=answers.gold,
+            gold_by_file=answers.gold_by_file,
             gold_conflicts=len({c.prompt_id for c in conflicts}),
-            answers=found.teachers,
-            code=found.code,
+            answers=answers.teachers,
+            code=answers.code,
         )
 
 

@@ -26,6 +26,6 @@ def placed(turns: list[Message], setting: Literal["keep", "drop", "text"]) -> Pr
     if setting == "keep":
         return Prompt(turns, without, system)
     first = next(i for i, turn in enumerate(without) if turn["role"] == "user")
-    said = {"role": "user", "content": f"{system}\n\n{without[first]['content']}"}
-    joined = [*without[:first], said, *without[first + 1 :]]
+    first_turn = {"role": "user", "content": f"{system}\n\n{without[first]['content']}"}
+    joined = [*without[:first], first_turn, *without[first + 1 :]]
     return Prompt(joined, joined, None)

@@ -32,12 +32,12 @@ def choose(curated: dict[str, pl.DataFrame], drawn: Sequence[str], most: int) ->
     lists.append(_contested({k: v for k, v in curated.items() if k not in drawn}))
     everything = pl.concat([f.select("prompt_id") for f in curated.values()])["prompt_id"].unique().to_list()
     lists.append(sorted(everything, key=lambda p: hashlib.sha256(p.encode()).digest()))
-    chosen: dict[str, list[str]] = {}
+    reasons: dict[str, list[str]] = {}
     for kind, prompt in _in_turn(lists):
-        if len(chosen) == most and prompt not in chosen:
+        if len(reasons) == most and prompt not in reasons:
             break
-        chosen.setdefault(prompt, []).append(kind)
-    return chosen
+        reasons.setdefault(prompt, []).append(kind)
+    return reasons
 
 
 def _contested(curated: dict[str, pl.DataFrame]) -> list[str]:
@@ -45,8 +45,8 @@ def _contested(curated: dict[str, pl.DataFrame]) -> list[str]:
     if len(curated) < 2:
         return []
     # A selector may choose several traces of a prompt: what differs is its set of them.
-    chosen = [f.group_by("prompt_id").agg(pl.col("trace_id").sort().str.join(",")) for f in curated.values()]
-    different = pl.concat(chosen).group_by("prompt_id").agg(pl.col("trace_id").n_unique().alias("sets"))
+    sets = [f.group_by("prompt_id").agg(pl.col("trace_id").sort().str.join(",")) for f in curated.values()]
+    different = pl.concat(sets).group_by("prompt_id").agg(pl.col("trace_id").n_unique().alias("sets"))
     contested = different.filter(pl.col("sets") > 1).sort(["sets", "prompt_id"], descending=[True, False])
     return contested["prompt_id"].to_list()
 

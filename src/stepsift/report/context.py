@@ -62,20 +62,20 @@ def page_context(outputs: Outputs) -> dict[str, Any]:
 def _sets(outputs: Outputs) -> dict[str, dict[str, Any]]:
     """Selector to what it chose: metric, counts, mean tokens, margin and stability, and traces by teacher."""
     tokens = outputs.scores.select("trace_id", "n_tokens")
-    found = {}
+    sets = {}
     for name, manifest in outputs.manifests.items():
-        chosen = outputs.curated[name].join(tokens, on="trace_id", how="left")
-        teachers = chosen["teacher"].value_counts(name="n").sort(["n", "teacher"], descending=[True, False])
-        found[name] = {
+        examples = outputs.curated[name].join(tokens, on="trace_id", how="left")
+        teachers = examples["teacher"].value_counts(name="n").sort(["n", "teacher"], descending=[True, False])
+        sets[name] = {
             "by": manifest["selector"]["by"],
-            "chosen": chosen.height,
-            "prompts": chosen["prompt_id"].n_unique(),
-            "tokens": chosen["n_tokens"].mean(),
-            "margin": chosen["margin"].mean(),
-            "stability": chosen["stability"].mean(),
+            "chosen": examples.height,
+            "prompts": examples["prompt_id"].n_unique(),
+            "tokens": examples["n_tokens"].mean(),
+            "margin": examples["margin"].mean(),
+            "stability": examples["stability"].mean(),
             "teachers": list(teachers.iter_rows()),
         }
-    return found
+    return sets
 
 
 def headline(evaluations: pl.DataFrame, curated: dict[str, pl.DataFrame]) -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ def headline(evaluations: pl.DataFrame, curated: dict[str, pl.DataFrame]) -> lis
     the difference, taken as if the questions were other ones, which is on the safe side. `same`: the share of traces
     that both curated sets hold. Both are None where there is no second, or no standard error.
     """
-    found = []
+    entries = []
     for (task,), part in evaluations.group_by("task", maintain_order=True):
         means = part.group_by("selector").agg(
             pl.col("accuracy").mean(), pl.col("stderr").mean(), pl.col("n").max(), pl.len().alias("seeds")
@@ -106,8 +106,8 @@ def headline(evaluations: pl.DataFrame, curated: dict[str, pl.DataFrame]) -> lis
                 entry["apart"] = best["accuracy"] - second["accuracy"] > spread
             one, other = (set(curated[s["selector"]]["trace_id"]) for s in (best, second))
             entry["same"] = len(one & other) / max(1, len(one), len(other))
-        found.append(entry)
-    return found
+        entries.append(entry)
+    return entries
 
 
 def _correlations(outputs: Outputs) -> list[dict[str, Any]]:

@@ -98,14 +98,14 @@ def _candidates(
 ) -> tuple[list[dict[str, Any]], int]:
     """The traces to show, what the first selector chose first, then other winners, and how many more there are."""
     first: dict[str, Any] = next(iter(rows.values()), {})
-    chosen = {t["trace_id"]: sum(t["trace_id"] in own for own in rows.values()) for t in traces}
-    seconds = {row["runner_up"] for own in rows.values() for t, row in own.items() if t in chosen}
+    n_sets = {t["trace_id"]: sum(t["trace_id"] in own for own in rows.values()) for t in traces}
+    seconds = {row["runner_up"] for own in rows.values() for t, row in own.items() if t in n_sets}
     sign = -1 if _better(by) == "high" else 1
 
     def place(trace: dict[str, Any]) -> tuple[Any, ...]:
         name = trace["trace_id"]
         score = scores.get(name, {}).get(by)
-        return (name not in first, -chosen[name], name not in seconds, score is None, sign * (score or 0.0), name)
+        return (name not in first, -n_sets[name], name not in seconds, score is None, sign * (score or 0.0), name)
 
     ordered = sorted(traces, key=place)
     return ordered[:MOST_CANDIDATES], max(0, len(ordered) - MOST_CANDIDATES)
@@ -120,11 +120,11 @@ def _trace(
 ) -> dict[str, Any]:
     name, text = trace["trace_id"], trace["response"]
     scores = scores_of.get(name, {})
-    chosen = []
+    selectors = []
     for selector, own in rows.items():
         if (row := own.get(name)) is not None:
             other = scores_of.get(row["runner_up"], {})
-            chosen.append(
+            selectors.append(
                 {
                     "selector": selector,
                     "reason": visible(row["reason"]),
@@ -145,7 +145,7 @@ def _trace(
         "tokens": scores.get("n_tokens"),
         "n_steps": scores.get("n_steps"),
         "scores": {s: _rounded(scores.get(by)) for s, by in pool.by.items()},
-        "chosen": chosen,
+        "chosen": selectors,
         "dropped": pool.dropped.get(name),
         "cut": max(0, len(text) - MOST_RESPONSE_CHARS),
         "steps": [_step(s, text) for s in steps_of.get(name, []) if s["start"] < MOST_RESPONSE_CHARS],

@@ -153,10 +153,10 @@ def _trace_lengths(outputs: Outputs) -> Figure:
 def _step_lengths(outputs: Outputs) -> Figure:
     shares = outputs.step_lengths.shares()
     r = outputs.step_lengths.correlation
-    said = "not defined" if r is None else f"{r:+.2f}"
+    shown = "not defined" if r is None else f"{r:+.2f}"
     note = (
         f"Mean log-probability of a step in its window, {count(outputs.step_lengths.n, 'step')}. Correlation with the "
-        f"logarithm of the step's tokens (Pearson): {said}. The lowest row holds all that is lower."
+        f"logarithm of the step's tokens (Pearson): {shown}. The lowest row holds all that is lower."
     )
     spec = charts.lengths(shares, "step", "nats a token, in the window")
     return Figure("step-lengths", "Score against length of the step", note, SCORES, {"": spec} if shares.height else {})

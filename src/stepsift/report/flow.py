@@ -104,9 +104,11 @@ def _stage(what: str, full: str, counts: dict[str, int]) -> _Item:
     return _Item((what, count(counts[what], "trace")), full, "stage", counts[what])
 
 
-def _set(name: str, chosen: int, files: dict[str, int]) -> _Item:
-    lines = (name, f"{count(chosen, 'trace')} chosen", *(f"{file} {n:,}" for file, n in files.items()))
-    return _Item(lines, ", ".join([name, *(f"{file}: {count(n, 'row')}" for file, n in files.items())]), "set", chosen)
+def _set(name: str, n_traces: int, files: dict[str, int]) -> _Item:
+    lines = (name, f"{count(n_traces, 'trace')} chosen", *(f"{file} {n:,}" for file, n in files.items()))
+    return _Item(
+        lines, ", ".join([name, *(f"{file}: {count(n, 'row')}" for file, n in files.items())]), "set", n_traces
+    )
 
 
 def _lost(what: str, n: int) -> list[_Item]:

@@ -42,14 +42,14 @@ def distributions(scores: pl.DataFrame, domains: pl.DataFrame, metrics: Sequence
     frame = frame.with_columns(
         grouped("teacher", few(frame["teacher"], MOST_NAMES)), grouped("domain", few(frame["domain"], MOST_DOMAINS))
     )
-    found = {}
+    of_metric = {}
     for metric in metrics:
         has = frame.filter(pl.col(metric).is_not_null())
         quantiles = [pl.col(metric).quantile(q, "linear").alias(name) for name, q in QUANTILES.items()]
         parts = has.group_by("teacher", "domain").agg(pl.len().alias("n"), *quantiles)
         middle = has.group_by("teacher").agg(pl.col(metric).median().alias("middle"))
-        found[metric] = parts.join(middle, on="teacher").sort("middle", "teacher", "domain").drop("middle")
-    return found
+        of_metric[metric] = parts.join(middle, on="teacher").sort("middle", "teacher", "domain").drop("middle")
+    return of_metric
 
 
 def agreement(pool: pl.DataFrame, metrics: Sequence[Metric]) -> pl.DataFrame:
@@ -65,15 +65,15 @@ def agreement(pool: pl.DataFrame, metrics: Sequence[Metric]) -> pl.DataFrame:
                 "prompt_id", metric.name, "trace_id", descending=[False, metric.better == "high", False]
             )
             best[metric.name] = ordered.group_by("prompt_id", maintain_order=True).agg(pl.col("trace_id").first())
-    found = []
+    rows = []
     for one, first in best.items():
         for other, second in best.items():
             both = first.join(second, on="prompt_id", suffix="_other")
             same = int((both["trace_id"] == both["trace_id_other"]).sum())
             share = same / both.height if both.height else None
-            found.append({"one": one, "other": other, "share": share, "changed": both.height - same, "n": both.height})
+            rows.append({"one": one, "other": other, "share": share, "changed": both.height - same, "n": both.height})
     schema = {"one": pl.String, "other": pl.String, "share": pl.Float64, "changed": pl.Int64, "n": pl.Int64}
-    return pl.DataFrame(found, schema=schema)
+    return pl.DataFrame(rows, schema=schema)
 
 
 def meetings(pool: pl.DataFrame, metric: str) -> pl.DataFrame:
@@ -94,14 +94,14 @@ def correlations(scores: pl.DataFrame, metrics: Sequence[str]) -> pl.DataFrame:
     None where it is not defined: fewer than two traces with a score, or all of them alike.
     """
     frame = scores.with_columns(step_tokens=pl.col("n_tokens") / pl.col("n_steps"))
-    found = []
+    rows = []
     for metric in metrics:
         has = frame.filter(pl.col(metric).is_not_null())
         rho = [pl.corr(metric, of, method="spearman").alias(name) for of, name in _LENGTHS.items()]
         values = has.select(rho).row(0, named=True) if has.height > 1 else dict.fromkeys(_LENGTHS.values())
         defined = {name: v if v is not None and math.isfinite(v) else None for name, v in values.items()}
-        found.append({"metric": metric} | defined)
-    return pl.DataFrame(found, schema={"metric": pl.String} | dict.fromkeys(_LENGTHS.values(), pl.Float64))
+        rows.append({"metric": metric} | defined)
+    return pl.DataFrame(rows, schema={"metric": pl.String} | dict.fromkeys(_LENGTHS.values(), pl.Float64))
 
 
 def trace_lengths(scores: pl.DataFrame, metric: str) -> pl.DataFrame:

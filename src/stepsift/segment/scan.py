@@ -143,8 +143,8 @@ def before_space(text: str, pos: int) -> int:
 
 def after_space(text: str, pos: int, end: int) -> int:
     """The first character at or after `pos` that is not white space, or `end`."""
-    found = p.NOT_WHITE_SPACE.search(text, pos, end)
-    return found.start() if found else end
+    match = p.NOT_WHITE_SPACE.search(text, pos, end)
+    return match.start() if match else end
 
 
 def _fence_end(text: str, opening: str, pos: int, end: int) -> int:

@@ -20,20 +20,20 @@ _OTHER = "other"
 """What hubs call a licence that has a name and no identifier."""
 
 
-def card_text(manifest: Manifest, chosen: pl.DataFrame) -> str:
+def card_text(manifest: Manifest, examples: pl.DataFrame) -> str:
     """Markdown with the front matter that hubs read, of which `datasets.load_dataset` takes `train.jsonl` alone.
 
-    `manifest` is that of the curated set, `chosen` its rows with teacher, domain, licence, source, verdict and
+    `manifest` is that of the curated set, `examples` its rows with teacher, domain, licence, source, verdict and
     response.
     """
     selector, student = manifest["selector"], manifest["student"]
-    licences = chosen["licence"].fill_null(UNKNOWN_LICENCE)
+    licences = examples["licence"].fill_null(UNKNOWN_LICENCE)
     by = f"`{student['path']}`, fingerprint `{student.get('student', 'unknown')}`"
     sections = [
-        _front_matter(licences, chosen.height),
+        _front_matter(licences, examples.height),
         f"# Reasoning traces selected by {selector['name']}",
-        f"{count(chosen.height, 'response')} to {count(chosen['prompt_id'].n_unique(), 'prompt')} by "
-        f"{count(chosen['teacher'].n_unique(), 'teacher')}, selected by stepsift for one student ({by}).",
+        f"{count(examples.height, 'response')} to {count(examples['prompt_id'].n_unique(), 'prompt')} by "
+        f"{count(examples['teacher'].n_unique(), 'teacher')}, selected by stepsift for one student ({by}).",
         "## How it was chosen",
         _how(manifest),
         "## From the pool to this set",
@@ -41,14 +41,14 @@ def card_text(manifest: Manifest, chosen: pl.DataFrame) -> str:
         "## How the teachers compare",
         compared_section(manifest["ranking"], selector["by"]),
         "## Teachers and domains",
-        _shares(chosen, "teacher"),
-        _shares(chosen.with_columns(pl.col("domain").fill_null("none")), "domain"),
+        _shares(examples, "teacher"),
+        _shares(examples.with_columns(pl.col("domain").fill_null("none")), "domain"),
         "## Sources and licences",
-        _sources(chosen, licences, manifest["inputs"]["sources"]),
+        _sources(examples, licences, manifest["inputs"]["sources"]),
         "## What to know before using it",
-        _limits(chosen, licences),
+        _limits(examples, licences),
         "## How to train on it",
-        training_section(student.get("rendering"), chosen),
+        training_section(student.get("rendering"), examples),
         "## How to make it again",
         _AGAIN,
     ]
@@ -99,21 +99,21 @@ def _tree(counts: SelectionCounts) -> str:
     return "\n".join(lines)
 
 
-def _shares(chosen: pl.DataFrame, column: str) -> str:
-    groups = chosen.group_by(column).agg(
+def _shares(examples: pl.DataFrame, column: str) -> str:
+    groups = examples.group_by(column).agg(
         pl.len(), (pl.col("verdict") == "correct").mean().alias("correct"), pl.col("response").str.len_chars().mean()
     )
     rows = groups.sort(pl.col("len"), column, descending=[True, False]).rows()
     lines = [f"| {column} | traces | share | verdict correct | mean characters |", "|---|---|---|---|---|"]
     lines += [
-        f"| {markdown_cell(name)} | {n:,} | {n / chosen.height:.1%} | {correct:.1%} | {chars:,.0f} |"
+        f"| {markdown_cell(name)} | {n:,} | {n / examples.height:.1%} | {correct:.1%} | {chars:,.0f} |"
         for name, n, correct, chars in rows
     ]
     return "\n".join(lines)
 
 
-def _sources(chosen: pl.DataFrame, licences: pl.Series, about: dict[str, Any]) -> str:
-    counts = chosen.select("source", licences.alias("licence")).group_by("source", "licence").len()
+def _sources(examples: pl.DataFrame, licences: pl.Series, about: dict[str, Any]) -> str:
+    counts = examples.select("source", licences.alias("licence")).group_by("source", "licence").len()
     rows = counts.sort("source", "licence").rows()
     if not any("repository" in about.get(source, {}) for source, _, _ in rows):
         lines = ["| file | licence | rows |", "|---|---|---|"]
@@ -126,12 +126,12 @@ def _sources(chosen: pl.DataFrame, licences: pl.Series, about: dict[str, Any]) -
     return "\n".join(lines)
 
 
-def _limits(chosen: pl.DataFrame, licences: pl.Series) -> str:
+def _limits(examples: pl.DataFrame, licences: pl.Series) -> str:
     unchecked, wrong, unknown = (
         flags.sum() / max(1, len(flags))
         for flags in (
-            ~chosen["verdict"].is_in(["correct", "wrong"]),
-            chosen["verdict"] == "wrong",
+            ~examples["verdict"].is_in(["correct", "wrong"]),
+            examples["verdict"] == "wrong",
             licences == UNKNOWN_LICENCE,
         )
     )

@@ -93,9 +93,9 @@ def _row(teacher: ComparedTeacher) -> str:
     interval = "unknown" if low is None or high is None else f"{low:.4f} to {high:.4f}"
     few = (teacher["worth_next"] or FEW_PROMPTS) < FEW_PROMPTS * (1 - 1e-9)
     met = f", who met it on {count(teacher['n_with_next'] or 0, 'prompt')}" + ", few" * few
-    surely = "" if above is None else f"{above:.2f}{met}"
+    p_above = "" if above is None else f"{above:.2f}{met}"
     cells = (teacher["rank"], markdown_cell(teacher["teacher"]), f"{teacher['mean']:.4f}", interval)
-    return "| " + " | ".join(map(str, (*cells, teacher["n_prompts"], surely))) + " |"
+    return "| " + " | ".join(map(str, (*cells, teacher["n_prompts"], p_above))) + " |"
 
 
 def _why(teacher: Apart) -> str:

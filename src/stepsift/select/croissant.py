@@ -43,13 +43,13 @@ _DESCRIPTIONS = {
 _TYPES = {"source_line": "sc:Integer"}
 
 
-def croissant_metadata(manifest: Manifest, chosen: pl.DataFrame) -> dict[str, Any]:
+def croissant_metadata(manifest: Manifest, examples: pl.DataFrame) -> dict[str, Any]:
     """JSON-LD that conforms to Croissant 1.0: `train.jsonl` with its md5, its fields, sources and what made it.
 
     Creator and date are left out: neither is known here.
     """
     file = manifest["files"][messages.FILE]
-    licences = sorted(set(chosen["licence"].fill_null(UNKNOWN_LICENCE)))
+    licences = sorted(set(examples["licence"].fill_null(UNKNOWN_LICENCE)))
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",

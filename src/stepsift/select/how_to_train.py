@@ -38,13 +38,13 @@ _UNKNOWN = (
 )
 
 
-def training_section(rendering: dict[str, Any] | None, chosen: pl.DataFrame) -> str:
+def training_section(rendering: dict[str, Any] | None, examples: pl.DataFrame) -> str:
     """A list in Markdown; `rendering` is what the score stage says of the student (`stepsift.score.rendering`), None in
-    a pool that an older version scored, `chosen` has the responses."""
-    n = chosen["response"].str.starts_with(OPEN).sum()
+    a pool that an older version scored, `examples` has the responses."""
+    n = examples["response"].str.starts_with(OPEN).sum()
     prompt = _PROMPTS[rendering is None or rendering["template"]]
     lines = [
-        f"{n:,} of {count(chosen.height, 'response')} hold reasoning, between `{OPEN}` and `{CLOSE}` before the "
+        f"{n:,} of {count(examples.height, 'response')} hold reasoning, between `{OPEN}` and `{CLOSE}` before the "
         "answer.",
         f"Scored and trained (`dvc repro train`) are the same token ids: {prompt}, the response encoded by itself, and "
         "the token that ends a turn. The loss is on what follows the prompt.",
@@ -58,7 +58,7 @@ def training_section(rendering: dict[str, Any] | None, chosen: pl.DataFrame) -> 
             f"Reasoning is written in the form of the student's template: {markdown_code(rendering['form'])} .."
         )
     if rendering["template"]:
-        kinds = {"reasoning": n, "answer": chosen.height - n}
+        kinds = {"reasoning": n, "answer": examples.height - n}
         trained = {rendering["messages"][kind] for kind, count in kinds.items() if count}
         lines.append(_MESSAGES[next((worst for worst in reversed(_MESSAGES) if worst in trained), "same")])
     return _list(lines)

@@ -26,8 +26,8 @@ class ScoredPool:
 
     def chosen_responses(self, trace_ids: pl.Series) -> pl.DataFrame:
         """Columns trace_id and response of these traces, sorted by trace_id."""
-        wanted = trace_ids.unique().implode()
-        parts = [frame.filter(pl.col("trace_id").is_in(wanted)) for frame in self.responses()]
+        distinct = trace_ids.unique().implode()
+        parts = [frame.filter(pl.col("trace_id").is_in(distinct)) for frame in self.responses()]
         return pl.concat(parts) if parts else pl.DataFrame(schema={"trace_id": pl.String, "response": pl.String})
 
 

@@ -44,8 +44,8 @@ def collect(texts: dict[str, list[str]]) -> Questions:
     """Questions from the texts of each task, in the order of their numbers."""
     rows = [
         (task, number, text, core)
-        for task, asked in sorted(texts.items())
-        for number, (text, core) in enumerate(zip(asked, _cores(asked), strict=True))
+        for task, prompts in sorted(texts.items())
+        for number, (text, core) in enumerate(zip(prompts, _cores(prompts), strict=True))
     ]
     return Questions(pl.DataFrame(rows, schema=SCHEMA, orient="row"))
 
@@ -63,8 +63,8 @@ def load_questions(
     texts: dict[str, list[str]] = {}
     for source in find_tasks(names, folder, trusted):
         try:
-            asked = _plain(source)
-            texts |= {source.name: asked} if asked is not None else _built(source)
+            prompts = _plain(source)
+            texts |= {source.name: prompts} if prompts is not None else _built(source)
         except EvaluationError as e:
             if not skip_missing:
                 raise SelectionError(

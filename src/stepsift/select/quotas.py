@@ -67,9 +67,9 @@ def mixture(candidates: pl.DataFrame, selector: params.Selector, seed: int) -> p
     loss = usable.select(score.max().over("prompt_id") - score).to_series().to_numpy()
     values = _TIES * _SPREAD * uniform(usable["trace_id"], seed).to_numpy() - _scaled(loss)
     per_prompt = dict.fromkeys(usable["prompt_id"].unique(), selector.per_prompt)
-    chosen = _solve(usable, values, per_prompt, demands, total, selector)
+    is_taken = _solve(usable, values, per_prompt, demands, total, selector)
     reason = pl.format("fills a number of the mixture; place {} of {} by {}", "place", "n", pl.lit(selector.by))
-    return _explained(usable, chosen, selector, reason)
+    return _explained(usable, is_taken, selector, reason)
 
 
 def matched(candidates: pl.DataFrame, reference: pl.DataFrame, selector: params.Selector, seed: int) -> pl.DataFrame:
@@ -82,18 +82,18 @@ def matched(candidates: pl.DataFrame, reference: pl.DataFrame, selector: params.
     usable = candidates.with_columns(_length_classes(candidates["n_tokens"])).join(
         reference, on="prompt_id", how="semi", maintain_order="left"
     )
-    wanted = usable.join(reference.select("trace_id"), on="trace_id", how="semi")
+    copied = usable.join(reference.select("trace_id"), on="trace_id", how="semi")
     usable = usable.filter(pl.col(selector.by).is_not_null())
     demands = [
-        Demand(column, value, n / reference.height) for value, n in wanted.group_by(column).len().sort(column).rows()
+        Demand(column, value, n / reference.height) for value, n in copied.group_by(column).len().sort(column).rows()
     ]
     per_prompt = dict(reference.group_by("prompt_id").len().rows())
     score = usable.select(-key(selector.metric)).to_series().to_numpy()
-    chosen = _solve(usable, _scaled(score), per_prompt, demands, reference.height, selector)
+    is_taken = _solve(usable, _scaled(score), per_prompt, demands, reference.height, selector)
     other = selector.mix_of or selector.lengths_of
     what = "teachers" if selector.mix_of is not None else "lengths"
     reason = pl.format("{} by {} within the {} of {}; {} candidates", *map(pl.lit, _by(selector, what, other)), "n")
-    return _explained(usable, chosen, selector, reason)
+    return _explained(usable, is_taken, selector, reason)
 
 
 def _scaled(values: Array) -> Array:
@@ -115,10 +115,10 @@ def _by(selector: params.Selector, what: str, other: str | None) -> tuple[str, s
 
 
 def _explained(
-    usable: pl.DataFrame, chosen: NDArray[np.bool_], selector: params.Selector, reason: pl.Expr
+    usable: pl.DataFrame, is_taken: NDArray[np.bool_], selector: params.Selector, reason: pl.Expr
 ) -> pl.DataFrame:
     """The chosen rows with place and number of candidates in their prompt, runner_up, margin (null) and reason."""
-    marked = usable.with_columns(pl.Series("chosen", chosen)).sort(
+    marked = usable.with_columns(pl.Series("chosen", is_taken)).sort(
         "prompt_id", key(selector.metric), "content_hash", "trace_id"
     )
     left = marked.filter(~pl.col("chosen")).group_by("prompt_id", maintain_order=True)
@@ -202,7 +202,7 @@ class _Problem:
 
 def _why_not(problem: _Problem, demands: list[Demand], total: int, selector: params.Selector) -> str:
     """What was asked, the best possible with these shares, and the bottleneck."""
-    asked = ", ".join(d.label(total) for d in demands)
+    numbers = ", ".join(d.label(total) for d in demands)
     missing = problem.shortfalls(demands, total)[1:].round().astype(int)
     short = [
         f"{d.column} {d.value} ({least - lacking} of {least} possible while the others are met)"
@@ -215,6 +215,6 @@ def _why_not(problem: _Problem, demands: list[Demand], total: int, selector: par
         feasible = problem.solve(np.zeros(problem.of_demand.shape[1]), demands, middle) is not None
         low, high = (middle, high) if feasible else (low, middle)
     return (
-        f"selector '{selector.name}' asks for {count(total, 'trace')}, of them {asked}; the best possible with these "
+        f"selector '{selector.name}' asks for {count(total, 'trace')}, of them {numbers}; the best possible with these "
         f"shares is {count(low, 'trace')}; the bottleneck is {', '.join(short) or 'the number of all'}"
     )

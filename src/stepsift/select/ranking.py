@@ -337,11 +337,11 @@ def _standings(comparison: _Comparison) -> dict[str, Array]:
     columns["worth_next"][best_first[:-1]] = np.diagonal(ordered_worth, offset=1)
     if len(resampled):
         scores, left_out = sign * resampled[:, order], sign * comparison.left_out[:, order]
-        above, surely = _certainty(shares_above(scores, sign * means[order], left_out), ordered_worth)
+        above, is_certain = _certainty(shares_above(scores, sign * means[order], left_out), ordered_worth)
         columns["p_above_next"][best_first[:-1]] = np.diagonal(above, offset=1)
         rank = columns["rank"][best_first]
-        columns["rank_low"][best_first] = np.minimum(rank, 1 + surely.sum(axis=0))
-        columns["rank_high"][best_first] = np.maximum(rank, len(order) - surely.sum(axis=1))
+        columns["rank_low"][best_first] = np.minimum(rank, 1 + is_certain.sum(axis=0))
+        columns["rank_high"][best_first] = np.maximum(rank, len(order) - is_certain.sum(axis=1))
     return columns
 
 

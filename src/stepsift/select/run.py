@@ -76,9 +76,9 @@ def select(
     others = [over_frames(iter(frames)) for frames in perturbed]
     # First of all: it raises where a selector has nothing to choose from.
     no_score = [without_score(candidates, s, fits.failed) for s in settings.selectors]
-    chosen, unsure = _choose_all(candidates, teachers, sums, fits, others, settings)
+    choices, unsure = _choose_all(candidates, teachers, sums, fits, others, settings)
     rejected = rejected_rows(dropped, *no_score, *unsure)
-    curated = {s.name: selection.curated(chosen[s.name], s) for s in settings.selectors}
+    curated = {s.name: selection.curated(choices[s.name], s) for s in settings.selectors}
     n_prompts = scored["prompt_id"].n_unique()
     fitted = candidates.select("trace_id", *fits.scores)
     metrics = {
@@ -106,22 +106,22 @@ def _choose_all(  # noqa: PLR0913 - candidates, and all that a choice rests on
     """Choices by selector, and rows that were chosen but are too unsure."""
     running = {s.name: selection.of_teacher(candidates, s, teachers) for s in settings.selectors}
     free = [s for s in settings.selectors if not (s.mix_of or s.lengths_of or s.quotas != params.Quotas())]
-    chosen = {s.name: selection.best(running[s.name], s) for s in free}
-    choices = {s.name: (s, running[s.name], chosen[s.name]) for s in free}
+    best_of = {s.name: selection.best(running[s.name], s) for s in free}
+    choices = {s.name: (s, running[s.name], best_of[s.name]) for s in free}
     shares = stability.shares(choices, candidates, sums, fits, others)
     unsure = []
     for selector in settings.selectors:
         name = selector.name
-        if name in chosen:
-            with_share = chosen[name].join(shares[name], on="trace_id", how="left")
+        if name in best_of:
+            with_share = best_of[name].join(shares[name], on="trace_id", how="left")
             kept, low = selection.sure_enough(with_share, selector)
             unsure.append(low)
-            chosen[name] = selection.within_budget(kept, selector, settings.seed)
+            best_of[name] = selection.within_budget(kept, selector, settings.seed)
         elif reference := selector.mix_of or selector.lengths_of:
-            chosen[name] = assign.matched(candidates, chosen[reference], selector, settings.seed)
+            best_of[name] = assign.matched(candidates, best_of[reference], selector, settings.seed)
         else:
-            chosen[name] = assign.mixture(running[name], selector, settings.seed)
-    return chosen, unsure
+            best_of[name] = assign.mixture(running[name], selector, settings.seed)
+    return best_of, unsure
 
 
 def _warn_of_ranking(teachers: pl.DataFrame, selecting: set[str]) -> None:
@@ -166,24 +166,24 @@ def _describe(curated: pl.DataFrame, candidates: pl.DataFrame, n_prompts: int) -
     correct; mean length in student tokens; mean margin and mean stability where there is one (null where there is
     none), the former in the metric's unit; teacher to number of choices.
     """
-    chosen = curated.join(candidates.select("trace_id", "n_tokens", "verdict"), on="trace_id", how="left")
+    described = curated.join(candidates.select("trace_id", "n_tokens", "verdict"), on="trace_id", how="left")
     return {
         "n_prompts": n_prompts,
-        "n_chosen": chosen.height,
-        "n_without_choice": n_prompts - chosen["prompt_id"].n_unique(),
-        "share_correct": chosen.select(CORRECT.mean()).item(),
-        "mean_tokens": chosen["n_tokens"].mean(),
-        "mean_margin": chosen["margin"].mean(),
-        "mean_stability": chosen["stability"].mean(),
-        "teachers": dict(chosen["teacher"].value_counts().sort("teacher").rows()),
+        "n_chosen": described.height,
+        "n_without_choice": n_prompts - described["prompt_id"].n_unique(),
+        "share_correct": described.select(CORRECT.mean()).item(),
+        "mean_tokens": described["n_tokens"].mean(),
+        "mean_margin": described["margin"].mean(),
+        "mean_stability": described["stability"].mean(),
+        "teachers": dict(described["teacher"].value_counts().sort("teacher").rows()),
     }
 
 
 def _agreement(curated: dict[str, pl.DataFrame]) -> dict[str, dict[str, float | None]]:
     # Sorted by prompt and trace, so that the same traces make the same list.
-    chosen = {s: t.group_by("prompt_id", maintain_order=True).agg("trace_id") for s, t in curated.items()}
+    traces = {s: t.group_by("prompt_id", maintain_order=True).agg("trace_id") for s, t in curated.items()}
     agreement: dict[str, dict[str, float | None]] = {}
-    for one, other in combinations(chosen, 2):
-        both = chosen[one].join(chosen[other].rename({"trace_id": "other"}), on="prompt_id")
+    for one, other in combinations(traces, 2):
+        both = traces[one].join(traces[other].rename({"trace_id": "other"}), on="prompt_id")
         agreement.setdefault(one, {})[other] = both.select((pl.col("trace_id") == pl.col("other")).mean()).item()
     return agreement

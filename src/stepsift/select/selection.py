@@ -51,16 +51,16 @@ def of_teacher(candidates: pl.DataFrame, selector: params.Selector, teachers: pl
                 "teacher, or take a metric that ranks teachers and is defined on prompts that they share"
             )
         name = ranked["teacher"][0]
-    theirs = candidates.filter(pl.col("teacher") == name)
-    if theirs.is_empty():
+    own = candidates.filter(pl.col("teacher") == name)
+    if own.is_empty():
         known = ", ".join(candidates["teacher"].unique().sort())
         raise SelectionError(f"selector '{selector.name}': no candidate is by teacher '{name}'; there are {known}")
-    if theirs[selector.by].null_count() == theirs.height:
+    if own[selector.by].null_count() == own.height:
         raise SelectionError(
-            f"selector '{selector.name}': none of {count(theirs.height, 'candidate')} by teacher '{name}' has a score "
+            f"selector '{selector.name}': none of {count(own.height, 'candidate')} by teacher '{name}' has a score "
             f"by {selector.by}; name another teacher or metric"
         )
-    return theirs
+    return own
 
 
 def best(candidates: pl.DataFrame, selector: params.Selector) -> pl.DataFrame:
@@ -72,35 +72,35 @@ def best(candidates: pl.DataFrame, selector: params.Selector) -> pl.DataFrame:
         "prompt_id", runner_up="trace_id", next_score=pl.col(metric.name)
     )
     size = ordered.group_by("prompt_id").agg(pl.len().alias("n"), CORRECT.sum().alias("n_correct"))
-    chosen = ordered.filter(pl.col(PLACE) <= n).join(next_best, on="prompt_id", how="left").join(size, on="prompt_id")
+    choices = ordered.filter(pl.col(PLACE) <= n).join(next_best, on="prompt_id", how="left").join(size, on="prompt_id")
     how = "drawn from" if metric.draw else f"best {metric.name} of"
     place = pl.lit(how) if n == 1 else pl.format("place {} by {} of", PLACE, pl.lit(metric.name))
     tie = pl.when(pl.col("margin") == 0).then(pl.lit(", a tie broken by content hash")).otherwise(pl.lit(""))
     reason = pl.format("{} {} candidates ({} correct){}", place, "n", "n_correct", tie)
     # How far one draw lies behind another says nothing.
     margin = pl.lit(None, pl.Float64) if metric.draw else (pl.col(metric.name) - pl.col("next_score")).abs()
-    return chosen.with_columns(margin=margin).with_columns(
+    return choices.with_columns(margin=margin).with_columns(
         reason=pl.when(pl.col("n") == 1).then(pl.lit("only candidate")).otherwise(reason)
     )
 
 
-def curated(chosen: pl.DataFrame, selector: params.Selector) -> pl.DataFrame:
+def curated(choices: pl.DataFrame, selector: params.Selector) -> pl.DataFrame:
     """Table curated, sorted by its key.
 
-    `chosen` are candidates with runner_up, margin and reason, and stability where it was measured. `runner_up` is the
+    `choices` are candidates with runner_up, margin and reason, and stability where it was measured. `runner_up` is the
     best trace of the prompt that was not chosen, `margin` how far its score lies behind, at least 0, in the metric's
     unit; they are null where no trace is left over, and the margin also for a draw, and where the choice had to fill a
     number.
     """
-    stability = pl.col("stability") if "stability" in chosen.columns else pl.lit(None, dtype=pl.Float64)
+    stability = pl.col("stability") if "stability" in choices.columns else pl.lit(None, dtype=pl.Float64)
     return (
-        chosen.with_columns(selector=pl.lit(selector.name), score=pl.col(selector.by), stability=stability)
+        choices.with_columns(selector=pl.lit(selector.name), score=pl.col(selector.by), stability=stability)
         .select(tables.CURATED.schema.keys())
         .sort(tables.CURATED.key)
     )
 
 
-def sure_enough(chosen: pl.DataFrame, selector: params.Selector) -> tuple[pl.DataFrame, pl.DataFrame]:
+def sure_enough(choices: pl.DataFrame, selector: params.Selector) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(kept, dropped): choices that have the margin and stability asked for, and the others with reason and detail.
 
     An only candidate has neither, and stays.
@@ -112,15 +112,15 @@ def sure_enough(chosen: pl.DataFrame, selector: params.Selector) -> tuple[pl.Dat
             continue
         low = (pl.col(name) < least).fill_null(False)
         why = pl.format(f"selector {selector.name}: {name} {{}}, min_{name} is {least:g}", pl.col(name).round(6))
-        dropped.append(chosen.filter(low).with_columns(reason=pl.lit(f"low_{name}"), detail=why))
-        chosen = chosen.filter(~low)
-    if dropped and chosen.is_empty():
-        asked = ", ".join(f"min_{name} {least:g}" for name, least in rules if least is not None)
+        dropped.append(choices.filter(low).with_columns(reason=pl.lit(f"low_{name}"), detail=why))
+        choices = choices.filter(~low)
+    if dropped and choices.is_empty():
+        limits = ", ".join(f"min_{name} {least:g}" for name, least in rules if least is not None)
         raise SelectionError(
-            f"selector '{selector.name}': no choice is as sure as asked for ({asked}); the largest seen are margin "
+            f"selector '{selector.name}': no choice is as sure as asked for ({limits}); the largest seen are margin "
             f"{_largest(dropped, 'margin')} and stability {_largest(dropped, 'stability')}"
         )
-    return chosen, pl.concat(dropped) if dropped else chosen.clear().with_columns(detail=pl.lit(""))
+    return choices, pl.concat(dropped) if dropped else choices.clear().with_columns(detail=pl.lit(""))
 
 
 def _largest(frames: list[pl.DataFrame], column: str) -> str:
@@ -128,17 +128,17 @@ def _largest(frames: list[pl.DataFrame], column: str) -> str:
     return f"{value:.4g}" if isinstance(value, float) else "none"
 
 
-def within_budget(chosen: pl.DataFrame, selector: params.Selector, seed: int) -> pl.DataFrame:
+def within_budget(choices: pl.DataFrame, selector: params.Selector, seed: int) -> pl.DataFrame:
     """The choices that fit into max_examples and max_tokens: prompts in a seeded order, up to the first that does not.
 
     The order depends on the seed and the prompt's id alone, so that selectors with equal budgets have nearly equal
     prompts. Raises SelectionError where not even the first choice fits.
     """
     if selector.max_examples is None and selector.max_tokens is None:
-        return chosen
-    names = chosen["prompt_id"].unique()
+        return choices
+    names = choices["prompt_id"].unique()
     order = pl.DataFrame({"prompt_id": names, "draw": uniform(names, seed)})
-    ordered = chosen.join(order, on="prompt_id").sort("draw", "prompt_id", key(selector.metric), "trace_id")
+    ordered = choices.join(order, on="prompt_id").sort("draw", "prompt_id", key(selector.metric), "trace_id")
     fits = pl.lit(True)
     if selector.max_examples is not None:
         fits &= pl.int_range(1, pl.len() + 1) <= selector.max_examples

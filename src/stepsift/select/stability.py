@@ -96,7 +96,7 @@ def shares(
     candidates of its prompt. A choice without a rival has no row, and draws have none.
     """
     counts: dict[str, list[pl.DataFrame]] = {name: [] for name in choices}
-    for name, (selector, running, chosen) in choices.items():
+    for name, (selector, running, choice) in choices.items():
         metric = selector.metric
         if metric.draw is not None:
             continue
@@ -105,24 +105,24 @@ def shares(
         # A fitted score depends on all candidates, also on those among which this selector may not choose.
         compared = candidates if metric.fit is not None else candidates.join(rivals, on="trace_id", how="semi")
         about = compared.select("trace_id", "prompt_id", "teacher", "content_hash").sort("trace_id")
-        picked = chosen.select("trace_id").join(rivals, on="trace_id", how="semi")
+        picked = choice.select("trace_id").join(rivals, on="trace_id", how="semi")
         for frame in chain(replicates(sums, about), (_complete(about, other) for other in others)):
             scored = frame.with_columns(expression(metric, fits).alias(metric.name))
             again = placed(scored.join(rivals, on="trace_id", how="semi"), metric)
             top = again.filter(pl.col(PLACE) <= selector.per_prompt).select("trace_id", wins=pl.lit(True))
-            asked = picked.join(again.select("trace_id"), on="trace_id", how="semi")
+            scored_again = picked.join(again.select("trace_id"), on="trace_id", how="semi")
             counts[name].append(
-                asked.join(top, on="trace_id", how="left").with_columns(pl.col("wins").fill_null(False))
+                scored_again.join(top, on="trace_id", how="left").with_columns(pl.col("wins").fill_null(False))
             )
     return {
-        name: pl.concat(found).group_by("trace_id").agg(pl.col("wins").mean().alias("stability")).sort("trace_id")
-        if found
+        name: pl.concat(wins).group_by("trace_id").agg(pl.col("wins").mean().alias("stability")).sort("trace_id")
+        if wins
         else pl.DataFrame(schema={"trace_id": pl.String, "stability": pl.Float64})
-        for name, found in counts.items()
+        for name, wins in counts.items()
     }
 
 
 def _complete(about: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     """Other trace sums of those prompts of which they hold every candidate."""
-    found = about.join(other, on="trace_id", how="left", maintain_order="left")
-    return found.filter(pl.col("n_steps").is_not_null().all().over("prompt_id"))
+    joined = about.join(other, on="trace_id", how="left", maintain_order="left")
+    return joined.filter(pl.col("n_steps").is_not_null().all().over("prompt_id"))

@@ -34,17 +34,17 @@ def write_selection(  # noqa: PLR0913 - what was chosen, and all that its manife
     fingerprints = {}
     for selector in settings.selectors:
         curated = selection.curated[selector.name]
-        chosen = examples(curated, pool)
-        check_clean(_frames(chosen), questions)
+        rows = examples(curated, pool)
+        check_clean(_frames(rows), questions)
         folder = out / selector.name
         tables.write(tables.CURATED, curated, folder / TABLE)
         table = export.entry(folder / TABLE, curated.height)
         formats = ("messages", *(f for f in settings.exports if f != "messages"))
-        files = {TABLE: table} | export.write(chosen, formats, folder)
+        files = {TABLE: table} | export.write(rows, formats, folder)
         about = describe(selector, settings, inputs, selection, files)
         disk.write_json(about, folder / "manifest.json")
-        disk.write_text(card_text(about, chosen), folder / "README.md")
-        disk.write_json(croissant_metadata(about, chosen), folder / "croissant.json")
+        disk.write_text(card_text(about, rows), folder / "README.md")
+        disk.write_json(croissant_metadata(about, rows), folder / "croissant.json")
         fingerprints[selector.name] = about["fingerprint"]
     disk.write_json({"inputs": {"tables": inputs.tables}, "selections": fingerprints}, out / "manifest.json")
 
@@ -61,5 +61,5 @@ def examples(curated: pl.DataFrame, pool: ScoredPool) -> pl.DataFrame:
     )
 
 
-def _frames(chosen: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    yield from chosen.select("prompt_id", "prompt", "trace_id").iter_slices(50_000)
+def _frames(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    yield from rows.select("prompt_id", "prompt", "trace_id").iter_slices(50_000)

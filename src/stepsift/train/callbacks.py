@@ -148,10 +148,10 @@ class Checkpoints(TrainerCallback):
 
     def resume(self, process: int) -> Path | None:
         """The last complete checkpoint, with curve and best weights taken up; None where there is none."""
-        found = [p for p in self.folder.glob("checkpoint-*") if _is_complete(p)]
-        if not found:
+        checkpoints = [p for p in self.folder.glob("checkpoint-*") if _is_complete(p)]
+        if not checkpoints:
             return None
-        last = max(found, key=lambda p: int(p.name.rpartition("-")[2]))
+        last = max(checkpoints, key=lambda p: int(p.name.rpartition("-")[2]))
         self.curve.read(last / CURVE)
         if self.stopper is not None:
             self.stopper.best = torch.load(last / f"{process}-{_BEST}", weights_only=True)

@@ -40,21 +40,21 @@ class Verifier:
 
     def verdicts(self, questions: Sequence[Question]) -> list[tuple[str, bool]]:
         """(verdict, suspect) of each question; suspect: not correct, but the last line holds the gold answer."""
-        found: list[tuple[str, bool]] = []
+        judged: list[tuple[str, bool]] = []
         jobs, places = [], []
         for kind, response, gold in questions:
             if gold is None or kind not in KINDS:
-                found.append(("unchecked", False))
+                judged.append(("unchecked", False))
                 continue
             # None where the reasoning never ends. Only the conclusion goes to the process: reasoning may be long.
             text = conclusion(response)
-            found.append(("unparsed", False))
+            judged.append(("unparsed", False))
             if text is not None:
-                places.append(len(found) - 1)
+                places.append(len(judged) - 1)
                 jobs.append(("judge", kind, text, gold))
         for place, reply in zip(places, self._process.ask_all(jobs), strict=True):
-            found[place] = _judgement(reply)
-        return found
+            judged[place] = _judgement(reply)
+        return judged
 
     def _kind_of(self, gold: str) -> str:
         """How a gold answer is compared: the first reading (choice, math, exact) that accepts the answer itself."""

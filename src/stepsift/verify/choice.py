@@ -70,7 +70,7 @@ def letter_of_gold(text: str) -> str | None:
     match = _GOLD.fullmatch(_plain(text))
     if match is None or (match[5] and _plain(text)[-1].islower()):
         return None
-    return next(found for found in match.groups()[:5] if found).upper()
+    return next(group for group in match.groups()[:5] if group).upper()
 
 
 def text_of_gold(text: str) -> str | None:
@@ -86,15 +86,15 @@ def final_letter(conclusion: str) -> str | None:
     else a last line that is only a letter, a single line that begins with one, else the last letter in parentheses.
     """
     box = extract.boxed(conclusion)
-    if box is not None and (found := letter(box)):
-        return found
+    if box is not None and (named := letter(box)):
+        return named
     tagged = extract.tagged(conclusion)
-    if tagged is not None and (found := letter(tagged) or final_letter(tagged)):
-        return found
+    if tagged is not None and (named := letter(tagged) or final_letter(tagged)):
+        return named
     text = _plain(conclusion[-_TAIL_CHARS:])
-    said = extract.last_match(_SAID, text, _KEYWORDS + _KEYWORDS_TOO)
-    if said:
-        return next(found for found in said.groups() if found)
+    phrase = extract.last_match(_SAID, text, _KEYWORDS + _KEYWORDS_TOO)
+    if phrase:
+        return next(named for named in phrase.groups() if named)
     last = peel(text.rpartition("\n")[2])
     lone = _LONE.fullmatch(last)
     if lone:

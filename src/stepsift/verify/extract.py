@@ -98,9 +98,9 @@ def final_answer(text: str, math: bool = False) -> str | None:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if lines and "####" in lines[-1]:
         return lines[-1].rpartition("####")[2].lstrip("#").strip()[:LINE_CHARS]
-    said = announced(text)
-    if said is not None:
-        return (telling(said)[:1] or [said])[0][:LINE_CHARS] if math else said[:LINE_CHARS]
+    statement = announced(text)
+    if statement is not None:
+        return (telling(statement)[:1] or [statement])[0][:LINE_CHARS] if math else statement[:LINE_CHARS]
     if math:
         lines = [sentence for line in lines[-_LAST_LINES:] for sentence in telling(line)]
     return lines[-1][-LINE_CHARS:] if lines else None
@@ -185,13 +185,13 @@ def last_match(pattern: re.Pattern[str], text: str, keywords: tuple[str, ...]) -
 
 def announced(text: str) -> str | None:
     """What the last announcement of an answer says: a code block, a displayed formula, the line's rest or the next."""
-    said = last_match(_PHRASE, text, _KEYWORDS)
+    phrase = last_match(_PHRASE, text, _KEYWORDS)
     before = last_match(_BEFORE, text, ("answer",))
-    if before is not None and (said is None or said.end() <= before.end()):
+    if before is not None and (phrase is None or phrase.end() <= before.end()):
         return before[1].strip()
-    if said is None:
+    if phrase is None:
         return None
-    rest = text[said.end() :]
+    rest = text[phrase.end() :]
     fence = _FENCE.match(rest)
     if fence:
         return fence[1].strip()

@@ -24,8 +24,8 @@ def short_gold(gold: str) -> str:
     marked = _GSM8K.search(gold)
     if marked:
         return marked[1].strip()
-    said = announced(gold)
-    return said if said else gold.strip()
+    statement = announced(gold)
+    return statement if statement else gold.strip()
 
 
 @lru_cache(maxsize=16_384)

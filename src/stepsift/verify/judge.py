@@ -66,7 +66,7 @@ def same_gold(one: str, other: str) -> bool:
 def _same_choice(one: str, other: str, letters: tuple[str | None, str | None]) -> bool:
     if all(letters):
         return letters[0] == letters[1]
-    texts = [choice.text_of_gold(g) if found else g for g, found in zip((one, other), letters, strict=True)]
+    texts = [choice.text_of_gold(g) if named else g for g, named in zip((one, other), letters, strict=True)]
     return texts[0] is not None and texts[1] is not None and exact.same(texts[0], texts[1])
 
 
@@ -76,9 +76,9 @@ def _choice(text: str, gold: str) -> str:
     if answer is not None:
         return "correct" if answer == letter else "wrong"
     if words is not None:
-        said = final_answer(text)
+        statement = final_answer(text)
         kind = kind_of(words)
-        if said is not None and compare("exact" if kind == "choice" else kind, words, said) == "correct":
+        if statement is not None and compare("exact" if kind == "choice" else kind, words, statement) == "correct":
             return "correct"
     return "unparsed"
 

@@ -81,9 +81,9 @@ def formulas(answer: str, gold: str) -> list[str]:
     number = is_number(gold)
     bold = _run(_BOLD, text)
     if bold is not None and (_VALUE.search(bold) or not number) and "**" not in bold:
-        found = formulas(bold, gold)
-        if found:
-            return found
+        in_bold = formulas(bold, gold)
+        if in_bold:
+            return in_bold
     marked = _run(_MARKED, text)
     if marked is not None:
         inside = formula(peel(marked))

@@ -37,8 +37,8 @@ def holds(text: str, gold: str, kind: str) -> bool:
         golds = formulas(gold, gold)
         number = read_shape(golds[0]).number if golds else None
         if number is not None:
-            found = [read_number(m) for m in _NUMBER.findall(formula(line))]
-            return any(n is not None and same_percent(number, n) for n in found)
+            numbers = [read_number(m) for m in _NUMBER.findall(formula(line))]
+            return any(n is not None and same_percent(number, n) for n in numbers)
     if kind == "exact":
         value = exact.literal(gold)
         words = value[0] if value is not None and isinstance(value[0], str) else peel(gold)

@@ -63,10 +63,10 @@ def _fits(value: object, max_depth: int) -> bool:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise duplicate_key(next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1))
-    return found
+    return members
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -29,8 +29,8 @@ def _said(value: object, where: str) -> tuple[str, str | None]:
     if not messages.are_turns(value):
         return require_text(value, where), None
     where, content, thought = messages.last_answer(value, where)
-    said = messages.content(content, where) if content or thought is None else messages.Content("")
-    return said.text, said.reasoning or thought
+    parts = messages.content(content, where) if content or thought is None else messages.Content("")
+    return parts.text, parts.reasoning or thought
 
 
 def _generation(row: Row, where: str, texts: list[Any], i: int) -> Record | RowError:

@@ -93,8 +93,8 @@ def split(row: Row, turns: object, where: str, keys: tuple[str, str]) -> tuple[l
     # A response that was cut off within its reasoning comes with empty content.
     if beside is not None and answer in (None, "", []):
         return prompt, "", beside
-    said = content(answer, f"{where}[{last}].{content_key}")
-    return prompt, said.text, said.reasoning or beside
+    parts = content(answer, f"{where}[{last}].{content_key}")
+    return prompt, parts.text, parts.reasoning or beside
 
 
 def are_turns(value: object) -> TypeGuard[list[dict[str, Any]]]:
@@ -130,16 +130,16 @@ def _of_channels(
     turns: list[dict[str, object]], roles: list[str], role_key: str, content_key: str
 ) -> tuple[str, str | None]:
     """(answer, reasoning) of an assistant's turns to channels; no answer where the last is not to `final`."""
-    said = []
+    bodies = []
     for turn, who in zip(turns, roles, strict=True):
         value = turn.get(content_key)
         text = content(value, content_key).text if value else ""
         channel = "tool" if who == "tool" else _channel(turn, role_key) or channels.FINAL
         # The last turn may keep reasoning in a field, too.
         beside = reasoning.beside(turn, content_key)
-        said += [channels.Message("analysis", beside)] if beside else []
-        said.append(channels.Message(channel, text))
-    thought, answer = channels.split(said)
+        bodies += [channels.Message("analysis", beside)] if beside else []
+        bodies.append(channels.Message(channel, text))
+    thought, answer = channels.split(bodies)
     return answer, thought or None
 
 
@@ -183,10 +183,10 @@ def role(turn: object, where: str, key: str) -> str:
     """The role of a turn, as one of system, user, assistant, tool."""
     if not isinstance(turn, dict):
         raise RowError("wrong_type", f"{where} is {kind_of(turn)}, it must be an object with {key} and content")
-    said = require_text(turn.get(key), f"{where}.{key}").strip().lower()
-    if said not in ROLES:
-        raise RowError("wrong_value", f"{where}.{key} is '{said[:40]}', it must be one of {', '.join(ROLES)}")
-    return ROLES[said]
+    name = require_text(turn.get(key), f"{where}.{key}").strip().lower()
+    if name not in ROLES:
+        raise RowError("wrong_value", f"{where}.{key} is '{name[:40]}', it must be one of {', '.join(ROLES)}")
+    return ROLES[name]
 
 
 def content(value: object, where: str) -> Content:

@@ -44,9 +44,9 @@ def messages(text: str) -> list[Message] | None:
     return None
 
 
-def split(said: Iterable[Message]) -> tuple[str, str]:
+def split(messages: Iterable[Message]) -> tuple[str, str]:
     """(reasoning, answer) of messages in their order; no answer where the last is not to the channel `final`."""
-    bodies = [Message(m.channel, m.text.strip()) for m in said]
+    bodies = [Message(m.channel, m.text.strip()) for m in messages]
     first = len(bodies)
     while first and bodies[first - 1].channel == FINAL:
         first -= 1
@@ -66,14 +66,14 @@ def _says_final(text: str) -> bool:
 
 
 def _with_tokens(text: str) -> list[Message]:
-    said, channel, at = [], "analysis", 0
+    bodies, channel, at = [], "analysis", 0
     for header in _HEADER.finditer(text):
         body = text[at : header.start()]
         if at or body.strip():
-            said.append(Message(channel, _ended(body)))
+            bodies.append(Message(channel, _ended(body)))
         role = (header[1] or "assistant").split()[:1] or ["assistant"]
         if role[0] in ("user", "system", "developer"):
-            return said  # the model went on with the next turn
+            return bodies  # the model went on with the next turn
         channel = (header[2] or FINAL).lower() if role[0] == "assistant" else "tool"
         at = header.end()
     rest = text[at:]
@@ -81,7 +81,7 @@ def _with_tokens(text: str) -> list[Message]:
         # A header that never came to its message: cut off.
         return [Message("analysis", _ended(rest))]
     cut = rest.find("<|start|>")
-    return [*said, Message(channel, _ended(rest if cut < 0 else rest[:cut]))]
+    return [*bodies, Message(channel, _ended(rest if cut < 0 else rest[:cut]))]
 
 
 def _ended(body: str) -> str:
@@ -92,11 +92,11 @@ def _ended(body: str) -> str:
 def _without_tokens(text: str) -> list[Message]:
     first = _STRIPPED.match(text)
     assert first is not None
-    said, channel, at = [], first[1], first.end()
+    bodies, channel, at = [], first[1], first.end()
     for header in _STRIPPED_NEXT.finditer(text, at):
-        said.append(Message(channel, _headless(channel, text[at : header.start()])))
+        bodies.append(Message(channel, _headless(channel, text[at : header.start()])))
         channel, at = header[1], header.end()
-    return [*said, Message(channel, _headless(channel, text[at:]))]
+    return [*bodies, Message(channel, _headless(channel, text[at:]))]
 
 
 def _headless(channel: str, body: str) -> str:

@@ -21,16 +21,17 @@ FORMATS = {
 """Name of a format to what writes it: from the chosen traces and a folder to the path of the file."""
 
 
-def write(chosen: pl.DataFrame, formats: tuple[str, ...], folder: Path) -> dict[str, FileEntry]:
-    """Write `chosen` into `folder` in each of these FORMATS; return md5, bytes and rows by name of the file.
+def write(examples: pl.DataFrame, formats: tuple[str, ...], folder: Path) -> dict[str, FileEntry]:
+    """Write `examples` into `folder` in each of these FORMATS; return md5, bytes and rows by name of the file.
 
-    `chosen` has the columns prompt_id, trace_id, teacher, prompt (messages), response, licence, source and source_line,
-    sorted by (prompt_id, trace_id). The same rows give the same bytes. A file that describes others has no rows.
+    `examples` has the columns prompt_id, trace_id, teacher, prompt (messages), response, licence, source and
+    source_line, sorted by (prompt_id, trace_id). The same rows give the same bytes. A file that
+    describes others has no rows.
     """
     files = {}
     for name in formats:
-        path = FORMATS[name](chosen, folder)
-        rows = None if path.name == llamafactory.FILE else chosen.height
+        path = FORMATS[name](examples, folder)
+        rows = None if path.name == llamafactory.FILE else examples.height
         files[path.name] = entry(path, rows)
     return files
 

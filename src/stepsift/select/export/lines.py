@@ -20,10 +20,10 @@ Row = dict[str, Any]
 _SEPARATORS = str.maketrans({c: f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"})
 
 
-def write_lines(chosen: pl.DataFrame, path: Path, content: Callable[[Row], Row]) -> Path:
+def write_lines(examples: pl.DataFrame, path: Path, content: Callable[[Row], Row]) -> Path:
     """One JSON object a row, with sorted keys: ABOUT and what `content` makes of prompt and response; atomic."""
     encoder = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
-    rows = chosen.with_columns(LICENCE).select(*ABOUT, "prompt", "response").iter_rows(named=True)
+    rows = examples.with_columns(LICENCE).select(*ABOUT, "prompt", "response").iter_rows(named=True)
     lines = (encoder.encode({k: row[k] for k in ABOUT} | content(row)).translate(_SEPARATORS) + "\n" for row in rows)
     disk.write_lines(lines, path)
     return path

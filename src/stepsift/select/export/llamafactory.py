@@ -21,7 +21,7 @@ _TAGS = {
 }
 
 
-def write(chosen: pl.DataFrame, folder: Path) -> Path:
+def write(examples: pl.DataFrame, folder: Path) -> Path:
     """Write what it wants to know of chat messages, which it calls sharegpt with tags of its own."""
     about = {
         "file_name": messages.FILE,

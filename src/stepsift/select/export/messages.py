@@ -12,6 +12,6 @@ from stepsift.select.export.lines import assistant, write_lines
 FILE = "train.jsonl"
 
 
-def write(chosen: pl.DataFrame, folder: Path) -> Path:
+def write(examples: pl.DataFrame, folder: Path) -> Path:
     """Write `messages`: the prompt's messages, then the response as the assistant's."""
-    return write_lines(chosen, folder / FILE, lambda row: {"messages": [*row["prompt"], assistant(row)]})
+    return write_lines(examples, folder / FILE, lambda row: {"messages": [*row["prompt"], assistant(row)]})

@@ -10,10 +10,10 @@ from stepsift.select.export.lines import ABOUT, LICENCE
 FILE = "train.parquet"
 
 
-def write(chosen: pl.DataFrame, folder: Path) -> Path:
+def write(examples: pl.DataFrame, folder: Path) -> Path:
     """Write `messages`, a list of role and content, and what every row says of itself."""
     answer = pl.struct(pl.lit("assistant").alias("role"), pl.col("response").alias("content"))
-    frame = chosen.with_columns(LICENCE).select(
+    frame = examples.with_columns(LICENCE).select(
         *ABOUT, messages=pl.concat_list("prompt", answer.reshape((-1, 1)).arr.to_list())
     )
     temporary = folder / f".{FILE}.tmp"

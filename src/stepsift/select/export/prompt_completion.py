@@ -10,6 +10,6 @@ from stepsift.select.export.lines import assistant, write_lines
 FILE = "prompt_completion.jsonl"
 
 
-def write(chosen: pl.DataFrame, folder: Path) -> Path:
+def write(examples: pl.DataFrame, folder: Path) -> Path:
     """Write `prompt`, the messages, and `completion`, a list of the assistant's one message."""
-    return write_lines(chosen, folder / FILE, lambda row: {"prompt": row["prompt"], "completion": [assistant(row)]})
+    return write_lines(examples, folder / FILE, lambda row: {"prompt": row["prompt"], "completion": [assistant(row)]})

@@ -12,10 +12,10 @@ FROM = {"user": "human", "assistant": "gpt", "system": "system", "tool": "observ
 """Role of a message to the name that the layout has for it."""
 
 
-def write(chosen: pl.DataFrame, folder: Path) -> Path:
+def write(examples: pl.DataFrame, folder: Path) -> Path:
     """Write `conversations`, and `system` ("" where there is none): the text of the system message that stands
     first."""
-    return write_lines(chosen, folder / FILE, _content)
+    return write_lines(examples, folder / FILE, _content)
 
 
 def _content(row: Row) -> Row:

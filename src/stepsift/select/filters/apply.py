@@ -37,8 +37,8 @@ def apply_filters(
     left = left.select("trace_id").join(pool.traces.select("trace_id", "prompt_id"), on="trace_id")
     cheap = _cheap(settings)
     index = build_index(questions, settings.decontaminate) if settings.decontaminate else None
-    asked = pool.prompts.join(left, on="prompt_id", how="semi")
-    prompts = contaminated_prompts(asked, index) if index else None
+    prompts_left = pool.prompts.join(left, on="prompt_id", how="semi")
+    prompts = contaminated_prompts(prompts_left, index) if index else None
     alike = NearDuplicates(pool, settings.near_duplicates) if settings.near_duplicates else None
     for part in _parts(pool, left) if cheap or index or alike else ():
         frame = part
@@ -65,22 +65,22 @@ Find = Callable[[pl.DataFrame], pl.DataFrame]
 
 def _cheap(settings: params.Filters) -> list[tuple[str, Find]]:
     """Reasons and filters that look at a response as it stands."""
-    found: list[tuple[str, Find]] = []
+    filters: list[tuple[str, Find]] = []
     if settings.unfinished_thinking:
-        found.append(("unfinished_thinking", unfinished))
+        filters.append(("unfinished_thinking", unfinished))
     if settings.loops:
-        found.append(("loop", endless))
+        filters.append(("loop", endless))
     if settings.languages:
         check_languages(settings.languages)
-        found.append(("language", partial(other_language, languages=settings.languages)))
-    return found
+        filters.append(("language", partial(other_language, languages=settings.languages)))
+    return filters
 
 
 def _parts(pool: ScoredPool, left: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Columns trace_id, response and prompt_id of the traces in `left`, a few at a time."""
     for frame in pool.responses():
-        wanted = frame.join(left, on="trace_id", maintain_order="left")
-        yield from wanted.iter_slices(SLICE_ROWS)
+        remaining = frame.join(left, on="trace_id", maintain_order="left")
+        yield from remaining.iter_slices(SLICE_ROWS)
 
 
 def _reasoned(dropped: pl.DataFrame, reason: str) -> pl.DataFrame:

@@ -23,18 +23,18 @@ def check_clean(examples: Iterator[pl.DataFrame], questions: Questions) -> None:
 
     `examples` are frames with the columns prompt_id, prompt (chat messages) and trace_id.
     """
-    asked = {
+    of_tests = {
         normal_form(text): f"question {number} of task '{task}'"
         for task, number, *texts in reversed(questions.rows.select("task", "number", "text", "core").rows())
         for text in texts
         if text is not None
     }
-    asked.pop("", None)
+    of_tests.pop("", None)
     for frame in examples:
         prompts = frame.unique("prompt_id").sort("prompt_id")
         for prompt_id, messages in prompts.select("prompt_id", "prompt").iter_rows():
             for message in messages:
-                question = asked.get(normal_form(message["content"] or ""))
+                question = of_tests.get(normal_form(message["content"] or ""))
                 if question is not None:
                     raise SelectionError(
                         f"prompt {prompt_id} was selected for training and is {question}; set "

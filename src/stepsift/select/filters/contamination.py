@@ -40,16 +40,16 @@ class Index:
     def shared_runs(self, words: Words, where: str) -> pl.DataFrame:
         """Columns row (number of a text, UInt32) and detail of the texts that share a run with a question."""
         hashes, text = words.runs(self.length)
-        found = pl.DataFrame({"hash": hashes, "row": text}, schema={"hash": pl.UInt64, "row": pl.UInt32})
-        hits = found.join(self.runs, on="hash")
+        runs = pl.DataFrame({"hash": hashes, "row": text}, schema={"hash": pl.UInt64, "row": pl.UInt32})
+        hits = runs.join(self.runs, on="hash")
         return self._named(
             hits, pl.format("the {} shares {} words in a row with {}", pl.lit(where), pl.lit(self.length), "name")
         )
 
     def same_texts(self, texts: pl.Series) -> pl.DataFrame:
         """Columns row (UInt32) and detail of the texts that have the same words as a question."""
-        found = texts.to_frame("text").select(words=words_of(texts).list.join(" ")).with_row_index("row")
-        return self._named(found.join(self.texts, on="words"), pl.format("the prompt is {}", "name"))
+        words = texts.to_frame("text").select(words=words_of(texts).list.join(" ")).with_row_index("row")
+        return self._named(words.join(self.texts, on="words"), pl.format("the prompt is {}", "name"))
 
 
 def build_index(questions: Questions, length: int) -> Index:
@@ -83,9 +83,9 @@ def contaminated_prompts(prompts: pl.DataFrame, index: Index) -> pl.DataFrame:
     """Columns prompt_id and detail of the prompts (prompt_id, prompt) with a message that holds a question."""
     messages = prompts.select("prompt_id", text=pl.col("prompt").list.eval(pl.element().struct.field("content")))
     messages = messages.explode("text").drop_nulls().with_row_index("row")
-    found = [index.same_texts(messages["text"]), index.shared_runs(read_words(messages["text"]), "prompt")]
+    hits = [index.same_texts(messages["text"]), index.shared_runs(read_words(messages["text"]), "prompt")]
     return (
-        pl.concat(found)
+        pl.concat(hits)
         .join(messages.select("row", "prompt_id"), on="row", maintain_order="left")
         .unique("prompt_id", keep="first", maintain_order=True)
         .select("prompt_id", "detail")

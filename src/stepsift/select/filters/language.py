@@ -44,12 +44,12 @@ def other_language(frame: pl.DataFrame, languages: tuple[str, ...]) -> pl.DataFr
             ends.select("trace_id", place=pl.lit("end"), prose=pl.col("prose").str.tail(PIECE_CHARS)),
         ]
     )
-    found = pl.Series("language", [_identifier().classify(text)[0] for text in pieces["prose"]], dtype=pl.String)
+    languages_of = pl.Series("language", [_identifier().classify(text)[0] for text in pieces["prose"]], dtype=pl.String)
     detail = pl.format(
         "language {} at its {}, select.filters.languages: {}", "language", "place", pl.lit(", ".join(languages))
     )
     return (
-        pieces.with_columns(found)
+        pieces.with_columns(languages_of)
         .filter(~pl.col("language").is_in(languages))
         .unique("trace_id", keep="first", maintain_order=True)
         .select("trace_id", detail=detail)

@@ -87,9 +87,9 @@ class NearDuplicates:
         places = places[sorted({place for pair in pairs for place in pair})]
         sets: dict[int, Hashes] = {}
         for frame in self.pool.responses():
-            wanted = frame.join(places, on="trace_id").with_row_index("row")
-            found = self._sets(wanted, read_words(wanted["response"]))
-            sets |= dict(zip(wanted["place"], (np.unique(s) for s in found), strict=True))
+            placed = frame.join(places, on="trace_id").with_row_index("row")
+            shingles = self._sets(placed, read_words(placed["response"]))
+            sets |= dict(zip(placed["place"], (np.unique(s) for s in shingles), strict=True))
         return {pair: _jaccard(sets[pair[0]], sets[pair[1]]) for pair in pairs}
 
 

@@ -79,20 +79,20 @@ def _pairs(inputs: list[Any], outputs: list[Any], name: object) -> Tests | None:
     if not isinstance(name, str) or not name:
         return Tests("stdin", tuple(map(_text, inputs)), tuple(map(_text, outputs)))
     try:
-        calls = [_call(given, wanted) for given, wanted in zip(inputs, outputs, strict=True)]
+        calls = [_call(given, expected) for given, expected in zip(inputs, outputs, strict=True)]
     except (ValueError, RecursionError):
         return None
-    return Tests("call", tuple(given for given, _ in calls), tuple(wanted for _, wanted in calls), name)
+    return Tests("call", tuple(given for given, _ in calls), tuple(expected for _, expected in calls), name)
 
 
-def _call(given: object, wanted: object) -> tuple[list[Any], Any]:
+def _call(given: object, expected: object) -> tuple[list[Any], Any]:
     """(arguments, expected value); LiveCodeBench writes one argument a line and the value, all as JSON."""
     if isinstance(given, str):
         arguments = [json.loads(line) for line in given.split("\n") if line]
-        return arguments, json.loads(wanted) if isinstance(wanted, str) else wanted
+        return arguments, json.loads(expected) if isinstance(expected, str) else expected
     if not isinstance(given, list):
         raise ValueError("arguments are a list or lines of JSON")
-    return given, wanted
+    return given, expected
 
 
 def _text(value: object) -> str:
@@ -172,44 +172,44 @@ def _free_names(tree: ast.Module) -> frozenset[str]:
     return frozenset((read - defined(tree)) | (top - functions)) - BUILTINS
 
 
-def same_value(found: object, wanted: object) -> bool:
+def same_value(value: object, expected: object) -> bool:
     """Whether a returned value is the expected one; APPS puts some expected values into a list of one."""
-    return _equal(found, wanted) or (isinstance(wanted, list) and len(wanted) == 1 and _equal(found, wanted[0]))
+    return _equal(value, expected) or (isinstance(expected, list) and len(expected) == 1 and _equal(value, expected[0]))
 
 
-def _equal(found: object, wanted: object) -> bool:
-    if isinstance(found, list) and isinstance(wanted, list):
-        return len(found) == len(wanted) and all(map(_equal, found, wanted))
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        return found.keys() == wanted.keys() and all(_equal(found[key], wanted[key]) for key in found)
-    if isinstance(found, float) and isinstance(wanted, int | float):
-        return _close(found, float(wanted))
-    return found == wanted
+def _equal(value: object, expected: object) -> bool:
+    if isinstance(value, list) and isinstance(expected, list):
+        return len(value) == len(expected) and all(map(_equal, value, expected))
+    if isinstance(value, dict) and isinstance(expected, dict):
+        return value.keys() == expected.keys() and all(_equal(value[key], expected[key]) for key in value)
+    if isinstance(value, float) and isinstance(expected, int | float):
+        return _close(value, float(expected))
+    return value == expected
 
 
-def same_output(found: str, wanted: str) -> bool:
+def same_output(output: str, expected: str) -> bool:
     """Whether a printed text is the expected one, but for white space at ends of lines and small errors of decimals."""
-    left, right = ["\n".join(line.rstrip() for line in t.split("\n")).rstrip().split("\n") for t in (found, wanted)]
+    left, right = ["\n".join(line.rstrip() for line in t.split("\n")).rstrip().split("\n") for t in (output, expected)]
     if left == right:
         return True
     return len(left) == len(right) and all(map(_same_line, left, right))
 
 
-def _same_line(found: str, wanted: str) -> bool:
-    left, right = found.split(), wanted.split()
+def _same_line(output: str, expected: str) -> bool:
+    left, right = output.split(), expected.split()
     return len(left) == len(right) and all(map(_same_word, left, right))
 
 
-def _same_word(found: str, wanted: str) -> bool:
-    if found == wanted:
+def _same_word(word: str, expected: str) -> bool:
+    if word == expected:
         return True
-    if "." not in wanted:
+    if "." not in expected:
         return False
     try:
-        return _close(float(found), float(wanted))
+        return _close(float(word), float(expected))
     except ValueError:
         return False
 
 
-def _close(found: float, wanted: float) -> bool:
-    return math.isclose(found, wanted, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+def _close(value: float, expected: float) -> bool:
+    return math.isclose(value, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)

@@ -119,21 +119,21 @@ class CodeRunner:
 
     def judge_source(self, source: str, tests: str | None, prompt: str) -> Outcome:
         """The outcome of a Python source."""
-        wanted = None if tests is None else read_tests(tests)
-        if wanted is None:
+        expected = None if tests is None else read_tests(tests)
+        if expected is None:
             return outcome("no_tests")
-        if wanted.mode == "asserts" and not compiles(wanted.inputs[0]):
+        if expected.mode == "asserts" and not compiles(expected.inputs[0]):
             return outcome("bad_tests")
         if not self.sandbox.command:
             return outcome("isolation")
         if len(source) > MOST_PROGRAM_CHARS:
             return outcome("length")
-        program = with_prompt(source, prompt, wanted)
+        program = with_prompt(source, prompt, expected)
         key = hashlib.blake2b(json.dumps([program, tests, prompt]).encode()).digest()
         if key not in self._memo:
-            asserted = wanted.mode == "asserts"
+            asserted = expected.mode == "asserts"
             try:
-                reason = self._on_asserts(program, wanted, prompt) if asserted else self._on_inputs(program, wanted)
+                reason = self._on_asserts(program, expected, prompt) if asserted else self._on_inputs(program, expected)
             except NotStartedError:
                 return outcome("sandbox")
             self._memo[key] = outcome(reason)
@@ -223,8 +223,8 @@ def python_block(text: str) -> str | None:
         elif fence:
             # A block within a list is indented as a whole.
             lines.append(line[indent:] if not line[:indent].strip() else line)
-    found = marked or plain
-    return found[-1] if found else None
+    blocks = marked or plain
+    return blocks[-1] if blocks else None
 
 
 def code_of(prompt: str) -> str:

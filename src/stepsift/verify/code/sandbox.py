@@ -155,9 +155,9 @@ def find() -> Sandbox:
     reason = _why_none()
     if reason:
         return Sandbox("none", (), reason)
-    found = Sandbox(PACKAGE, _command())
-    reason = probe(found)
-    return Sandbox("none", (), f"{PACKAGE} cannot isolate them on this machine: {reason}") if reason else found
+    sandbox = Sandbox(PACKAGE, _command())
+    reason = probe(sandbox)
+    return Sandbox("none", (), f"{PACKAGE} cannot isolate them on this machine: {reason}") if reason else sandbox
 
 
 def _why_none() -> str:
@@ -245,10 +245,10 @@ def _read(process: subprocess.Popen[bytes], seconds: float, most: int) -> tuple[
 
 def _binds() -> list[str]:
     """Folders and files that Python needs; none of them lies within another."""
-    wanted = {*_SYSTEM, sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parents[1])}
+    places = {*_SYSTEM, sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parents[1])}
     # A virtual environment may be a link to one.
-    wanted |= {str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix)}
-    there = sorted(path for path in wanted if Path(path).exists())
+    places |= {str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix)}
+    there = sorted(path for path in places if Path(path).exists())
     return [p for p in there if not any(p != q and Path(p).is_relative_to(q) for q in there)]
 
 

@@ -188,8 +188,8 @@ def _names(peer: Grader, plan: dict[str, Any]) -> dict[str, Any]:
     names: dict[str, Any] = {"__builtins__": builtins, "__name__": "tests"}
     for name, (module, attribute) in plan["helpers"].items():
         with contextlib.suppress(ImportError, AttributeError):
-            found = importlib.import_module(module)
-            names[name] = getattr(found, attribute) if attribute else found
+            loaded = importlib.import_module(module)
+            names[name] = getattr(loaded, attribute) if attribute else loaded
     for source in plan["given"]:
         with contextlib.suppress(Exception):
             exec(compile(source, "prompt.py", "exec"), names)

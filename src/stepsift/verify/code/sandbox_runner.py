@@ -96,7 +96,7 @@ def reason_of_errno(error: OSError) -> str:
 
 def limit(limits: dict[str, int], cpu_s: int) -> None:
     """Set the limits of this process and all that it starts."""
-    wanted = {
+    most_of = {
         resource.RLIMIT_AS: limits["memory_bytes"],
         resource.RLIMIT_NPROC: limits["processes"],
         resource.RLIMIT_FSIZE: limits["file_bytes"],
@@ -105,7 +105,7 @@ def limit(limits: dict[str, int], cpu_s: int) -> None:
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_MEMLOCK: 0,
     }
-    for what, most in wanted.items():
+    for what, most in most_of.items():
         resource.setrlimit(what, (most, most))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + CPU_GRACE_S))
 
@@ -165,9 +165,9 @@ def serve(code: str) -> None:
     """Do what the grader asks of an answer; never returns."""
     pause = signal.pause
 
-    def names(_: Any, *wanted: str) -> list[Any]:
+    def names(_: Any, *keys: str) -> list[Any]:
         module = load(code, "answer")
-        return [[name in module, module.get(name)] for name in wanted]
+        return [[name in module, module.get(name)] for name in keys]
 
     operations: dict[str, Callable[..., Any]] = {
         "names": names,
@@ -240,19 +240,19 @@ def child(job: dict[str, Any], given: Any, stdin: int, stdout: int, report: int)
     write, leave, dumps, who, me = os.write, os._exit, json.dumps, os.getpid, os.getpid()
     redirect({0: stdin, 1: stdout, 2: null(), REPORT_FD: report})
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    told: dict[str, Any] = {"reason": None, "value": None}
+    outcome: dict[str, Any] = {"reason": None, "value": None}
     try:
         tests = compile(given, "tests.py", "exec") if job["mode"] == "together" else None
         limit(job["limits"], job["limits"]["cpu_s"])
-        told["value"] = play(job, tests, given)
+        outcome["value"] = play(job, tests, given)
     except BaseException as e:
-        told["reason"] = reason_of(e)
+        outcome["reason"] = reason_of(e)
     try:
         sys.stdout.flush()
     except (OSError, ValueError, AttributeError):
-        told["reason"] = told["reason"] or "output"
+        outcome["reason"] = outcome["reason"] or "output"
     # A process that the answer forked has nothing to report.
-    data = dumps(told).encode() if who() == me else b""
+    data = dumps(outcome).encode() if who() == me else b""
     while data:
         data = data[write(REPORT_FD, data) :]
     leave(0)
