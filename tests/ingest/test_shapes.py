@@ -92,6 +92,33 @@ SHAPES = {
             ],
         },
     ),
+    "two teachers that every row names": Shape(
+        {
+            "a.jsonl": [
+                {"q": Q, "better": "It is 4.", "better_by": "alba", "worse": "5", "worse_by": "bruno"},
+                {"q": "3?", "better": "3", "better_by": "bruno", "worse": "4", "worse_by": " "},
+            ]
+        },
+        [("alba", Q, "It is 4.", None, None), ("bruno", Q, "5", None, None), ("bruno", "3?", "3", None, None)],
+        {
+            "fields": {"prompt": "q"},
+            "traces": [
+                {"teacher_field": "better_by", "response": "better"},
+                {"teacher_field": "worse_by", "response": "worse"},
+            ],
+        },
+        ["empty_field"],
+    ),
+    "gold answers that programs write where there is none": Shape(
+        {
+            "a.jsonl": [
+                {"prompt": Q, "response": "4", "answer": "None"},
+                {"prompt": Q, "response": "4", "answer": ["N/A", "4"]},
+                {"prompt": Q, "response": "4", "answer": "none of them"},
+            ]
+        },
+        [("a", Q, "4", None, None), ("a", Q, "4", "4", None), ("a", Q, "4", "none of them", None)],
+    ),
     "several traces of two teachers in lists, thoughts beside": Shape(
         {"a.jsonl": [{"q": Q, "one": {"out": ["4", "It is 4."]}, "two": {"out": "4", "why": "Two and two, so four."}}]},
         [("One", Q, "4", None, None), ("One", Q, "It is 4.", None, None), ("Two", Q, THINK[:-8] + "4", None, None)],
@@ -298,6 +325,9 @@ def test_reasons_say_what_tools_and_pictures_are(tmp_path):
         ("set/R1-00000-of-00002.jsonl", "auto", "R1"),
         ("set/QwQ-32B.jsonl", "auto", "QwQ-32B"),
         ("set/qwen-2.5.jsonl", "auto", "qwen-2.5"),
+        ("zeta/v1/train-00000-of-00002.jsonl", "auto", "zeta"),
+        ("zeta/solutions/train.jsonl", "auto", "zeta"),
+        ("zeta/distill.jsonl", "auto", "zeta"),
         ("train.jsonl", "auto", "train"),
         ("data/train-00000-of-00002.jsonl", "auto", "train"),
         ("zeta/R1.jsonl", "folder", "zeta"),
@@ -452,7 +482,7 @@ def test_columns_that_look_like_traces_and_nobody_reads_are_told(tmp_path):
         {
             "question": f"{i}?",
             "solution": text,
-            "alba_attempt": text,
+            "alba_attempt": f"Alba says. {text}",
             "b": text * 20,
             "note": "ok",
             "id": str(i),
@@ -466,6 +496,40 @@ def test_columns_that_look_like_traces_and_nobody_reads_are_told(tmp_path):
     lines = check_sources(found).lines
     assert "            prompt from question, response from solution" in lines
     assert "            not read: alba_attempt, b, grade_reason, id, note" in lines
+
+
+def test_a_column_that_says_a_response_once_more_is_no_news(tmp_path):
+    text = "We take two and add two to it, which gives four."
+    turns = [user(Q), {"role": "assistant", "content": text}]
+    rows = [{"question": f"{i}?", "response": text, "generation": text, "messages": turns} for i in range(6)]
+    assert look(tmp_path / "1", {"a.jsonl": rows}, {"match": "*", "layout": "fields"}).warnings == []
+    found = look(tmp_path / "2", {"a.jsonl": [row | {"generation": f"{text} {row['question']}"} for row in rows]})
+    assert any("nobody reads generation" in w for w in found.warnings)
+
+
+@pytest.mark.parametrize(("labels", "told"), [([0.4, 0.9], 1), ([None, 0.5], 1), (["", ""], 1), ([0.4, 1.0], 0)])
+def test_labels_that_say_nothing_are_told(tmp_path, labels, told):
+    rows = [{"prompt": f"{i}?", "responses": ["r", "s"], "rewards": labels} for i in range(3)]
+    found = look(tmp_path, {"a.jsonl": rows}, {"match": "*", "fields": {"label": "rewards"}})
+    warnings = [w for w in found.warnings if "no value of rewards says that a response is right or wrong" in w]
+    assert (found.total.kept, len(warnings)) == (6, told)
+
+
+def test_what_stands_at_both_ends_of_all_prompts_is_told_together(tmp_path):
+    bare = [{"prompt": f"How many are {i} and {i}?", "response": "r"} for i in range(6)]
+    spoken = [row | {"prompt": f"\n\nHuman: {row['prompt']}\n\nAssistant: "} for row in bare]
+    (warning,) = [w for w in look(tmp_path, {"a.jsonl": bare, "b.jsonl": spoken}).warnings if "all prompts" in w]
+    assert "begin with 'Human:' and end with 'Assistant:'; without both 6 of 6" in warning
+    rule = """{strip_prefixes: ["Human:"], strip_suffixes: ["Assistant:"]}"""
+    assert f"put '{rule}' into its rule" in warning
+    joined = look(tmp_path, {}, {"match": "b.*", "strip_prefixes": ["Human:"], "strip_suffixes": ["Assistant:"]})
+    assert (joined.prompts, joined.candidates.median) == (6, 2)
+
+
+@pytest.mark.parametrize("names", [{}, {"teacher": "a", "teacher_field": "b"}])
+def test_a_trace_in_columns_has_one_name(names):
+    with pytest.raises(ParamsError, match=r"traces\.0.*one of teacher \(a name\) and teacher_field"):
+        parse({"ingest": {"files": [{"match": "*", "traces": [{"response": "r", **names}]}]}})
 
 
 def test_an_instruction_around_all_prompts_is_told_where_prompts_would_meet(tmp_path):

@@ -216,6 +216,86 @@ SHAPES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
             "fields": {"prompt": "prompt"},
         },
     ),
+    "one that was preferred, by other models in every row": (
+        [
+            {
+                "prompt": question(a, b),
+                "chosen": trace(a, b, "A: "),
+                "chosen_model": ("ann", "ben")[i % 2],
+                "rejected": trace(a, b + 1, "B: "),
+                "rejected_model": ("carl", "ann")[i % 2],
+            }
+            for i, (a, b) in enumerate(PROBLEMS)
+        ],
+        {
+            "traces": [
+                {"teacher_field": "chosen_model", "response": "chosen"},
+                {"teacher_field": "rejected_model", "response": "rejected"},
+            ],
+            "fields": {"prompt": "prompt"},
+        },
+    ),
+    "gold answer and teacher within messages": (
+        [
+            {
+                "conversations": [
+                    {
+                        "from": "human",
+                        "value": question(a, b),
+                        "info": {"ground_truth": str(a + b), "model_name": None},
+                    },
+                    {"from": "assistant", "value": trace(a, b), "info": {"ground_truth": None, "model_name": "ann"}},
+                ]
+            }
+            for a, b in PROBLEMS
+        ],
+        {"fields": {"answer": "conversations.0.info.ground_truth", "teacher": "conversations.1.info.model_name"}},
+    ),
+    "gold answers within JSON text": (
+        [
+            {
+                "messages": [
+                    {"role": "user", "content": question(a, b)},
+                    {"role": "assistant", "content": trace(a, b)},
+                ],
+                "generator": "ann",
+                "metadata": json.dumps({"expected_answer": str(a + b), "problem_source": "own"}),
+            }
+            for a, b in PROBLEMS
+        ],
+        {"fields": {"answer": "metadata.expected_answer"}},
+    ),
+    "traces that reason, beside those that the set began with": (
+        [
+            {
+                "messages": [
+                    {"role": "user", "content": question(a, b)},
+                    {"role": "assistant", "content": trace(a, b)},
+                ],
+                "problem": question(a, b),
+                "made_anew_content": f"<think>\nAdd them.\n</think>\n\n{trace(a, b)}",
+            }
+            for a, b in PROBLEMS
+        ],
+        {"fields": {"prompt": "problem", "response": "made_anew_content"}},
+    ),
+    "gold answers that are none": (
+        [
+            {
+                "instruction": question(a, b),
+                "completions": [{"model": m, "response": trace(a, b, m), "overall_score": 4.5} for m in ("ann", "ben")],
+                "correct_answers": ["None"],
+            }
+            for a, b in PROBLEMS
+        ],
+        {
+            "fields": {
+                "prompt": "instruction",
+                "response": "completions.*.response",
+                "teacher": "completions.*.model",
+            }
+        },
+    ),
     "two teachers in columns": (
         [
             {"question": question(a, b), "alpha_attempt": trace(a, b, "A: "), "beta_attempt": trace(a, b, "B: ")}
@@ -241,7 +321,8 @@ def test_the_rule_that_mends_a_file_reads_it_when_it_is_pasted(shape: str, tmp_p
     assert before["mend"]["rule"] == expected
     _, out, _ = run_cli("preview", "set.jsonl")
     start = next(i for i, line in enumerate(out) if line.startswith("mend "))
-    n = sum(len(row.get("runs", expected.get("traces", (1,)))) for row in rows)
+    several = expected.get("traces", (1,))
+    n = sum(len(row.get("runs") or row.get("completions") or several) for row in rows)
     assert out[start].startswith(f"mend        with this in set.jsonl.rule.yaml, {n} of {n} are kept, by ")
     (tmp_path / "set.jsonl.rule.yaml").write_text("\n".join(out[start + 1 :]) + "\n")
     after = previewed(run_cli, "set.jsonl")
@@ -250,6 +331,10 @@ def test_the_rule_that_mends_a_file_reads_it_when_it_is_pasted(shape: str, tmp_p
         "two teachers in columns": "several teachers in columns",
         "a conversation under a name of its own": "chat",
         "one that was preferred and one that was not": "several teachers in columns",
+        "one that was preferred, by other models in every row": "several teachers in columns",
+        "gold answer and teacher within messages": "sharegpt",
+        "gold answers within JSON text": "chat",
+        "gold answers that are none": "generations",
         "objects in a list": "generations",
         "lists in a list": "generations",
     }

@@ -4,26 +4,16 @@ import json
 
 from stepsift.core import text as text_of
 from stepsift.ingest import identity
-from stepsift.ingest.columns import trace_warnings
+from stepsift.ingest.columns import FileColumns, column_warnings
 from stepsift.ingest.counts import PoolCounts
 from stepsift.ingest.database import Spool
 
 
 def warnings_of(spool: Spool, pool: PoolCounts) -> list[str]:
     """One sentence for each thing that may be meant otherwise; the spool is resolved."""
-    sentences = trace_warnings(pool.columns)
+    sentences = column_warnings(pool.columns)
     for name, file in pool.columns.items():
-        prefix, suffix = file.wrapper()
-        for text, key, place in ((prefix, "strip_prefixes", "begin"), (suffix, "strip_suffixes", "end")):
-            cut = identity.Wrapper(prefixes=(text,)) if place == "begin" else identity.Wrapper(suffixes=(text,))
-            bare = [identity.prompt_hash([{"role": "user", "content": w}], cut) for w in file.wordings.values()]
-            met = spool.knows(bare) if text else 0
-            if met:
-                sentences.append(
-                    f"{name}: all prompts {place} with {text!r}; without it {met} of {len(bare)} that were looked at "
-                    "are prompts of other files: where it is no part of the question, put "
-                    f"'{key}: [{json.dumps(text, ensure_ascii=False)}]' into its rule"
-                )
+        sentences += _around(name, file, spool)
     if pool.torn_ids:
         sentences.append(
             f"{pool.torn_ids} prompt ids stand for prompts whose texts have nothing in common, as where two sets "
@@ -35,4 +25,34 @@ def warnings_of(spool: Spool, pool: PoolCounts) -> list[str]:
             "without one: they get none, so that no answer stands under another teacher's; ingest.system: text makes "
             "prompts of their own of them"
         )
+    return sentences
+
+
+def _around(name: str, file: FileColumns, spool: Spool) -> list[str]:
+    """What stands around all prompts of a file, where without it they would be prompts of others: at one end, or only
+    where both are cut."""
+
+    def met(wrapper: identity.Wrapper) -> int:
+        return spool.knows(
+            [identity.prompt_hash([{"role": "user", "content": w}], wrapper) for w in file.wordings.values()]
+        )
+
+    def sentence(words: str, without: str, n: int, rule: str) -> str:
+        return (
+            f"{name}: all prompts {words}; without {without} {n} of {len(file.wordings)} that were looked at are "
+            f"prompts of other files: where it is no part of the question, put '{rule}' into its rule"
+        )
+
+    prefix, suffix = file.wrapper()
+    ends = {"strip_prefixes": prefix, "strip_suffixes": suffix}
+    cut = {key: f"{key}: [{json.dumps(text, ensure_ascii=False)}]" for key, text in ends.items()}
+    sentences = []
+    if prefix and (n := met(identity.Wrapper(prefixes=(prefix,)))):
+        sentences.append(sentence(f"begin with {prefix!r}", "it", n, cut["strip_prefixes"]))
+    if suffix and (n := met(identity.Wrapper(suffixes=(suffix,)))):
+        sentences.append(sentence(f"end with {suffix!r}", "it", n, cut["strip_suffixes"]))
+    both = prefix and suffix and not sentences
+    if both and (n := met(identity.Wrapper(prefixes=(prefix,), suffixes=(suffix,)))):
+        words = f"begin with {prefix!r} and end with {suffix!r}"
+        sentences.append(sentence(words, "both", n, ", ".join(cut.values()).join("{}")))
     return sentences

@@ -36,6 +36,8 @@ class _Unread:
     texts: int = 0
     chars: int = 0
     thinks: bool = False
+    repeats: int = 0
+    """Texts that are responses of their rows once more."""
 
 
 @dataclass
@@ -49,6 +51,8 @@ class FileColumns:
     traces: int = 0
     with_gold: int = 0
     """Traces whose row gives a gold answer or tests."""
+    with_label: int = 0
+    """Traces that their row calls right or wrong."""
     fields: dict[str, Counter[str]] = field(default_factory=dict)
     """Our name to the paths at which it was found, and in how many rows."""
     absent: set[str] = field(default_factory=set)
@@ -75,10 +79,12 @@ class FileColumns:
             if isinstance(record, Record):
                 self.traces += 1
                 self.with_gold += record.answer is not None or record.tests is not None
+                self.with_label += record.label is not None
         if self.rows <= _SHOWN_ROWS:
+            responses = {record.response.strip() for record in records if isinstance(record, Record)}
             for name, value in row.data.items():
                 if name not in row.read and value not in (None, "", []):
-                    _measure(self.unread.setdefault(name, _Unread()), value)
+                    _measure(self.unread.setdefault(name, _Unread()), value, responses)
 
     def unread_columns(self) -> list[str]:
         """Columns of which nothing was ever read, sorted."""
@@ -151,14 +157,35 @@ def told(columns: dict[str, FileColumns]) -> list[str]:
     return lines
 
 
-def trace_warnings(columns: dict[str, FileColumns]) -> list[str]:
-    """A sentence for each file with columns that nobody reads and that look like traces."""
+def column_warnings(columns: dict[str, FileColumns]) -> list[str]:
+    """A sentence for files with columns that nobody reads and that look like traces, or labels that say nothing."""
+    return [*_trace_warnings(columns), *_label_warnings(columns)]
+
+
+def _label_warnings(columns: dict[str, FileColumns]) -> list[str]:
+    groups: dict[str, list[str]] = {}
+    for name, file in columns.items():
+        paths = sorted({path for ours, paths in file.fields.items() if ours.startswith("label") for path in paths})
+        if paths and file.traces and not file.with_label:
+            groups.setdefault(", ".join(paths), []).append(name)
+    return [
+        f"{_first(names)}: no value of {paths} says that a response is right or wrong (true, false, 1, 0 or a word "
+        "such as yes), so no trace has a label; grades between 0 and 1 are none, but where can compare them"
+        for paths, names in groups.items()
+    ]
+
+
+def _first(names: list[str]) -> str:
+    return f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
+
+
+def _trace_warnings(columns: dict[str, FileColumns]) -> list[str]:
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, file in columns.items():
         if file.unread_traces():
             groups.setdefault(tuple(file.unread_traces()), []).append(name)
     return [
-        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: nobody reads {', '.join(unread)}, which "
+        f"{_first(names)}: nobody reads {', '.join(unread)}, which "
         f"look{'s' * (len(unread) == 1)} like traces; map them in a rule: fields, or traces for several teachers"
         for unread, names in groups.items()
     ]
@@ -171,10 +198,10 @@ def mapped_paths(rule: params.Rule) -> dict[str, tuple[str, ...]]:
         if several:
             paths[f"maps {name} to '{_shown(several)}'"] = (several,) if isinstance(several, str) else several
     for trace in rule.traces:
-        for key in ("response", "reasoning", "label"):
+        for key in ("response", "reasoning", "label", "teacher_field"):
             path = getattr(trace, key)
             if path:
-                paths[f"maps {key} of {trace.teacher} to '{path}'"] = (path,)
+                paths[f"maps {key} of {trace.whose} to '{path}'"] = (path,)
     for path in template.columns(rule.prompt_template) if rule.prompt_template else ():
         paths[f"names the column '{path}' in prompt_template"] = (path,)
     return paths
@@ -192,19 +219,23 @@ def _common(before: str | None, text: str) -> str:
     return before[: min(len(before), len(text)) if differs is None else differs]
 
 
-def _measure(unread: _Unread, value: object) -> None:
+def _measure(unread: _Unread, value: object, responses: Collection[str]) -> None:
     unread.rows += 1
     texts = value if isinstance(value, list) else [value]
+    last = texts[-1]
+    # A conversation repeats its answer where its last turn does.
+    same = isinstance(last, dict) and any(isinstance(t, str) and t.strip() in responses for t in last.values())
     for text in texts[:4]:
         inner = next((t for t in text.values() if isinstance(t, str)), None) if isinstance(text, dict) else text
         if isinstance(inner, str):
             unread.texts += 1
             unread.chars += len(inner)
             unread.thinks = unread.thinks or "<think" in inner[:200]
+            unread.repeats += same or inner.strip() in responses
 
 
 def _looks_like_a_trace(name: str, unread: _Unread) -> bool:
-    if not unread.texts:
+    if unread.repeats == unread.texts:
         return False
     mean = unread.chars / unread.texts
     parts = name.lower().replace("-", "_").split("_")

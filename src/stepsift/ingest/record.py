@@ -15,6 +15,9 @@ Message = dict[str, str]
 ALTERNATIVES = "\n-- or --\n"
 """Between the gold answers of a row that has several, each of which is right."""
 
+MISSING = frozenset(("None", "null", "nan", "NaN", "<NA>", "N/A", "n/a"))
+"""What programs write for a gold answer that is not there; compared with it, every response would be wrong."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -82,10 +85,10 @@ def answer(row: Row) -> str | None:
     where, value = row.find("answer")
     if isinstance(value, list):
         several = [as_text(item, f"answer: field '{where}'[{i}]") for i, item in enumerate(value)]
-        return ALTERNATIVES.join(dict.fromkeys(text for text in several if text)) or None
+        return ALTERNATIVES.join(dict.fromkeys(text for text in several if text and text not in MISSING)) or None
     text = as_text(value, f"answer: field '{where}'")
     if text is not None:
-        return text
+        return None if text in MISSING else text
     where, value = row.find("answer_index")
     place = as_text(value, f"answer_index: field '{where}'")
     if place is None:

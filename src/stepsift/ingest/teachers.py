@@ -13,7 +13,7 @@ _SHARD = re.compile(
 _SAYS_NOTHING = re.compile(
     r"(?:train|test|valid|validation|val|dev|data|default|main|all|full|dataset|datasets|part|shard|chunk|split|subset"
     r"|output|outputs|result|results|generations|responses|completions|predictions|traces|rollouts?|samples?|steps?|logs?"
-    r"|sft|prefs|(?:train|test)[-_](?:sft|prefs)|raw|files|jsonl|parquet)?[-_.]?\d*",
+    r"|sft|prefs|(?:train|test)[-_](?:sft|prefs)|raw|files|jsonl|parquet|v|version|filtered|distill(?:ed)?|solutions?)?[-_.]?\d*",
     re.I,
 )
 """Names of files and folders that name a role or a form and no teacher."""

@@ -4,7 +4,7 @@ import re
 import string
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainValidator, field_validator
+from pydantic import Field, PlainValidator, field_validator, model_validator
 
 from stepsift.params._section import Section, Text, distinct
 
@@ -58,14 +58,27 @@ _OTHER_ROWS = re.compile(
 class TraceColumns(Section):
     """Where one teacher's trace stands in a row that holds the traces of several."""
 
-    teacher: Text
+    teacher: Text | None = None
     """The teacher's name."""
+    teacher_field: Path | None = None
+    """Where the row names the teacher, instead of `teacher`: sets of preferences have other models in every row."""
     response: Path
     """The response; a list holds several. A row where it is null has no trace of this teacher."""
     reasoning: Path | None = None
     """Reasoning beside the response."""
     label: Path | None = None
     """Whether the source calls the response correct: true, false, 1, 0, or a word such as yes, no, pass, fail."""
+
+    @model_validator(mode="after")
+    def _one_name(self) -> "TraceColumns":
+        if (self.teacher is None) == (self.teacher_field is None):
+            raise ValueError("must have one of teacher (a name) and teacher_field (the column that has the name)")
+        return self
+
+    @property
+    def whose(self) -> str:
+        """The teacher's name, or the column that has it, for messages."""
+        return self.teacher or str(self.teacher_field)
 
 
 class Rule(Section):

@@ -6,12 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from stepsift.ingest.paths import parsed
 from stepsift.ingest.row import is_thought
 
 _DEEPEST = 6
 """Keys and places of a path: deep enough for what programming interfaces answer."""
 _MOST_ITEMS = 4
 """Of a list, those that are looked at."""
+_MOST_TURNS = 3
+"""Of a conversation: a system prompt, a question, an answer."""
+_OF_A_TURN = frozenset(("role", "from", "content", "value", "reasoning_content", "tool_calls", "weight"))
+"""What belongs to a message itself."""
 
 
 @dataclass
@@ -25,8 +30,12 @@ class Column:
     values: set[str] = field(default_factory=set)
     turns: bool = False
     """Whether it is a list of messages."""
+    in_turn: bool = False
+    """Whether it stands within a message, beside its text."""
     listed: bool = False
     """Whether it is a list of texts, or stands in each of several objects of a list."""
+    thinks: bool = False
+    """Whether a text in it begins with reasoning in tags."""
     sentences: bool = False
     """Whether a text in it is more than a word, a name or a number."""
 
@@ -59,6 +68,7 @@ class Column:
             value = value[0]
         if isinstance(value, str):
             self.sentences = self.sentences or is_thought(value)
+            self.thinks = self.thinks or "<think" in value[:200]
         self.lengths.append(len(value) if isinstance(value, str) else 0)
         self.values.add(str(value)[:200])
 
@@ -73,8 +83,8 @@ def columns_of(rows: list[dict[str, Any]]) -> list[Column]:
     """All paths of the rows, in the order in which they come."""
     columns: dict[str, Column] = {}
     for row in rows:
-        for path, value in _walk(row, ()):
-            column = columns.setdefault(path, Column(path))
+        for path, value, in_turn in _walk(row, ()):
+            column = columns.setdefault(path, Column(path, in_turn=in_turn))
             column.listed = column.listed or ".*." in path
             column.note(value)
     # Lists that have one object in some rows have several in others.
@@ -90,20 +100,27 @@ def are_turns(value: object) -> bool:
     )
 
 
-def _walk(value: Any, above: tuple[str, ...]) -> Iterable[tuple[str, Any]]:
-    """(path, value) of what is no object, and no list of objects or lists but one of messages."""
+def _walk(value: Any, above: tuple[str, ...], in_turn: bool = False) -> Iterable[tuple[str, Any, bool]]:
+    """(path, value, whether it stands within a message) of what is no object, no text that holds one, and no list of
+    objects or lists but one of messages."""
     path = ".".join(above)
+    if isinstance(value, str) and above and isinstance(inner := parsed(value), dict):
+        value = inner
     if isinstance(value, dict) and len(above) < _DEEPEST:
         for key, below in value.items():
-            yield from _walk(below, (*above, str(key)))
-    elif isinstance(value, list) and value and isinstance(value[0], dict) and not are_turns(value):
+            yield from _walk(below, (*above, str(key)), in_turn)
+    elif are_turns(value):
+        yield path, value, in_turn
+        for i, turn in enumerate(value[:_MOST_TURNS] if len(above) < _DEEPEST else ()):
+            yield from _walk({k: v for k, v in turn.items() if k not in _OF_A_TURN}, (*above, str(i)), True)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
         place = ("0",) if len(value) == 1 else ("*",)
         for item in value[:_MOST_ITEMS] if len(above) < _DEEPEST else ():
-            yield from _walk(item, (*above, *place))
+            yield from _walk(item, (*above, *place), in_turn)
     elif isinstance(value, list) and value and isinstance(value[0], list):
-        yield from _walk(value[0], (*above, "0"))
+        yield from _walk(value[0], (*above, "0"), in_turn)
     else:
-        yield path, value
+        yield path, value, in_turn
 
 
 def _places(path: str) -> list[int]:

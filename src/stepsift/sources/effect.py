@@ -7,7 +7,7 @@ from stepsift import params, verify
 from stepsift.core import tables
 from stepsift.core.errors import SourceError
 from stepsift.core.text import count
-from stepsift.ingest.columns import FileColumns, told, trace_warnings
+from stepsift.ingest.columns import FileColumns, column_warnings, told
 from stepsift.ingest.counts import Candidates, Tally, useless_files
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import SourceFile
@@ -68,7 +68,7 @@ class Effect:
             ),
             f"verdicts    of {sum(alone.verdicts.values())} sampled traces: {_counts(alone.verdicts)}",
         ]
-        lines += [f"warning     {sentence}" for sentence in trace_warnings(self.columns)]
+        lines += [f"warning     {sentence}" for sentence in column_warnings(self.columns)]
         lines += [
             f"            {name} loses {count(n, 'trace')}, contradicted or repeated by new rows"
             for name, n in self.lost.items()

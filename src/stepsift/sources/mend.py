@@ -6,6 +6,7 @@ from typing import Any
 
 from stepsift import params
 from stepsift.core.errors import ParamsError, SourceError
+from stepsift.ingest.record import MISSING
 from stepsift.sources.column_contents import Column, columns_of
 from stepsift.sources.reading import Reading
 
@@ -36,6 +37,7 @@ _METADATA = frozenset(
 _ABOUT = {"grade", "reason", "type", "kind", "format", "length"}
 """Words of names of columns that speak of a trace or an answer."""
 _GOLD_WORDS = frozenset(("gold", "golden", "truth", "reference", "expected", "target", "correct", "answer", "solution"))
+_NAMES_TEACHER = frozenset(("teacher", "model", "generator", "llm"))
 _PAIR = ("chosen", "rejected")
 """Columns in which sets of preferences keep two traces of a prompt."""
 
@@ -51,10 +53,14 @@ def propose(rows: list[dict[str, Any]], own: params.Rule, now: Reading, read: Ca
     if not rows:
         return None
     columns = columns_of(rows)
+    of_rows = [c for c in columns if not c.in_turn]
     if lost * 2 > now.read:
-        proposals = _proposals(columns, all_names=True)
+        proposals = _proposals(of_rows, all_names=True)
     else:
-        proposals = [*(_proposals(columns, all_names=False) if unread else ()), *_gold(columns, own, now)]
+        proposals = [
+            *(_proposals(of_rows, all_names=False) if unread else ()),
+            *_completed(_thinking(of_rows, unread, own), columns, own, now),
+        ]
     for keys in proposals:
         try:
             rule = params.rule({**own.model_dump(exclude_unset=True), **keys}, "the proposed rule")
@@ -69,22 +75,59 @@ def propose(rows: list[dict[str, Any]], own: params.Rule, now: Reading, read: Ca
 
 
 def _says_more(reading: Reading, now: Reading) -> bool:
-    return len(reading.teachers) > len(now.teachers) or reading.with_gold > now.with_gold
+    return (
+        len(reading.teachers) > len(now.teachers)
+        or reading.with_gold > now.with_gold
+        or reading.thinking > now.thinking
+        or (now.named_by_file and not reading.named_by_file)
+    )
 
 
-def _gold(columns: list[Column], own: params.Rule, now: Reading) -> Iterable[dict[str, Any]]:
-    """The column that says by its name that it has the gold answers, where no trace has one."""
-    known = any(file.preset for file in now.columns.values())
-    if known or now.with_gold or "answer" in own.fields:
+def _completed(
+    traces: dict[str, str], columns: list[Column], own: params.Rule, now: Reading
+) -> Iterable[dict[str, Any]]:
+    """Rules that map what nobody reads now: `traces` (names to paths), gold answers and teacher; all of it first."""
+    if any(file.preset for file in now.columns.values()):
         return
     read = {path for file in now.columns.values() for paths in file.fields.values() for path in paths}
+    read |= {*traces.values()}
+    gold = [] if now.with_gold or "answer" in own.fields else [{"answer": c.path} for c in _gold(columns, read)]
+    named = now.named_by_file and "teacher" not in own.fields
+    teacher = [{"teacher": c.path} for c in _named_teacher(columns, read)] if named else []
+    for one in [traces] if traces else []:
+        yield from ({"fields": {**own.fields, **one, **g, **t}} for t in (*teacher, {}) for g in (*gold, {}))
+    yield from ({"fields": {**own.fields, **g, **t}} for t in (*teacher, {}) for g in (*gold, {}) if g or t)
+
+
+def _thinking(columns: list[Column], unread: list[str], own: params.Rule) -> dict[str, str]:
+    """The column whose texts reason where those that are read do not, and the prompt beside it; empty where none."""
+    if own.traces or "response" in own.fields:
+        return {}
+    response = next((c for c in columns if c.path in unread and c.thinks and not c.turns and not c.listed), None)
+    if response is None:
+        return {}
+    prompt = _fields([c for c in columns if c is not response], ("prompt",))
+    return {**prompt, "response": response.path} if prompt else {}
+
+
+def _named_teacher(columns: list[Column], read: set[str]) -> Iterable[Column]:
+    """Columns that say by their names who answered."""
+    for column in columns:
+        short = 0 < column.chars <= _TEACHER_CHARS and not column.turns and not column.listed
+        about = {*column.own_words} & (_METADATA | _ABOUT)
+        if short and not about and column.path not in read and _NAMES_TEACHER & {*column.own_words}:
+            yield column
+
+
+def _gold(columns: list[Column], read: set[str]) -> Iterable[Column]:
+    """Columns that say by their names that they have the gold answers."""
     for column in columns:
         # Of a solution in words nobody could say which of them is the answer.
         bare = column.chars <= _GOLD_CHARS and not (column.sentences and "solution" in column.own_words)
         short = bare or any("\\boxed" in v or "####" in v for v in column.values)
         named = {*column.own_words} & _GOLD_WORDS and not {*column.words} & (_METADATA | _ABOUT)
-        if short and named and not column.turns and column.path not in read:
-            yield {"fields": {**own.fields, "answer": column.path}}
+        if short and named and not column.turns and column.path not in read and not column.values <= MISSING:
+            yield column
 
 
 def _proposals(columns: list[Column], all_names: bool) -> Iterable[dict[str, Any]]:
@@ -142,7 +185,7 @@ def _fields(columns: list[Column], names: tuple[str, ...]) -> dict[str, str]:
         beside, starred, _ = fields.get("response", "").rpartition(".*.")
         take("teacher", lambda c: label(c) or bool(starred and text(c) and c.path.startswith(f"{beside}.*.")))
     if "answer" in names:
-        take("answer", lambda c: not c.turns and ".*." not in c.path and c.chars <= _GOLD_CHARS)
+        take("answer", lambda c: not (c.turns or ".*." in c.path or c.values <= MISSING) and c.chars <= _GOLD_CHARS)
     # Names in another language: the longest text is the response, the one that differs most often the prompt.
     by_length = sorted((c for c in columns if prose(c) and c.path not in fields.values()), key=lambda c: -c.chars)
     if "response" in names and "response" not in fields and by_length:
@@ -189,13 +232,16 @@ def _teachers(columns: list[Column]) -> list[dict[str, str]]:
 
 
 def _pair(columns: list[Column]) -> list[dict[str, str]]:
-    """A trace that was preferred and one that was not, each by the one model that its column names, where it does."""
+    """A trace that was preferred and one that was not, each by the model that a column names, where one does."""
     by_path = {c.path: c for c in columns}
     if not all(name in by_path for name in _PAIR):
         return []
 
-    def model(name: str) -> str:
-        about = (c for c in columns if name in c.own_words and "model" in c.own_words and len(c.values) == 1)
-        return next((next(iter(c.values)) for c in about), name)
+    def model(name: str) -> dict[str, str]:
+        about = [c for c in columns if name in c.own_words and "model" in c.own_words and c.values]
+        if not about:
+            return {"teacher": name}
+        column = about[0]
+        return {"teacher_field": column.path} if len(column.values) > 1 else {"teacher": next(iter(column.values))}
 
-    return [{"teacher": model(name), "response": name} for name in _PAIR]
+    return [{**model(name), "response": name} for name in _PAIR]

@@ -9,7 +9,7 @@ from stepsift import params, verify
 from stepsift.core.text import count, one_line
 from stepsift.ingest import thinking
 from stepsift.ingest.candidate import Candidate
-from stepsift.ingest.columns import told, trace_warnings
+from stepsift.ingest.columns import column_warnings, told
 from stepsift.ingest.several import alternatives, verdict
 from stepsift.sources.mend import propose
 from stepsift.sources.origin import Origin
@@ -79,7 +79,7 @@ class Preview:
             lines.append(
                 "            named by file or folder; 'teacher: NAME' in its rule, or --teacher, says otherwise"
             )
-        lines += [f"warning     {sentence}" for sentence in trace_warnings(reading.columns)]
+        lines += [f"warning     {sentence}" for sentence in column_warnings(reading.columns)]
         lines += [line for example in self.examples for line in example.lines()]
         if self.mended is not None:
             rule, after = self.mended

@@ -33,6 +33,8 @@ class Reading:
     """By reason."""
     first: dict[str, tuple[str, int, str]] = field(default_factory=dict)
     """Reason to (file, row, detail) of the first row rejected for it."""
+    thinking: int = 0
+    """Traces with reasoning."""
     teachers: Counter[str] = field(default_factory=Counter)
     examples: dict[str, tuple[str, int, Candidate]] = field(default_factory=dict)
     """Teacher to (file, row, candidate) of the first trace, then `teacher 2` and so on up to MOST_EXAMPLES."""
@@ -61,6 +63,7 @@ class Reading:
             self.first.setdefault(candidate.reason, (file, row, candidate.detail))
             return
         self.kept += 1
+        self.thinking += candidate.response.startswith("<think>")
         self.teachers[candidate.teacher] += 1
         self.examples.setdefault(f"{self.teachers[candidate.teacher]} {candidate.teacher}", (file, row, candidate))
 

@@ -38,17 +38,33 @@ def _several(row: Row) -> list[Record | RowError]:
     if not traces:
         names = ", ".join(t.response for t in row.rule.traces)
         raise RowError("missing_field", f"traces: none of {names} is there, or all are null; the row has {row.names()}")
-    columns = {column(row.data, path) for t in row.rule.traces for path in (t.response, t.reasoning, t.label) if path}
+    paths = (path for t in row.rule.traces for path in (t.response, t.reasoning, t.label, t.teacher_field) if path)
+    columns = {column(row.data, path) for path in paths}
     found: list[Record | RowError] = []
     for trace in traces:
-        own = {"response": trace.response, "reasoning": trace.reasoning, "label": trace.label, "teacher": None}
+        own = {"response": trace.response, "reasoning": trace.reasoning, "label": trace.label}
+        own["teacher"] = trace.teacher_field
         rule = row.rule.model_copy(update={"traces": (), "layout": "auto", "fields": {**row.rule.fields, **own}})
         part = Row(row.data, rule, columns)
-        for record in READERS[detect_layout(part)](part):
-            found.append(replace(record, teacher=trace.teacher) if isinstance(record, Record) else record)
-        row.used |= {f"{name} of {trace.teacher}" if name in own else name: path for name, path in part.used.items()}
+        for record in _records(part):
+            if isinstance(record, RowError) or trace.teacher is None:
+                found.append(record)
+            else:
+                found.append(replace(record, teacher=trace.teacher))
+        row.used |= {f"{name} of {trace.whose}" if name in own else name: path for name, path in part.used.items()}
         row.read |= part.read
+    errors = [record for record in found if isinstance(record, RowError)]
+    if len(errors) == len(found) and len({str(error) for error in errors}) == 1:
+        raise errors[0]
     return found
+
+
+def _records(row: Row) -> list[Record | RowError]:
+    """The records of one teacher's columns, whose errors are its own: the others' traces are whole."""
+    try:
+        return READERS[detect_layout(row)](row)
+    except RowError as e:
+        return [e]
 
 
 def detect_layout(row: Row) -> str:
