@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -190,6 +191,67 @@ def repo(tmp_path: Path, config: Path) -> Path:
         (repo / name).parent.mkdir(exist_ok=True)
         (repo / name).write_text("a\n")
     return repo
+
+
+def test_what_a_stage_needs_beyond_the_repository_is_mounted(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    answers = {("git", "rev-parse", "--git-common-dir"): str(tmp_path / "git")}
+    answers[(sys.executable, "-m", "dvc", "cache", "dir")] = str(tmp_path / "dvc")
+    monkeypatch.setattr(launch, "_said", lambda repo, *command: answers[command])
+    for variable in ("HF_HUB_CACHE", "STEPSIFT_CACHE", "DVC_ROOT"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    for folder in ("git", "dvc"):
+        (tmp_path / folder).mkdir()
+    student = tmp_path / "student"
+    with pytest.raises(ContainerError) as e:
+        launch.surroundings(Machine(engine="docker", mounts=(str(student), str(tmp_path / "dvc"))), tmp_path)
+    assert str(e.value) == f"mounts in {config} names {student}, which is not there; make or remove it"
+    student.mkdir()
+    place = launch.surroundings(Machine(engine="docker", mounts=(str(student),)), tmp_path)
+    assert place.folders == tuple(tmp_path / name for name in ("dvc", "git", "hf", "student"))
+    assert (place.repo, place.hf_home) == (tmp_path, tmp_path / "hf") and place.hf_home.is_dir()
+
+
+@pytest.mark.parametrize("engine", ["host", "docker"])
+def test_a_stage_takes_the_place_of_this_process(engine: str, config: Path, monkeypatch: pytest.MonkeyPatch):
+    """The same as the slow tests below, without a process."""
+    config.write_text(f"engine: {engine}\ngpus: true\n")
+    became: list[list[str]] = []
+
+    def become(file: str, words: list[str]) -> None:
+        became.append(words)
+        raise SystemExit
+
+    monkeypatch.setattr(os, "execv", become)
+    monkeypatch.setattr(os, "execvp", become)
+    monkeypatch.setattr(launch, "image_digest", lambda *_: "sha256:1")
+    monkeypatch.setattr(launch, "image_name", lambda *_: "stepsift:cpu-1")
+    monkeypatch.setattr(launch, "git_variables", lambda: {"STEPSIFT_GIT_COMMIT": "abc"})
+    monkeypatch.setattr(launch, "surroundings", lambda *_: PLACE)
+    monkeypatch.setattr(sys, "argv", ["launch", "train", "a b"])
+    with pytest.raises(SystemExit):
+        launch.main()
+    [words] = became
+    if engine == "host":
+        assert words == [sys.executable, "-P", "stages/train.py", "a b"]
+    else:
+        assert words[:2] == ["docker", "run"]
+        assert {"--env=STEPSIFT_IMAGE_DIGEST=sha256:1", "--env=STEPSIFT_GIT_COMMIT=abc"} <= set(words)
+        inside_it = ["python", "-P", "-m", "stepsift.container.inside", "stages/train.py", "a b"]
+        assert words[-7:] == ["stepsift:cpu-1", *inside_it]
+
+
+@pytest.mark.parametrize("cuda", [None, "13.0"])
+def test_without_a_visible_gpu_the_kind_of_build_is_named(cuda: str | None, monkeypatch: pytest.MonkeyPatch):
+    torch = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: False), version=SimpleNamespace(cuda=cuda))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    with pytest.raises(ContainerError, match="no GPU is visible in the container") as e:
+        inside.require_gpu()
+    assert ("is a build without CUDA (set target: cuda)" in str(e.value)) == (cuda is None)
+    torch.cuda.is_available = lambda: True
+    inside.require_gpu()
 
 
 @pytest.mark.slow

@@ -93,11 +93,11 @@ def _foresight(of_budget: dict[str, Any], statistics: dict[str, Any]) -> list[st
     for f in sorted(of_budget["foresight"], key=lambda f: -(f["rho"] or 0)):
         above = "" if f["share_above_first"] is None else f"{f['share_above_first']:.2f}"
         rho = "" if f["rho"] is None else f"{f['rho']:+.2f}"
-        low, high = f["rho_interval"] or (float("nan"), float("nan"))
-        worst, most = f["regret_interval"] or (float("nan"), float("nan"))
+        rho_range = " to ".join(f"{bound:+.2f}" for bound in f["rho_interval"] or ())
+        regret_range = " to ".join(f"{100 * bound:.1f}" for bound in f["regret_interval"] or ())
         rows.append(
-            f"| {f['metric']} | {rho} | {low:+.2f} to {high:+.2f} | {above} | {markdown_cell(f['pick'])} | "
-            f"{100 * f['regret']:.1f} | {100 * worst:.1f} to {100 * most:.1f} |"
+            f"| {f['metric']} | {rho} | {rho_range} | {above} | {markdown_cell(f['pick'])} | "
+            f"{100 * f['regret']:.1f} | {regret_range} |"
         )
     first = of_budget["foresight"][0]
     return [

@@ -1,0 +1,58 @@
+"""Files and folders on disk: what is removed, set aside and read, by hand."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from stepsift.core import disk
+from stepsift.core.errors import CacheError
+
+
+def test_a_file_and_a_folder_are_removed_and_what_is_gone_already_is_no_error(tmp_path: Path):
+    (tmp_path / "folder/below").mkdir(parents=True)
+    (tmp_path / "folder/below/file").write_text("x")
+    (tmp_path / "file").write_text("x")
+    for name in ("folder", "file", "never there"):
+        disk.remove(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_may_not_be_removed_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "file").write_text("x")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(CacheError) as e:
+        disk.remove(tmp_path / "file")
+    assert str(e.value) == f"'{tmp_path / 'file'}' cannot be removed: Permission denied; allow writing to its folder"
+
+
+def test_what_is_damaged_gets_the_next_free_number(tmp_path: Path):
+    asides = []
+    for content in ("one", "two"):
+        (tmp_path / "shard").write_text(content)
+        asides.append(disk.set_aside(tmp_path / "shard"))
+    assert [a.name for a in asides] == ["shard.damaged-1", "shard.damaged-2"]
+    assert [a.read_text() for a in asides] == ["one", "two"]
+
+
+def test_a_regular_file_of_at_most_so_many_bytes_is_read(tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"12345")
+    assert disk.read_regular(tmp_path / "file", 5) == b"12345"
+    with pytest.raises(OSError, match="5 bytes"):
+        disk.read_regular(tmp_path / "file", 4)
+    with pytest.raises(IsADirectoryError):
+        disk.read_regular(tmp_path, 5)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no regular file"):
+        disk.read_regular(tmp_path / "pipe", 5)
+
+
+def test_checksums(tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"abc")
+    assert disk.file_md5(tmp_path / "file") == "900150983cd24fb0d6963f7d28e17f72"
+    assert disk.file_sha256(tmp_path / "file") == hashlib.sha256(b"abc").hexdigest()
