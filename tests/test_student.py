@@ -418,6 +418,9 @@ def test_device():
         assert pick_device("auto") == "cpu"
         with pytest.raises(StudentError, match="no CUDA device"):
             pick_device("cuda")
+    if not torch.backends.mps.is_available():
+        with pytest.raises(StudentError, match="no Apple GPU; set device: auto"):
+            pick_device("mps")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Finding and fingerprinting need neither torch nor transformers, so `stepsift che
 import contextlib
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from safetensors import SafetensorError, safe_open
 
 from stepsift import params
 from stepsift.core import bounded_yaml, disk
@@ -23,6 +25,7 @@ from stepsift.core.model_files import WEIGHTS, loaded_files, require_inside, req
 from stepsift.core.quiet import silenced
 from stepsift.core.text import error_line, one_line
 from stepsift.dequantised import LossyConversionError, converted, no_bar
+from stepsift.placement import Memory, Placement, dispatch, map_layers, no_gpu, what_fits
 from stepsift.render import Renderer
 
 HUB_SUFFIX = ".hub.yaml"
@@ -153,8 +156,8 @@ class StudentSource:
         return load_renderer(self.files, self.settings)
 
     def load_model(self, dtype: str, device: str) -> Any:
-        """The model in evaluation mode, see `load_model`."""
-        return load_model(self.files, dtype, device)
+        """The model in evaluation mode, see `load_model`; on a CPU always in one piece, as training takes it."""
+        return load_model(self.files, dtype, device, "one" if device == "cpu" else self.settings.placement)
 
     def context_tokens(self) -> int:
         """How many tokens it may see at once; reads its configuration. Raises StudentError where that is broken."""
@@ -174,6 +177,29 @@ def check_student(source: StudentSource, renderer: Renderer) -> Finding:
     """For `stepsift check`: the student, and how it is given its prompts."""
     form = "prompts through its chat template" if renderer.has_template else "prompts as plain text, no chat template"
     return Finding([f"student     {source.settings.path}, {form}"])
+
+
+def check_memory(source: StudentSource, dtype: str) -> Finding:
+    """For `stepsift check`: the memory that the student's weights take, and in which ways it fits this machine."""
+    n_parameters = count_parameters(source.files)
+    if n_parameters is None:
+        return Finding([])
+    placement, memory = source.settings.placement, Memory.of_this_machine()
+    problems = [no_gpu(placement)] if placement != "one" and not memory.gpus else []
+    return Finding([f"memory      {what_fits(n_parameters, dtype, memory)}"], problems)
+
+
+def count_parameters(files: StudentFiles) -> int | None:
+    """Numbers in the student's safetensors files, from their headers; None where it has none, or they are broken."""
+    paths = sorted(files.folder.glob("*.safetensors")) if files.gguf_file is None else []
+    total = 0
+    for path in paths:
+        try:
+            with safe_open(path, framework="numpy") as tensors:
+                total += sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+        except (SafetensorError, OSError):  # loading the model says what is wrong with them
+            return None
+    return total or None
 
 
 def _require(folder: Path, name: str, key: str) -> None:
@@ -294,10 +320,11 @@ def load_config(files: StudentFiles) -> Any:
     return config
 
 
-def load_model(files: StudentFiles, dtype: str, device: str) -> Any:
-    """The model in evaluation mode on `device` ('cpu' or 'cuda').
+def load_model(files: StudentFiles, dtype: str, device: str, placement: Placement = "one") -> Any:
+    """The model in evaluation mode on a device of `pick_device`, or divided as `placement` says (`placement.py`).
 
-    Raises StudentError if it cannot be loaded, or if its files lack weights (which would be random numbers).
+    Raises StudentError if it cannot be loaded, if its files lack weights (which would be random numbers), or if it does
+    not fit.
     """
     # Read when the first product is made.
     for name, capacity in KEPT_PRODUCTS.items():
@@ -314,7 +341,9 @@ def load_model(files: StudentFiles, dtype: str, device: str) -> Any:
     model = _load_weights(place, dtype)
     if device == "cpu" and sum(p.numel() for p in model.parameters()) < SMALL_PARAMETERS:
         torch.set_num_threads(1)
-    return model.to(device).eval()
+    if placement == "one":
+        return model.to(device).eval()
+    return dispatch(model.eval(), map_layers(model, placement, Memory.of_this_machine()), 0)
 
 
 def _load_weights(files: StudentFiles, dtype: str) -> Any:
@@ -350,11 +379,13 @@ def _reason(error: Exception) -> str:
 
 
 def pick_device(setting: str) -> str:
-    """'cpu' or 'cuda': what `score.device` asks for; raises StudentError if CUDA was asked for and there is none."""
+    """'cpu', 'cuda' or 'mps', as `score.device` asks for; raises StudentError where this machine has no such device."""
     import torch
 
     if setting == "cuda" and not torch.cuda.is_available():
         raise StudentError("device is 'cuda', but torch sees no CUDA device; set device: auto, or install a CUDA build")
+    if setting == "mps" and not torch.backends.mps.is_available():
+        raise StudentError("device is 'mps', but torch sees no Apple GPU; set device: auto")
     return ("cuda" if torch.cuda.is_available() else "cpu") if setting == "auto" else setting
 
 
@@ -365,11 +396,23 @@ def take_share(number: int, n_processes: int) -> None:
     """
     import torch
 
+    take_devices(number, n_processes, 1)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // n_processes))
+
+
+def take_devices(number: int, n_processes: int, most: int | None = None) -> None:
+    """Let this process, the `number`-th (from 0) of `n_processes`, see its share of the CUDA devices, at least one.
+
+    `most`: devices that it sees at most. To be called before anything uses CUDA.
+    """
+    import torch
+
     if n_devices := torch.cuda.device_count():
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         names = visible.split(",") if visible else [str(i) for i in range(n_devices)]
-        os.environ["CUDA_VISIBLE_DEVICES"] = names[number % n_devices]
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // n_processes))
+        size = min(most or n_devices, max(1, n_devices // n_processes))
+        first = number * size % (n_devices - n_devices % size)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names[first : first + size])
 
 
 def context_tokens(model_config: Any, settings: params.Student) -> int:

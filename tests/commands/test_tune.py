@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from helpers.score_cases import MESSAGES, RESPONSE
 from stepsift import params
-from stepsift.commands import tuning
+from stepsift.commands import tuning, turn_timing
 from stepsift.commands.tuning import Bench, Setting, advice, candidates, present, propose
 from stepsift.commands.turn_timing import KEPT, TURNS, Fastest, ImpossibleError, judge, time_in_turns
 from stepsift.core.errors import ScoringError
@@ -144,9 +144,16 @@ def of(student: Path, score: params.Score, **how: int) -> params.Params:
     return params.Params(student=params.Student(path=str(student), **how), score=score)
 
 
+@pytest.fixture
+def two_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So few turns that the number of settings, and not the time, ends a measurement on the busiest machine."""
+    monkeypatch.setattr(turn_timing, "TURNS", 2)
+
+
+@pytest.mark.usefixtures("two_turns")
 def test_tune_measures_and_prints_lines_that_params_accepts(student_folder: Callable[..., Path]) -> None:
     settings = params.Score(device="cpu", passes=("local", "full"))
-    lines = propose(of(student_folder("llama"), settings), SAMPLE, 2.0)
+    lines = propose(of(student_folder("llama"), settings), SAMPLE, 60.0)
     assert " response tokens, float32 on cpu; a large matrix product reaches " in lines[0]
     [mine] = [line for line in lines if line.endswith("  as it is")]
     name, speed, share, turns = str(present(settings, "cpu")), *mine.removesuffix("  as it is").split()[-3:]
@@ -158,8 +165,9 @@ def test_tune_measures_and_prints_lines_that_params_accepts(student_folder: Call
     assert describe_numerics(chosen, "cpu")["batch_tokens"] == chosen.batch_tokens
 
 
+@pytest.mark.usefixtures("two_turns")
 def test_a_student_that_cannot_be_packed_is_tuned_for_traces(student_folder: Callable[..., Path]) -> None:
-    lines = propose(of(student_folder("openai-gpt"), params.Score(device="cpu")), SAMPLE, 1.0)
+    lines = propose(of(student_folder("openai-gpt"), params.Score(device="cpu")), SAMPLE, 60.0)
     refused = [line for line in lines if line.startswith("packed ")]
     assert refused and all("not possible: the student" in line for line in refused)
     assert written(lines)["score"]["batching"] == "trace"

@@ -126,6 +126,7 @@ def collect(settings: params.Params, sources: Path, tasks: Path) -> Checkup:
     renderer = source and report.ask("student", source.load_renderer)
     if source is not None and renderer is not None:
         report.ask("student", student.check_student, source, renderer)
+        report.ask("memory", student.check_memory, source, settings.score.dtype)
         if report.sample:
             report.ask("scoring", check_cost, pool, source, renderer, settings)
     report.ask("programs", check_isolation)

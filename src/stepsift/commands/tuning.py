@@ -21,6 +21,7 @@ from stepsift.core.errors import ScoringError
 from stepsift.core.text import count
 from stepsift.ingest.run import SampleTrace
 from stepsift.score.backends.local import ModelSize, is_out_of_memory, model_size
+from stepsift.score.forward.devices import wait_for
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.numerics import batch_tokens, batching, prepare, products
 from stepsift.score.forward.packed import PackedEngine
@@ -136,7 +137,7 @@ class Bench:
     def run(self, setting: Setting) -> float:
         """Seconds for all requests; raises ImpossibleError if the setting cannot be used."""
         engine = self._engine(setting)
-        if self.device != "cpu":
+        if self.device == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self.device)
             before = torch.cuda.memory_allocated(self.device)
@@ -151,8 +152,8 @@ class Bench:
             if not is_out_of_memory(e):
                 raise
             raise ImpossibleError(f"out of memory at batch_tokens {setting.batch_tokens}") from e
-        if self.device != "cpu":
-            torch.cuda.synchronize(self.device)
+        wait_for(self.device)
+        if self.device == "cuda":
             self.peak_bytes[setting] = torch.cuda.max_memory_allocated(self.device) - before
         return time.perf_counter() - start
 

@@ -78,8 +78,8 @@ class Score(Section):
     """`local`: windows (LALP); `full`: the whole context (GALP and others)."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the student's weights and activations; log-sum-exp always accumulates in float32."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the student runs; `auto` takes CUDA where there is one."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the student runs; `auto` takes CUDA where there is one. `mps`: an Apple GPU (never tried by us)."""
     batching: Literal["auto", "trace", "packed"] = "auto"
     """`trace`: a batch holds windows of one trace, so a trace scores to the same bytes in any pool; `packed`: of many,
     for devices that want large batches; `auto`: `trace` on a CPU, else `packed`."""
@@ -146,6 +146,10 @@ class Student(Section):
     where the template's generation prompt already closes the reasoning (`enable_thinking: false`), else keep it."""
     max_context_tokens: Annotated[int, Field(ge=8)] | None = None
     """Context that the student may use; null: what its configuration says."""
+    placement: Literal["one", "spread", "cpu_offload"] = "one"
+    """Where its weights lie when it scores and answers: on `one` device; `spread`: layers over several GPUs;
+    `cpu_offload`: layers that a GPU has no room for in memory, brought there for each pass. `stepsift check` says what
+    fits."""
 
     @field_validator("template_date", mode="before")
     @classmethod

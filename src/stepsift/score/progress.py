@@ -10,6 +10,7 @@ import torch
 
 from stepsift.core.pace import ProgressBar, duration
 from stepsift.core.text import count
+from stepsift.score.forward.devices import wait_for
 from stepsift.score.forward.numerics import onednn_linear
 
 OnProgress = Callable[[dict[str, float], int], None]
@@ -114,14 +115,9 @@ def ceiling(device: str, dtype: str) -> float:
         ways.append(onednn_linear)
     best = float("inf")
     for multiply in ways * 5:
-        _wait(device)
+        wait_for(device)
         start = time.perf_counter()
         multiply(a, a)
-        _wait(device)
+        wait_for(device)
         best = min(best, time.perf_counter() - start)
     return 2.0 * n**3 / best
-
-
-def _wait(device: str) -> None:
-    if device != "cpu":
-        torch.cuda.synchronize(device)

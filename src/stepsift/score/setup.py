@@ -7,6 +7,7 @@ from types import TracebackType
 import torch
 
 from stepsift import params, student
+from stepsift.core.errors import StudentError
 from stepsift.render import Renderer
 from stepsift.score.backends.local import Backend, LocalBackend
 from stepsift.score.backends.processes import ProcessBackend
@@ -85,10 +86,16 @@ def _scoring(
 def _backend(student_settings: params.Student, settings: params.Score, device: str) -> Backend:
     """Who does the work: an engine for many machines, several processes, or this one."""
     if settings.engine == "ray":
+        if student_settings.placement != "one":
+            raise StudentError(
+                f"student.placement is {student_settings.placement}, but score.engine: ray gives each student one "
+                "device; set score.engine: local, or student.placement: one"
+            )
         from stepsift.score.backends.ray import RayBackend
 
         return RayBackend(student_settings, settings, device, settings.workers, batching(settings, device))
-    workers = settings.workers or (1 if device == "cpu" else torch.cuda.device_count())
+    alone = device != "cuda" or student_settings.placement != "one"
+    workers = settings.workers or (1 if alone else torch.cuda.device_count())
     if workers == 1:
         return LocalBackend(student_settings, settings, device)
     return ProcessBackend(student_settings, settings, device, workers, batching(settings, device))

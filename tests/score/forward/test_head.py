@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from stepsift.score.forward import head
+from stepsift.score.forward.devices import wide_floats
 from stepsift.score.forward.head import ModelLogits, Tile, token_values
 from stepsift.score.forward.request import TokenValues
 
@@ -42,6 +43,18 @@ def test_one_sure_entry():
 @pytest.mark.parametrize("row", [[0, 1, math.nan, 0], [0, 1, math.inf, 0], [-math.inf, 1, 0, 0]])
 def test_impossible_logits_are_seen(row: list[float]):
     assert not values([[1, 2, 3, 4], row], [0, 0]).finite()
+
+
+def test_a_device_without_float64_is_a_little_less_exact(monkeypatch):
+    logits = torch.randn((50, 5_000), generator=torch.Generator().manual_seed(0)) * 4
+    targets = torch.arange(50) * 97
+    exact = token_values(ModelLogits(5_000), logits, targets)
+    monkeypatch.setattr(head, "wide_floats", lambda device: torch.float32)
+    narrow = token_values(ModelLogits(5_000), logits, targets)
+    for ours, theirs in zip(narrow.columns(), exact.columns(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5)
+    assert wide_floats(torch.device("mps")) == torch.float32
+    assert wide_floats(torch.device("cpu")) == wide_floats(torch.device("cuda")) == torch.float64
 
 
 @pytest.mark.parametrize(("rows", "entries"), [(512, 2**18), (5, 2_000), (37, 37 * 600), (1, 1)])

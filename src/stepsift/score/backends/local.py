@@ -77,7 +77,7 @@ class LocalBackend:
         files = student.locate(student_settings)
         if device == "cpu":
             torch.set_num_threads(threads(settings, device))
-        model = self.model = student.load_model(files, settings.dtype, device)
+        model = self.model = student.load_model(files, settings.dtype, device, student_settings.placement)
         prepare(model, settings, device)
         self.device = device
         self.size = model_size(model, student.context_tokens(model.config, student_settings))

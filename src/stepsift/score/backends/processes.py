@@ -20,6 +20,7 @@ from stepsift.core import processes
 from stepsift.core.errors import ScoringError
 from stepsift.score.backends.local import Done, LocalBackend, ModelSize, Result
 from stepsift.score.forward.request import Refused, Request
+from stepsift.student import take_devices
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ _backend: LocalBackend | None = None
 
 
 class ProcessBackend:
-    """`workers` students on `device`; on CUDA, each on a device of its own, in turn.
+    """`workers` students on `device`; on CUDA, each on a device of its own, in turn, or on an equal share of all.
 
     Raises ScoringError where workers die again and again, and what a worker raises on purpose.
     """
@@ -164,8 +165,10 @@ def shards(n: int, size: int) -> list[range]:
 def _begin(number: int, student: params.Student, settings: params.Score, device: str) -> None:
     """Load the student of a worker."""
     global _backend  # noqa: PLW0603 - a worker has one student, for all of its life
-    if device != "cpu":
+    if device == "cuda" and student.placement == "one":
         device = f"{device}:{number % torch.cuda.device_count()}"
+    elif device == "cuda":
+        take_devices(number, settings.workers or 1)
     try:
         _backend = LocalBackend(student, settings, device)
     except Exception as e:  # an initializer that raises breaks the pool and leaves no word of why

@@ -44,7 +44,7 @@ class RayBackend:
         self._ours = not ray.is_initialized()
         if self._ours:
             _join(ray)
-        on_gpu = device != "cpu"
+        on_gpu = device == "cuda"
         room = int(ray.cluster_resources().get("GPU" if on_gpu else "CPU", 0))
         n = workers or (max(1, room) if on_gpu else 1)
         if n > room:

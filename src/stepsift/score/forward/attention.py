@@ -17,7 +17,7 @@ import torch
 
 from stepsift.core.errors import ScoringError
 
-_SCORES = {"cpu": 2**20, "cuda": 2**24}
+_SCORES = {"cpu": 2**20, "cuda": 2**24, "mps": 2**24}
 """Attention scores (heads counted) that the padded kernel works on at once: 4 MB of float32, measured; 64 MB."""
 _KEPT_MASK_ENTRIES = 2**24
 """A forward pass whose masks have more entries than this makes them anew in every layer."""

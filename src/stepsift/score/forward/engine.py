@@ -33,7 +33,8 @@ class Engine:
     def __init__(self, model: Any, batch_tokens: int):
         self.model = model
         self.batch_tokens = batch_tokens
-        self.device = next(model.parameters()).device
+        # Weights of other parts may lie elsewhere (placement.py).
+        self.device = model.get_input_embeddings().weight.device
         self.vocabulary = _vocabulary(model)
         self.head = pick_head(model)
         self.shares_prompt = True
@@ -185,8 +186,7 @@ def pick_head(model: Any) -> Head:
 
     Raises ScoringError if the model's logits are not finite.
     """
-    device = next(model.parameters()).device
-    probe = torch.arange(1, 9, device=device)[None] % _vocabulary(model)
+    probe = torch.arange(1, 9, device=model.get_input_embeddings().weight.device)[None] % _vocabulary(model)
     own = model(input_ids=probe, use_cache=False).logits[0].float()
     if not torch.isfinite(own).all():
         raise ScoringError("the student gives logits that are not finite (NaN or infinite); its weights are damaged")

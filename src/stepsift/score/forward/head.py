@@ -3,7 +3,7 @@
 Only hidden states at scored positions come here. The vocabulary is gone through in slices with a running maximum and
 running sums, so no array of [tokens, vocabulary] ever exists: a tile of rows and vocabulary entries stays in the
 processor's cache from the product that makes it to the sums that are all that is kept of it. Sums run in float32 inside
-a tile and in float64 across tiles.
+a tile and in float64 across tiles (in float32 on devices that have no float64).
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from stepsift.score.forward.devices import wide_floats
 from stepsift.score.forward.numerics import onednn_linear, uses_onednn
 from stepsift.score.forward.request import DTYPES, TokenValues
 
@@ -141,9 +142,10 @@ class _Sums:
 
     def __init__(self, target: torch.Tensor):
         self.target = target
+        self.wide = wide_floats(target.device)
         self.top = torch.full_like(target, torch.finfo(torch.float32).min)
         self.greater, self.total, self.squared, self.weighted = (
-            torch.zeros(len(target), dtype=torch.float64, device=target.device) for _ in range(4)
+            torch.zeros(len(target), dtype=self.wide, device=target.device) for _ in range(4)
         )
 
     def add(self, z: torch.Tensor, buffer: torch.Tensor) -> None:
@@ -152,20 +154,20 @@ class _Sums:
         top = torch.maximum(self.top, z.amax(dim=1, keepdim=True))
         z.sub_(top)
         p = torch.exp(z, out=buffer)
-        shift = (self.top - top).squeeze(1).double()
+        shift = (self.top - top).squeeze(1).to(self.wide)
         shrink = shift.exp()
         self.weighted = (self.weighted + shift * self.total) * shrink
         self.total = self.total * shrink + p.sum(dim=1)
-        self.squared = self.squared * shrink.square() + torch.linalg.vector_norm(p, dim=1).double().square()
+        self.squared = self.squared * shrink.square() + torch.linalg.vector_norm(p, dim=1).to(self.wide).square()
         # A logit of minus infinity has p = 0 and adds nothing; minus infinity times 0 would be NaN.
         self.weighted += z.clamp_(min=-1e4).mul_(p).sum(dim=1)
         self.top = top
 
     def values(self, own: torch.Tensor) -> TokenValues:
         """Values of the rows, whose targets' logits as the slices held them are `own` [rows, 1]."""
-        rank = 1 + self.greater - (own > self.target).squeeze(1).double()
+        rank = 1 + self.greater - (own > self.target).squeeze(1).to(self.wide)
         log_total = self.total.log()
-        logprob = (own - self.top).squeeze(1).double() - log_total
+        logprob = (own - self.top).squeeze(1).to(self.wide) - log_total
         entropy = log_total - self.weighted / self.total
         brier = 1 - 2 * logprob.exp() + self.squared / self.total**2
         columns = (logprob.clamp(max=0), rank, entropy.clamp(min=0), brier)

@@ -8,10 +8,11 @@ What shares a batch changes a value by rounding, so values agree with those of `
 the byte.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ class PackedEngine:
         self, ids: np.ndarray, positions: np.ndarray, segments: Segments, kept: KeysValues | None
     ) -> "_Forward":
         """One pass over packed tokens, within `packing`; without `kept` it keeps its own keys and values."""
-        under_way = _Forward(self._kernel(segments, self.device), kept)
+        under_way = _Forward(partial(self._kernel, segments), kept)
         token = _current.set(under_way)
         try:
             out = self.decoder(input_ids=self._put(ids)[None], position_ids=self._put(positions)[None], use_cache=False)
@@ -231,18 +232,26 @@ class _Rows:
 
 @dataclass
 class _Forward:
-    """A packed forward pass: its attention, the keys and values kept before it, and what it leaves behind.
+    """A packed forward pass: how attention is made for a device, the keys and values kept before it, what it leaves.
 
-    own: keys and values of its own tokens, unless others were kept. masked, used: the sliding windows that the model
-    makes masks for, and those that its layers handed to attention.
+    Layers may lie on several devices; each has its own attention, made when its first layer asks. own: keys and values
+    of its own tokens, unless others were kept. masked, used: the sliding windows that the model makes masks for,
+    and those that its layers handed to attention.
     """
 
-    attention: Attention
+    make_attention: Callable[[torch.device], Attention]
     kept: KeysValues | None
     own: KeysValues = field(default_factory=dict)
     masked: set[int] = field(default_factory=set)
     used: set[int | None] = field(default_factory=set)
     hidden: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+    _attentions: dict[torch.device, Attention] = field(default_factory=dict)
+
+    def attention(self, device: torch.device) -> Attention:
+        """Attention of the layers on a device."""
+        if device not in self._attentions:
+            self._attentions[device] = self.make_attention(device)
+        return self._attentions[device]
 
 
 _current: ContextVar[_Forward] = ContextVar("the packed forward pass that is under way")
@@ -289,7 +298,7 @@ def _attend(  # noqa: PLR0913 - transformers calls it by these names
     elif under_way.kept:
         k, v = (torch.cat(pair) for pair in zip(under_way.kept[module.layer_idx], (k, v), strict=True))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return under_way.attention(q, k, v, scale, sliding_window, softcap)[None], None
+    return under_way.attention(query.device)(q, k, v, scale, sliding_window, softcap)[None], None
 
 
 def _no_mask(*_: Any, local_size: int | None = None, **__: Any) -> None:
