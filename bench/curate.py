@@ -113,7 +113,7 @@ def run(folder: Path, selectors: list[str]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--traces", type=int, default=1_000_000)
-    parser.add_argument("--steps", type=int, default=40, help="steps a trace")
+    parser.add_argument("--steps", type=int, default=40, help="steps per trace")
     parser.add_argument("--selectors", nargs="+", default=["lalp", "galp", "random"])
     parser.add_argument("--child", metavar="FOLDER", help=argparse.SUPPRESS)
     args = parser.parse_args()

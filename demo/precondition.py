@@ -30,9 +30,9 @@ SHARE_OF_TRACES = 0.9
 LEAST_TEACHERS_IN_STEPS = 2 / 3
 MOST_WINDOW_SHARE = 1 / 3
 LEAST_RISE = 0.3
-"""Nats a token from the first third of a trace to its last, in the whole context."""
+"""Nats per token from the first third of a trace to its last, in the whole context."""
 MOST_RISE_IN_WINDOWS = 0.1
-"""Nats a token: up to here log-probability does not rise."""
+"""Nats per token: up to here log-probability does not rise."""
 LEAST_TEACHERS_RISING = 1 / 3
 SAME_AS_GALP = (0.3, 0.8)
 MOST_SAME_AS_STEP_MEAN = 0.9

@@ -137,7 +137,7 @@ class Trainer:
         self.rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
 
     def update(self, batch: Batch, factor: float) -> float:
-        """One update; returns the mean loss of the batch in nats a token."""
+        """One update; returns the mean loss of the batch in nats per token."""
         ids, labels = batch
         loss = self.model(ids, labels=labels).loss
         loss.backward()

@@ -14,7 +14,7 @@ MODULES = [
 
 
 def main() -> None:
-    """Exit 1 with one sentence a problem."""
+    """Exit 1 with one sentence per problem."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("locks", type=Path, nargs="+", metavar="LOCK", help="files of lines NAME==VERSION")
     parser.add_argument("--cuda", action="store_true", help="torch must be a build with CUDA")

@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("ingested", type=Path, help="folder with prompts, traces and sources.json")
     parser.add_argument("scored", type=Path, help="folder with step_scores, numerics.json and perturbed scores")
     parser.add_argument("tasks", type=Path, help="folder with local evaluation tasks")
-    parser.add_argument("out", type=Path, help="folder for trace scores, teacher ranking and one folder a selector")
+    parser.add_argument("out", type=Path, help="folder for trace scores, teacher ranking and one folder per selector")
     parser.add_argument("chart", type=Path, help="JSON file for the points of a chart of the ranking")
     parser.add_argument("metrics", type=Path, help="JSON file for the counts")
     args = parser.parse_args()

@@ -24,7 +24,7 @@ from stepsift.score.forward.packed import PackedEngine
 from stepsift.score.forward.request import Request
 from stepsift.score.forward.windows import local_passes
 
-OURS, STEP, PADDED, HFLM = "this engine", "one forward a step", "padded batches of 8", "HFLM"
+OURS, STEP, PADDED, HFLM = "this engine", "one forward per step", "padded batches of 8", "HFLM"
 OURS_PACKED = "this engine, packed"
 OURS_FULL, PLAIN_FULL = "this engine, full pass", "plain forward"
 LOCAL, FULL = (OURS, OURS_PACKED, STEP, PADDED, HFLM), (OURS_FULL, PLAIN_FULL)

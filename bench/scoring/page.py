@@ -18,7 +18,7 @@ NOTES = f"""\
   forward pass. Each takes the logits of all positions and log-softmax over the whole vocabulary: in float32, but `HFLM`
   in the student's dtype, as it does by itself.
 - **s** is for all traces of a set; a ratio **x A** of medians says how many times as fast as A a method is.
-- **Differences** are absolute and in nats: the largest over steps of a step's mean a token, the largest over tokens.
+- **Differences** are absolute and in nats: the largest over steps of a step's mean per token, the largest over tokens.
 - **Ceiling**: the share of the machine's floating-point operations a second that the scores need, the same for every
   method whatever it spends: 2 x the weights of the linear layers x the positions of nested windows (the prompt once a
   trace, no padding; in a full pass, all positions) + 2 x the weights of the output embedding x the response's tokens.

@@ -48,7 +48,7 @@ def methods_table(  # noqa: PLR0913 - what the table shows, once each
     first = next(dtype for _, dtype in cells)
     base, truth = cells.get((reference, first)), cells.get((exact, first))
     head = [
-        *("method", "dtype", "s", "ms a token", f"x {reference}, {first}", f"x {reference}, same dtype"),
+        *("method", "dtype", "s", "ms per token", f"x {reference}, {first}", f"x {reference}, same dtype"),
         *(f"step's mean: difference to {reference}, {first}", f"token: difference to {exact}, {first}"),
         *("ceiling", "MB"),
     ]
@@ -74,7 +74,7 @@ def methods_table(  # noqa: PLR0913 - what the table shows, once each
 
 def growth_table(cells: dict[int, tuple[Cell, Cell]]) -> list[str]:
     """Lines of a table of length against cost: tokens -> (LALP, full pass)."""
-    head = ["tokens", "LALP ms a token", "full pass ms a token", "LALP / full pass", "LALP MB", "full pass MB"]
+    head = ["tokens", "LALP ms per token", "full pass ms per token", "LALP / full pass", "LALP MB", "full pass MB"]
     rows = []
     for n_tokens, both in cells.items():
         ms = [_number(1000 * median(c.seconds) / n_tokens) if c.seconds else c.failed for c in both]

@@ -76,7 +76,7 @@ def pushed(traces: list[Trace], full: bool) -> int:
     """Positions that must go through the student's body, padding not counted: nested windows, the prompt once a trace.
 
     A row is the prompt's last token and all response tokens but its last; the other prompt tokens go in once. With
-    `full` there is one row a trace.
+    `full` there is one row per trace.
     """
     rows = (len(t.response) if full else sum(p.length for p in local_passes(t.bounds, WINDOW)) for t in traces)
     return sum(len(t.prompt) - 1 for t in traces) + sum(rows)

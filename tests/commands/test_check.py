@@ -96,7 +96,7 @@ def test_the_plan_by_hand(sources: Path, student_folder: Student, monkeypatch: p
         "together",
         f"student     {folder}, prompts as plain text, no chat template",
         "memory      0.1 million weights take 0.2 MB in float32, of 21.0 GB that are free here; torch sees no GPU",
-        f"tokens      about {n_tokens} in responses, {prompt_tokens} a prompt (from 4 encoded traces)",
+        f"tokens      about {n_tokens} in responses, {prompt_tokens} per prompt (from 4 encoded traces)",
         # With at most two steps, all windows of a trace start at its first step: one pass.
         "passes      about 4 windows (window 4) and 4 full passes",
         "window      4: a step sees 100% of the response before it; 100% of steps see all of it. Above 50% lalp is "
@@ -314,7 +314,9 @@ def test_traces_without_a_full_pass_are_counted(tmp_path: Path, student_folder: 
     sources = write(tmp_path / "sources", **{"a.jsonl": rows})
     raw = {"student": {"path": str(student_folder("llama")), "max_context_tokens": 64}, "score": {"window": 1}}
     plan = planned(params.parse(raw), sources)
-    assert "            1 of 2 sampled traces exceed the student's context of 64 tokens and get no full pass" in plan
+    assert (
+        "            1 of 2 sampled traces: longer than the student's context of 64 tokens, without a full pass" in plan
+    )
     sample = collect(params.parse(raw), sources, tmp_path / "tasks").sample
     compared, none = compare_engine(params.parse(raw), sample)
     assert compared.startswith("trace ")

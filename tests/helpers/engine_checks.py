@@ -7,7 +7,7 @@ from helpers import reference
 from stepsift.score.forward.request import TokenValues
 
 TOLERANCE = 1e-4
-"""Nats a token."""
+"""Nats per token."""
 WINDOWS = (1, 4, 0.25)
 
 

@@ -28,7 +28,7 @@ class World:
     text: Text = lambda p, t: [f"Step {p} {t}.\n", "So it is 7."]
 
     def score(self, prompt: int, teacher: int) -> float:
-        """Nats a token; the teachers in turn are the best of a prompt."""
+        """Nats per token; the teachers in turn are the best of a prompt."""
         return -0.5 - ((prompt + teacher) % len(self.teachers)) - 0.001 * prompt
 
 

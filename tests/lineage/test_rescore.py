@@ -117,7 +117,7 @@ def test_only_the_sample_is_looked_at():
 def test_other_numerics_have_a_tolerance():
     other_numerics(batch_tokens=64)
     change("t1", -1e-6)
-    how = "tolerance 0.001 nats a token, for this machine differs in batch_tokens"
+    how = "tolerance 0.001 nats per token, for this machine differs in batch_tokens"
     link = check_scores(FOLDERS, SETTINGS, 8, 0)
     assert (link.checked, link.broken) == (f"3 traces scored again: the same, {how}", ())
     change("t1", -1.0)

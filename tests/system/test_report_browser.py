@@ -224,7 +224,7 @@ def test_the_keyboard_reaches_prompts_and_steps(opened: Opened):
     step.focus()
     page.keyboard.press("ArrowRight")
     assert "step 2 of 2" in page.locator(".candidate").first.locator(".readout").inner_text()
-    assert "nats a token" in page.locator(".candidate").first.locator(".readout").inner_text()
+    assert "nats per token" in page.locator(".candidate").first.locator(".readout").inner_text()
     # One stop of the Tab key in each trace.
     stops = page.locator(".candidate").first.locator(".step[tabindex='0']").count()
     assert stops == 1

@@ -59,7 +59,7 @@ def _accuracies(arms: dict[str, Any], of_budget: dict[str, Any], kind: str | Non
     return [
         f"Measured by training, {title}:",
         "",
-        "| arm | accuracy | interval | by seed | traces | tokens a trace | passes |",
+        "| arm | accuracy | interval | by seed | traces | tokens per trace | passes |",
         "|---|---|---|---|---|---|---|",
         *rows,
     ]

@@ -13,6 +13,7 @@ from stepsift import params, segment
 from stepsift.core import tables
 from stepsift.core.errors import StudentError
 from stepsift.core.finding import Finding
+from stepsift.core.text import count
 from stepsift.ingest.run import SampleTrace, Survey
 from stepsift.render import Renderer
 from stepsift.score.forward.request import Refused, Request
@@ -96,30 +97,29 @@ def check_cost(pool: Survey, source: StudentSource, renderer: Renderer, settings
     """For `stepsift check`: what scoring the pool takes, and whether any of it can be scored."""
     context = source.context_tokens()
     cost = estimate_cost(pool.sample, renderer, settings, context)
+    sampled = count(cost.n_sampled, "sampled trace")
     problems = []
     if cost.refused.total() == cost.n_sampled:
-        problems.append(f"not one of {cost.n_sampled} sampled traces can be scored: {cost.refusal}")
+        problems.append(f"not one of {sampled} can be scored: {cost.refusal}")
     share = min(1.0, settings.score.prompts / pool.prompts) if settings.score.prompts and pool.prompts else 1.0
     traces = pool.total.kept * share
     tokens = pool.response_chars * share * cost.response_tokens_per_char
     n_local = cost.local_passes * traces
     n_full = traces if "full" in settings.score.passes else 0
     lines = [
-        f"tokens      about {tokens:,.0f} in responses, {cost.prompt_tokens:.0f} a prompt "
-        f"(from {cost.n_sampled} encoded traces)",
+        f"tokens      about {tokens:,.0f} in responses, {cost.prompt_tokens:.0f} per prompt "
+        f"(from {count(cost.n_sampled, 'encoded trace')})",
         f"passes      about {n_local:,.0f} windows (window {settings.score.window}) and {n_full:,.0f} full passes",
     ]
     if n_local:
         lines.append(f"window      {settings.score.window:g}: {cost.window_share.sentence()}")
     if cost.refused:
         reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(cost.refused.items()))
-        lines.append(
-            f"            {cost.refused.total()} of {cost.n_sampled} sampled traces cannot be scored ({reasons})"
-        )
+        lines.append(f"            {cost.refused.total()} of {sampled} cannot be scored ({reasons})")
     if cost.full_not_possible:
         lines.append(
-            f"            {cost.full_not_possible} of {cost.n_sampled} sampled traces exceed the student's context of "
-            f"{context} tokens and get no full pass"
+            f"            {cost.full_not_possible} of {sampled}: longer than the student's context of {context} "
+            "tokens, without a full pass"
         )
     return Finding(lines, problems)
 

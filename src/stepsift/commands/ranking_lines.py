@@ -136,7 +136,7 @@ def _bounds(row: dict[str, int | None]) -> str:
 
 def _kept(row: dict[str, float]) -> str:
     """How much of a teacher's work is judged, where it is not all of it."""
-    return "" if row["share_kept"] == 1 else f", {row['share_kept']:.0%} of {row['n_traces']} traces kept"
+    return "" if row["share_kept"] == 1 else f", {row['share_kept']:.0%} of {count(int(row['n_traces']), 'trace')} kept"
 
 
 def _interval(row: dict[str, float | None]) -> str:

@@ -60,11 +60,11 @@ def compare_engine(settings: params.Params, sample: list[SampleTrace]) -> list[s
         if len(lines) == COMPARED_TRACES:
             break
     if not lines:
-        raise ScoringError(f"none of {len(sample)} sampled traces can be compared with this student: {why}")
+        raise ScoringError(f"none of {count(len(sample), 'sampled trace')} can be compared with this student: {why}")
     if not windowed:
         lines.append(
-            f"none of {len(sample)} sampled traces that fit has more steps than its windows hold (score.window "
-            f"{settings.score.window}), so no window that leaves steps out was compared"
+            f"none of {count(len(sample), 'sampled trace')} that fit has more steps than its windows hold "
+            f"(score.window {settings.score.window}), so no window that leaves steps out was compared"
         )
     return lines
 

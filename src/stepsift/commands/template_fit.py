@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from stepsift.core import text
 from stepsift.core.errors import StudentError
-from stepsift.core.text import CLOSE, OPEN
+from stepsift.core.text import CLOSE, OPEN, count
 from stepsift.ingest.run import SampleTrace
 from stepsift.render import Renderer
 from stepsift.score.rendering import as_messages
@@ -25,7 +25,8 @@ def show_fit(renderer: Renderer, sample: Iterable[SampleTrace]) -> list[str]:
     shown = {t.teacher: t for t in reversed(traces)}
     lines = [line for trace in list(shown.values())[::-1][:_MOST_EXAMPLES] for line in example(renderer, trace)]
     if len(shown) > _MOST_EXAMPLES:
-        lines.append(f"example     {len(shown) - _MOST_EXAMPLES} more teachers are not shown")
+        n_more = len(shown) - _MOST_EXAMPLES
+        lines.append(f"example     {count(n_more, 'more teacher')} {'is' if n_more == 1 else 'are'} not shown")
     sentences = mismatches(renderer, traces)
     return lines + [f"fit         {sentence}" for sentence in sentences or [_FITS.format(len(traces))]]
 

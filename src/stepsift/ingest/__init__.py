@@ -1,1 +1,1 @@
-"""Source files to candidate traces and rejected rows, one file a layout; `stepsift.ingest.run` is what calls them."""
+"""Source files to candidate traces and rejected rows, one file per layout; `stepsift.ingest.run` is what calls them."""

@@ -1,4 +1,4 @@
-"""The sources after everything that is rejected, in numbers: by file, by teacher, and candidates a prompt."""
+"""The sources after everything that is rejected, in numbers: by file, by teacher, and candidates per prompt."""
 
 from dataclasses import dataclass, field
 

@@ -62,7 +62,7 @@ def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: i
     current, new = again.identity.as_json(), again.step_scores
     old = tables.read_part(tables.STEP_SCORES, path, where=of_sample)
     exact = current == recorded and recorded["numerics"].get("batching") == "trace"
-    how = "tolerance 0" if exact else f"tolerance {TOLERANCE_NATS:g} nats a token, {_why(current, recorded)}"
+    how = "tolerance 0" if exact else f"tolerance {TOLERANCE_NATS:g} nats per token, {_why(current, recorded)}"
     broken = differences(old, new, None if exact else TOLERANCE_NATS)
     n_left = len(scored) - len(drawn)
     odds = f", which finds forged scores of {_chances(len(scored), len(drawn))}" if n_left else ""

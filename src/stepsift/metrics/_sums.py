@@ -1,4 +1,4 @@
-"""Trace sums: what every metric is computed from, one row a trace, each column a sum over the trace's steps.
+"""Trace sums: what every metric is computed from, one row per trace, each column a sum over the trace's steps.
 
 `n_steps` counts all steps, `n_filled` those that have tokens, `n_tokens` the tokens; `n_first_two` counts the first
 tokens of steps that hold a character that is not white space, at most two a step; `n_first_100` counts those of the

@@ -5,7 +5,7 @@
 
 M = F * M_first + (1 - F) * M_nonfirst holds exactly, so the coefficients are a linearisation; they stand in the
 manifest. Fitted over the candidates of each teacher or of all (`select.casl_fit`); a fit that is not determined is an
-error. First tokens are those that `aslec_drop` leaves out, the first two of each step. Full context. Nats a token;
+error. First tokens are those that `aslec_drop` leaves out, the first two of each step. Full context. Nats per token;
 higher is better. Source: arXiv 2604.06834.
 """
 

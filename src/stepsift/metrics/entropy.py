@@ -2,7 +2,7 @@
 
     (1/T) * sum over t of H_t, full context
 
-Nats a token; lower is better. Source: arXiv 2601.14249.
+Nats per token; lower is better. Source: arXiv 2601.14249.
 """
 
 from stepsift.metrics._forms import mean_of_tokens

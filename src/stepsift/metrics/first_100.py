@@ -2,7 +2,7 @@
 
     mean l_t over its first 100 tokens, or over all of them where it has fewer, full context
 
-Nats a token; higher is better. Source: arXiv 2606.26797, the form without perturbations.
+Nats per token; higher is better. Source: arXiv 2606.26797, the form without perturbations.
 """
 
 import polars as pl

@@ -2,7 +2,7 @@
 
     GALP(y|x) = (1/T) * sum over t of log p( y_t | x, all earlier tokens )
 
-Null for a trace longer than the student's context. Nats a token; higher is better.
+Null for a trace longer than the student's context. Nats per token; higher is better.
 Source: arXiv 2502.04194 (GRAPE) and 2510.03988 (GALP).
 """
 

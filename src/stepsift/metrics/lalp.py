@@ -3,7 +3,7 @@
     local(s_i) = (1/|s_i|) * sum over t in s_i of log p( y_t | x, s_{i-k} .. s_{i-1}, tokens of s_i before t )
     LALP(y|x)  = (1/p) * sum over i of local(s_i)
 
-Every step weighs the same, long or short. k is `score.window`. Nats a token; higher is better.
+Every step weighs the same, long or short. k is `score.window`. Nats per token; higher is better.
 Source: Just, Ko, Jia, arXiv 2510.03988 v2.
 """
 

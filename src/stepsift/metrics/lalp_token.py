@@ -1,6 +1,6 @@
 """LALP with tokens for weights: (1/T) * sum over t of the local l_t.
 
-It separates the short window from the equal weight of steps. Nats a token; higher is better.
+It separates the short window from the equal weight of steps. Nats per token; higher is better.
 Source: a control; arXiv 2601.14249, eq. 11 (there as a surprisal).
 """
 

@@ -191,10 +191,10 @@ def rejections(counts: pl.DataFrame) -> Spec:
 
 
 def curves(points: list[dict[str, Any]]) -> Spec:
-    """Training losses; keys student, update and loss (nats a token)."""
+    """Training losses; keys student, update and loss (nats per token)."""
     base = _base(points).encode(
         x=alt.X("update:Q", title="update"),
-        y=alt.Y("loss:Q", scale=alt.Scale(zero=False), title="loss (nats a token)"),
+        y=alt.Y("loss:Q", scale=alt.Scale(zero=False), title="loss (nats per token)"),
         color=alt.Color("student:N", title=None, legend=alt.Legend(orient="top", columns=2)),
         tooltip=[alt.Tooltip("student:N"), alt.Tooltip("update:Q"), alt.Tooltip("loss:Q", format=".4f")],
     )

@@ -16,7 +16,7 @@ from stepsift.select.manifest import SelectionCounts
 from stepsift.select.ranking import ALL_DOMAINS, FEW_PROMPTS, incomparable
 
 MOST_ROWS = 200
-"""Rows of a table with a row a teacher, a student or a source; the page says how many more there are."""
+"""Rows of a table with one row per teacher, student or source; the page says how many more there are."""
 _MOST_NAMES = 8
 """Teachers that a sentence names."""
 

@@ -42,7 +42,7 @@ class ShownPool:
 def explore(chosen: dict[str, list[str]], pool: ShownPool) -> dict[str, Any]:
     """What the page's script reads, ready for JSON: names of `selectors`, `prompts`, and `left_out`.
 
-    `chosen` maps prompt ids to why they are shown. Texts are visible ones; scores are in nats a token, to _DIGITS
+    `chosen` maps prompt ids to why they are shown. Texts are visible ones; scores are in nats per token, to _DIGITS
     digits.
     """
     prompts: list[dict[str, Any]] = []

@@ -158,7 +158,7 @@ def _step_lengths(outputs: Outputs) -> Figure:
         f"Mean log-probability of a step in its window, {count(outputs.step_lengths.n, 'step')}. Correlation with the "
         f"logarithm of the step's tokens (Pearson): {shown}. The lowest row holds all that is lower."
     )
-    spec = charts.lengths(shares, "step", "nats a token, in the window")
+    spec = charts.lengths(shares, "step", "nats per token, in the window")
     return Figure("step-lengths", "Score against length of the step", note, SCORES, {"": spec} if shares.height else {})
 
 

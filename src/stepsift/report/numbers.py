@@ -89,7 +89,7 @@ def meetings(pool: pl.DataFrame, metric: str) -> pl.DataFrame:
 
 
 def correlations(scores: pl.DataFrame, metrics: Sequence[str]) -> pl.DataFrame:
-    """One row a metric: Spearman's rho of its scores with the tokens of a trace and with its mean tokens a step.
+    """One row per metric: Spearman's rho of its scores with the tokens of a trace and with its mean tokens per step.
 
     None where it is not defined: fewer than two traces with a score, or all of them alike.
     """
@@ -121,7 +121,7 @@ def trace_lengths(scores: pl.DataFrame, metric: str) -> pl.DataFrame:
 class StepLengths:
     """Steps' mean log-probabilities in their window by the steps' lengths, counted part by part of step_scores.
 
-    Steps without tokens or without a score are left out. The lowest cell holds all that is below -12 nats a token.
+    Steps without tokens or without a score are left out. The lowest cell holds all that is below -12 nats per token.
     """
 
     def __init__(self) -> None:

@@ -181,7 +181,7 @@
       span.dataset.kind = step[1];
       span.step = step;
       const tell = () => {
-        const text = step[2] ? `${step[2]} tokens; window ${number(step[3])}, whole context ${number(step[4])} nats a token` : "no token of its own";
+        const text = step[2] ? `${step[2]} tokens; window ${number(step[3])}, whole context ${number(step[4])} nats per token` : "no token of its own";
         box.nextElementSibling.textContent = `step ${i + 1} of ${trace.n_steps ?? trace.steps.length} (${step[1]}): ${text}`;
       };
       span.addEventListener("mouseenter", tell);
@@ -221,7 +221,7 @@
       span.style.backgroundColor = `rgb(${rgb} / ${alpha.toFixed(3)})`;
     }
     document.getElementById("scale-low").textContent = number(low, 2);
-    document.getElementById("scale-high").textContent = `${number(high, 2)} nats a token`;
+    document.getElementById("scale-high").textContent = `${number(high, 2)} nats per token`;
   }
 
   filters.addEventListener("input", update);

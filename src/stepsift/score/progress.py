@@ -19,7 +19,7 @@ OnProgress = Callable[[dict[str, float], int], None]
 
 @dataclass
 class Progress:
-    """What a run has done so far. `total` is how many traces it will see, `ceiling` flops a second of a product.
+    """What a run has done so far. `total` is how many traces it will see, `ceiling` flops per second of a product.
 
     `tokens` are those of responses, `computed` those of responses that went through the student in this run, `flops`
     what that took (see backend.ModelSize.flops); `from_cache` are traces for which nothing was computed.

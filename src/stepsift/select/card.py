@@ -88,13 +88,13 @@ def _how(manifest: Manifest) -> str:
 
 def _tree(counts: SelectionCounts) -> str:
     lines = [
-        f"- {counts['traces']:,} traces in the pool",
+        f"- {count(counts['traces'], 'trace')} in the pool",
         f"  - {counts['scored']:,} scored",
         *(f"    - {n:,} dropped by the filter `{reason}`" for reason, n in counts["filtered"].items()),
         f"    - {counts['not_correct']:,} dropped for their verdict",
-        f"    - {counts['candidates']:,} candidates",
+        f"    - {count(counts['candidates'], 'candidate')}",
         *(f"      - {n:,} left out by this selector: `{reason}`" for reason, n in counts["dropped"].items()),
-        f"      - {counts['chosen']:,} chosen, of {counts['prompts']:,} prompts",
+        f"      - {counts['chosen']:,} chosen, of {count(counts['prompts'], 'prompt')}",
     ]
     return "\n".join(lines)
 

@@ -66,7 +66,7 @@ class Effect:
                 if self.before.max
                 else ""
             ),
-            f"verdicts    of {sum(alone.verdicts.values())} sampled traces: {_counts(alone.verdicts)}",
+            f"verdicts    of {count(sum(alone.verdicts.values()), 'sampled trace')}: {_counts(alone.verdicts)}",
         ]
         lines += [f"warning     {sentence}" for sentence in column_warnings(self.columns)]
         lines += [

@@ -15,10 +15,10 @@ def summarise_metrics(folder: Path) -> dict[str, Any]:
 
     `accuracy` (task -> selector or `untrained` -> share of questions, mean over seeds), `stderr` (task -> the largest
     standard error of a student's accuracy), `pool` (prompts, traces, rejected rows, share of decided traces that are
-    correct, response tokens of scored traces, steps a trace, candidates that passed the filters), and for each selector
-    `chosen` (traces), `tokens` (mean response of a chosen trace), `stability` (mean share of resamples that keep a
-    choice) and `loss` (nats a token at the end of training, mean over seeds). What does not exist is left out. Raises
-    TableError where a file is no valid JSON.
+    correct, response tokens of scored traces, steps per trace, candidates that passed the filters), and for each
+    selector `chosen` (traces), `tokens` (mean response of a chosen trace), `stability` (mean share of resamples that
+    keep a choice) and `loss` (nats per token at the end of training, mean over seeds). What does not exist is left out.
+    Raises TableError where a file is no valid JSON.
     """
     counts = {name: disk.read_json(folder / f"{name}.json") for name in _STAGES}
     selectors = counts["select"]["selectors"]

@@ -14,8 +14,8 @@ from stepsift import params
 from stepsift.core.errors import TrainingError
 
 OnLog = Callable[[int, dict[str, float]], None]
-"""Called after every update (the first is 1) with `loss` (nats a token), `learning_rate`, `grad_norm` and, where there
-was a look at it, `held_out_loss` (nats a token)."""
+"""Called after every update (the first is 1) with `loss` (nats per token), `learning_rate`, `grad_norm` and, where
+there was a look at it, `held_out_loss` (nats per token)."""
 
 CURVE = "curve.jsonl"
 _COMPLETE = "complete.json"
@@ -73,7 +73,7 @@ class Curve(TrainerCallback):
 class Stopper(TrainerCallback):
     """Looks at the held-out loss, remembers the weights at its lowest, and ends a training that no longer gets there.
 
-    `look` gives the loss in nats a token of the model as it is.
+    `look` gives the loss in nats per token of the model as it is.
     """
 
     def __init__(self, settings: params.EarlyStop, curve: Curve, look: Callable[[], float]):

@@ -45,7 +45,7 @@ class _Trainer(SFTTrainer):
 
     @torch.no_grad()
     def mean_loss(self, ids: Ids, micro_batch: int) -> float:
-        """Mean loss of these examples in nats a token; every process computes all of it."""
+        """Mean loss of these examples in nats per token; every process computes all of it."""
         model = self.model_wrapped
         model.eval()
         n_tokens, total = sum(len(completion) for _, completion in ids), 0.0

@@ -32,7 +32,7 @@ CURVE_POINTS = 100
 CURVE_DIGITS = 6
 
 OnLog = Callable[[str, int, int, dict[str, float]], None]
-"""Called with selector, seed, update (from 1) and `loss` (nats a token), `learning_rate`, `grad_norm`."""
+"""Called with selector, seed, update (from 1) and `loss` (nats per token), `learning_rate`, `grad_norm`."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class TrainResult:
 
     `examples` and `held_out_examples` make up the set. `response_tokens` counts the tokens of `examples` that are in
     the loss, end tokens included; `presented_examples` and `presented_tokens` count repeats, `distinct_examples` were
-    shown at least once. `final_loss` is the mean loss in nats a token over the updates of the last pass. `kept_update`
-    is the update whose weights were kept: the last one, but with `train.early_stop` that of the lowest `held_out_loss`
-    (nats a token, None without).
+    shown at least once. `final_loss` is the mean loss in nats per token over the updates of the last pass.
+    `kept_update` is the update whose weights were kept: the last one, but with `train.early_stop` that of the lowest
+    `held_out_loss` (nats per token, None without).
     """
 
     folder: Path

@@ -21,7 +21,7 @@ from stepsift.score.forward.request import Request, Scores
 from stepsift.score.forward.windows import Pass
 
 TO_TRACE = 5e-5
-"""Nats a token between packed batches and batches of one trace."""
+"""Nats per token between packed batches and batches of one trace."""
 BUDGETS = (1, 150, 100_000)
 """Every segment alone and full passes left to the trace engine; some batches and groups of prompts; one batch."""
 FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3_text", "cohere", "granite", "gpt2")

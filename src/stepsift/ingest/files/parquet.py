@@ -1,4 +1,4 @@
-"""Parquet: one row a row, read in small batches of one row group at a time. Rows are numbered from 1."""
+"""Parquet files, read in small batches of one row group at a time. Rows are numbered from 1."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from stepsift.core.text import count
 from stepsift.ingest.files.jsonl import too_long
 from stepsift.ingest.rows import RowError
 
@@ -31,7 +32,7 @@ def rows(stream: BinaryIO, delimiter: str, max_bytes: int) -> Iterator[tuple[int
 
 def _row(names: list[str], values: list[str], max_bytes: int) -> dict[str, Any] | RowError:
     if len(values) != len(names):
-        return RowError("broken_csv", f"the row has {len(values)} values, the line of names has {len(names)}")
+        return RowError("broken_csv", f"the row has {count(len(values), 'value')}, the line of names has {len(names)}")
     size = sum(map(len, values))
     if size > max_bytes:
         return too_long(size, max_bytes)

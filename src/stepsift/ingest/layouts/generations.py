@@ -6,6 +6,7 @@ be as long as the list of generations.
 
 from typing import Any
 
+from stepsift.core.text import count
 from stepsift.ingest.layouts import messages
 from stepsift.ingest.record import Record, about, as_label
 from stepsift.ingest.row import GENERATIONS, GUESSES, Row
@@ -38,7 +39,9 @@ def _generation(row: Row, where: str, texts: list[Any], i: int) -> Record | RowE
         if not isinstance(value, list):
             return value
         if len(value) != len(texts):
-            raise RowError("wrong_value", f"{field} holds {len(value)} values for {len(texts)} generations")
+            raise RowError(
+                "wrong_value", f"{field} holds {count(len(value), 'value')} for {count(len(texts), 'generation')}"
+            )
         return value[i]
 
     try:

@@ -1,6 +1,6 @@
 """Shards: entries of a cache in Parquet files that never change, each named by the SHA-256 of its content.
 
-An entry is a key of 16 bytes and its values: a record batch with one row a token (or a step). New entries gather in
+An entry is a key of 16 bytes and its values: a record batch with one row per token (or step). New entries gather in
 memory, in the shard in flight, and become a file in one go, so a killed process loses them and nothing else. A file
 whose content is not what its name says is set aside, and its entries count as missing.
 

@@ -1,4 +1,4 @@
-"""What keeps a trace out of the running whatever its score; one file a filter, `words.py` for what they share.
+"""What keeps a trace out of the running whatever its score; one file per filter, `words.py` for what they share.
 
 `apply_filters` gives the traces that are dropped, each with its reason and detail, in the order `lengths`, `thinking`,
 `loops`, `language`, `contamination`, `near_duplicates`, `worst`. `check_clean` is the last look at what was chosen.
