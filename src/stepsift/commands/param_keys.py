@@ -96,8 +96,9 @@ def _of(model: type[Section], prefix: str) -> Iterator[Key]:
 
 def _key(path: str, name: str, field: FieldInfo, inner: type[Section] | None) -> Key:
     default = "required" if field.is_required() else _shown(field.get_default(call_default_factory=True))
-    kind = _kind(field.annotation) if inner is None else "keys below"
-    if inner is not None and get_origin(_plain(field.annotation)) is tuple:
+    kind = "keys below" if inner is _plain(field.annotation) else _kind(field.annotation)
+    plain = _plain(field.annotation)
+    if inner is not None and get_origin(plain) is tuple and _plain(get_args(plain)[0]) is inner:
         kind = "list of names, or of keys below"
     return Key(path, kind, _unit(path, name), _limits(field), default, _one_line(field.description or ""))
 
@@ -124,7 +125,8 @@ def _section_in(annotation: Any) -> type[Section] | None:
     plain = _plain(annotation)
     if get_origin(plain) is tuple:
         plain = _plain(get_args(plain)[0])
-    return plain if isinstance(plain, type) and issubclass(plain, Section) else None
+    parts = map(_plain, get_args(plain)) if get_origin(plain) in (Union, types.UnionType) else (plain,)
+    return next((p for p in parts if isinstance(p, type) and issubclass(p, Section)), None)
 
 
 def _kind(annotation: Any) -> str:

@@ -50,7 +50,7 @@ class Table:
 
     `key` sorts the rows and, where `unique`, names one. `nullable` columns may hold nulls; no other may.
     `allowed` gives the values that a column may take; `checks` are named expressions that hold on every row.
-    `open_columns`: further Float64 columns are allowed (one a metric), nulls included.
+    `open_columns`: further Float64 columns are allowed (one per metric, or weights), nulls included.
     """
 
     name: str
@@ -259,7 +259,9 @@ CURATED = Table(
         "a margin is not negative": (pl.col("margin") >= 0).fill_null(True),
         "stability is a share": pl.col("stability").is_between(0, 1).fill_null(True),
     },
+    open_columns=True,
 )
+"""With a column `weight` where `select.weights` asks for it."""
 
 ANSWERS = Table(
     "answers",

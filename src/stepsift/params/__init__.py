@@ -9,7 +9,7 @@ from stepsift.params._evaluate import Evaluate
 from stepsift.params._file import TRACKED_BY_DVC, Params, load, load_rule, missing_for_dvc, parse, rule
 from stepsift.params._rules import FieldName, FileRule, Layout, Rule, TraceColumns
 from stepsift.params._section import Section
-from stepsift.params._select import Filters, Quotas, Select, Selector, Worst
+from stepsift.params._select import Filters, Quotas, Select, Selector, Weights, Worst
 from stepsift.params._stages import (
     Ingest,
     Report,
@@ -45,6 +45,7 @@ __all__ = [
     "TraceColumns",
     "Tracking",
     "Train",
+    "Weights",
     "Worst",
     "load",
     "load_rule",

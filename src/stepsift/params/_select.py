@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from stepsift.params._section import Section, Seed, Text, nearest, some_distinct
 
@@ -154,6 +154,33 @@ class Selector(Section):
 Export = Literal["messages", "prompt_completion", "sharegpt", "llamafactory", "parquet"]
 
 
+class Weights(Section):
+    """Weights of a prompt's chosen traces by a metric: exp(score / temperature), divided by their sum."""
+
+    by: Text
+    """A metric with a direction; where low is better its sign is turned."""
+    temperature: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
+    """In the metric's unit: the higher, the more equal the weights."""
+    per: Literal["prompt"] = "prompt"
+    """Whose weights sum to one."""
+
+    @field_validator("by")
+    @classmethod
+    def _with_direction(cls, value: str) -> str:
+        from stepsift.metrics import all_metrics
+
+        known = [name for name, metric in all_metrics().items() if metric.better is not None]
+        if value not in known:
+            raise ValueError(f"'{value}' gives no weights{nearest(value, known)}; known are {', '.join(known)}")
+        return value
+
+
+WeightsOrWord = Annotated[
+    Annotated[Literal["none", "lark"], Tag("(word)")] | Annotated[Weights, Tag("(keys)")],
+    Discriminator(lambda value: "(word)" if isinstance(value, str) else "(keys)"),
+]
+
+
 class Select(Section):
     """Scores to a teacher ranking and one curated set for each selector."""
 
@@ -171,6 +198,10 @@ class Select(Section):
     steps and another unit of steps, each of which needs a scoring pass."""
     stability_prompts: Annotated[int, Field(ge=1)] | None = None
     """`stability: full` on a seeded sample of this many prompts; null: all."""
+    weights: WeightsOrWord = "none"
+    """How much each of a prompt's chosen traces weighs in the loss, summing to one per prompt: `none`: all the same,
+    and no column; by a metric, for every selector; or `lark`: for selectors by `lark_g` as its authors weigh them
+    (`per_prompt: 3` there), for others all the same."""
     casl_fit: Literal["teacher", "pool"] = "teacher"
     """Whether `aslec_casl` is fitted for each teacher by itself or for all traces at once."""
     exports: Annotated[tuple[Export, ...], AfterValidator(some_distinct)] = ("messages",)
@@ -216,3 +247,12 @@ class Select(Section):
                         f"({', '.join(names[:i]) or 'there is none'})"
                     )
         return value
+
+    @model_validator(mode="after")
+    def _lark_has_its_selector(self) -> Self:
+        if self.weights == "lark" and not any(s.by in ("lark_g", "lark_g_local") for s in self.selectors):
+            raise ValueError(
+                "weights is 'lark', and no selector is by lark_g; add one, such as "
+                "{name: lark, by: lark_g, per_prompt: 3}"
+            )
+        return self

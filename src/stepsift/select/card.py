@@ -81,6 +81,13 @@ def _how(manifest: Manifest) -> str:
     rules = [f"{k}: {v}" for k, v in selector.items() if k not in ("name", "by") and v not in (None, default.get(k))]
     lines = [f"- by `{selector['by']}`" + (f", {'; '.join(rules)}" if rules else ", the best trace of each prompt")]
     lines.append(f"- verdicts: `select.correct: {manifest['parameters']['correct']}`")
+    weights = manifest["parameters"].get("weights", "none")
+    if weights != "none":
+        shown = weights if isinstance(weights, str) else ", ".join(f"{k} {v}" for k, v in weights.items())
+        lines.append(
+            f"- weights: column `weight`, one in all per prompt (`select.weights`: {shown}); stepsift's own training "
+            "weighs its loss by it, TRL's SFTTrainer, axolotl and LLaMA-Factory ignore it and train on all rows alike"
+        )
     if numerics:
         lines.append(f"- scores: {', '.join(f'{k} {v}' for k, v in sorted(numerics.items()))}")
     return "\n".join(lines)

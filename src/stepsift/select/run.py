@@ -17,6 +17,7 @@ from stepsift.select.candidates import CORRECT, find_candidates, rejected_rows, 
 from stepsift.select.pool import ScoredPool
 from stepsift.select.questions import Questions
 from stepsift.select.ranking import ALL_DOMAINS, FEW_PROMPTS, incomparable, rank_teachers
+from stepsift.select.weights import weighted
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,9 @@ def select(
     no_score = [without_score(candidates, s, fits.failed) for s in settings.selectors]
     choices, unsure = _choose_all(candidates, teachers, sums, fits, others, settings)
     rejected = rejected_rows(dropped, *no_score, *unsure)
-    curated = {s.name: selection.curated(choices[s.name], s) for s in settings.selectors}
+    curated = {
+        s.name: weighted(selection.curated(choices[s.name], s), candidates, settings, s.by) for s in settings.selectors
+    }
     n_prompts = scored["prompt_id"].n_unique()
     fitted = candidates.select("trace_id", *fits.scores)
     metrics = {

@@ -25,17 +25,56 @@ from stepsift.core.quiet import silenced
 from stepsift.render import Renderer
 from stepsift.train import lora
 from stepsift.train.callbacks import CURVE, Checkpoints, Curve, OnLog, Stopper
-from stepsift.train.examples import Ids, hold_out
+from stepsift.train.examples import Ids, hold_out_places
 from stepsift.train.launch import Job
 from stepsift.train.order import presentation
 
 SUMMARY = "training.json"
+WEIGHTS = "weights"
+"""Column of the data, and then of a batch, where examples are weighted."""
 IGNORED = -100
 """The label of tokens that are not in the loss."""
 _ARGUMENTS = "training_args.bin"
 
 
 class _Trainer(SFTTrainer):
+    """TRL's trainer, with a loss that is weighted by example where the data have a column `weights`.
+
+    The loss of an update is then the weighted mean over its response tokens, sum of w n_t / sum of w; with weights of 1
+    the same operations give the same bits as without.
+    """
+
+    _signature_columns: Any
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        if WEIGHTS not in self._signature_columns:
+            self._signature_columns = [*self._signature_columns, WEIGHTS]
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        """Response tokens of an update, over all processes: what its loss is divided by. Weighted where there are
+        weights."""
+        if not batch_samples or WEIGHTS not in batch_samples[0]:
+            return super()._get_num_items_in_batch(batch_samples, device)
+        own = sum((b[WEIGHTS] * b["labels"].ne(IGNORED))[..., 1:].sum() for b in batch_samples)
+        return self.accelerator.gather(own.to(device)).sum()
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """TRL's loss of log-probabilities that are weighted first."""
+        if WEIGHTS not in inputs:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch=num_items_in_batch)
+        weights = inputs.pop(WEIGHTS)
+
+        def weigh(**arguments: Any) -> Any:
+            outputs = model(**arguments)
+            # That of a token stands where the token before it is.
+            outputs.log_probs = outputs.log_probs * weights[..., 1:]
+            return outputs
+
+        return super().compute_loss(weigh, inputs, return_outputs, num_items_in_batch=num_items_in_batch)
+
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         """The data are in their order already."""
         return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)
@@ -69,7 +108,10 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
     """
     settings, renderer, examples, out = job.settings, job.source.load_renderer(), job.examples, job.out
     set_seed(job.seed)
-    trained_on, held_out = hold_out(examples, settings.early_stop.share) if settings.early_stop else (examples.ids, [])
+    every = list(range(len(examples.ids)))
+    places, held = hold_out_places(examples, settings.early_stop.share) if settings.early_stop else (every, [])
+    trained_on, held_out = ([examples.ids[i] for i in some] for some in (places, held))
+    weights = mean_one([examples.weights[i] for i in places]) if examples.weights else None
     shown = presentation([len(completion) for _, completion in trained_on], settings, job.seed)
     curve = Curve(on_log if _process() == 0 else None)
     # The trainer reports at length which token ids it writes into the configuration.
@@ -82,12 +124,12 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
         trainer = _Trainer(
             model=model,
             args=_arguments(settings, len(shown), job.seed, folder, model.config),
-            train_dataset=dataset([trained_on[i] for i in shown], _padding(settings, len(shown))),
+            train_dataset=dataset(
+                [trained_on[i] for i in shown], _padding(settings, len(shown)), weights and [weights[i] for i in shown]
+            ),
             processing_class=renderer.tokenizer,
             # Given, because TRL would otherwise write a padding token into tokenizer and configuration.
-            data_collator=DataCollatorForLanguageModeling(
-                pad_token_id=_pad_id(renderer), padding_free=settings.packing
-            ),
+            data_collator=_Collator(pad_token_id=_pad_id(renderer), padding_free=settings.packing),
             callbacks=[curve],
         )
         if settings.lora is not None and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
@@ -153,14 +195,34 @@ def _save(trainer: _Trainer, renderer: Renderer, settings: params.Train, out: Pa
         renderer.tokenizer.save_pretrained(out)
 
 
-def dataset(ids: Ids, n_padding: int = 0) -> Dataset:
-    """Columns `input_ids` and `labels`: final, TRL takes such a dataset as it is.
+class _Collator(DataCollatorForLanguageModeling):
+    """Lays weights of examples out as weights of tokens, beside the labels."""
+
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        """As TRL, and WEIGHTS [as labels] where the examples have one each."""
+        batch: dict[str, Any] = super().torch_call(examples)
+        if WEIGHTS in examples[0]:
+            of_tokens = [torch.full((len(e["input_ids"]),), e[WEIGHTS], dtype=torch.float32) for e in examples]
+            rows = [torch.cat(of_tokens)] if self.padding_free else of_tokens
+            batch[WEIGHTS] = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        return batch
+
+
+def mean_one(weights: list[float]) -> list[float]:
+    """The weights times what makes their mean 1, so that a loss is of the same size whatever they sum to."""
+    factor = len(weights) / math.fsum(weights)
+    return [weight * factor for weight in weights]
+
+
+def dataset(ids: Ids, n_padding: int = 0, weights: list[float] | None = None) -> Dataset:
+    """Columns `input_ids` and `labels`, and WEIGHTS where given: final, TRL takes such a dataset as it is.
 
     `n_padding` examples without a label follow, which move nothing: see `_padding`.
     """
+    columns = {} if weights is None else {WEIGHTS: [*weights, *[1.0] * n_padding]}
     rows = [([*prompt, *completion], [IGNORED] * len(prompt) + completion) for prompt, completion in ids]
     rows += [(rows[-1][0], [IGNORED] * len(rows[-1][0]))] * n_padding
-    return Dataset.from_dict({"input_ids": [i for i, _ in rows], "labels": [labels for _, labels in rows]})
+    return Dataset.from_dict({"input_ids": [i for i, _ in rows], "labels": [labels for _, labels in rows]} | columns)
 
 
 def warmup_updates(settings: params.Train, n_shown: int) -> int:

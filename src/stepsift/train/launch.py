@@ -57,20 +57,23 @@ class Job:
         }
         ids = self.examples.ids
         frame = {"prompt": [p for p, _ in ids], "completion": [c for _, c in ids]}
-        pl.DataFrame(frame, schema=dict.fromkeys(frame, pl.List(pl.Int64))).write_parquet(folder / IDS)
+        rows = pl.DataFrame(frame, schema=dict.fromkeys(frame, pl.List(pl.Int64)))
+        weights = self.examples.weights or [None] * len(ids)
+        rows.with_columns(pl.Series("weight", weights, dtype=pl.Float64)).write_parquet(folder / IDS)
         (folder / JOB).write_text(json.dumps(about), encoding="utf-8")
 
     @staticmethod
     def read(folder: Path) -> "Job":
         """Read what `write` wrote."""
         about = json.loads((folder / JOB).read_text(encoding="utf-8"))
-        rows = pl.read_parquet(folder / IDS).rows()
+        frame = pl.read_parquet(folder / IDS)
+        weights = None if frame["weight"].null_count() else tuple(frame["weight"])
         kept = about["checkpoints"]
         files = StudentFiles(**about["files"] | {"folder": Path(about["files"]["folder"])})
         return Job(
             StudentSource(files, params.Student.model_validate(about["student"])),
             params.Train.model_validate(about["settings"]),
-            Examples(rows, pl.DataFrame(schema=tables.REJECTED.schema)),
+            Examples(frame.select("prompt", "completion").rows(), pl.DataFrame(schema=tables.REJECTED.schema), weights),
             about["seed"],
             Path(about["out"]),
             None if kept is None else Path(kept),

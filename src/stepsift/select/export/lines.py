@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from stepsift.core import disk, tables
+from stepsift.select.weights import weight_column
 
 ABOUT = ("prompt_id", "trace_id", "teacher", "licence", "source", "source_line")
 """What every row says of itself."""
@@ -21,10 +22,12 @@ _SEPARATORS = str.maketrans({c: f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"})
 
 
 def write_lines(examples: pl.DataFrame, path: Path, content: Callable[[Row], Row]) -> Path:
-    """One JSON object a row, with sorted keys: ABOUT and what `content` makes of prompt and response; atomic."""
+    """One JSON object per row, with sorted keys: ABOUT, the weight where there are weights, and what `content` makes of
+    prompt and response; atomic."""
     encoder = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
-    rows = examples.with_columns(LICENCE).select(*ABOUT, "prompt", "response").iter_rows(named=True)
-    lines = (encoder.encode({k: row[k] for k in ABOUT} | content(row)).translate(_SEPARATORS) + "\n" for row in rows)
+    about = (*ABOUT, *weight_column(examples))
+    rows = examples.with_columns(LICENCE).select(*about, "prompt", "response").iter_rows(named=True)
+    lines = (encoder.encode({k: row[k] for k in about} | content(row)).translate(_SEPARATORS) + "\n" for row in rows)
     disk.write_lines(lines, path)
     return path
 

@@ -6,6 +6,7 @@ import polars as pl
 
 from stepsift.core import disk
 from stepsift.select.export.lines import ABOUT, LICENCE
+from stepsift.select.weights import weight_column
 
 FILE = "train.parquet"
 
@@ -14,7 +15,7 @@ def write(examples: pl.DataFrame, folder: Path) -> Path:
     """Write `messages`, a list of role and content, and what every row says of itself."""
     answer = pl.struct(pl.lit("assistant").alias("role"), pl.col("response").alias("content"))
     frame = examples.with_columns(LICENCE).select(
-        *ABOUT, messages=pl.concat_list("prompt", answer.reshape((-1, 1)).arr.to_list())
+        *ABOUT, *weight_column(examples), messages=pl.concat_list("prompt", answer.reshape((-1, 1)).arr.to_list())
     )
     temporary = folder / f".{FILE}.tmp"
     folder.mkdir(parents=True, exist_ok=True)
