@@ -16,13 +16,15 @@ def main() -> None:
     args = parser.parse_args()
     settings = params.load()
 
-    intent = f"cuts every trace into steps, a step being a {settings.segment.unit}"
+    source = settings.segment.offsets
+    what = f"as {source} says" if source is not None else f"a step being a {settings.segment.unit}"
+    intent = f"cuts every trace into steps, {what}"
     with console.told("segment", intent, args.out) as end, tracking.stage("segment", settings) as run:
         with disk.fresh_folder(args.out) as out:
             counts = segment.Counts()
             with tables.Writer(tables.STEPS, out / tables.STEPS.file) as writer:
                 # What is not read here is not sent to the workers.
-                traces = tables.scan(tables.TRACES, args.traces, ["trace_id", "response"])
+                traces = tables.scan(tables.TRACES, args.traces, ["trace_id", "content_hash", "response"])
                 for steps in segment.segment_tables(traces, settings.segment):
                     counts.add(steps)
                     writer.write(steps)

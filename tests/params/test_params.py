@@ -100,7 +100,10 @@ def test_an_unknown_key_is_one_sentence_at_every_depth(raw: object, said: str):
         ({"ingest": {"strip_suffixes": "x, y"}}, "'ingest.strip_suffixes' is 'x, y': must be a list, as in ['x, y']"),
         ({"ingest": {"max_depth": 501}}, "'ingest.max_depth' is 501: must be at most 500"),
         ({"ingest": {"verify_timeout_s": 0}}, "'ingest.verify_timeout_s' is 0: must be above 0"),
-        ({"segment": {"unit": "word"}}, "'segment.unit' is 'word': must be 'sentence', 'line', 'paragraph' or 'mark"),
+        ({"segment": {"unit": "word"}}, "'segment.unit' is 'word': must be 'sentence', 'line', 'paragraph', 'mark"),
+        ({"segment": {"unit": "offsets"}}, "unit is 'offsets' and offsets is empty; unit: offsets goes with a file in"),
+        ({"segment": {"offsets": "data/offsets/a.jsonl"}}, "unit is 'sentence' and offsets is data/offsets/a.jsonl"),
+        ({"segment": {"offsets": "a.jsonl"}}, "'a.jsonl': must be a .jsonl or .parquet file in data/offsets/"),
         (
             {"segment": {"min_step_chars": 90, "max_step_chars": 80}},
             "'segment.min_step_chars' is 90: must be below segment.max_step_chars, which is 80",

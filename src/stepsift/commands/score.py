@@ -52,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     }
     for name, (section, text) in options.items():
         field = section.model_fields[name]
-        parser.add_argument(f"--{name}", choices=get_args(field.annotation), help=f"{text} (default: {field.default})")
+        # Offsets come from a file of a pipeline.
+        choices = [choice for choice in get_args(field.annotation) if choice != "offsets"]
+        parser.add_argument(f"--{name}", choices=choices, help=f"{text} (default: {field.default})")
     parser.add_argument(
         "--prompts", type=arguments.count, metavar="N", help="only a seeded sample of N prompts (default: all)"
     )

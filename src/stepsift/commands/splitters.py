@@ -25,7 +25,7 @@ from stepsift.select.selection import PLACE, placed
 from stepsift.sources.rules import as_keys, own_rule, without
 
 BASELINE = "sentence"
-UNITS = tuple(get_args(params.Segment.model_fields["unit"].annotation))
+UNITS = tuple(u for u in get_args(params.Segment.model_fields["unit"].annotation) if u != "offsets")
 _RESAMPLES = 100
 """Of the bootstrap, whose intervals are not shown."""
 _COLUMNS = ("steps", "steps/trace", "tokens/step", "window share", "first tokens")

@@ -1,12 +1,16 @@
 """The sections of params.yaml that are short, and those of the first stages."""
 
 import datetime
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from stepsift.params._rules import AnswerKind, FieldName, FileRule, Layout, Paths
 from stepsift.params._section import Section, Seed, Text
+
+OFFSETS_FOLDER = "data/offsets"
+"""Where files of offsets lie: stage segment depends on all of it, for DVC cannot follow a key that may be empty."""
 
 
 class Ingest(Section):
@@ -50,9 +54,12 @@ class Ingest(Section):
 class Segment(Section):
     """Traces to steps."""
 
-    unit: Literal["sentence", "line", "paragraph", "marker"] = "sentence"
+    unit: Literal["sentence", "line", "paragraph", "marker", "offsets"] = "sentence"
     """What a step is; `marker`: what lies between blank lines and sentences that open with a branch marker such as
-    "Wait", "But" or "Alternatively" (eleven languages)."""
+    "Wait", "But" or "Alternatively" (eleven languages); `offsets`: what the file `segment.offsets` says."""
+    offsets: Text | None = None
+    """With `unit: offsets`, a file of JSON lines or Parquet below `data/offsets/`: a row per trace with `trace_id` or
+    `content_hash`, and `offsets`, a list of [start, end] in characters that covers the response."""
     max_step_chars: Annotated[int, Field(ge=16, le=100_000)] = 1_000
     """Longest step, in characters; a longer one is cut and marked `capped`."""
     min_step_chars: Annotated[int, Field(ge=1, le=1_000)] = 4
@@ -67,6 +74,22 @@ class Segment(Section):
         if longest is not None and value >= longest:
             raise ValueError(f"must be below segment.max_step_chars, which is {longest}")
         return value
+
+    @field_validator("offsets")
+    @classmethod
+    def _where_dvc_sees_it(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(rf"{OFFSETS_FOLDER}/[^/]+\.(?:jsonl|parquet)", value):
+            raise ValueError(f"must be a .jsonl or .parquet file in {OFFSETS_FOLDER}/, where DVC sees it change")
+        return value
+
+    @model_validator(mode="after")
+    def _offsets_with_their_unit(self) -> Self:
+        if (self.unit == "offsets") != (self.offsets is not None):
+            raise ValueError(
+                f"unit is '{self.unit}' and offsets is {self.offsets or 'empty'}; unit: offsets goes with a file in "
+                f"{OFFSETS_FOLDER}/, such as {OFFSETS_FOLDER}/steps.jsonl, and other units with none"
+            )
+        return self
 
 
 class Score(Section):

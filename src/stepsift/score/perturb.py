@@ -31,7 +31,7 @@ def variants(score: params.Score, segments: params.Segment) -> Variants:
         for w in windows
         if (0 < w < 1 if k < 1 else w >= 1)
     }
-    return other_windows | {f"unit-{unit}": (score, segments.model_copy(update={"unit": unit}))}
+    return other_windows | {f"unit-{unit}": (score, segments.model_copy(update={"unit": unit, "offsets": None}))}
 
 
 def score_variants(

@@ -9,6 +9,7 @@ What ends a step, by `unit`:
   traces and hard-wrapped prose is not, so no attempt is made to join lines.
 - `line`: every line break.
 - `marker`: a blank line, and the end of a sentence or line before one that opens with a branch marker (see `branch`).
+- `offsets`: what a file says (see `offsets`); none of the rules below.
 - `paragraph`: a blank line; the start of a list item, heading, table or fenced block, and the end of the latter two.
 
 What is never cut, but for its length:

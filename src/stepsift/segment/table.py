@@ -1,19 +1,26 @@
 """Traces to the `steps` table, and the invariant that its rows must keep."""
 
+from pathlib import Path
+
 import polars as pl
 
 from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import TableError
-from stepsift.segment.splitter import split
+from stepsift.segment.offsets import steps_from_file
+from stepsift.segment.splitter import Steps, split
 
 _COLUMNS = ("start", "end", "kind", "capped")
 
 
 def segment_table(traces: pl.DataFrame, settings: params.Segment) -> pl.DataFrame:
     """The rows of `steps` for rows of `traces`, sorted by trace_id and step; `check_cover` was run on them."""
-    traces = traces.select("trace_id", "response").filter(pl.col("response") != "").sort("trace_id")
-    cut = [split(response, settings) for response in traces["response"]]
+    known = [c for c in ("trace_id", "content_hash", "response") if c in traces.columns]
+    traces = traces.select(known).filter(pl.col("response") != "").sort("trace_id")
+    if settings.offsets is not None:
+        cut = [Steps(*steps) for steps in steps_from_file(traces, Path(settings.offsets))]
+    else:
+        cut = [split(response, settings) for response in traces["response"]]
     columns = [
         pl.Series(name, [steps[i] for steps in cut], dtype=pl.List(tables.STEPS.schema[name]))
         for i, name in enumerate(_COLUMNS)

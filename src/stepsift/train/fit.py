@@ -64,7 +64,9 @@ class _Trainer(SFTTrainer):
     ) -> Any:
         """TRL's loss of log-probabilities that are weighted first."""
         if WEIGHTS not in inputs:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch=num_items_in_batch)
+            return super().compute_loss(
+                model, inputs, return_outputs=return_outputs, num_items_in_batch=num_items_in_batch
+            )
         weights = inputs.pop(WEIGHTS)
 
         def weigh(**arguments: Any) -> Any:
@@ -73,7 +75,7 @@ class _Trainer(SFTTrainer):
             outputs.log_probs = outputs.log_probs * weights[..., 1:]
             return outputs
 
-        return super().compute_loss(weigh, inputs, return_outputs, num_items_in_batch=num_items_in_batch)
+        return super().compute_loss(weigh, inputs, return_outputs=return_outputs, num_items_in_batch=num_items_in_batch)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         """The data are in their order already."""
