@@ -16,6 +16,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
+from helpers.student_files import copy_tokenizer, write_gguf
 from stepsift import params
 from stepsift.core.errors import StudentError
 from stepsift.core.limits import LimitReachedError, limited
@@ -86,6 +87,26 @@ def test_every_file_that_is_loaded_is_part_of_the_fingerprint(folder: Path, monk
         assert fingerprint(files) != before, path
         path.write_bytes(content)
     assert fingerprint(files) == before
+
+
+def test_what_lies_beside_a_gguf_student_says_nothing_of_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "student").mkdir()
+    write_gguf(load_model(locate(settings(folder)), "float32", "cpu"), tmp_path / "student/tiny.gguf")
+    copy_tokenizer(folder, tmp_path / "student")
+    monkeypatch.setenv("STEPSIFT_CACHE", str(tmp_path / "one"))
+    student = settings(tmp_path / "student")
+    alone = fingerprint(locate(student))
+    config = load_model(locate(student), "float32", "cpu").generation_config.to_dict()
+    monkeypatch.setenv("STEPSIFT_CACHE", str(tmp_path / "another"))
+    (tmp_path / "student/generation_config.json").write_text('{"eos_token_id": 3, "top_k": 7}')
+    monkeypatch.setattr(sys.modules[__name__], "OPENED", opened := [])
+    model = load_model(locate(student), "float32", "cpu")
+    monkeypatch.setattr(sys.modules[__name__], "OPENED", None)
+    assert model.generation_config.to_dict() == config
+    assert str(tmp_path / "student/generation_config.json") not in opened
+    assert fingerprint(locate(student)) == alone
 
 
 @pytest.mark.parametrize("name", ["../other.safetensors", "parts/../../other.safetensors", "/other.safetensors"])

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "students"
 """Name of the side cache below its root."""
-_VERSION = 1
+_VERSION = 2
 """Raised whenever another conversion could give other weights or another tokenizer."""
 
 

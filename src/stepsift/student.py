@@ -349,11 +349,15 @@ def load_model(files: StudentFiles, dtype: str, device: str, placement: Placemen
 def _load_weights(files: StudentFiles, dtype: str) -> Any:
     """The model on the CPU, see `load_model`."""
     import torch
-    from transformers import AutoModelForCausalLM, GgufConfig
+    from transformers import AutoModelForCausalLM, GenerationConfig, GgufConfig
 
-    # Left to itself, transformers keeps weights packed where it finds kernels for them: neither the same numbers on
-    # every machine, nor a student that can be trained.
-    unpacked = {"quantization_config": GgufConfig(dequantize=True)} if files.gguf_file else {}
+    unpacked: dict[str, Any] = {}
+    if files.gguf_file:
+        # Left to itself, transformers keeps weights packed where it finds kernels for them: neither the same numbers
+        # on every machine, nor a student that can be trained. It also reads a generation_config.json beside the file,
+        # though a GGUF student is that file alone.
+        unpacked["quantization_config"] = GgufConfig(dequantize=True)
+        unpacked["generation_config"] = GenerationConfig.from_model_config(load_config(files))
     try:
         # Of what transformers logs on the way, missing weights alone matter, and they are an error here.
         with silenced("transformers"), no_bar():
