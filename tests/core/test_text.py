@@ -133,6 +133,7 @@ def test_no_text_moves_a_cursor_or_commands_a_ci_service(text: str):
 @given(st.dictionaries(st.text(), st.text() | st.sampled_from(HOSTILE) | st.integers() | st.none()))
 def test_json_for_programs_reads_back_and_hides_nothing(value: object):
     text = json_text(value)
+    assert "##[" not in text
     assert json.loads(text) == value
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", text)
 

@@ -1,7 +1,6 @@
 """Names that somebody chose to do harm, of teachers, prompts, files, selectors and tasks, through what shows them."""
 
 import json
-import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ import pytest
 
 from helpers import lineage_project as project
 from helpers.export_rows import chosen_rows
+from helpers.hostile_names import HIDDEN, NAMES, assert_inert_in_markdown, assert_inert_in_terminal
 from helpers.once import SharedFolder
 from stepsift import params
 from stepsift.core import tables
@@ -22,42 +22,7 @@ from stepsift.select.card import card_text
 from stepsift.select.manifest import Inputs, describe
 from stepsift.tracking.values import numbers
 
-NAMES = [
-    "\x1b[31mred\x1b[2J\x07",
-    "::error file=a::owned",
-    "##[group]a",
-    "a|b`c``d|",
-    "@someone #1 org/repo#2 www.example.org",
-    "<script>alert(1)</script><img src=x onerror=alert(1)>",
-    "\u202egnp.exe\u200b\u2066x",
-    "two\nlines\r\n::warning::x",
-    "$(touch owned) `touch owned` ; touch owned",
-    "../../etc/passwd",
-    "x" * 300,
-    '=cmd|" /C calc"!A0',
-    "[text](https://example.org) ![p](https://example.org/p.png)",
-]
-_HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069]")
-
 Cli = Callable[..., tuple[object, list[str], list[str]]]
-
-
-def assert_inert_in_terminal(lines: list[str]) -> None:
-    for line in "\n".join(lines).split("\n"):
-        assert not _HIDDEN.search(line), line
-        assert not line.lstrip().startswith("::"), line
-        assert "##[" not in line, line
-
-
-def assert_inert_in_markdown(text: str) -> None:
-    """Outside of code nothing of a name is left: no element, link, picture, mention, reference or address."""
-    assert not _HIDDEN.search(text)
-    outside = re.sub(r"(?<!`)(`+)(?!`)(.*?)(?<!`)\1(?!`)", "", text)
-    outside = re.sub(r"<code>.*?</code>", "", outside)
-    for active in ("<script", "<img", "@someone", "#1", "repo#2", "www.", "](https://example.org", "onerror"):
-        assert active not in outside, outside
-    for line in text.split("\n"):
-        assert not line.startswith(("::", "##[")), line
 
 
 def pool() -> list[dict]:
@@ -100,7 +65,7 @@ def test_commands_that_show_names(run_cli: Cli):
         code, out, err = run_cli("why", f"aaaa{i:04d}")
         assert code == 0, err
         assert_inert_in_terminal([*out, *err])
-        assert any(name[:3] in line for line in out) or _HIDDEN.search(name) or name[:2] in ("::", "##"), out
+        assert any(name[:3] in line for line in out) or HIDDEN.search(name) or name[:2] in ("::", "##"), out
     code, out, err = run_cli("why", NAMES[0])
     assert code == 1
     assert_inert_in_terminal([*out, *err])

@@ -64,8 +64,11 @@ def terminal_text(text: str) -> str:
 
 
 def json_text(value: object) -> str:
-    """Indented JSON for standard output: hidden characters as escapes, which mean the same; other types as text."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    """Indented JSON for standard output: hidden characters as escapes, which mean the same; other types as text.
+
+    So is the bracket of `##[`, which a CI service takes for a command anywhere in a line.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str).replace("##[", "##\\u005b")
     return _HIDDEN.sub(lambda m: f"\\u{ord(m[0]):04x}" if ord(m[0]) < 0x10000 else json.dumps(m[0])[1:-1], text)
 
 
