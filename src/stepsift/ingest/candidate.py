@@ -3,6 +3,8 @@
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
 
 from stepsift import params
 from stepsift.ingest import identity, thinking
@@ -68,12 +70,7 @@ def origin_of(file: SourceFile, rule: params.Rule, settings: params.Ingest) -> R
 def build_candidate(record: Record, origin: RowOrigin) -> Candidate:
     """The candidate that a record is; raise RowError where it is none."""
     rule, settings = origin.rule, origin.settings
-    for text in (record.response, record.reasoning, record.prompt_id, record.teacher, record.answer, record.domain):
-        check_text(text)
-    check_text(record.tests)
-    check_text(record.licence)
-    for turn in record.prompt:
-        check_text(turn["content"])
+    _check_texts(record)
     if _TOOL_CALL.search(record.response):
         raise RowError("tool_calls", "the response calls a tool in its text: conversations with tools are not read")
     parts = thinking.take_apart(record.response, record.reasoning)
@@ -85,23 +82,24 @@ def build_candidate(record: Record, origin: RowOrigin) -> Candidate:
     if not response:
         raise RowError("empty_field", "nothing remains of the response without its empty or dropped reasoning")
     content = identity.content_hash(response)
-    prompt = placed(record.prompt, settings.system)
-    prompt_hash = identity.prompt_hash(prompt.turns, origin.wrapper)
+    turns = tuple((turn["role"], turn["content"]) for turn in record.prompt)
+    # Teachers answer the same prompts, so what a prompt becomes is remembered, unless it is long.
+    prompt_of = _remembered_prompt if sum(len(text) for _, text in turns) <= _REMEMBERED_CHARS else _prompt
+    prompt = prompt_of(turns, settings.system, origin.wrapper)
     # Under the source's own id, prompts with different system prompts in their text would be joined again.
-    own_id = record.prompt_id if prompt.turns == record.prompt or settings.system != "text" else None
-    prompt_id = own_id or prompt_hash
+    own_id = record.prompt_id if prompt.as_given or settings.system != "text" else None
+    prompt_id = own_id or prompt.prompt_hash
     teacher = record.teacher if rule.traces else rule.teacher or record.teacher
     teacher = teacher or origin.teacher
-    messages = json.dumps(prompt.turns, ensure_ascii=False)
     return Candidate(
         trace_id=identity.trace_hash(prompt_id, teacher, content),
         content_hash=content,
         prompt_id=prompt_id,
-        prompt_hash=prompt_hash,
-        wording=identity.bare(prompt.turns[-1]["content"], origin.wrapper),
-        prompt=messages,
-        without_system=messages if prompt.without is prompt.turns else json.dumps(prompt.without, ensure_ascii=False),
-        system=identity.digest("system", identity.folded(prompt.system)) if prompt.system else None,
+        prompt_hash=prompt.prompt_hash,
+        wording=prompt.wording,
+        prompt=prompt.messages,
+        without_system=prompt.without_system,
+        system=prompt.system,
         teacher=teacher,
         response=response,
         answer=record.answer,
@@ -111,6 +109,51 @@ def build_candidate(record: Record, origin: RowOrigin) -> Candidate:
         label=record.label,
         licence=record.licence or rule.licence,
     )
+
+
+@dataclass(frozen=True)
+class _PromptTexts:
+    """What candidates say of their prompt; the fields are those of Candidate."""
+
+    as_given: bool
+    """Whether the turns are those of the source."""
+    prompt_hash: str
+    wording: str
+    messages: str
+    without_system: str
+    system: str | None
+
+
+def _prompt(
+    turns: tuple[tuple[str, str], ...], setting: Literal["keep", "drop", "text"], wrapper: identity.Wrapper
+) -> _PromptTexts:
+    given = [{"role": role, "content": content} for role, content in turns]
+    prompt = placed(given, setting)
+    messages = json.dumps(prompt.turns, ensure_ascii=False)
+    return _PromptTexts(
+        as_given=prompt.turns == given,
+        prompt_hash=identity.prompt_hash(prompt.turns, wrapper),
+        wording=identity.bare(prompt.turns[-1]["content"], wrapper),
+        messages=messages,
+        without_system=messages if prompt.without is prompt.turns else json.dumps(prompt.without, ensure_ascii=False),
+        system=identity.digest("system", identity.folded(prompt.system)) if prompt.system else None,
+    )
+
+
+_remembered_prompt = lru_cache(maxsize=2_048)(_prompt)
+_REMEMBERED_CHARS = 4_000
+"""Longest prompt that is remembered."""
+
+
+def _check_texts(record: Record) -> None:
+    optional = (record.reasoning, record.prompt_id, record.teacher, record.answer, record.domain, record.tests)
+    texts = [record.response, *optional, record.licence, *(turn["content"] for turn in record.prompt)]
+    try:
+        check_text("".join(text for text in texts if text))
+    except RowError:
+        # The message names what is wrong with the first of them.
+        for text in texts:
+            check_text(text)
 
 
 def check_text(text: str | None) -> None:

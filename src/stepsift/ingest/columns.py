@@ -53,8 +53,8 @@ class FileColumns:
     """Traces whose row gives a gold answer or tests."""
     with_label: int = 0
     """Traces that their row calls right or wrong."""
-    fields: dict[str, Counter[str]] = field(default_factory=dict)
-    """Our name to the paths at which it was found, and in how many rows."""
+    read_as: Counter[tuple[tuple[str, str], ...]] = field(default_factory=Counter)
+    """(our name, the path at which it was found) of all that was read of a row, to how many rows were read so."""
     absent: set[str] = field(default_factory=set)
     """Paths that the file's rule maps and no row has had so far."""
     seen: set[str] = field(default_factory=set)
@@ -72,9 +72,9 @@ class FileColumns:
         """Count a row and what came of it."""
         self.rows += 1
         self.seen.update(row.data)
-        self.absent = {path for path in self.absent if walk(row.data, path) in (None, [])}
-        for name, path in row.used.items():
-            self.fields.setdefault(name, Counter())[path] += 1
+        if self.absent:
+            self.absent = {path for path in self.absent if walk(row.data, path) in (None, [])}
+        self.read_as[tuple(row.used.items())] += 1
         for record in records:
             if isinstance(record, Record):
                 self.traces += 1
@@ -86,10 +86,19 @@ class FileColumns:
                 if name not in row.read and value not in (None, "", []):
                     _measure(self.unread.setdefault(name, _Unread()), value, responses)
 
+    @property
+    def fields(self) -> dict[str, Counter[str]]:
+        """Our name to the paths at which it was found, and in how many rows."""
+        fields: dict[str, Counter[str]] = {}
+        for used, rows in self.read_as.items():
+            for name, path in used:
+                fields.setdefault(name, Counter())[path] += rows
+        return fields
+
     def unread_columns(self) -> list[str]:
         """Columns of which nothing was ever read, sorted."""
-        read = {path.partition(".")[0] for paths in self.fields.values() for path in paths}
-        read |= {path for paths in self.fields.values() for path in paths}
+        read = {path for used in self.read_as for _, path in used}
+        read |= {path.partition(".")[0] for path in read}
         return sorted(name for name in self.unread if name not in read)
 
     def unread_traces(self) -> list[str]:
@@ -115,8 +124,11 @@ class FileColumns:
             return
         if len(self.wordings) < _SAMPLED_WORDINGS:
             self.wordings[prompt_hash] = wording
-        self.begins = _common(self.begins, wording)
-        self.ends = _common(self.ends, wording[::-1])
+        # Once nothing is common, nothing will be.
+        if self.begins != "":
+            self.begins = _common(self.begins, wording)
+        if self.ends != "":
+            self.ends = _common(self.ends, wording[::-1])
 
     def wrapper(self) -> tuple[str, str]:
         """(prefix, suffix) of whole sentences that all prompts have; empty where there is none or too few prompts."""
@@ -213,8 +225,8 @@ def _shown(paths: str | tuple[str, ...]) -> str:
 
 def _common(before: str | None, text: str) -> str:
     """What two texts begin with."""
-    if before is None:
-        return text
+    if before is None or text.startswith(before):
+        return text if before is None else before
     differs = next((i for i, (a, b) in enumerate(zip(before, text, strict=False)) if a != b), None)
     return before[: min(len(before), len(text)) if differs is None else differs]
 

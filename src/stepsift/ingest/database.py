@@ -13,6 +13,7 @@ prompts, the prompt has none.
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,11 @@ _SHORT = 32
 
 _STORED_KEYS = 65_536
 """Keys of texts that are remembered as stored."""
+_REMEMBERED_CHARS = 5_000
+"""Longest text whose key is remembered."""
+_WAITING_ROWS = 256
+_WAITING_CHARS = 1_000_000
+"""Candidates that are stored together."""
 
 _SCHEMA = """
 CREATE TABLE text (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -133,6 +139,17 @@ UPDATE prompt SET answer = settled.answer FROM settled WHERE settled.prompt_id =
 """
 
 
+@lru_cache(maxsize=2_048)
+def _text_key(text: str) -> str:
+    # A short text is its own key: of "B" and "b" the capital stands first, which kind_of knows for a choice.
+    return f"{len(text):012d}{text if len(text) < _SHORT else digest('text', text)}"
+
+
+@lru_cache(maxsize=4_096)
+def _answer_form(answer: str) -> str:
+    return digest("answer", normal_form(answer))
+
+
 class Spool:
     """The database; use as a context manager. `add` and `reject` first, then `resolve` once, then the rest."""
 
@@ -148,6 +165,10 @@ class Spool:
         self._db.create_function("trace_hash", 4, trace_hash, deterministic=True)
         self._stored: set[str] = set()
         self._next_id = 0
+        self._wordings: list[tuple[str, str]] = []
+        self._traces: list[tuple[Any, ...]] = []
+        self._bodies: list[tuple[int, str]] = []
+        self._waiting_chars = 0
         self.torn_ids = 0
         """Own ids that stand for several texts which have nothing in common, once resolved."""
 
@@ -163,20 +184,32 @@ class Spool:
         prompt = self._key(c.prompt)
         own_id = c.prompt_id if c.prompt_id != c.prompt_hash else None
         if own_id is not None:
-            self._db.execute("INSERT OR IGNORE INTO wording VALUES (?,?)", (c.prompt_hash, c.wording))
-        self._db.execute(
-            "INSERT INTO trace VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,NULL)",
+            self._wordings.append((c.prompt_hash, c.wording))
+        self._traces.append(
             (
                 *(self._next_id, source, line, part),
                 *(c.teacher, own_id, c.prompt_id, c.prompt_hash, prompt),
                 *(prompt if c.without_system == c.prompt else self._key(c.without_system), c.system or ""),
                 *(c.trace_id, c.trace_id, c.content_hash, len(c.response)),
-                *(self._key(c.answer), digest("answer", normal_form(c.answer)) if c.answer else None),
+                *(self._key(c.answer), _answer_form(c.answer) if c.answer else None),
                 *(None if c.answer_kind == "auto" else c.answer_kind, c.domain, self._key(c.tests), c.label, c.licence),
-            ),
+            )
         )
+        self._waiting_chars += len(c.response)
         if self.bodies:
-            self._db.execute("INSERT INTO body VALUES (?,?)", (self._next_id, c.response))
+            self._bodies.append((self._next_id, c.response))
+        if len(self._traces) >= _WAITING_ROWS or self._waiting_chars >= _WAITING_CHARS:
+            self._store()
+
+    def _store(self) -> None:
+        """Write the candidates that wait for it: one statement for many rows costs half of one for each."""
+        marks = ",".join("?" * 22)
+        self._db.executemany("INSERT OR IGNORE INTO wording VALUES (?,?)", self._wordings)
+        self._db.executemany(f"INSERT INTO trace VALUES ({marks},NULL,NULL)", self._traces)
+        self._db.executemany("INSERT INTO body VALUES (?,?)", self._bodies)
+        for rows in (self._wordings, self._traces, self._bodies):
+            rows.clear()
+        self._waiting_chars = 0
 
     def reject(self, error: RowError, source: str, line: int, teacher: str | None) -> None:
         """Store a row, or a response of one, that gave no candidate."""
@@ -187,8 +220,7 @@ class Spool:
         """Store a shared text; return its key."""
         if text is None:
             return None
-        # A short text is its own key: of "B" and "b" the capital stands first, which kind_of knows for a choice.
-        key = f"{len(text):012d}{text if len(text) < _SHORT else digest('text', text)}"
+        key = _text_key(text) if len(text) <= _REMEMBERED_CHARS else _text_key.__wrapped__(text)
         if key not in self._stored:
             if len(self._stored) >= _STORED_KEYS:
                 self._stored.clear()
@@ -204,6 +236,7 @@ class Spool:
           (`torn_ids`): sets count their rows from 0, and nobody's trace is lost for that.
         - A prompt's id is the smallest own id that is its alone, else the smallest hash of its texts.
         """
+        self._store()
         self._db.execute("COMMIT")
         self._join_prompts()
         self._db.execute("CREATE INDEX trace_prompt ON trace (prompt_id)")

@@ -15,12 +15,11 @@ from stepsift.ingest.record import Message
 
 def digest(kind: str, *parts: str) -> str:
     """32 hexadecimal digits for a list of texts; `kind` keeps ids of different things apart."""
-    h = hashlib.blake2b(digest_size=16, person=kind.encode())
+    pieces: list[bytes] = []
     for part in parts:
         data = part.encode("utf-8")
-        h.update(len(data).to_bytes(8, "big"))
-        h.update(data)
-    return h.hexdigest()
+        pieces += (len(data).to_bytes(8, "big"), data)
+    return hashlib.blake2b(b"".join(pieces), digest_size=16, person=kind.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ unless a rule says so, and a value that cannot be what its column's name says is
 
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from stepsift import params
@@ -34,6 +35,8 @@ OpenR1's rows it is a gold solution. `final_answer` is not tried: it is a gold a
 answered in others. The case of letters makes no difference. A column that one name has taken is not tried for another.
 """
 
+_ANY_GUESS = {name: " or ".join(guesses) for name, guesses in GUESSES.items()}
+
 GENERATIONS = ("generations", "responses", "completions", "outputs")
 """Columns that hold several responses."""
 
@@ -46,6 +49,29 @@ LABEL_WORDS = {
 _SHOWN_NAMES, _NAME_CHARS = 10, 40
 _WORD_CHARS = 24
 """A single word of more characters can be a thought: some scripts write no blanks."""
+
+
+class _Names:
+    """The names of a row's columns; most rows of a file have the same, so what is looked up in them is remembered."""
+
+    def __init__(self, columns: tuple[str, ...]):
+        self.spelled = {name.lower(): name for name in columns if isinstance(name, str) and not name.islower()}
+        """Names in lower case to how the row spells them."""
+        self._columns = frozenset(columns)
+        self._present: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {}
+        self.of_field = {name: self.present(guesses) for name, guesses in GUESSES.items()}
+        """Our name to what `present` gives of its GUESSES."""
+
+    def present(self, guesses: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        """(guess, the name as the row spells it) of those guesses that the row has."""
+        known = self._present.get(guesses)
+        if known is None:
+            spelled = ((guess, guess if guess in self._columns else self.spelled.get(guess)) for guess in guesses)
+            known = self._present[guesses] = tuple((guess, name) for guess, name in spelled if name is not None)
+        return known
+
+
+_names = lru_cache(maxsize=64)(_Names)
 
 
 class Row:
@@ -64,7 +90,7 @@ class Row:
         if self.rule.prompt_template:
             self._claims |= dict.fromkeys(template.columns(self.rule.prompt_template), "prompt")
         self._claims |= {path: name for name, several in self.fields.items() for path in several}
-        self._spelled = {name.lower(): name for name in data if isinstance(name, str) and not name.islower()}
+        self._names = _names(tuple(data))
 
     def find(self, name: str, guesses: tuple[str, ...] | None = None) -> tuple[str, Any]:
         """(the path in the row, its value); the value is None where the row has no such field.
@@ -78,31 +104,41 @@ class Row:
             self.used[name] = "prompt_template"
             return "prompt_template", text
         mapped = self.fields.get(name)
-        names = mapped if mapped is not None else GUESSES[name] if guesses is None else guesses
-        for guess in names:
-            path = guess
-            if mapped is not None:
-                value = walk(self.data, path)
-            else:
-                if guess not in self.data and guess not in self._spelled:
-                    continue
-                path = self.column(guess)
-                value = self.data.get(path) if self._claims.get(path, name) == name else None
-            if value is None or (mapped is None and not _can_be(name, guess, value)):
+        if mapped is not None:
+            return self._mapped(name, mapped)
+        for guess, path in self._names.of_field[name] if guesses is None else self._names.present(guesses):
+            value = self.data[path] if self._claims.get(path, name) == name else None
+            if value is None or not _can_be(name, guess, value):
                 continue
-            self._claims.setdefault(path, name)
+            self._claims[path] = name
             self.note(name, path)
             return path, _whole(name, path, value)
-        return " or ".join(names), None
+        return _ANY_GUESS[name] if guesses is None else " or ".join(guesses), None
 
-    def free(self, name: str, columns: Collection[str]) -> dict[str, Any]:
+    def _mapped(self, name: str, paths: tuple[str, ...]) -> tuple[str, Any]:
+        for path in paths:
+            value = walk(self.data, path)
+            if value is not None:
+                self._claims.setdefault(path, name)
+                self.note(name, path)
+                return path, _whole(name, path, value)
+        return " or ".join(paths), None
+
+    def free(self, name: str, columns: tuple[str, ...]) -> dict[str, Any]:
         """Of some columns those that no other name has taken, with their values."""
-        spelled = {c: self.column(c) for c in columns}
-        return {c: self.data[s] for c, s in spelled.items() if s in self.data and self._claims.get(s, name) == name}
+        return {c: self.data[s] for c, s in self._names.present(columns) if self._claims.get(s, name) == name}
+
+    def values(self, columns: tuple[str, ...]) -> list[Any]:
+        """The values of those guessed columns that the row has and that are not null, however they are spelled."""
+        return [value for _, s in self._names.present(columns) if (value := self.data[s]) is not None]
+
+    def has(self, *columns: str) -> bool:
+        """Whether the row has all of some guessed columns, and none of them is null."""
+        return len(self.values(columns)) == len(columns)
 
     def column(self, name: str) -> str:
         """A guessed column as the row spells it."""
-        return name if name in self.data else self._spelled.get(name, name)
+        return name if name in self.data else self._names.spelled.get(name, name)
 
     def get(self, name: str) -> Any:
         """The value of a guessed column, however it is spelled."""

@@ -20,11 +20,14 @@ READERS: Mapping[str, Callable[[Row], list[Record | RowError]]] = {
 
 MEDIA_COLUMNS = ("image", "images", "video", "videos", "audio", "audios")
 """Columns that hold what is no text; where one is filled, the prompt is not whole without it."""
+_MEDIA = frozenset(MEDIA_COLUMNS)
 
 
 def read(row: Row) -> list[Record | RowError]:
     """The records of a row, or what was wrong with single ones; raise RowError where the whole row is wrong."""
-    medium = next((name for name in MEDIA_COLUMNS if row.data.get(name)), None)
+    medium = None
+    if not _MEDIA.isdisjoint(row.data):
+        medium = next((name for name in MEDIA_COLUMNS if row.data.get(name)), None)
     if medium is not None:
         raise RowError("images", f"the row holds {medium}: only plain text is read")
     if row.rule.traces:
@@ -73,25 +76,23 @@ def detect_layout(row: Row) -> str:
     OpenR1's rows hold `generations` and `messages` at once: generations come first. A mapped response is a list of
     generations or a named field.
     """
-    has = {str(name).lower() for name, value in row.data.items() if value is not None}
     if row.fields.get("response"):
         _, value = row.find("response")
         several = isinstance(value, list) and not messages.are_turns(value)
         return "generations" if several else "fields"
-    if any(_texts(row.get(name)) for name in GENERATIONS):
+    if any(map(_texts, row.values(GENERATIONS))):
         return "generations"
     dialogue = _conversation(row)
-    if dialogue is not None and not (has & {*GUESSES["response"]} and not _answered(dialogue)):
+    responds = bool(row.values(GUESSES["response"]))
+    if dialogue is not None and not (responds and not _answered(dialogue)):
         first = dialogue[0] if dialogue else None
         return "sharegpt" if isinstance(first, dict) and "from" in first else "chat"
-    if {"prompt", "completion"} <= has:
+    if row.has("prompt", "completion"):
         return "prompt_completion"
-    if {"instruction", "output"} <= has:
+    if row.has("instruction", "output"):
         return "alpaca"
-    prompt_known = (
-        dialogue is not None or row.rule.prompt_template or row.fields.get("prompt") or has & {*GUESSES["prompt"]}
-    )
-    if prompt_known and has & {*GUESSES["response"]}:
+    asks = dialogue is not None or row.rule.prompt_template or row.fields.get("prompt")
+    if responds and (asks or row.values(GUESSES["prompt"])):
         return "fields"
     raise RowError(
         "unknown_layout",
@@ -119,4 +120,4 @@ def _conversation(row: Row) -> list[object] | None:
         _, value = row.find("prompt")
         whole = isinstance(value, list) and not row.data.keys() & {"completion", "output", *GUESSES["response"]}
         return value if whole else None
-    return next((value for n in chat.NAMES if isinstance(value := turns(row.get(n)), list)), None)
+    return next((value for value in map(turns, row.values(chat.NAMES)) if isinstance(value, list)), None)

@@ -32,6 +32,8 @@ def beside(holder: Mapping[str, Any], where: str) -> str | None:
     """The reasoning that a message or a row keeps under one of NAMES; raise RowError where it is no text."""
     wrong: RowError | None = None
     for name in NAMES:
+        if name not in holder:
+            continue
         try:
             text = text_of(holder.get(name), f"reasoning: field '{name}' of {where}")
         except RowError as e:
@@ -55,6 +57,8 @@ def of_row(row: Row) -> str | None:
         return text_of(value, f"reasoning: field '{where}'")
     # A single word in a column that nobody mapped says how a teacher was run, or of what class the row is.
     free = {name: v for name, v in row.free("reasoning", NAMES).items() if not isinstance(v, str) or is_thought(v)}
+    if not free:
+        return None
     text = beside(free, "the row")
     if text is not None:
         row.note("reasoning", row.column(next(name for name in NAMES if _holds_text(free.get(name)))))

@@ -43,6 +43,8 @@ _AN_OPENING = re.compile(_one_of(_CLOSES), re.IGNORECASE)
 _OPENING = re.compile(
     rf"(?:{_one_of(_CLOSES)})(?:\s*(?:{_one_of(_CLOSES)}|{_one_of(_CLOSES.values())}))*\s*", re.IGNORECASE
 )
+_FIRST = {marker[0] for marker in _CLOSES}
+"""Characters that a marker around an answer begins with; none is a letter."""
 _CLOSING = re.compile(rf"\s*(?:{_one_of(_CLOSES.values())})\s*\Z", re.IGNORECASE)
 _MOST_WRAPPER_CHARS = 100
 _MOST_ROUNDS = 8
@@ -71,12 +73,16 @@ def take_apart(response: str, beside: str | None = None) -> Parts:
     # An answer in which tags of the form are left, and the end of what was cut off, may be read differently once they
     # stand in the form.
     for _ in range(_MOST_ROUNDS):
-        if parts.finished and not any(tag.family == _THINK for tag in tags.find(parts.answer)):
+        if parts.finished and not _has_tag_of_the_form(parts.answer):
             break
         parts, before = _inline(put_together(parts)), parts
         if parts == before:
             break
     return parts
+
+
+def _has_tag_of_the_form(answer: str) -> bool:
+    return "think" in answer.lower() and any(tag.family == _THINK for tag in tags.find(answer))
 
 
 def put_together(parts: Parts) -> str:
@@ -110,6 +116,8 @@ def _of_channels(said: list[channels.Message]) -> Parts:
 
 def _of_tags(text: str) -> Parts:
     found = tags.find(text)
+    if not found:
+        return Parts("", _answer(text))
     fences = tags.Fences(text)
     family = _family(text, found, fences)
     if family is None:
@@ -175,7 +183,7 @@ def _answer(text: str) -> str:
 
 def _unwrapped(answer: str) -> str:
     """An answer without the markers that it begins with, and without those that close them."""
-    opening = _OPENING.match(answer)
+    opening = _OPENING.match(answer) if answer[:1] in _FIRST else None
     if opening is None:
         return answer
     end = len(answer)

@@ -21,6 +21,8 @@ _GENERIC = r"<[|｜](?![^<>]{0,40}th(?:ink|ought))[\w▁]{0,30}(?:end|eos|eot|eo
 """A token of a family that is not in the table: one that calls itself an end, but none that ends the reasoning."""
 _END = re.compile(rf"({_any(ENDS)}|{_GENERIC})\s{{0,40}}\Z", re.IGNORECASE)
 _ENDS_ALONE = re.compile(rf"(?:{_any(ENDS)}|{_GENERIC}|\s)+", re.IGNORECASE)
+_FIRST, _LAST = ({token[place].lower() for token in tokens} for place, tokens in ((0, STARTS), (-1, (*ENDS, ">"))))
+"""Characters that a token which opens, or ends, a turn begins, or ends, with: most texts have neither."""
 _NAMED = re.compile(
     r"\b(?:is|are|be|tokens?|markers?|tags?|uses?|with|by|and|or|the|an?|emits?|called|named|after|before)\Z",
     re.IGNORECASE,
@@ -30,6 +32,8 @@ _NAMED = re.compile(
 def bare(response: str) -> str:
     """A response without white space around it and without tokens that open or end its turn."""
     response = response.strip()
+    if response[:1].lower() not in _FIRST and response[-1:].lower() not in _LAST:
+        return response
     start, end = 0, len(response)
     struck_out = _strikes_out(response)
     while (match := _START.match(response, start, end)) and not (struck_out and match[0].strip() == "<s>"):

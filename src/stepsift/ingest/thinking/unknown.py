@@ -28,6 +28,8 @@ _TOKEN = (
 _NAME = r"[A-Za-z][\w:.-]{1,30}"
 _OPENS = re.compile(rf"(?:({_TOKEN})|<({_NAME})>|\[({_NAME})\]|◁({_NAME})▷|\{{({_NAME})\}})")
 _CLOSES = re.compile(rf"(?:({_TOKEN})|</({_NAME})>|\[/({_NAME})\]|◁/({_NAME})▷|\{{/({_NAME})\}})\s*\Z")
+_FIRST, _LAST = frozenset("<[◁{"), frozenset(">]▷}")
+"""Characters that what _OPENS and _CLOSES find begins and ends with."""
 _HTML = frozenset(
     (
         *("a", "abbr", "article", "b", "blockquote", "body", "br", "caption", "center", "code", "col", "dd"),
@@ -60,7 +62,7 @@ class UnknownMarkup:
         counts.responses += 1
         counts.reasoning += response.startswith(OPEN)
         _, _, answer = response.rpartition(CLOSE)
-        for token in {*_opening(response), *_opening(answer)}:
+        for token in {*_opening(response), *(_opening(answer) if len(answer) < len(response) else ())}:
             counts.opens[token] += 1
             counts.examples.setdefault(token, response)
         for token in _closing(answer):
@@ -105,7 +107,7 @@ def _without_reasoning(name: str, counts: _Teacher) -> Iterator[str]:
 def _opening(response: str) -> Iterator[str]:
     """The token that a text begins with; a word in brackets counts where it is closed somewhere."""
     head = response.lstrip().removeprefix("<think>").lstrip()
-    match = _OPENS.match(head)
+    match = _OPENS.match(head) if head[:1] in _FIRST else None
     if match is None:
         return
     if match[1]:
@@ -119,7 +121,8 @@ def _opening(response: str) -> Iterator[str]:
 
 def _closing(answer: str) -> Iterator[str]:
     """The token that a text ends with; a word in brackets counts where it is opened before."""
-    match = _CLOSES.search(answer, max(0, len(answer) - _LOOKED_AT))
+    near = answer[-_LOOKED_AT:].rstrip()
+    match = _CLOSES.search(answer, max(0, len(answer) - _LOOKED_AT)) if near[-1:] in _LAST else None
     if match is None:
         return
     if match[1]:
