@@ -1,19 +1,9 @@
-"""Verdicts on all kept traces, by as many workers as there are cores, and what they say of the reader.
-
-Every worker is a thread that waits for a process of its own (verify/process.py), so the work is done outside of this
-process. Answers are handed out in pieces and come back in their order: any number of workers writes the same bytes.
-"""
+"""Verdicts on all kept traces, and what they say of the reader."""
 
 import json
-import os
-import queue
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from collections import Counter
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from stepsift import params, verify
 from stepsift.core import text
@@ -22,19 +12,15 @@ from stepsift.ingest.database import Spool
 from stepsift.ingest.record import ALTERNATIVES
 from stepsift.ingest.several import alternatives
 from stepsift.ingest.several import verdict as verdict_on
+from stepsift.ingest.verifiers import Verifiers
 
 SAMPLED = 50
 """Traces of a teacher that `check` judges."""
-PIECE = 128
-"""Rows that a worker gets at once."""
 SUSPECT_SHARE = 0.02
 """A teacher of which more is suspect is named."""
 WRONG_SHARE = 0.9
 """A teacher of which so much is wrong or not read is named."""
 EXAMPLE_CHARS = 120
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass
@@ -73,15 +59,15 @@ class Answers:
     """Teacher to file to its answers."""
 
 
-def check_answers(spool: Spool, settings: params.Ingest) -> Answers:
+def check_answers(spool: Spool, settings: params.Ingest, verifiers: Verifiers) -> Answers:
     """Store a kind for every prompt of a resolved spool and a verdict for every kept trace."""
     reasons: Counter[str] = Counter()
-    with _Workers(settings) as workers:
-        for rows in workers.each(spool.golds(), _kinds):
-            spool.write_kinds(rows)
-        for judged in workers.each(spool.answered(), _verdicts):
-            reasons.update(reason for *_, reason in judged if reason is not None)
-            spool.write_verdicts((number, verdict, suspect) for number, verdict, suspect, _ in judged)
+    for rows in verifiers.each(spool.golds(), _kinds):
+        spool.write_kinds(rows)
+    spool.take_ahead()
+    for judged in verifiers.each(spool.answered(), _verdicts):
+        reasons.update(reason for *_, reason in judged if reason is not None)
+        spool.write_verdicts((number, verdict, suspect) for number, verdict, suspect, _ in judged)
     by_file: dict[str, dict[str, Gold]] = {}
     for source, kind, prompts, accepted in spool.accepted_golds():
         by_file.setdefault(source, {})[kind] = Gold(prompts, accepted, round(accepted / prompts, 4))
@@ -138,43 +124,6 @@ def doubts(teachers: dict[str, dict[str, TeacherAnswers]]) -> list[str]:
                 "responses and gold answers belong together"
             )
     return sentences
-
-
-class _Workers:
-    """Threads with a verifier each; use as a context manager."""
-
-    def __init__(self, settings: params.Ingest):
-        self._count = settings.workers or len(os.sched_getaffinity(0))
-        self._timeout_s = settings.verify_timeout_s
-
-    def __enter__(self) -> "_Workers":
-        self._open = ExitStack()
-        self._free: queue.SimpleQueue[verify.Verifier] = queue.SimpleQueue()
-        for _ in range(self._count):
-            self._free.put(self._open.enter_context(verify.Verifier(self._timeout_s)))
-        self._threads = self._open.enter_context(ThreadPoolExecutor(self._count, "verify"))
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self._open.__exit__(*exception)
-
-    def each(self, rows: Iterable[T], work: Callable[[verify.Verifier, list[T]], R]) -> Iterator[R]:
-        """`work` on each piece of rows, in the order of the rows; a few pieces are read ahead."""
-        rows = iter(rows)
-        running: deque[Future[R]] = deque()
-        while True:
-            while len(running) < 2 * self._count and (piece := list(islice(rows, PIECE))):
-                running.append(self._threads.submit(self._run, work, piece))
-            if not running:
-                return
-            yield running.popleft().result()
-
-    def _run(self, work: Callable[[verify.Verifier, list[T]], R], piece: list[T]) -> R:
-        verifier = self._free.get()
-        try:
-            return work(verifier, piece)
-        finally:
-            self._free.put(verifier)
 
 
 def _kinds(verifier: verify.Verifier, rows: list[Any]) -> list[tuple[str, str, bool | None]]:

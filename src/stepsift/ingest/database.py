@@ -48,6 +48,7 @@ CREATE TABLE rejected (source TEXT, line INTEGER, trace_id TEXT, teacher TEXT, r
 CREATE TABLE wording (prompt_hash TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE kind (prompt_id TEXT PRIMARY KEY, answer_kind TEXT NOT NULL, accepted INTEGER) WITHOUT ROWID;
 CREATE TABLE verdict (id INTEGER PRIMARY KEY, verdict TEXT NOT NULL, suspect INTEGER NOT NULL, ours TEXT NOT NULL);
+CREATE TABLE ahead (id INTEGER PRIMARY KEY, answer_kind TEXT NOT NULL, verdict TEXT NOT NULL, suspect INTEGER NOT NULL);
 CREATE TABLE settled (prompt_id TEXT PRIMARY KEY, answer TEXT) WITHOUT ROWID;
 BEGIN;
 """
@@ -291,6 +292,19 @@ class Spool:
         """Store (prompt_id, answer kind, whether its verifier accepts the gold answer) for every prompt."""
         self._db.executemany("INSERT INTO kind VALUES (?,?,?)", rows)
 
+    def write_ahead(self, rows: Iterable[tuple[int, str, str, bool]]) -> None:
+        """Store (candidate number, kind of its row's gold answer, verdict by it, suspect), before prompts are known."""
+        self._db.executemany("INSERT INTO ahead VALUES (?,?,?,?)", rows)
+
+    def take_ahead(self) -> None:
+        """Of what `write_ahead` stored, take the verdicts of kept traces whose prompt has that gold answer and kind."""
+        self._db.execute(
+            "INSERT INTO verdict SELECT t.id, h.verdict, h.suspect, h.verdict FROM ahead AS h"
+            " JOIN trace AS t ON t.id = h.id JOIN prompt AS p ON p.prompt_id = t.prompt_id"
+            " JOIN kind AS k ON k.prompt_id = t.prompt_id WHERE t.reason IS NULL"
+            " AND p.answer = t.answer AND p.tests IS NULL AND k.answer_kind = h.answer_kind"
+        )
+
     def write_verdicts(self, rows: Iterable[tuple[int, str, bool]]) -> None:
         """Store (candidate number, verdict, suspect) for every kept trace."""
         self._db.executemany("INSERT INTO verdict VALUES (?1,?2,?3,?2)", rows)
@@ -345,13 +359,14 @@ class Spool:
         )
 
     def answered(self) -> Iterator[tuple[int, str, str | None, str, str | None, str]]:
-        """(candidate number, response, gold answer, answer kind, tests, messages as JSON) of kept traces, as read."""
+        """(candidate number, response, gold answer, answer kind, tests, messages as JSON) of kept traces that have no
+        verdict yet, as read."""
         return self._db.execute(
             "SELECT t.id, b.response, a.value, k.answer_kind, s.value, m.value"
             " FROM trace AS t JOIN body AS b ON b.id = t.id JOIN prompt AS p ON p.prompt_id = t.prompt_id"
             " JOIN kind AS k ON k.prompt_id = t.prompt_id JOIN text AS m ON m.key = p.prompt"
             " LEFT JOIN text AS a ON a.key = p.answer LEFT JOIN text AS s ON s.key = p.tests"
-            " WHERE t.reason IS NULL ORDER BY t.id"
+            " WHERE t.reason IS NULL AND t.id NOT IN (SELECT id FROM verdict) ORDER BY t.id"
         )
 
     def prompts(self) -> Iterator[tuple[Any, ...]]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from stepsift import params
 from stepsift.core.errors import SourceError
@@ -103,10 +104,15 @@ def _length(c: Candidate) -> tuple[int, str]:
     return len(c.response), c.trace_id
 
 
-def fill_database(
-    spool: Spool, sources: Path, settings: params.Ingest, *samples: Sample | TeacherSamples
-) -> ReadCounts:
-    """Read all files below `sources` into `spool`.
+class Observer(Protocol):
+    """Who looks at candidates while they are read."""
+
+    def offer(self, c: Candidate) -> None:
+        """Look at the next candidate, which the spool has."""
+
+
+def fill_database(spool: Spool, sources: Path, settings: params.Ingest, *observers: Observer) -> ReadCounts:
+    """Read all files below `sources` into `spool`; each candidate is offered to all observers.
 
     Raises SourceError where there is none to read, or where a rule is wrong.
     """
@@ -134,8 +140,8 @@ def fill_database(
                 spool.add(candidate, file.name, line, part)
                 columns.note_wording(candidate.wording, candidate.prompt_hash)
                 counts.markup.note(candidate.teacher, candidate.response)
-                for sample in samples:
-                    sample.offer(candidate)
+                for observer in observers:
+                    observer.offer(candidate)
         mapped.add(rules.origin(file.name), own, columns)
     if not counts.columns:
         raise SourceError(f"the rules leave out every file below {sources} ({', '.join(counts.left_out_files[:5])})")

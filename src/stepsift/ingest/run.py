@@ -32,6 +32,7 @@ from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import RULE_SUFFIX
 from stepsift.ingest.fill import UNKNOWN, Sample, TeacherSamples, fill_database
 from stepsift.ingest.record import Message
+from stepsift.ingest.verifiers import VerdictsAhead, Verifiers
 
 log = logging.getLogger(__name__)
 
@@ -117,14 +118,16 @@ def ingest(sources: Path, out: Path, settings: params.Ingest, if_useless: Path |
     and the rejected rows stand in the folder `if_useless`, where one is given.
     """
     # The spool stands beside `out` and not in it, where DVC would take it for an output.
-    with Spool(out.resolve().parent) as spool:
-        read = fill_database(spool, sources, settings)
+    with Spool(out.resolve().parent) as spool, Verifiers(settings) as verifiers:
+        ahead = VerdictsAhead(spool, verifiers)
+        read = fill_database(spool, sources, settings, ahead)
+        ahead.finish()
         conflicts = resolve(spool, settings)
         pool = pool_of(spool, read)
         problems = [*useless_files(spool, pool), *pool.unmapped]
         if problems:
             raise SourceError("\n".join([*problems, *_left_behind(spool, if_useless)]))
-        answers = check_answers(spool, settings)
+        answers = check_answers(spool, settings, verifiers)
         kept, rejected = _write(spool, out)
         _write_table(tables.GOLD_CONFLICTS, map(astuple, conflicts), out)
         for line in [*conflict_lines(conflicts, settings), *doubts(answers.teachers)]:
