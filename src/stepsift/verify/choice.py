@@ -1,6 +1,7 @@
 """Multiple choice: the letter, A to J, that a response ends on."""
 
 import re
+from functools import lru_cache
 
 from stepsift.verify import extract
 from stepsift.verify.spelling import peel
@@ -65,6 +66,7 @@ def letter(text: str) -> str | None:
     return match[1].upper() if match else None
 
 
+@lru_cache(maxsize=4_096)
 def letter_of_gold(text: str) -> str | None:
     """The letter of a gold answer: `D`, `(D)`, `(D) its text`, `D. its text`, `\\text{D}`; None if it is none."""
     match = _GOLD.fullmatch(_plain(text))
@@ -73,6 +75,7 @@ def letter_of_gold(text: str) -> str | None:
     return next(group for group in match.groups()[:5] if group).upper()
 
 
+@lru_cache(maxsize=4_096)
 def text_of_gold(text: str) -> str | None:
     """The text of a gold answer that stands after its letter; None where there is none."""
     match = _GOLD.fullmatch(_plain(text))
