@@ -289,6 +289,54 @@ def test_a_teacher_whose_answers_are_not_found_is_named(tmp_path, caplog):
 
 
 @pytest.mark.slow
+def test_a_solution_in_words_as_gold_leaves_its_traces_unchecked(tmp_path, caplog):
+    words = "Both sides of it are squared first. Then the terms are collected. All of them vanish."
+    value = "Both sides of it are squared first. Then the terms are collected. So the number is 4."
+    golds = {"a?": words, "b?": value, "c?": "4"}
+    rows = [row(prompt, "The answer is 4.", teacher, gold) for prompt, gold in golds.items() for teacher in "AB"]
+    counts, prompts, *_ = run(tmp_path, {"a.jsonl": rows, "b.jsonl": [row("a?", "No.", "C", words)]})
+    assert dict(prompts.select("answer", "answer_kind").rows()) == {
+        words: "none",
+        value: "math",
+        "4": "math",
+    }
+    assert [(t, v["correct"], v["unchecked"]) for t, v in counts.verdicts.items()] == [
+        ("A", 2, 1),
+        ("B", 2, 1),
+        ("C", 0, 1),
+    ]
+    told = [r.getMessage() for r in caplog.records]
+    assert len(told) == 2
+    assert told[0].startswith("a.jsonl: the gold answer of 2 traces is a whole solution in words")
+    assert told[1].startswith("b.jsonl: the gold answer of 1 trace is a whole solution in words")
+    assert all(words in line and "map fields.answer" in line for line in told)
+    warnings = survey(tmp_path / "sources", Ingest()).warnings
+    assert [w for w in warnings if "whole solution" in w] == told
+    assert not any(w.startswith("teacher") for w in warnings)
+    exact = ingest(tmp_path / "sources", tmp_path / "exact", Ingest(answer_kind="exact"))
+    assert exact.verdicts["A"]["unchecked"] == 0
+
+
+@pytest.mark.slow
+def test_verdicts_ahead_are_those_of_later(tmp_path, monkeypatch):
+    def of(name: str) -> dict[str, bytes]:
+        rows = [row(f"{i % 40}?", f"It is {i % 7}.", f"T{i}", str(i % 5)) for i in range(200)]
+        # Spelled differently, really different, of a given kind, and with tests: not what their rows say counts.
+        rows += [row(f"{i % 40}?", f"It is {i % 5}", "s", f"{i % 5}.0") for i in range(40)]
+        rows += [row("7?", "It is 2.", "d", "99"), row("k?", "It is 4.", "k", "4", answer_kind="exact")]
+        rows += [row("t?", "It is 4.", "t", "4"), row("t?", "It is 4", "u", "4", tests="assert True")]
+        run(tmp_path / name, {"a.jsonl": rows})
+        return {p.name: p.read_bytes() for p in sorted((tmp_path / name / "out").iterdir())}
+
+    outputs = [of("whole")]
+    monkeypatch.setattr("stepsift.ingest.verifiers.PIECE_AHEAD", 3)
+    outputs.append(of("pieces"))
+    monkeypatch.setattr("stepsift.ingest.verifiers.VerdictsAhead.offer", lambda ahead, candidate: None)
+    outputs.append(of("later"))
+    assert outputs[0] == outputs[1] == outputs[2]
+
+
+@pytest.mark.slow
 def test_any_number_of_workers_gives_the_same_bytes(tmp_path):
     rows = [row(f"{i % 90}?", f"It is {i % 7}.", f"T{i}", str(i % 5)) for i in range(400)]
     outputs = []

@@ -9,6 +9,7 @@ from helpers.answer_pairs import PAIRS
 from helpers.more_pairs import MORE_PAIRS
 from helpers.places import SHARED
 from stepsift.verify.extract import conclusion
+from stepsift.verify.gold import short_gold
 from stepsift.verify.judge import accepts, judgement, kind_of, same_gold
 from stepsift.verify.numbers import read_number, same_number
 from stepsift.verify.shapes import read_shape
@@ -37,6 +38,49 @@ def test_more_pairs(gold, right, wrong):
     assert accepts(kind_of(gold), gold)
     assert [r for r in right if verdict(r, gold) != "correct"] == []
     assert [r for r in wrong if verdict(r, gold) == "correct"] == []
+
+
+@pytest.mark.parametrize(
+    ("gold", "value"),
+    [
+        ("Let n be the number. Doubling it and adding three gives 17, so 2n = 14. Therefore the number is 7.", "7"),
+        ("We count the red beads first. There are 4 in each of the six rows.\nThus $24$.", "$24$"),
+        ("The train covers 60 km in an hour. Then it rests. Over all its mean speed is 48 km/h.", "48 km/h"),
+        ("We factor the polynomial by hand. Setting a factor to zero, one finds the root. Hence $x = 2$.", "x = 2"),
+        ("Both sides are squared and the terms collected. The discriminant is negative. We get $x=1$ or $x=4$", None),
+        ("先把两边同时平方得到一个二次方程。再解这个方程并检验每一个根。于是面积等于 5。", "5"),
+    ],
+)
+def test_the_value_that_a_solution_in_words_comes_to_is_the_gold_answer(gold, value):
+    value = value or "$x=1$ or $x=4$"
+    assert (short_gold(gold).strip("$"), kind_of(gold)) == (value.strip("$"), "math")
+    assert verdict(f"\\boxed{{{value.strip('$')}}}", gold) == "correct"
+    assert verdict("\\boxed{999}", gold) == "wrong"
+
+
+@pytest.mark.parametrize(
+    "gold",
+    [
+        "Put x = 3 into the equation. The left side becomes 9 and so does the right side. Both sides agree.",
+        "The capital moved to Kyoto in 794. It stayed there for more than a thousand years.",
+        "Adding the equations removes y. What is left is 5x = 20. So x equals 4, and y is then 1 as we saw.",
+        "Solving for x is done by moving terms to the left. To check: the left side is 9.",
+        "By the triangle inequality the third side lies between both.\nThere are several such triangles.",
+        "One worker paints three rooms each day while the other paints two rooms each day, and since nobody rests "
+        "on any day they need to count all of the rooms together before they can say when they will be done",
+        "先把两边同时平方得到一个二次方程。再解这个方程并检验每一个根是否满足题意。于是命题成立。",
+    ],
+)
+def test_a_solution_in_words_that_comes_to_no_value_is_not_compared(gold):
+    assert kind_of(gold) == "none"
+
+
+@pytest.mark.parametrize(
+    "gold",
+    ["Mitochondria", "the powerhouse of the cell", "Yes", "'abc def. Ghi jkl mno pqr. Stu vwx yz'", "lions and wolves"],
+)
+def test_words_that_are_an_answer_are_compared(gold):
+    assert kind_of(gold) == "exact"
 
 
 @pytest.mark.skipif(not CASES.is_file(), reason="no folder shared/cases beside the repository")

@@ -13,6 +13,7 @@ from stepsift.ingest.record import ALTERNATIVES
 from stepsift.ingest.several import alternatives
 from stepsift.ingest.several import verdict as verdict_on
 from stepsift.ingest.verifiers import Verifiers
+from stepsift.verify.gold import kinds
 
 SAMPLED = 50
 """Traces of a teacher that `check` judges."""
@@ -21,6 +22,8 @@ SUSPECT_SHARE = 0.02
 WRONG_SHARE = 0.9
 """A teacher of which so much is wrong or not read is named."""
 EXAMPLE_CHARS = 120
+SHORTEST_SOLUTION = 16
+"""Characters below which no gold answer is a whole solution in words."""
 
 
 @dataclass
@@ -92,7 +95,10 @@ def sampled_answers(
             answer, given = golds.get(known.get(c.trace_id, ""), (None, None))
             if answer is None or given in ("code", "none") or ALTERNATIVES in answer:
                 continue
-            [(verdict, suspect)] = verifier.verdicts([(given or verifier.kind_of(answer), c.response, answer)])
+            kind = given or verifier.kind_of(answer)
+            if kind == "none":
+                continue
+            [(verdict, suspect)] = verifier.verdicts([(kind, c.response, answer)])
             counts = teachers.setdefault(c.teacher, {}).setdefault("", TeacherAnswers())
             wrong = verdict in ("wrong", "unparsed")
             if wrong and (not counts.example or (suspect and not counts.suspect)):
@@ -101,6 +107,22 @@ def sampled_answers(
             counts.wrong += wrong
             counts.suspect += suspect
     return teachers
+
+
+def solutions(spool: Spool) -> list[str]:
+    """A sentence for each file with gold answers that are whole solutions in words."""
+    traces: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for source, answer, count in spool.long_golds(SHORTEST_SOLUTION):
+        if kinds(answer) == ("none",):
+            traces[source] += count
+            examples.setdefault(source, text.one_line(answer)[:EXAMPLE_CHARS])
+    return [
+        f"{source}: the gold answer of {text.count(n, 'trace')} is a whole solution in words that comes to no value, "
+        f"for example '{examples[source]}', so nothing is compared with it (unchecked); map fields.answer to a short "
+        "answer, or set answer_kind: exact in the file's rule where the same words are wanted"
+        for source, n in sorted(traces.items())
+    ]
 
 
 def doubts(teachers: dict[str, dict[str, TeacherAnswers]]) -> list[str]:

@@ -358,6 +358,15 @@ class Spool:
             " LEFT JOIN text AS t ON t.key = p.tests ORDER BY p.prompt_id"
         )
 
+    def long_golds(self, chars: int) -> Iterator[tuple[str, str, int]]:
+        """(source, gold answer, traces) of answers of so many characters or more, whose kind nobody gave, sorted."""
+        return self._db.execute(
+            "SELECT source, value, count(*) FROM trace JOIN text ON text.key = answer WHERE reason IS NULL"
+            " AND tests IS NULL AND answer_kind IS NULL AND length(value) >= ? GROUP BY source, answer"
+            " ORDER BY source, answer",
+            (chars,),
+        )
+
     def answered(self) -> Iterator[tuple[int, str, str | None, str, str | None, str]]:
         """(candidate number, response, gold answer, answer kind, tests, messages as JSON) of kept traces that have no
         verdict yet, as read."""

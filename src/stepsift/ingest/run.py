@@ -23,7 +23,7 @@ from stepsift.core import disk, tables, text
 from stepsift.core.errors import SourceError
 from stepsift.core.finding import Finding
 from stepsift.ingest.advice import warnings_of
-from stepsift.ingest.answers import SAMPLED, Gold, TeacherAnswers, check_answers, doubts, sampled_answers
+from stepsift.ingest.answers import SAMPLED, Gold, TeacherAnswers, check_answers, doubts, sampled_answers, solutions
 from stepsift.ingest.candidate import Candidate
 from stepsift.ingest.columns import told
 from stepsift.ingest.conflicts import conflict_lines, resolve
@@ -130,7 +130,7 @@ def ingest(sources: Path, out: Path, settings: params.Ingest, if_useless: Path |
         answers = check_answers(spool, settings, verifiers)
         kept, rejected = _write(spool, out)
         _write_table(tables.GOLD_CONFLICTS, map(astuple, conflicts), out)
-        for line in [*conflict_lines(conflicts, settings), *doubts(answers.teachers)]:
+        for line in [*conflict_lines(conflicts, settings), *solutions(spool), *doubts(answers.teachers)]:
             log.warning("%s", line)
         disk.write_json(_sources(spool, pool, sources, read.rules), out / SOURCES)
         require((kept, rejected) == (pool.total.kept, pool.total.rejected), "rows of the tables and the counts")
@@ -167,7 +167,7 @@ def survey(sources: Path, settings: params.Ingest) -> Survey:
         pool = pool_of(spool, read)
         sampled, exemplary = (_traces(spool, s.candidates()) for s in (sample, examples))
         problems = useless_files(spool, pool)
-        warnings = [*warnings_of(spool, pool), *conflict_lines(conflicts, settings)]
+        warnings = [*warnings_of(spool, pool), *conflict_lines(conflicts, settings), *solutions(spool)]
         warnings += doubts(sampled_answers(spool, answered.candidates(), settings))
     problems += [_unused(rule, sources) for rule in pool.unused_rules]
     problems += pool.unmapped

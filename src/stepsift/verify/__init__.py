@@ -57,9 +57,12 @@ class Verifier:
         return judged
 
     def _kind_of(self, gold: str) -> str:
-        """How a gold answer is compared: the first reading (choice, math, exact) that accepts the answer itself."""
+        """How a gold answer is compared: the first reading (choice, math, exact) that accepts the answer itself.
+
+        `none` where it is a whole solution in words, with which nothing can be compared.
+        """
         reply = self._process.ask("kind_of", gold)
-        return reply if reply in KINDS else "exact"
+        return reply if reply in (*KINDS, "none") else "exact"
 
     def accepts(self, kind: str, gold: str) -> bool:
         """Whether the verifier calls the gold answer itself correct, which it should before it judges others."""

@@ -48,7 +48,7 @@ _END_TOKEN = re.compile(
     re.I,
 )
 _MATHS = re.compile(r"[\d$\\\u221e\u03c0\u221a\u2205]")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*\\$])|(?<=\u3002)")
+SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*\\$])|(?<=\u3002)")
 _LAST_LINES = _BOXES = 50
 _ANNOUNCEMENTS = 200
 """Lines with a keyword that are looked at, from the end."""
@@ -114,7 +114,7 @@ def tagged(text: str) -> str | None:
 
 def telling(line: str) -> list[str]:
     """The sentences of a line that hold a digit or a formula."""
-    return [sentence for sentence in _SENTENCE.split(line[-TAIL_CHARS:]) if _MATHS.search(sentence)]
+    return [sentence for sentence in SENTENCE.split(line[-TAIL_CHARS:]) if _MATHS.search(sentence)]
 
 
 def boxed(text: str) -> str | None:

@@ -1,23 +1,74 @@
 """What a gold answer can be read as: its kind is decided by that, and not by its first character.
 
 `kinds` names the readings that are possible, the likeliest first; `Verifier.kind_of` keeps the first whose verifier
-accepts the gold answer itself.
+accepts the gold answer itself. A whole solution in words that comes to no value has the kind `none`: no response says
+the same words, so to compare them would call every response wrong.
 """
 
 import re
 from functools import lru_cache
 
 from stepsift.verify import choice, exact
-from stepsift.verify.extract import announced, boxed
+from stepsift.verify.extract import SENTENCE, announced, boxed
 from stepsift.verify.readings import is_formula, unmarked
 from stepsift.verify.spelling import formula
 
 _GSM8K = re.compile(r"####[ \t]*(?!#)(.+)\s*\Z")
 
 
+_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
+_HAN = re.compile(r"[\u4e00-\u9fff]")
+_FEWEST_WORDS, _FEWEST_SENTENCES, _MANY_WORDS = 8, 2, 25
+"""A text is a solution in words from this many words in several sentences on, or from so many in one."""
+_COMES_TO = re.compile(
+    r".*(?:\b(?:is|are|equals?|gives?|yields?|get|obtain|becomes?|(?:equal|comes?|amounts?|evaluates?|out) to(?: be)?)"
+    r"|\u662f|\u4e3a|\u7b49\u4e8e)\s*:?\s*(\S.{0,80}?)[\s.\u3002!]*\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+_MARKED_END = re.compile(
+    r"(?:\A|.*\b(?:so|thus|hence|therefore|then|that|is|are|get|obtain|gives?|yields?|equals?)\b),?\s*"
+    r"(?:\$([^$]{1,80})\$|\\\((.{1,80}?)\\\)|\*\*([^*]{1,80})\*\*)[\s.\u3002!]*\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+_CHECKS = re.compile(
+    r"\b(?:check|checking|verify|verifying|indeed|note|because|since|example|e\.g)\b|\u9a8c\u8bc1|\u68c0\u9a8c", re.I
+)
+"""Words of a last sentence that holds something else than the answer."""
+
+
+def is_solution(text: str) -> bool:
+    """Whether a text is a whole solution in words, and no answer."""
+    words = len(_WORD.findall(text)) + len(_HAN.findall(text)) // 2
+    if words < _FEWEST_WORDS:
+        return False
+    return words >= _MANY_WORDS or len(_sentences(text)) >= _FEWEST_SENTENCES
+
+
+def _sentences(text: str) -> list[str]:
+    pieces = (piece.strip() for line in text.splitlines() for piece in SENTENCE.split(line))
+    return [piece for piece in pieces if piece]
+
+
+def last_value(solution: str) -> str | None:
+    """The number or formula that the last sentence of a solution comes to; None where it does not end with one."""
+    last = _sentences(solution)[-1]
+    if _CHECKS.search(last):
+        return None
+    marked = _MARKED_END.match(last)
+    value = next(part for part in marked.groups() if part) if marked else None
+    if value is None and (plain := _COMES_TO.match(last)):
+        value = plain[1]
+    if value is None or not re.search(r"[\d\\]", value) or not is_formula(formula(unmarked(value))):
+        return None
+    return value.strip()
+
+
 @lru_cache(maxsize=16_384)
 def short_gold(gold: str) -> str:
-    """The answer within a gold answer: of a whole solution what is boxed, follows `####` or is announced, else all."""
+    """The answer within a gold answer: of a whole solution what is boxed, follows `####` or is announced, else the
+    value that its last sentence comes to; else all."""
     box = boxed(gold)
     if box is not None:
         return box
@@ -25,12 +76,17 @@ def short_gold(gold: str) -> str:
     if marked:
         return marked[1].strip()
     statement = announced(gold)
-    return statement if statement else gold.strip()
+    if statement:
+        return statement
+    return (last_value(gold) if is_solution(gold) else None) or gold.strip()
 
 
 @lru_cache(maxsize=16_384)
 def kinds(gold: str) -> tuple[str, ...]:
-    """The kinds that a gold answer can be read as (choice, math, exact), the likeliest first; `exact` is always one."""
+    """The kinds that a gold answer can be read as (choice, math, exact), the likeliest first.
+
+    `exact` is always one of them, but for a whole solution in words, whose only kind is `none`.
+    """
     text = short_gold(gold)
     if choice.letter_of_gold(text) is not None:
         return ("choice", "exact")
@@ -39,4 +95,6 @@ def kinds(gold: str) -> tuple[str, ...]:
         # (1, 2) is a point, too.
         point = isinstance(literal[0], tuple) and len(literal[0]) > 1 and exact.only_numbers(literal[0])
         return ("math", "exact") if point else ("exact",)
-    return ("math", "exact") if is_formula(formula(unmarked(text))) else ("exact",)
+    if is_formula(formula(unmarked(text))):
+        return ("math", "exact")
+    return ("none",) if is_solution(text) else ("exact",)

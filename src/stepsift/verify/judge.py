@@ -1,5 +1,6 @@
 """A verdict on one answer, from its text to its value; what is done here is what the worker process does."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +15,12 @@ from stepsift.verify.values import readable, same_value
 
 REMEMBERED = 16_384
 """Distinct (kind, gold, answer) triples whose verdicts are remembered."""
+
+
+_TO = re.compile(r"(?<=\d)\$?\s*(?:\bto\b|\\text\s*\{\s*to\s*\})\s*\$?(?=\d)")
+_RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")
+_RATIO_IN_WORDS = re.compile(r"\d+(?:\.\d+)?(?: to \d+(?:\.\d+)?)+")
+"""5 to 8 is 5:8 where the other answer is a ratio; else it may be a range."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,9 @@ def accepts(kind: str, gold: str) -> bool:
 
 
 def kind_of(gold: str) -> str:
-    """The first reading of a gold answer (choice, math, exact) whose verifier accepts it."""
-    return next((kind for kind in kinds(gold) if accepts(kind, gold)), "exact")
+    """The first reading of a gold answer (choice, math, exact) whose verifier accepts it; none of a whole solution."""
+    possible = kinds(gold)
+    return "none" if possible == ("none",) else next((kind for kind in possible if accepts(kind, gold)), "exact")
 
 
 def same_gold(one: str, other: str) -> bool:
@@ -91,12 +99,16 @@ def compare(kind: str, gold: str, answer: str) -> str:
             return "correct"
         # [2, 5] is a list and an interval, {1, 2} a set in Python and in mathematics.
         value = exact.literal(gold)
+        if _RATIO_IN_WORDS.fullmatch(gold.strip()) and _RATIO.search(answer):
+            return _math(_TO.sub(":", gold), answer)
         both = value is not None and isinstance(value[0], list | set) and value[0] and exact.only_numbers(value[0])
         return "correct" if both and _math(gold, answer) == "correct" else "wrong"
     return _math(gold, answer)
 
 
 def _math(gold: str, answer: str) -> str:
+    if _RATIO.fullmatch(gold.strip().strip("$")):
+        answer = _TO.sub(":", answer)
     golds = [read_shape(f) for f in formulas(gold, gold)] or [read_shape(gold)]
     answers = [read_shape(f) for f in formulas(answer, gold)]
     if not answers:
