@@ -75,6 +75,11 @@ def test_programs_are_run_or_the_task_is_refused(verifier):
         ("math", {}, "its row has nothing in 'answer'"),
         ("exact", {"answer": None}, "its row has nothing in 'answer'"),
         ("code", {"answer": "x"}, "it has no tests that can be run"),
+        (
+            "auto",
+            {"answer": "Square both sides of it. Then collect the terms. All of them vanish."},
+            "'answer' is a whole",
+        ),
     ],
 )
 def test_a_row_with_nothing_to_compare_is_an_error(verifier, kind, row, why):
