@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 from stepsift.core import tables
 from stepsift.core.errors import SourceError
-from stepsift.ingest.rows import REASONS
+from stepsift.ingest.candidate import build_candidate, origin_of
+from stepsift.ingest.files.find import SourceFile
+from stepsift.ingest.record import Record
+from stepsift.ingest.rows import REASONS, RowError
 from stepsift.ingest.run import SAMPLE_TRACES, IngestCounts, ingest, survey
-from stepsift.params import FileRule, Ingest
+from stepsift.params import FileRule, Ingest, Rule
 
 Sources = Mapping[str, Sequence[dict | bytes]]
 
@@ -196,6 +199,29 @@ def test_thinking_dropped(tmp_path):
     _, _, traces, rejected = run(tmp_path, {"a.jsonl": rows}, thinking="drop")
     assert traces["response"].to_list() == ["It is 4."]
     assert [r for *_, r in reasons(rejected)] == ["unfinished_thinking", "empty_field"]
+
+
+CUT = "Okay, 2 and 2 are <b>four"
+
+
+@pytest.mark.parametrize(
+    ("response", "one_form"),
+    [
+        (CUT, f"<think>\n{CUT}"),
+        ("Okay, 2 and 2.\n</think>\n\nIt is 4.", "<think>\nOkay, 2 and 2.\n</think>\n\nIt is 4."),
+        ("[THINK]Four.[/THINK]It is 4.", "<think>\nFour.\n</think>\n\nIt is 4."),
+        ("<think>\n\n</think>\n\nIt is 4.", "It is 4."),
+        ("<think>Okay", "<think>\nOkay"),
+    ],
+)
+def test_a_response_whose_prompt_opened_the_reasoning_was_cut_off_without_its_end(response, one_form):
+    record = Record([{"role": "user", "content": "2 + 2?"}], response)
+    file, rule = SourceFile(Path("a.jsonl"), "a.jsonl", ".jsonl"), Rule(prompt_opens_thinking=True)
+    assert build_candidate(record, origin_of(file, rule, Ingest())).response == one_form
+    if response == CUT:
+        assert build_candidate(record, origin_of(file, Rule(), Ingest())).response == CUT
+        with pytest.raises(RowError, match="unfinished_thinking"):
+            build_candidate(record, origin_of(file, rule, Ingest(thinking="drop")))
 
 
 @pytest.mark.slow

@@ -74,6 +74,8 @@ def build_candidate(record: Record, origin: RowOrigin) -> Candidate:
     if _TOOL_CALL.search(record.response):
         raise RowError("tool_calls", "the response calls a tool in its text: conversations with tools are not read")
     parts = thinking.take_apart(record.response, record.reasoning)
+    if rule.prompt_opens_thinking:
+        parts = thinking.cut_off(parts, record.response)
     if settings.thinking == "drop":
         if not parts.finished:
             raise RowError("unfinished_thinking", "the reasoning never ends and ingest.thinking is drop")

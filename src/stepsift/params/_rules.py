@@ -114,6 +114,8 @@ class Rule(Section):
     teacher_from: Literal["auto", "file", "folder"] = "auto"
     """Which name is the teacher's where no field is: the file's, its folder's, or (`auto`) the file's, and for shards
     (`train-00000-of-00042`) and names that say nothing (`train`, `data`) the first folder above that says something."""
+    prompt_opens_thinking: bool = False
+    """The teachers' prompts opened the reasoning: a response without the marker that ends it was cut off within it."""
     domain: Text | None = None
     """Domain of rows that name none."""
     licence: Text | None = None

@@ -84,3 +84,19 @@ def test_a_few_responses_without_reasoning_among_many_with_it_may_be_cut_off():
     assert warnings(*[f"{R}\n</think>\n\nIt is 7."] * 10, R, R, R) == []  # as many as may be meant
     assert warnings(*[f"{R}\n</think>\n\nIt is 7."] * 9, R) == []
     assert warnings(*[f"{R}\n</think>\n\nIt is 7."] * 10) == []
+
+
+@pytest.mark.parametrize(
+    "begins",
+    ["Okay, so 3 and 4 are added", "Hmm, 3 and 4", "First, I need to add 3", "Let me think", "嗯，先相加"],
+)
+def test_a_teacher_all_of_whose_responses_begin_as_reasoning_does_is_named(begins):
+    plain = ["It is 7.", "Adding both gives 7.", "7", "Let x be 3.", "Well-known sums give 7."] * 2
+    (said,) = warnings(*[begins] * 11, *plain)
+    assert said.startswith(f"11 of 21 responses of anna begin as reasoning does ('{begins}'), and none holds a marker")
+    assert "prompt_opens_thinking: true" in said
+    assert warnings(*[begins] * 10, *plain) == []
+    assert warnings(*[begins] * 9) == []
+    assert warnings(*plain * 2) == []
+    # The rule was set: they never end.
+    assert warnings(*[f"<think>\n{begins}"] * 12) == []

@@ -81,6 +81,13 @@ def take_apart(response: str, beside: str | None = None) -> Parts:
     return parts
 
 
+def cut_off(parts: Parts, response: str) -> Parts:
+    """The parts of a response whose prompt had opened the reasoning: without an end marker, all of it is reasoning."""
+    if parts.reasoning or not parts.finished or any(tag.closing for tag in tags.find(response)):
+        return parts
+    return Parts(_without_tags(parts.answer), "", finished=not parts.answer)
+
+
 def _has_tag_of_the_form(answer: str) -> bool:
     return "think" in answer.lower() and any(tag.family == _THINK for tag in tags.find(answer))
 
@@ -243,4 +250,4 @@ def _cut_out(text: str, gone: list[tags.Tag]) -> str:
     return "".join(out)
 
 
-__all__ = ["FAMILIES", "TAGGED", "Parts", "put_together", "take_apart"]
+__all__ = ["FAMILIES", "TAGGED", "Parts", "cut_off", "put_together", "take_apart"]

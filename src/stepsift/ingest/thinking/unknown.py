@@ -18,6 +18,12 @@ FEWEST_REASONING = 10
 """Responses with reasoning, before those without it are called odd."""
 ODD = 0.2
 """Share of responses without reasoning, of a teacher whose others have it, up to which they are odd."""
+_THINKS = re.compile(
+    r"(?:okay|ok|alright|all right|hmm+|wait|well|right),? |so,? (?:i|we|the|let)\b|let's see|let me (?:think|see|try)"
+    r"|first,? i (?:need|should|have)|(?:we|i) need to|the user |\u55ef|\u597d\u7684|\u597d\uff0c",
+    re.IGNORECASE,
+)
+"""How reasoning begins, and answers seldom do: on 11,000 real traces at most 1.5 % of a teacher without reasoning."""
 _SHOWN_CHARS = 60
 _LOOKED_AT = 200
 
@@ -45,6 +51,10 @@ _HTML = frozenset(
 class _Teacher:
     responses: int = 0
     reasoning: int = 0
+    bare_thoughts: int = 0
+    """Responses without reasoning that begin as reasoning does."""
+    bare_thought: str = ""
+    """The first of them."""
     opens: Counter[str] = field(default_factory=Counter)
     closes: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
@@ -61,6 +71,9 @@ class UnknownMarkup:
         counts = self._teachers.setdefault(teacher, _Teacher())
         counts.responses += 1
         counts.reasoning += response.startswith(OPEN)
+        if _THINKS.match(response):
+            counts.bare_thoughts += 1
+            counts.bare_thought = counts.bare_thought or response
         _, _, answer = response.rpartition(CLOSE)
         for token in {*_opening(response), *(_opening(answer) if len(answer) < len(response) else ())}:
             counts.opens[token] += 1
@@ -94,13 +107,23 @@ def _habits(name: str, counts: _Teacher) -> Iterator[str]:
 
 
 def _without_reasoning(name: str, counts: _Teacher) -> Iterator[str]:
-    """Responses that may have been cut off in reasoning that their prompt had opened: they hold no marker at all."""
+    """Responses that may have been cut off in reasoning that their prompt had opened: they hold no marker at all.
+
+    Where all of a teacher's responses are so, only how they begin speaks for it.
+    """
     without = counts.responses - counts.reasoning
     if without and counts.reasoning >= FEWEST_REASONING and without / counts.responses <= ODD:
         yield (
             f"{without:,} of {counts.responses:,} responses of {text.one_line(name, 60)} hold no reasoning, all others "
             f"do: where the prompt opened it and {CLOSE} never came, they were cut off and are taken for answers; "
-            "look at them"
+            "look at them, and put prompt_opens_thinking: true into the rule of their file where it is so"
+        )
+    if not counts.reasoning and without >= FEWEST_REASONING and counts.bare_thoughts > MOST * without:
+        yield (
+            f"{counts.bare_thoughts:,} of {counts.responses:,} responses of {text.one_line(name, 60)} begin as "
+            f"reasoning does ('{text.one_line(counts.bare_thought, _SHOWN_CHARS)}'), and none holds a marker of it: "
+            "all are taken for answers; if their prompts opened the reasoning, they were cut off before its end: put "
+            "prompt_opens_thinking: true into the rule of their file"
         )
 
 
