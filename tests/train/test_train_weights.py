@@ -1,10 +1,13 @@
 """A loss that is weighted by example: plain training where all weigh 1, and a weighted mean of tokens elsewhere."""
 
 import dataclasses
+import hashlib
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,6 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from helpers.training import STUDENT, files_in, row, write
 from stepsift import params, train
+from stepsift.core import tables
 from stepsift.core.errors import TrainingError
 from stepsift.student import StudentSource, load_renderer
 from stepsift.train.fit import fit_student, mean_one
@@ -102,6 +106,15 @@ def test_weights_come_from_the_set_and_equal_ones_are_none(student_folder, tmp_p
     assert key_parts("s", level, SETTINGS, 0) == key_parts("s", plain, SETTINGS, 0)
     other = dataclasses.replace(heavy, weights=(1, 0.5, 0.25))
     assert len({heavy.digest, other.digest, dataclasses.replace(heavy, weights=None).digest}) == 3
+
+
+def test_ids_without_weights_have_the_digest_that_they_had():
+    """By hand: lengths and ids as 64-bit numbers, nothing of weights. Another digest would train every student anew."""
+    data = train.Examples([([1, 2], [3]), ([4], [5, 6])], pl.DataFrame(schema=tables.REJECTED.schema))
+    content = struct.pack("<10q", 2, 1, 2, 1, 3, 1, 4, 2, 5, 6)
+    assert data.digest == hashlib.sha256(content).hexdigest()
+    heavy = dataclasses.replace(data, weights=(0.5, 1.0))
+    assert heavy.digest == hashlib.sha256(content + struct.pack("<2d", 0.5, 1.0)).hexdigest()
 
 
 @pytest.mark.parametrize("weight", [-1, "1", None, [1]])
