@@ -65,14 +65,20 @@ def _paths(entries: list) -> list[str]:
 def test_every_import_of_a_stage_is_a_dependency(name: str):
     deps = [ROOT / d for d in STAGES[name]["deps"] if "$" not in d]
     for path in _closure(ROOT / "stages" / f"{name}.py"):
-        assert any(path == d or d in path.parents for d in deps), f"{name} imports {path.relative_to(ROOT)}"
+        assert any(path == d or d in path.parents for d in deps), (
+            f"stage {name} imports {path.relative_to(ROOT)}, which its deps in dvc.yaml do not name: DVC would not see "
+            "a change of it; add it there, or import less"
+        )
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_no_code_is_a_dependency_without_being_imported(name: str):
     used = _closure(ROOT / "stages" / f"{name}.py") | {ROOT / "src/stepsift/__init__.py"}
     for dep in (ROOT / d for d in STAGES[name]["deps"] if d.startswith(("src/", "stages/"))):
-        assert any(path == dep or dep in path.parents for path in used), f"{name} does not import {dep}"
+        assert any(path == dep or dep in path.parents for path in used), (
+            f"stage {name} names {dep} in dvc.yaml and does not import it: every change would run it again; "
+            "remove it there"
+        )
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -137,17 +143,21 @@ def test_what_computes_knows_no_pipeline(package: str):
     files = list((ROOT / "src/stepsift" / package).rglob("*.py"))
     assert files
     for path in files:
-        assert not _imported(path) & OF_THE_PIPELINE, path
+        names = sorted(_imported(path) & OF_THE_PIPELINE)
+        assert not names, (
+            f"{path.relative_to(ROOT)} imports {', '.join(names)}: what computes runs without DVC, git and MLflow; let "
+            "the stage or the command pass in what it needs"
+        )
 
 
 def test_only_commands_and_stages_know_the_terminal():
     source = ROOT / "src/stepsift"
     knowing = {str(p.relative_to(source)) for p in source.rglob("*.py") if "stepsift.core.console" in _imported(p)}
-    assert {path for path in knowing if not path.startswith("commands/")} == {
-        "container/image.py",
-        "container/inside.py",
-        "container/launch.py",
-    }
+    allowed = {"container/image.py", "container/inside.py", "container/launch.py"}
+    others = {path for path in knowing if not path.startswith("commands/")}
+    assert others == allowed, (
+        f"{', '.join(sorted(others ^ allowed))}: core/console.py is for commands and stages: raise an error of core/errors.py, or log, and let these print"
+    )
 
 
 def test_params_file_of_the_repository_is_valid():
