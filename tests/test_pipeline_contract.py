@@ -156,7 +156,8 @@ def test_only_commands_and_stages_know_the_terminal():
     allowed = {"container/image.py", "container/inside.py", "container/launch.py"}
     others = {path for path in knowing if not path.startswith("commands/")}
     assert others == allowed, (
-        f"{', '.join(sorted(others ^ allowed))}: core/console.py is for commands and stages: raise an error of core/errors.py, or log, and let these print"
+        f"{', '.join(sorted(others ^ allowed))}: core/console.py is for commands and stages; raise an error of "
+        "core/errors.py, or log, and let these print"
     )
 
 
