@@ -42,6 +42,18 @@ MORE_PAIRS: list[tuple[str, list[str], list[str]]] = [
         [B % "5:8", B % "10:16", "The ratio of boys to girls is 5 to 8.", B % "5 \\text{ to } 8", "It is $5$ to $8$."],
         [B % "8:5", B % "5:18", "The ratio is 8 to 5.", "It takes 5 to 18 days."],
     ),
+    ("3:4", ["The sides are in the proportion 3 to 4."], ["The odds are 4 to 3."]),
+    ("3:45", ["It is 3:45."], ["It takes from 3 to 45.", "It takes 3 to 45 days."]),
+    (
+        "x=4 or x=-9",
+        ["So $x\\in\\{4,-9\\}$.", "Thus, \\(x = 4\\) or \\(x = -9\\)."],
+        ["So $x = 4$.", "So $x\\in\\{4,9\\}$."],
+    ),
+    (
+        "18",
+        ["Hence we need, all in all,\n\\[\n18\n\\]", "Adding up:\n$$\n6 + 12 = 18.\n$$", "It is __18__ crates. ✔"],
+        ["Hence we need\n\\[\n17\n\\]", "18 is too much, so\n$$\n12\n$$"],
+    ),
     ("2:3:7", ["The parts are as **2 to 3 to 7**.", B % "4:6:14"], ["They are 7 to 3 to 2.", B % "2:3"]),
     ("5 to 8", [B % "5:8", "The answer is 5 to 8."], ["The answer is 8:5.", B % "5"]),
     # Money

@@ -101,9 +101,20 @@ def final_answer(text: str, math: bool = False) -> str | None:
     statement = announced(text)
     if statement is not None:
         return (telling(statement)[:1] or [statement])[0][:LINE_CHARS] if math else statement[:LINE_CHARS]
+    if math and (display := _display_at_the_end(text)):
+        return display[:LINE_CHARS]
     if math:
         lines = [sentence for line in lines[-_LAST_LINES:] for sentence in telling(line)]
     return lines[-1][-LINE_CHARS:] if lines else None
+
+
+def _display_at_the_end(text: str) -> str | None:
+    """A displayed formula on lines of its own with which a text ends, on one line; None where it ends with none."""
+    tail = text[-LINE_CHARS:].rstrip().removesuffix(".").rstrip()
+    opening = {"\\]": "\\[", "$$": "$$"}.get(tail[-2:])
+    start = -1 if opening is None else tail.rfind(opening, 0, -2)
+    block = tail[start:] if start >= 0 else ""
+    return " ".join(block.split()) if "\n" in block else None
 
 
 def tagged(text: str) -> str | None:

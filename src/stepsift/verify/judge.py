@@ -19,6 +19,7 @@ REMEMBERED = 16_384
 
 _TO = re.compile(r"(?<=\d)\$?\s*(?:\bto\b|\\text\s*\{\s*to\s*\})\s*\$?(?=\d)")
 _RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")
+_CALLED_A_RATIO = re.compile(r"\b(?:ratio|proportion|odds|scale)\b", re.IGNORECASE)
 _RATIO_IN_WORDS = re.compile(r"\d+(?:\.\d+)?(?: to \d+(?:\.\d+)?)+")
 """5 to 8 is 5:8 where the other answer is a ratio; else it may be a range."""
 
@@ -109,6 +110,8 @@ def compare(kind: str, gold: str, answer: str) -> str:
 def _math(gold: str, answer: str) -> str:
     if _RATIO.fullmatch(gold.strip().strip("$")):
         answer = _TO.sub(":", answer)
+        ratios = set(_RATIO.findall(answer)) if _CALLED_A_RATIO.search(answer) else set()
+        answer = ratios.pop() if len(ratios) == 1 else answer
     golds = [read_shape(f) for f in formulas(gold, gold)] or [read_shape(gold)]
     answers = [read_shape(f) for f in formulas(answer, gold)]
     if not answers:

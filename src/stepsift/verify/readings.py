@@ -38,6 +38,8 @@ _GOES_ON = re.compile(r"\s*(?:\^(?!\s*\{?\s*\\circ)|[_}]|[+*]\s*\w|\\(?!text|%|,
 _EQUALS = re.compile(r"(?:=|\b(?:is|are|be|equals)\b)(?=[^=]*?\d)")
 _LEAD = re.compile(r"^.*(?:\b(?:is|are|be|equals|to|or simply)\b|[:\u662f\u4e3a\uff1a])\s+(?=\S)", re.DOTALL)
 _CURRENCY = {"\\$": "$", "\u20ac": "", "\u00a3": ""}
+_SO = re.compile(r"\A\s*(?:so|thus|hence|therefore|then)\b[,:\s]*(?=[$\\({\[])", re.IGNORECASE)
+"""A word before a formula, which would be read as a part of it: So $x = 2$."""
 LONGEST = 2_000
 
 
@@ -72,7 +74,7 @@ def is_number(gold: str) -> bool:
 
 def formulas(answer: str, gold: str) -> list[str]:
     """The formulas that an answer may mean, best first; none where it holds nothing to read."""
-    text = peel(answer[:LONGEST])
+    text = peel(_SO.sub("", answer[:LONGEST]))
     plain = formula(unmarked(text))
     if not plain:
         return []
