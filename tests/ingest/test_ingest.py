@@ -466,6 +466,7 @@ def test_tests_leave_a_prompt_unchecked(tmp_path):
     assert traces["verdict"].to_list() == ["unchecked"]
 
 
+@pytest.mark.slow  # its good rows' answers are verified by a process
 @pytest.mark.parametrize(
     ("files", "word"),
     [
