@@ -22,6 +22,8 @@ PIECE = 128
 """Rows that a worker gets at once."""
 PIECE_AHEAD = 512
 """The same while rows are read: this process has less time for each piece then."""
+PIECES_AHEAD = 6
+"""Pieces per worker that may wait while rows are read."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -105,12 +107,13 @@ class VerdictsAhead:
     def _hand_out(self) -> None:
         self._running.append(self._verifiers.submit(_judge, self._piece))
         self._piece = []
-        while len(self._running) > 2 * self._verifiers.count or (self._running and self._running[0].done()):
+        while len(self._running) > PIECES_AHEAD * self._verifiers.count or (self._running and self._running[0].done()):
             self._spool.write_ahead(self._running.popleft().result())
 
 
 def _judge(verifier: verify.Verifier, piece: list[tuple[int, str | None, str, str]]) -> list[AheadVerdict]:
-    kinds = [given or verifier.kind_of(answer) for _, given, _, answer in piece]
+    known = verifier.kinds_of([answer for _, given, _, answer in piece if given is None])
+    kinds = [given or known[answer] for _, given, _, answer in piece]
     questions = [(kind, response, answer) for kind, (*_, response, answer) in zip(kinds, piece, strict=True)]
     verdicts = verifier.verdicts(questions)
     return [(row[0], kind, *verdict) for row, kind, verdict in zip(piece, kinds, verdicts, strict=True)]

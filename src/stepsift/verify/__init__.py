@@ -1,7 +1,6 @@
 """Is an answer right: `Verifier` finds a response's answer, reads the gold answer and compares them."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from stepsift.verify.code.judge import CodeRunner, Outcome, python_block
 from stepsift.verify.extract import conclusion
@@ -26,7 +25,7 @@ class Verifier:
         """`timeout_s`: seconds that one answer may take, from finding it in the response to its verdict."""
         self._process = JudgeProcess(timeout_s)
         self._programs = CodeRunner(timeout_s)
-        self.kind_of = lru_cache(maxsize=MEMO_GOLDS)(self._kind_of)
+        self._kinds: dict[str, str] = {}
 
     def __enter__(self) -> "Verifier":
         return self
@@ -56,13 +55,24 @@ class Verifier:
             judged[place] = _judgement(reply)
         return judged
 
-    def _kind_of(self, gold: str) -> str:
+    def kind_of(self, gold: str) -> str:
         """How a gold answer is compared: the first reading (choice, math, exact) that accepts the answer itself.
 
         `none` where it is a whole solution in words, with which nothing can be compared.
         """
-        reply = self._process.ask("kind_of", gold)
-        return reply if reply in (*KINDS, "none") else "exact"
+        return self.kinds_of([gold])[gold]
+
+    def kinds_of(self, golds: Sequence[str]) -> dict[str, str]:
+        """Each gold answer to how it is compared, see `kind_of`."""
+        unknown = [gold for gold in dict.fromkeys(golds) if gold not in self._kinds]
+        if len(self._kinds) + len(unknown) > MEMO_GOLDS:
+            self._kinds.clear()
+            unknown = list(dict.fromkeys(golds))
+        replies = self._process.ask_all([("kind_of", gold) for gold in unknown])
+        self._kinds |= {
+            gold: reply if reply in (*KINDS, "none") else "exact" for gold, reply in zip(unknown, replies, strict=True)
+        }
+        return {gold: self._kinds[gold] for gold in golds}
 
     def accepts(self, kind: str, gold: str) -> bool:
         """Whether the verifier calls the gold answer itself correct, which it should before it judges others."""

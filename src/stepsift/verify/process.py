@@ -13,6 +13,8 @@ import selectors
 import subprocess
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ import stepsift
 WORKER = Path(__file__).with_name("worker.py")
 START_TIMEOUT_S = 120.0
 """Seconds that the worker may take to import sympy on a busy machine."""
+
+_MANY, _WAIT_S = 32, 0.005
+"""While more replies are due than this, so many seconds of them are read at once."""
 
 Job = tuple[Any, ...]
 """(task of worker.TASKS, its arguments ..)"""
@@ -34,7 +39,8 @@ class JudgeProcess:
         """`timeout_s`: seconds that one job may take."""
         self.timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
-        self._read = b""
+        self._lines: deque[bytes] = deque()
+        self._rest = b""
 
     def __enter__(self) -> "JudgeProcess":
         return self
@@ -63,8 +69,8 @@ class JudgeProcess:
         sender.start()
         replies: list[Any] = []
         try:
-            for _ in jobs:
-                line = self._line(process, self.timeout_s)
+            for left in range(len(jobs), 0, -1):
+                line = self._line(process, self.timeout_s, left)
                 if not line:
                     replies.append(None if line is None else "died")
                     self._stop()
@@ -89,31 +95,34 @@ class JudgeProcess:
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)},
             )
-            if self._line(self._process, START_TIMEOUT_S) != b'"ready"':
+            if self._line(self._process, START_TIMEOUT_S, 1) != b'"ready"':
                 self._stop()
                 raise RuntimeError(f"the process that checks answers does not start; run {WORKER} by hand")
         return self._process
 
-    def _line(self, process: subprocess.Popen[bytes], timeout_s: float) -> bytes | None:
+    def _line(self, process: subprocess.Popen[bytes], timeout_s: float, n_expected: int) -> bytes | None:
         """The next line that the worker writes; None when it takes too long, b"" when the worker died."""
         assert process.stdout is not None
-        if b"\n" in self._read:
-            line, _, self._read = self._read.partition(b"\n")
-            return line
+        if self._lines:
+            return self._lines.popleft()
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
-            while b"\n" not in self._read:
+            while not self._lines:
                 if not selector.select(timeout_s):
                     return None
+                if n_expected > _MANY:
+                    # Woken for every line, this thread would take the interpreter from others all the time.
+                    time.sleep(_WAIT_S)
                 piece = os.read(process.stdout.fileno(), 65_536)
                 if not piece:
                     return b""
-                self._read += piece
-        line, _, self._read = self._read.partition(b"\n")
-        return line
+                *lines, self._rest = (self._rest + piece).split(b"\n")
+                self._lines.extend(lines)
+        return self._lines.popleft()
 
     def _stop(self) -> None:
-        self._read = b""
+        self._lines.clear()
+        self._rest = b""
         if self._process is None:
             return
         self._process.kill()
