@@ -92,20 +92,20 @@ def test_every_file_that_is_loaded_is_part_of_the_fingerprint(folder: Path, monk
 def test_what_lies_beside_a_gguf_student_says_nothing_of_it(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "student").mkdir()
-    write_gguf(load_model(locate(settings(folder)), "float32", "cpu"), tmp_path / "student/tiny.gguf")
-    copy_tokenizer(folder, tmp_path / "student")
+    (tmp_path / "gguf").mkdir()
+    write_gguf(load_model(locate(settings(folder)), "float32", "cpu"), tmp_path / "gguf/tiny.gguf")
+    copy_tokenizer(folder, tmp_path / "gguf")
     monkeypatch.setenv("STEPSIFT_CACHE", str(tmp_path / "one"))
-    student = settings(tmp_path / "student")
+    student = settings(tmp_path / "gguf")
     alone = fingerprint(locate(student))
     config = load_model(locate(student), "float32", "cpu").generation_config.to_dict()
     monkeypatch.setenv("STEPSIFT_CACHE", str(tmp_path / "another"))
-    (tmp_path / "student/generation_config.json").write_text('{"eos_token_id": 3, "top_k": 7}')
+    (tmp_path / "gguf/generation_config.json").write_text('{"eos_token_id": 3, "top_k": 7}')
     monkeypatch.setattr(sys.modules[__name__], "OPENED", opened := [])
     model = load_model(locate(student), "float32", "cpu")
     monkeypatch.setattr(sys.modules[__name__], "OPENED", None)
     assert model.generation_config.to_dict() == config
-    assert str(tmp_path / "student/generation_config.json") not in opened
+    assert str(tmp_path / "gguf/generation_config.json") not in opened
     assert fingerprint(locate(student)) == alone
 
 
