@@ -100,7 +100,7 @@ def test_what_fits_in_sentences():
         "of 96.0 GB on 2 GPUs; cpu_offload fits, of 78.0 GB on a GPU and in memory (student.placement)"
     )
     assert what_fits(600_000, "float32", Memory((), 21 * 10**9)) == (
-        "0.6 million weights take 2.4 MB in float32, of 21.0 GB that are free here; torch sees no GPU"
+        "0.6 million weights take 2.4 MB in float32, of 21.0 GB of memory; torch sees no GPU"
     )
 
 

@@ -27,19 +27,28 @@ BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 @dataclass(frozen=True)
 class Memory:
-    """Free bytes of this machine: of each GPU that torch sees, in their order, and of the main memory."""
+    """Bytes of a machine: of each GPU that torch sees, in their order, and of the main memory."""
 
     gpus: tuple[int, ...]
     main: int
 
     @classmethod
-    def of_this_machine(cls) -> "Memory":
-        """What is free now."""
+    def free(cls) -> "Memory":
+        """What is free on this machine now."""
         import psutil
         import torch
 
         gpus = tuple(torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count()))
         return cls(gpus, psutil.virtual_memory().available)
+
+    @classmethod
+    def total(cls) -> "Memory":
+        """All that this machine has, which does not change from one moment to the next."""
+        import psutil
+        import torch
+
+        gpus = tuple(torch.cuda.mem_get_info(i)[1] for i in range(torch.cuda.device_count()))
+        return cls(gpus, psutil.virtual_memory().total)
 
 
 def what_fits(n_parameters: int, dtype: str, memory: Memory) -> str:
@@ -47,7 +56,7 @@ def what_fits(n_parameters: int, dtype: str, memory: Memory) -> str:
     size = n_parameters * BYTES[dtype]
     weights = f"{n_parameters / 1e6:,.1f} million weights take {_bytes(size)} in {dtype}"
     if not memory.gpus:
-        return f"{weights}, of {_bytes(memory.main)} that are free here; torch sees no GPU"
+        return f"{weights}, of {_bytes(memory.main)} of memory; torch sees no GPU"
     first, total = (SHARE_FOR_WEIGHTS * n for n in (memory.gpus[0], sum(memory.gpus)))
     ways = {
         "one": (size <= first, f"of {_bytes(first)} on one GPU"),

@@ -184,7 +184,7 @@ def check_memory(source: StudentSource, dtype: str) -> Finding:
     n_parameters = count_parameters(source.files)
     if n_parameters is None:
         return Finding([])
-    placement, memory = source.settings.placement, Memory.of_this_machine()
+    placement, memory = source.settings.placement, Memory.total()
     problems = [no_gpu(placement)] if placement != "one" and not memory.gpus else []
     return Finding([f"memory      {what_fits(n_parameters, dtype, memory)}"], problems)
 
@@ -343,7 +343,7 @@ def load_model(files: StudentFiles, dtype: str, device: str, placement: Placemen
         torch.set_num_threads(1)
     if placement == "one":
         return model.to(device).eval()
-    return dispatch(model.eval(), map_layers(model, placement, Memory.of_this_machine()), 0)
+    return dispatch(model.eval(), map_layers(model, placement, Memory.free()), 0)
 
 
 def _load_weights(files: StudentFiles, dtype: str) -> Any:

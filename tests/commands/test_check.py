@@ -73,7 +73,7 @@ def problems(chosen: params.Params, sources: Path) -> list[str]:
 
 def test_the_plan_by_hand(sources: Path, student_folder: Student, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sandbox, "find", lambda: sandbox.Sandbox("bubblewrap", ("bwrap",)))
-    monkeypatch.setattr(Memory, "of_this_machine", lambda: Memory((), 21 * 10**9))
+    monkeypatch.setattr(Memory, "total", lambda: Memory((), 21 * 10**9))
     (sources / "notes.txt").write_text("nothing to read")
     folder = student_folder("llama")
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -95,7 +95,7 @@ def test_the_plan_by_hand(sources: Path, student_folder: Student, monkeypatch: p
         "two make four, I think.' where the gold answer is '4'; see whether its responses and gold answers belong "
         "together",
         f"student     {folder}, prompts as plain text, no chat template",
-        "memory      0.1 million weights take 0.2 MB in float32, of 21.0 GB that are free here; torch sees no GPU",
+        "memory      0.1 million weights take 0.2 MB in float32, of 21.0 GB of memory; torch sees no GPU",
         f"tokens      about {n_tokens} in responses, {prompt_tokens} per prompt (from 4 encoded traces)",
         # With at most two steps, all windows of a trace start at its first step: one pass.
         "passes      about 4 windows (window 4) and 4 full passes",
