@@ -97,7 +97,7 @@ def rank_sources(sources: Path, settings: params.Params, metrics: list[str], siz
 def _check_estimable(metrics: list[str]) -> None:
     if others := [name for name in metrics if all_metrics()[name].needs != "local"]:
         names = ", ".join(others)
-        text = f"--fast estimates what is scored in windows, which {names} is not: leave out --fast, or that metric"
+        text = f"--fast estimates what is scored in windows alone: leave out --fast, or {names}"
         raise ParamsError([text])
 
 

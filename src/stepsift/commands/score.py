@@ -4,7 +4,7 @@ import argparse
 import os
 import tempfile
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import polars as pl
 
@@ -67,14 +67,22 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
         "segment": {"unit": args.unit},
         "score": {"window": args.window, "dtype": args.dtype, "prompts": args.prompts},
     }
-    raw = {name: {k: v for k, v in section.items() if v is not None} for name, section in given.items()}
-    rule = params.load_rule(args.rules) if args.rules else own_rule(args.file)
-    # No answer is verified here, whatever kind it is.
-    every = {"match": "**"} | as_keys(without(rule, "answer_kind"))
-    settings = params.parse(raw | {"ingest": {"files": [every]}}, "stepsift score")
+    settings = settings_of_file(args.file, args.rules, given, "stepsift score")
     scored = score_file(args.file, args.out, settings, arguments.metric_names(args.metrics), sidecache.root())
     voice.lines(scored.lines)
     voice.data(scored.as_json())
+
+
+def settings_of_file(file: Path, rules: Path | None, given: dict[str, dict[str, Any]], command: str) -> params.Params:
+    """Parameters for one file that is read by `rules`, or by the rule beside it; options that are None have defaults.
+
+    Raises ParamsError, in the name of `command` or of the rule file.
+    """
+    raw = {name: {k: v for k, v in section.items() if v is not None} for name, section in given.items()}
+    rule = params.load_rule(rules) if rules else own_rule(file)
+    # No answer is verified here, whatever kind it is.
+    every = {"match": "**"} | as_keys(without(rule, "answer_kind"))
+    return params.parse(raw | {"ingest": {"files": [every]}}, command)
 
 
 def steps_path(out: Path) -> Path:

@@ -11,7 +11,7 @@ import polars as pl
 from stepsift import params, scratch, sidecache, student
 from stepsift.commands import arguments
 from stepsift.commands.ranking_lines import line
-from stepsift.commands.score import check_file, read_alone
+from stepsift.commands.score import check_file, read_alone, settings_of_file
 from stepsift.core.console import Voice
 from stepsift.core.errors import ParamsError
 from stepsift.core.text import count
@@ -22,7 +22,6 @@ from stepsift.score.window_share import of_teachers
 from stepsift.select.candidates import find_candidates
 from stepsift.select.ranking import ALL_DOMAINS, rank_teachers
 from stepsift.select.selection import PLACE, placed
-from stepsift.sources.rules import as_keys, own_rule, without
 
 BASELINE = "sentence"
 UNITS = tuple(u for u in get_args(params.Segment.model_fields["unit"].annotation) if u != "offsets")
@@ -56,10 +55,7 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
         "student": {"path": args.student},
         "score": {"window": args.window, "dtype": args.dtype, "prompts": args.prompts},
     }
-    raw = {name: {k: v for k, v in section.items() if v is not None} for name, section in given.items()}
-    rule = params.load_rule(args.rules) if args.rules else own_rule(args.file)
-    every = {"match": "**"} | as_keys(without(rule, "answer_kind"))
-    settings = params.parse(raw | {"ingest": {"files": [every]}}, "stepsift splitters")
+    settings = settings_of_file(args.file, args.rules, given, "stepsift splitters")
     rows = compare_splitters(args.file, settings, units, metrics, sidecache.root())
     voice.lines(_lines(rows, metrics))
     voice.data(rows)
