@@ -3,6 +3,7 @@
 import argparse
 import math
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -82,19 +83,47 @@ def compare_splitters(
         for unit in units:
             by_unit = settings.model_copy(update={"segment": settings.segment.model_copy(update={"unit": unit})})
             scored[unit] = scratch.score(pool, sample, by_unit, metrics, cache)
+    return splitter_rows(
+        pool.prompts, sample, {unit: ScoredUnit.of(s) for unit, s in scored.items()}, metrics, settings
+    )
+
+
+@dataclass(frozen=True)
+class ScoredUnit:
+    """Tables step_scores and trace_scores of the same traces, with sums and every score, under one splitter."""
+
+    step_scores: pl.DataFrame
+    trace_scores: pl.DataFrame
+
+    @staticmethod
+    def of(scored: scratch.ScoredTraces) -> "ScoredUnit":
+        """What a scratch run gave."""
+        return ScoredUnit(scored.step_scores, scored.trace_scores)
+
+
+def splitter_rows(
+    prompts: pl.DataFrame,
+    traces: pl.DataFrame,
+    scored: dict[str, ScoredUnit],
+    metrics: list[str],
+    settings: params.Params,
+) -> list[dict[str, Any]]:
+    """The rows of `compare_splitters`, from scores by unit; `prompts` has prompt_id and domain, `traces` are rows of
+    table traces (the response may be missing)."""
     shared = set.intersection(*(set(s.trace_scores["trace_id"]) for s in scored.values()))
-    sample = sample.filter(pl.col("trace_id").is_in(list(shared)))
+    traces = traces.filter(pl.col("trace_id").is_in(list(shared)))
+    domains = traces.join(prompts.select("prompt_id", "domain"), on="prompt_id", how="left").select("teacher", "domain")
     rows, first = [], None
     for unit, of_unit in scored.items():
-        steps = of_unit.step_scores.join(sample.select("trace_id"), on="trace_id", how="semi")
-        candidates, _ = find_candidates(pool.prompts, sample, _only(of_unit.trace_scores, sample), "ignore")
-        teachers = rank_teachers(candidates, scratch.in_domains(pool, sample), _RESAMPLES, settings.select.seed).filter(
+        steps = of_unit.step_scores.join(traces.select("trace_id"), on="trace_id", how="semi")
+        candidates, _ = find_candidates(prompts, traces, _only(of_unit.trace_scores, traces), "ignore")
+        teachers = rank_teachers(candidates, domains, _RESAMPLES, settings.select.seed).filter(
             pl.col("domain") == ALL_DOMAINS
         )
         of_first = first or (candidates, teachers)
         first = of_first
         agreement = {m: _agreement(all_metrics()[m], of_first, (candidates, teachers)) for m in metrics}
-        overall, _ = of_teachers([steps], sample, settings.score.window)
+        overall, _ = of_teachers([steps], traces, settings.score.window)
         rows.append(_counts(unit, steps, overall.share) | {"metrics": agreement})
     return rows
 
