@@ -15,6 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ingested", type=Path, help="folder with prompts, traces and sources.json")
     parser.add_argument("scored", type=Path, help="folder with step_scores, numerics.json and perturbed scores")
+    parser.add_argument("steps", type=Path, help="table of steps")
     parser.add_argument("tasks", type=Path, help="folder with local evaluation tasks")
     parser.add_argument("out", type=Path, help="folder for trace scores, teacher ranking and one folder per selector")
     parser.add_argument("chart", type=Path, help="JSON file for the points of a chart of the ranking")
@@ -36,12 +37,13 @@ def main() -> None:
             test_questions = questions.load_questions(
                 evaluate.tasks, args.tasks, evaluate.trusted_tasks, skip_missing=unfiltered
             )
-            traces = pool.read(*paths)
+            traces = pool.read(paths[0], paths[1], paths[2], args.steps)
             perturbed = [tables.scan(tables.STEP_SCORES, p) for p in sorted(args.scored.glob("perturbed/*.parquet"))]
             selection = select(
                 traces, settings.select, test_questions, [tables.regroup(frames, "trace_id") for frames in perturbed]
             )
-            write_selection(selection, traces, settings.select, test_questions, inputs, out)
+            steps = None if settings.train.steps == "all" else settings.train.steps
+            write_selection(selection, traces, settings.select, test_questions, inputs, out, steps)
             disk.write_json(ranking.chart(selection.teachers, settings.select.names), args.chart)
             disk.write_json(selection.metrics, args.metrics)
         run.log_metrics(selection.metrics)

@@ -44,7 +44,11 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, student_folder) 
 def write_params(folder: Path, **sections: str) -> None:
     names = ("student", "ingest", "segment", "score", "select", "train", "evaluate", "report")
     select = "{selectors: [lalp], seed: 0, stability: jackknife, stability_prompts: null}"
-    written = dict.fromkeys(names, "{}") | {"select": select, "evaluate": "{tasks: [chain]}"} | sections
+    written = (
+        dict.fromkeys(names, "{}")
+        | {"select": select, "evaluate": "{tasks: [chain]}", "train": "{steps: all}"}
+        | sections
+    )
     (folder / "params.yaml").write_text("".join(f"{name}: {text}\n" for name, text in written.items()))
 
 

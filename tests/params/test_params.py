@@ -375,11 +375,12 @@ def test_keys_that_dvc_has_to_see_are_asked_for(tmp_path: Path):
     path.write_text(sections)
     missing = params.missing_for_dvc(path)
     of_select = [f"select.{key}" for key in ("selectors", "seed", "stability", "stability_prompts")]
-    of_others = ["report", "student.path", *of_select, "evaluate.tasks"]
+    of_others = ["report", "student.path", *of_select, "train.steps", "evaluate.tasks"]
     assert [s.split("'")[1] for s in missing] == of_others
     assert missing[0].endswith("write it out, the default is {}")
     select = "select: {selectors: [lalp], seed: 0, stability: jackknife, stability_prompts: null}"
-    path.write_text(sections.replace("select: {}", select) + "report:\n")
+    train = "train: {steps: all}"
+    path.write_text(sections.replace("select: {}", select).replace("train: {}", train) + "report:\n")
     assert [s.split("'")[1] for s in params.missing_for_dvc(path)] == ["student.path", "evaluate.tasks"]
 
 

@@ -15,7 +15,7 @@ from helpers.training import STUDENT, files_in, row, train_one, write
 from stepsift import params, train
 from stepsift.core.errors import ParamsError, TrainingError
 from stepsift.student import load_renderer
-from stepsift.train.examples import hold_out
+from stepsift.train.examples import Ids, hold_out_places
 
 ANSWERS = [
     "It is 5.",
@@ -195,6 +195,12 @@ def ids_of(*prompts: int) -> train.Examples:
     import polars as pl
 
     return train.Examples([([p, p + 1], [9, i]) for i, p in enumerate(prompts)], pl.DataFrame())
+
+
+def hold_out(examples: train.Examples, share: float) -> tuple[Ids, Ids]:
+    """What is trained on and what is held out."""
+    rest, held = ([examples.ids[i] for i in places] for places in hold_out_places(examples, share))
+    return rest, held
 
 
 def test_held_out_are_whole_prompts_the_same_ones_for_every_set():

@@ -38,5 +38,5 @@ def predict(
 
 
 def _presented(setting: RunSettings, data: Examples, run: AuditionRun) -> int:
-    lengths = [len(completion) for _, completion in data.ids]
-    return sum(lengths[i] for i in presentation(lengths, setting.training(run.budget.budget).settings, run.seed))
+    shown = presentation(data.lengths, setting.training(run.budget.budget).settings, run.seed)
+    return sum(data.lengths[i] for i in shown)

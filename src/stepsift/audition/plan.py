@@ -104,6 +104,6 @@ def _about(arm: Arm, data: Examples) -> dict[str, Any]:
         "kind": arm.kind,
         "selector": selector,
         "examples": len(data.ids),
-        "response_tokens": sum(len(completion) for _, completion in data.ids),
+        "response_tokens": sum(data.lengths),
         "ids": data.digest,
     }

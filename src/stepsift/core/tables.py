@@ -263,6 +263,18 @@ CURATED = Table(
 )
 """With a column `weight` where `select.weights` asks for it."""
 
+MASKED_STEPS = Table(
+    "masked_steps",
+    1,
+    {"trace_id": pl.String(), "step": pl.Int32(), "start": pl.Int32(), "end": pl.Int32(), "n_tokens": pl.Int32()},
+    key=("trace_id", "step"),
+    checks={
+        "a step is not empty": pl.col("end") > pl.col("start"),
+        "a masked step has tokens": pl.col("n_tokens") > 0,
+    },
+)
+"""Steps of chosen traces that `train.steps` leaves out of the loss: their characters, and tokens under the student."""
+
 ANSWERS = Table(
     "answers",
     2,
@@ -305,7 +317,7 @@ ALL = {
     t.name: t
     for t in (
         *(PROMPTS, TRACES, REJECTED, GOLD_CONFLICTS, STEPS, STEP_SCORES, TRACE_SCORES, TEACHERS, CURATED),
-        *(ANSWERS, EVALUATIONS),
+        *(MASKED_STEPS, ANSWERS, EVALUATIONS),
     )
 }
 

@@ -14,6 +14,7 @@ from stepsift.core.text import count
 from stepsift.lineage.check_result import CheckResult
 from stepsift.lineage.history import CURATED
 from stepsift.select.manifest import Manifest, fingerprint
+from stepsift.select.step_masks import DETAIL
 
 MANIFEST = "manifest.json"
 ABOUT = frozenset({MANIFEST, "README.md", "croissant.json"})
@@ -148,9 +149,9 @@ def _rows(export: Path) -> Iterator[dict[str, Any]]:
 
 def _messages(row: dict[str, Any]) -> Messages:
     """The conversation of a row in any of the layouts, with its last turn the response."""
-    if "messages" in row:
-        return list(row["messages"])
-    if "completion" in row:
-        return [*row["prompt"], *row["completion"]]
+    if "messages" in row or "completion" in row:
+        turns = row["messages"] if "messages" in row else [*row["prompt"], *row["completion"]]
+        # Without what it may say of its spans: that is no part of the text.
+        return [{k: v for k, v in turn.items() if k != DETAIL} for turn in turns]
     turns = [{"role": _ROLES.get(t["from"], t["from"]), "content": t["value"]} for t in row["conversations"]]
     return [{"role": "system", "content": row["system"]}, *turns] if row.get("system") else turns

@@ -18,12 +18,13 @@ from stepsift.params._stages import (
     Student,
     Tracking,
 )
-from stepsift.params._train import Budget, EarlyStop, Lora, Train
+from stepsift.params._train import Budget, DroppedSteps, EarlyStop, Lora, Train
 
 __all__ = [
     "TRACKED_BY_DVC",
     "Audition",
     "Budget",
+    "DroppedSteps",
     "EarlyStop",
     "Evaluate",
     "FieldName",

@@ -42,6 +42,12 @@ class Params(Section):
                     f"score.passes lacks '{needed}', without which {', '.join(names)} of select.selectors have no "
                     "score; add it there, or leave them out here"
                 )
+            steps = self.train.steps
+            if steps != "all" and steps.needs == needed and needed not in self.score.passes:
+                raise ValueError(
+                    f"score.passes lacks '{needed}', by which train.steps drops the {steps.drop} steps; add it there, "
+                    "or name the other pass in train.steps"
+                )
         return self
 
 
@@ -49,6 +55,7 @@ TRACKED_BY_DVC = (
     *(s for s in Params.model_fields if s not in ("audition", "tracking")),
     "student.path",
     *(f"select.{key}" for key in ("selectors", "seed", "stability", "stability_prompts")),
+    "train.steps",
     "evaluate.tasks",
 )
 """Keys that dvc.yaml names, and that the file itself must therefore hold: DVC knows nothing of our defaults."""

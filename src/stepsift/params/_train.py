@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from stepsift.params._section import Section, Seed, Text, some_distinct
 
@@ -46,6 +46,36 @@ class EarlyStop(Section):
     """Looks without a lower loss after which training stops."""
 
 
+class DroppedSteps(Section):
+    """Steps of each trace that are left out of the loss; what follows them still sees them."""
+
+    drop: Literal["lowest", "highest", "random", "last"]
+    """Which steps go first: those with the lowest or the highest mean log-probability per token, any at random (the
+    control), or those at the end, so that a trace is cut at a step and its end is not learned."""
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of a trace's tokens that goes: as many whole steps, in that order, as come nearest to it; one stays."""
+    by: Literal["local", "full"] | None = None
+    """Whose log-probabilities, for `lowest` and `highest` alone: `local`, those in windows (null is the same), or
+    `full`, those in the whole context."""
+
+    @model_validator(mode="after")
+    def _by_has_a_use(self) -> Self:
+        if self.by is not None and not self.needs:
+            raise ValueError(f"drop is '{self.drop}', for which no score counts; leave out by, which is '{self.by}'")
+        return self
+
+    @property
+    def needs(self) -> Literal["local", "full"] | None:
+        """The pass whose scores decide; None where none does."""
+        return (self.by or "local") if self.drop in ("lowest", "highest") else None
+
+
+StepsOrWord = Annotated[
+    Annotated[Literal["all"], Tag("(word)")] | Annotated[DroppedSteps, Tag("(keys)")],
+    Discriminator(lambda value: "(word)" if isinstance(value, str) else "(keys)"),
+]
+
+
 class Train(Section):
     """Curated sets to trained students."""
 
@@ -56,6 +86,8 @@ class Train(Section):
     budget: Budget | None = None
     """What every student is shown, whatever the size of its set: a small set is passed over more often. Null: `epochs`
     passes. Equal examples and equal tokens give different comparisons: long traces are expensive in the second."""
+    steps: StepsOrWord = "all"
+    """Steps that are in the loss: `all`, or all but those that the keys name, by the scores of stage select."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 8
     """Examples in one update, on all devices together."""
     micro_batch: Annotated[int, Field(ge=1)] | None = None

@@ -88,9 +88,24 @@ def _how(manifest: Manifest) -> str:
             f"- weights: column `weight`, one in all per prompt (`select.weights`: {shown}); stepsift's own training "
             "weighs its loss by it, TRL's SFTTrainer, axolotl and LLaMA-Factory ignore it and train on all rows alike"
         )
+    if steps := manifest.get("train_steps"):
+        lines.append(_masked(steps))
     if numerics:
         lines.append(f"- scores: {', '.join(f'{k} {v}' for k, v in sorted(numerics.items()))}")
     return "\n".join(lines)
+
+
+def _masked(steps: dict[str, Any]) -> str:
+    rule = ", ".join(f"{k} {v}" for k, v in steps.items() if v is not None)
+    cut = ""
+    if steps["drop"] == "last":
+        cut = "; `train_end: false` marks a trace that is cut, after which only stepsift leaves out the end token too"
+    return (
+        f"- steps: `train.steps` ({rule}) leaves the spans out of the loss that `train_detail` of the assistant's "
+        "message marks with `train: false` (`masked_steps.parquet` has them as a table; in `train.parquet` they are a "
+        "column); stepsift's own training does so, and axolotl with `message_field_training_detail: train_detail`; "
+        f"TRL's SFTTrainer and LLaMA-Factory ignore it and train on all of each response{cut}"
+    )
 
 
 def _tree(counts: SelectionCounts) -> str:

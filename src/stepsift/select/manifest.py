@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import polars as pl
 
@@ -48,7 +48,7 @@ class SelectionCounts(TypedDict):
 
 
 class FileEntry(TypedDict):
-    """One file of a curated set; `rows` is null where it describes others."""
+    """One file of a curated set; `rows` is null where its rows are no examples."""
 
     md5: str
     bytes: int
@@ -69,6 +69,8 @@ class Manifest(TypedDict):
     """The selector's section of params.yaml, with all defaults."""
     parameters: dict[str, Any]
     """All of section `select`."""
+    train_steps: NotRequired[dict[str, Any]]
+    """`train.steps`, where it masks steps."""
     student: dict[str, Any]
     inputs: InputEntries
     code: str

@@ -23,6 +23,8 @@ class ScoredPool:
     """Frames with the columns trace_id and response, sorted by trace_id over all of them; may be called again."""
     step_scores: Callable[[], Iterator[pl.DataFrame]]
     """Frames of table step_scores, sorted over all of them; a trace never spans two. May be called again."""
+    steps: Callable[[], Iterator[pl.DataFrame]] | None = None
+    """Frames of table steps; None where nobody needs to know where steps lie."""
 
     def chosen_responses(self, trace_ids: pl.Series) -> pl.DataFrame:
         """Columns trace_id and response of these traces, sorted by trace_id."""
@@ -31,8 +33,8 @@ class ScoredPool:
         return pl.concat(parts) if parts else pl.DataFrame(schema={"trace_id": pl.String, "response": pl.String})
 
 
-def read(prompts: Path, traces: Path, step_scores: Path) -> ScoredPool:
-    """The pool of three tables; raises TableError where one is missing, or a trace names a prompt that is not there."""
+def read(prompts: Path, traces: Path, step_scores: Path, steps: Path | None = None) -> ScoredPool:
+    """The pool of these tables; raises TableError where one is missing, or a trace names a prompt that is not there."""
     about = [c for c in tables.TRACES.schema if c != "response"]
     frames = list(tables.scan(tables.TRACES, traces, about))
     schema = {c: tables.TRACES.schema[c] for c in about}
@@ -41,6 +43,7 @@ def read(prompts: Path, traces: Path, step_scores: Path) -> ScoredPool:
         traces=pl.concat(frames) if frames else pl.DataFrame(schema=schema),
         responses=lambda: tables.scan(tables.TRACES, traces, ["trace_id", "response"]),
         step_scores=lambda: tables.regroup(tables.scan(tables.STEP_SCORES, step_scores), "trace_id"),
+        steps=None if steps is None else lambda: tables.scan(tables.STEPS, steps),
     )
     check(pool)
     return pool

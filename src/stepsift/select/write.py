@@ -15,17 +15,25 @@ from stepsift.select.manifest import Inputs, describe
 from stepsift.select.pool import ScoredPool
 from stepsift.select.questions import Questions
 from stepsift.select.run import Selection
+from stepsift.select.step_masks import masked_steps, with_masks
 from stepsift.select.weights import weight_column
 
 TABLE = tables.CURATED.file
 
 
 def write_selection(  # noqa: PLR0913 - what was chosen, and all that its manifest names
-    selection: Selection, pool: ScoredPool, settings: params.Select, questions: Questions, inputs: Inputs, out: Path
+    selection: Selection,
+    pool: ScoredPool,
+    settings: params.Select,
+    questions: Questions,
+    inputs: Inputs,
+    out: Path,
+    steps: params.DroppedSteps | None = None,
 ) -> None:
     """Write the tables trace_scores, teachers and rejected into `out`, and a folder for each selector.
 
     `out/<selector>/` holds `curated.parquet`, the exports, `manifest.json`, a card (`README.md`) and `croissant.json`.
+    With `steps` (`train.steps`) there is also `masked_steps.parquet`, and exports have spans that are not trained.
     `out/manifest.json` has the manifests' fingerprints. Metrics are left to the stage. Raises SelectionError where an
     evaluation question is among the prompts that were chosen.
     """
@@ -39,10 +47,17 @@ def write_selection(  # noqa: PLR0913 - what was chosen, and all that its manife
         check_clean(_frames(rows), questions)
         folder = out / selector.name
         tables.write(tables.CURATED, curated, folder / TABLE)
-        table = export.entry(folder / TABLE, curated.height)
+        written = {TABLE: export.entry(folder / TABLE, curated.height)}
+        if steps is not None:
+            masked = masked_steps(curated["trace_id"], pool, steps, settings.seed)
+            tables.write(tables.MASKED_STEPS, masked, folder / tables.MASKED_STEPS.file)
+            written[tables.MASKED_STEPS.file] = export.entry(folder / tables.MASKED_STEPS.file, None)
+            rows = with_masks(rows, masked, steps)
         formats = ("messages", *(f for f in settings.exports if f != "messages"))
-        files = {TABLE: table} | export.write(rows, formats, folder)
+        files = written | export.write(rows, formats, folder)
         about = describe(selector, settings, inputs, selection, files)
+        if steps is not None:
+            about["train_steps"] = steps.model_dump(mode="json")
         disk.write_json(about, folder / "manifest.json")
         disk.write_text(card_text(about, rows), folder / "README.md")
         disk.write_json(croissant_metadata(about, rows), folder / "croissant.json")

@@ -17,8 +17,14 @@ from stepsift.core.errors import StudentError, TrainingError
 from stepsift.core.text import count
 from stepsift.render import Renderer
 
+DETAIL, TRAIN_END = "train_detail", "train_end"
+"""Keys of an answer's spans, and of whether the token that ends it is learned: see the select stage's step_masks."""
+IGNORED = -100
+"""The label of tokens that are not in the loss."""
 Ids = list[tuple[list[int], list[int]]]
 """Prompt ids and completion ids of each example."""
+Labels = list[list[int]]
+"""Of each example's completion ids: the id itself, or IGNORED."""
 
 
 @dataclass(frozen=True)
@@ -26,22 +32,36 @@ class Examples:
     """(prompt ids, completion ids) of each example in the order of the file, and the rows that were left out.
 
     Completion ids are the response's and the token that ends the turn. `rejected` has the columns of tables.REJECTED.
-    `weights` [examples] are above 0; None where all are the same, which is another way to say that all are 1.
+    `weights` [examples] are above 0; None where all are the same, which is another way to say that all are 1. `masked`
+    are labels where steps are left out of the loss; None where all completion ids are in it.
     """
 
-    ids: list[tuple[list[int], list[int]]]
+    ids: Ids
     rejected: pl.DataFrame
     weights: tuple[float, ...] | None = None
+    masked: Labels | None = None
+
+    @property
+    def labels(self) -> Labels:
+        """Of completion ids, for every example."""
+        return [completion for _, completion in self.ids] if self.masked is None else self.masked
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        """Tokens of each example that are in the loss, end token included."""
+        return [sum(label != IGNORED for label in labels) for labels in self.labels]
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over all ids in their order, and weights where there are some; 64 hexadecimal digits."""
+        """SHA-256 over all ids in their order, and weights and masks where there are some; 64 hexadecimal digits."""
         digest = hashlib.sha256()
         for pair in self.ids:
             for ids in pair:
                 digest.update(np.asarray([len(ids), *ids], dtype="<i8").tobytes())
         if self.weights is not None:
             digest.update(np.asarray(self.weights, dtype="<f8").tobytes())
+        for labels in self.masked or ():
+            digest.update(np.asarray([len(labels), *labels], dtype="<i8").tobytes())
         return digest.hexdigest()
 
 
@@ -52,26 +72,27 @@ def load_examples(path: Path, renderer: Renderer, most_tokens: int, name: str) -
     one without tokens (`student.thinking: drop`, and no answer) is a rejected row, and so is one of weight 0. Raises
     TrainingError if the file is missing or broken, or if no example remains.
     """
-    ids, weights, rejected = [], [], []
+    ids, labels, weights, rejected = [], [], [], []
     for line, row in _rows(path, name):
-        *prompt, answer = row["messages"]
         source = (name, line, row.get("trace_id"), row.get("teacher"))
         try:
-            pair = renderer.render(prompt, answer["content"]).training_ids()
+            pair, own = _ids_and_labels(row, renderer)
         except StudentError as e:
             rejected.append((*source, "template", str(e)))
             continue
-        if len(pair[1]) == 1:
-            rejected.append((*source, "no_tokens", "the response gives no token under this student"))
-            continue
         n_tokens = len(pair[0]) + len(pair[1])
         weight = row.get("weight", 1.0)
-        if n_tokens > most_tokens:
+        if pair[1] == [renderer.end_id]:
+            rejected.append((*source, "no_tokens", "the response gives no token under this student"))
+        elif not any(label != IGNORED for label in own):
+            rejected.append((*source, "no_tokens", "all tokens of the response are masked (train.steps)"))
+        elif n_tokens > most_tokens:
             rejected.append((*source, "too_long", f"{count(n_tokens, 'token')}, at most {most_tokens} are allowed"))
         elif weight == 0:
             rejected.append((*source, "no_weight", "its weight is 0 (select.weights), so it would move nothing"))
         else:
             ids.append(pair)
+            labels.append(own)
             weights.append(weight)
     frame = pl.DataFrame(rejected, schema=tables.REJECTED.schema, orient="row")
     if not ids:
@@ -81,7 +102,33 @@ def load_examples(path: Path, renderer: Renderer, most_tokens: int, name: str) -
             f"{name} leaves no example to train on: {why}; look at train.max_tokens, student.max_context_tokens and "
             "the traces that were selected"
         )
-    return Examples(ids, frame, None if len(set(weights)) == 1 else tuple(weights))
+    masked = labels if any(IGNORED in own for own in labels) else None
+    return Examples(ids, frame, None if len(set(weights)) == 1 else tuple(weights), masked)
+
+
+def _ids_and_labels(row: dict[str, Any], renderer: Renderer) -> tuple[tuple[list[int], list[int]], list[int]]:
+    """Ids of an example, and labels of its completion.
+
+    A token belongs to the step that holds its last character, as in scoring, and has no label where that character is
+    in a span that is not trained. With `train_end: false` the end token has none, and what has none at the end goes:
+    nothing that is learned would see it.
+    """
+    *prompt, answer = row["messages"]
+    rendered = renderer.render(prompt, answer["content"])
+    ids, completion = rendered.training_ids()
+    spans = [s for s in answer.get(DETAIL, ()) if not s["train"]]
+    if not spans and row.get(TRAIN_END, True):
+        return (ids, completion), completion
+    is_masked = np.zeros(len(completion), dtype=bool)
+    for span in spans:
+        first, behind = np.searchsorted(rendered.last_char, [span["begin_offset"], span["end_offset"] + 1])
+        is_masked[first:behind] = True
+    is_masked[-1] = not row.get(TRAIN_END, True)
+    labels = np.where(is_masked, IGNORED, completion).tolist()
+    if is_masked[-1]:
+        n = len(labels) - int(np.argmin(is_masked[::-1])) if not is_masked.all() else len(labels)
+        completion, labels = completion[:n], labels[:n]
+    return (ids, completion), labels
 
 
 def _rows(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -101,32 +148,35 @@ def _rows(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _parse(line: str) -> dict[str, Any] | None:
-    """The row, if its messages are a prompt and then an assistant's answer, all of them text, and its weight (if it has
-    one) is a number that is not negative."""
+    """The row, if its messages are a prompt and then an assistant's answer, all of them text, its weight (if any) is a
+    number that is not negative, and its spans (if any) are spans."""
     try:
         row = json.loads(line)
         messages = row["messages"]
         texts = all(isinstance(m["role"], str) and isinstance(m["content"], str) for m in messages)
         weight = row.get("weight", 1.0)
         usable = isinstance(weight, int | float) and math.isfinite(weight) and weight >= 0
-        return row if texts and usable and len(messages) > 1 and messages[-1]["role"] == "assistant" else None
+        usable &= isinstance(row.get(TRAIN_END, True), bool)
+        answered = texts and len(messages) > 1 and messages[-1]["role"] == "assistant"
+        return row if answered and usable and all(map(_is_span, messages[-1].get(DETAIL, ()))) else None
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def hold_out(examples: Examples, share: float) -> tuple[Ids, Ids]:
-    """What is trained on and what is held out, both in the order of the set.
+def _is_span(span: dict[str, Any]) -> bool:
+    """Whether it says from which character to which, both within, something is trained or not."""
+    offsets = [span[key] for key in ("begin_offset", "end_offset")]
+    are_numbers = all(isinstance(o, int) and not isinstance(o, bool) for o in offsets)
+    return are_numbers and 0 <= offsets[0] <= offsets[1] and isinstance(span["train"], bool)
+
+
+def hold_out_places(examples: Examples, share: float) -> tuple[list[int], list[int]]:
+    """Numbers of the examples that are trained on and that are held out, both in the order of the set.
 
     Held out is the share of prompts (at least one) whose hash is smallest, with all their examples: it depends on
     prompts alone, so that sets of other selectors and other seeds hold out the same ones. Raises TrainingError where no
     prompt would be left to train on.
     """
-    trained, held = hold_out_places(examples, share)
-    return [examples.ids[i] for i in trained], [examples.ids[i] for i in held]
-
-
-def hold_out_places(examples: Examples, share: float) -> tuple[list[int], list[int]]:
-    """The same as numbers of the examples."""
     hashes = [hashlib.sha256(np.asarray(prompt, dtype="<i8").tobytes()).digest() for prompt, _ in examples.ids]
     distinct = sorted(set(hashes))
     n_held = max(1, round(share * len(distinct)))

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,13 @@ from stepsift.core.quiet import silenced
 from stepsift.render import Renderer
 from stepsift.train import lora
 from stepsift.train.callbacks import CURVE, Checkpoints, Curve, OnLog, Stopper
-from stepsift.train.examples import Ids, hold_out_places
+from stepsift.train.examples import IGNORED, Examples, Ids, Labels, hold_out_places
 from stepsift.train.launch import Job
 from stepsift.train.order import presentation
 
 SUMMARY = "training.json"
 WEIGHTS = "weights"
 """Column of the data, and then of a batch, where examples are weighted."""
-IGNORED = -100
-"""The label of tokens that are not in the loss."""
 _ARGUMENTS = "training_args.bin"
 
 
@@ -85,13 +84,14 @@ class _Trainer(SFTTrainer):
         """Nothing about a user's training leaves the machine."""
 
     @torch.no_grad()
-    def mean_loss(self, ids: Ids, micro_batch: int) -> float:
-        """Mean loss of these examples in nats per token; every process computes all of it."""
+    def mean_loss(self, examples: Examples, places: list[int], micro_batch: int) -> float:
+        """Mean loss of these of the examples in nats per token; every process computes all of it."""
         model = self.model_wrapped
         model.eval()
-        n_tokens, total = sum(len(completion) for _, completion in ids), 0.0
-        for start in range(0, len(ids), micro_batch):
-            rows = dataset(ids[start : start + micro_batch]).to_list()
+        n_tokens, total = sum(examples.lengths[i] for i in places), 0.0
+        for start in range(0, len(places), micro_batch):
+            some = places[start : start + micro_batch]
+            rows = dataset([examples.ids[i] for i in some], [examples.labels[i] for i in some]).to_list()
             inputs = self._prepare_inputs(self.data_collator(rows))
             with self.compute_loss_context_manager():
                 loss = self.compute_loss(model, inputs, num_items_in_batch=torch.tensor(1, device=self.args.device))
@@ -104,17 +104,18 @@ class _Trainer(SFTTrainer):
 def fit_student(job: Job, on_log: OnLog | None = None) -> None:
     """Train and save model, tokenizer, `training.json` and `curve.jsonl` into `job.out`; with LoRA also `adapter/`.
 
-    Prompt tokens have no label, response tokens and end token have one. Where it is one of several processes, each
-    calls this and the first one writes. Raises TrainingError if settings do not fit each other or the student, or if
-    loss or gradient become infinite or NaN.
+    Prompt tokens have no label; response tokens and end token have one, but for steps that are masked. Where it is one
+    of several processes, each calls this and the first one writes. Raises TrainingError if settings do not fit each
+    other or the student, or if loss or gradient become infinite or NaN.
     """
     settings, renderer, examples, out = job.settings, job.source.load_renderer(), job.examples, job.out
     set_seed(job.seed)
     every = list(range(len(examples.ids)))
     places, held = hold_out_places(examples, settings.early_stop.share) if settings.early_stop else (every, [])
-    trained_on, held_out = ([examples.ids[i] for i in some] for some in (places, held))
+    trained_on, labels = [examples.ids[i] for i in places], [examples.labels[i] for i in places]
+    lengths = [examples.lengths[i] for i in places]
     weights = mean_one([examples.weights[i] for i in places]) if examples.weights else None
-    shown = presentation([len(completion) for _, completion in trained_on], settings, job.seed)
+    shown = presentation(lengths, settings, job.seed)
     curve = Curve(on_log if _process() == 0 else None)
     # The trainer reports at length which token ids it writes into the configuration.
     with ExitStack() as stack:
@@ -127,7 +128,10 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
             model=model,
             args=_arguments(settings, len(shown), job.seed, folder, model.config),
             train_dataset=dataset(
-                [trained_on[i] for i in shown], _padding(settings, len(shown)), weights and [weights[i] for i in shown]
+                [trained_on[i] for i in shown],
+                [labels[i] for i in shown],
+                _padding(settings, len(shown)),
+                weights and [weights[i] for i in shown],
             ),
             processing_class=renderer.tokenizer,
             # Given, because TRL would otherwise write a padding token into tokenizer and configuration.
@@ -142,7 +146,7 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
             raise TrainingError("train.early_stop cannot keep the best weights under DeepSpeed; set it to null")
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
-        stopper = _stopper(trainer, settings, curve, held_out)
+        stopper = _stopper(trainer, settings, curve, lambda: trainer.mean_loss(examples, held, micro_batch(settings)))
         _train(trainer, curve, stopper, folder if job.checkpoints is not None else None)
         _save(trainer, renderer, settings, out)
     if _process() == 0:
@@ -150,11 +154,11 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
         really_shown = shown[: len(curve.values) * settings.batch_size]
         summary = {
             "examples": len(trained_on),
-            "held_out_examples": len(held_out),
+            "held_out_examples": len(held),
             "prompt_tokens": sum(len(prompt) for prompt, _ in trained_on),
-            "response_tokens": sum(len(completion) for _, completion in trained_on),
+            "response_tokens": sum(lengths),
             "presented_examples": len(really_shown),
-            "presented_tokens": sum(len(trained_on[i][1]) for i in really_shown),
+            "presented_tokens": sum(lengths[i] for i in really_shown),
             "distinct_examples": len(set(really_shown)),
             "updates": len(curve.values),
             "kept_update": kept,
@@ -165,10 +169,12 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
         curve.write(out / CURVE)
 
 
-def _stopper(trainer: _Trainer, settings: params.Train, curve: Curve, held_out: Ids) -> Stopper | None:
+def _stopper(
+    trainer: _Trainer, settings: params.Train, curve: Curve, held_out_loss: Callable[[], float]
+) -> Stopper | None:
     if settings.early_stop is None:
         return None
-    stopper = Stopper(settings.early_stop, curve, lambda: trainer.mean_loss(held_out, micro_batch(settings)))
+    stopper = Stopper(settings.early_stop, curve, held_out_loss)
     trainer.add_callback(stopper)
     return stopper
 
@@ -216,15 +222,18 @@ def mean_one(weights: list[float]) -> list[float]:
     return [weight * factor for weight in weights]
 
 
-def dataset(ids: Ids, n_padding: int = 0, weights: list[float] | None = None) -> Dataset:
+def dataset(ids: Ids, labels: Labels, n_padding: int = 0, weights: list[float] | None = None) -> Dataset:
     """Columns `input_ids` and `labels`, and WEIGHTS where given: final, TRL takes such a dataset as it is.
 
-    `n_padding` examples without a label follow, which move nothing: see `_padding`.
+    `labels` are those of completions. `n_padding` examples without a label follow, which move nothing: see `_padding`.
     """
     columns = {} if weights is None else {WEIGHTS: [*weights, *[1.0] * n_padding]}
-    rows = [([*prompt, *completion], [IGNORED] * len(prompt) + completion) for prompt, completion in ids]
+    rows = [
+        ([*prompt, *completion], [*[IGNORED] * len(prompt), *own])
+        for (prompt, completion), own in zip(ids, labels, strict=True)
+    ]
     rows += [(rows[-1][0], [IGNORED] * len(rows[-1][0]))] * n_padding
-    return Dataset.from_dict({"input_ids": [i for i, _ in rows], "labels": [labels for _, labels in rows]} | columns)
+    return Dataset.from_dict({"input_ids": [i for i, _ in rows], "labels": [own for _, own in rows]} | columns)
 
 
 def warmup_updates(settings: params.Train, n_shown: int) -> int:

@@ -56,7 +56,7 @@ class Job:
             "parent": self.parent,
         }
         ids = self.examples.ids
-        frame = {"prompt": [p for p, _ in ids], "completion": [c for _, c in ids]}
+        frame = {"prompt": [p for p, _ in ids], "completion": [c for _, c in ids], "labels": self.examples.labels}
         rows = pl.DataFrame(frame, schema=dict.fromkeys(frame, pl.List(pl.Int64)))
         weights = self.examples.weights or [None] * len(ids)
         rows.with_columns(pl.Series("weight", weights, dtype=pl.Float64)).write_parquet(folder / IDS)
@@ -68,12 +68,18 @@ class Job:
         about = json.loads((folder / JOB).read_text(encoding="utf-8"))
         frame = pl.read_parquet(folder / IDS)
         weights = None if frame["weight"].null_count() else tuple(frame["weight"])
+        masked = None if frame["labels"].equals(frame["completion"]) else frame["labels"].to_list()
         kept = about["checkpoints"]
         files = StudentFiles(**about["files"] | {"folder": Path(about["files"]["folder"])})
         return Job(
             StudentSource(files, params.Student.model_validate(about["student"])),
             params.Train.model_validate(about["settings"]),
-            Examples(frame.select("prompt", "completion").rows(), pl.DataFrame(schema=tables.REJECTED.schema), weights),
+            Examples(
+                frame.select("prompt", "completion").rows(),
+                pl.DataFrame(schema=tables.REJECTED.schema),
+                weights,
+                masked,
+            ),
             about["seed"],
             Path(about["out"]),
             None if kept is None else Path(kept),

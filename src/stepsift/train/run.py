@@ -18,7 +18,7 @@ from stepsift.core import disk, tables
 from stepsift.core.errors import TrainingError
 from stepsift.core.pace import ProgressBar
 from stepsift.student import StudentSource, pick_device
-from stepsift.train.examples import Examples, hold_out, load_examples
+from stepsift.train.examples import Examples, hold_out_places, load_examples
 from stepsift.train.launch import Job, configuration, launch_training
 from stepsift.train.order import presentation
 
@@ -153,8 +153,10 @@ def train_all(
 
 def _n_updates(data: Examples, settings: params.Train, seed: int) -> int:
     """Updates of a training that does not stop early."""
-    ids = hold_out(data, settings.early_stop.share)[0] if settings.early_stop else data.ids
-    shown = presentation([len(completion) for _, completion in ids], settings, seed)
+    lengths = data.lengths
+    if settings.early_stop:
+        lengths = [lengths[i] for i in hold_out_places(data, settings.early_stop.share)[0]]
+    shown = presentation(lengths, settings, seed)
     return math.ceil(len(shown) / settings.batch_size)
 
 
@@ -212,8 +214,8 @@ def _train(job: Job, on_log: Callable[[int, dict[str, float]], None] | None) -> 
 def key_parts(origin: str, data: Examples, settings: params.Train, seed: int) -> dict[str, Any]:
     """Everything that decides a trained student; `origin` is the fingerprint of the untrained one."""
     # `max_tokens` decides which examples there are, and their ids are in the key; a budget makes epochs idle; a
-    # checkpoint moves no weight; what counts of a launch is what its file says.
-    idle = {"seeds", "max_tokens", "checkpoint_every", "launch"} | ({"epochs"} if settings.budget else set())
+    # checkpoint moves no weight; what counts of a launch is what its file says; labels are what `steps` made them.
+    idle = {"seeds", "max_tokens", "checkpoint_every", "launch", "steps"} | ({"epochs"} if settings.budget else set())
     packages = ["accelerate", "torch", "transformers", "trl"] + (["peft"] if settings.lora else [])
     return {
         "kind": "train",

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from stepsift.core import disk, tables
+from stepsift.select.step_masks import DETAIL, TRAIN_END, mask_columns
 from stepsift.select.weights import weight_column
 
 ABOUT = ("prompt_id", "trace_id", "teacher", "licence", "source", "source_line")
@@ -22,16 +23,22 @@ _SEPARATORS = str.maketrans({c: f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"})
 
 
 def write_lines(examples: pl.DataFrame, path: Path, content: Callable[[Row], Row]) -> Path:
-    """One JSON object per row, with sorted keys: ABOUT, the weight where there are weights, and what `content` makes of
-    prompt and response; atomic."""
+    """One JSON object per row, with sorted keys: ABOUT, the weight where there are weights, TRAIN_END where traces are
+    cut, and what `content` makes of prompt and response; atomic."""
     encoder = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
-    about = (*ABOUT, *weight_column(examples))
-    rows = examples.with_columns(LICENCE).select(*about, "prompt", "response").iter_rows(named=True)
+    about = (*ABOUT, *weight_column(examples), *(c for c in mask_columns(examples) if c == TRAIN_END))
+    columns = dict.fromkeys((*about, "prompt", "response", *mask_columns(examples)))
+    rows = examples.with_columns(LICENCE).select(*columns).iter_rows(named=True)
     lines = (encoder.encode({k: row[k] for k in about} | content(row)).translate(_SEPARATORS) + "\n" for row in rows)
     disk.write_lines(lines, path)
     return path
 
 
-def assistant(row: Row) -> dict[str, str]:
-    """The response as the assistant's message, byte for byte."""
-    return {"role": "assistant", "content": row["response"]}
+def assistant(row: Row) -> dict[str, Any]:
+    """The response as the assistant's message, byte for byte, with DETAIL where steps are masked."""
+    return {"role": "assistant", "content": row["response"]} | detail(row)
+
+
+def detail(row: Row) -> dict[str, Any]:
+    """DETAIL of a row, as a key of its assistant's message, where steps are masked."""
+    return {DETAIL: row[DETAIL]} if DETAIL in row else {}

@@ -6,16 +6,23 @@ import polars as pl
 
 from stepsift.core import disk
 from stepsift.select.export.lines import ABOUT, LICENCE
+from stepsift.select.step_masks import mask_columns
 from stepsift.select.weights import weight_column
 
 FILE = "train.parquet"
 
 
 def write(examples: pl.DataFrame, folder: Path) -> Path:
-    """Write `messages`, a list of role and content, and what every row says of itself."""
+    """Write `messages`, a list of role and content, and what every row says of itself.
+
+    Where steps are masked DETAIL is a column of its own, since messages of a table all have the same keys.
+    """
     answer = pl.struct(pl.lit("assistant").alias("role"), pl.col("response").alias("content"))
     frame = examples.with_columns(LICENCE).select(
-        *ABOUT, *weight_column(examples), messages=pl.concat_list("prompt", answer.reshape((-1, 1)).arr.to_list())
+        *ABOUT,
+        *weight_column(examples),
+        *mask_columns(examples),
+        messages=pl.concat_list("prompt", answer.reshape((-1, 1)).arr.to_list()),
     )
     temporary = folder / f".{FILE}.tmp"
     folder.mkdir(parents=True, exist_ok=True)

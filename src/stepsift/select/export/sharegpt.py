@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift.select.export.lines import Row, assistant, write_lines
+from stepsift.select.export.lines import Row, assistant, detail, write_lines
 
 FILE = "sharegpt.jsonl"
 FROM = {"user": "human", "assistant": "gpt", "system": "system", "tool": "observation"}
@@ -21,4 +21,6 @@ def write(examples: pl.DataFrame, folder: Path) -> Path:
 def _content(row: Row) -> Row:
     turns: list[dict[str, Any]] = [*row["prompt"], assistant(row)]
     system = turns.pop(0)["content"] if turns[0]["role"] == "system" else ""
-    return {"conversations": [{"from": FROM[t["role"]], "value": t["content"]} for t in turns], "system": system}
+    shown: list[dict[str, Any]] = [{"from": FROM[t["role"]], "value": t["content"]} for t in turns]
+    shown[-1] |= detail(row)
+    return {"conversations": shown, "system": system}
