@@ -6,9 +6,10 @@ from pathlib import Path
 from stepsift import params, sidecache, tracking
 from stepsift.core import console, disk, tables
 from stepsift.core.text import count
-from stepsift.score import perturb, setup, window_share
+from stepsift.score import perturb, references, setup, window_share
 from stepsift.score.plan import sample_prompts
 from stepsift.score.pool import Pool, PoolTables, Prompts
+from stepsift.score.progress import Progress
 from stepsift.score.rendering import in_words
 from stepsift.score.run import score_to_tables
 
@@ -19,7 +20,7 @@ def main() -> None:
     parser.add_argument("traces", type=Path, help="table traces")
     parser.add_argument("steps", type=Path, help="table steps")
     parser.add_argument(
-        "out", type=Path, help="folder for step_scores, rejected and perturbed scores, and numerics.json"
+        "out", type=Path, help="folder for step_scores, rejected, perturbed and references' scores, and numerics.json"
     )
     parser.add_argument("metrics", type=Path, help="JSON file for the counts")
     args = parser.parse_args()
@@ -31,23 +32,33 @@ def main() -> None:
         with disk.fresh_folder(args.out) as out:
             ids = [i for f in tables.scan(tables.PROMPTS, args.prompts, ["prompt_id"]) for i in f["prompt_id"]]
             prompts = Prompts(args.prompts, sample_prompts(ids, settings.score.prompts, settings.score.seed))
-            with setup.load(settings.student, settings.score, sidecache.root()) as scoring:
-                score_to_tables(scoring, Pool(prompts, args.traces, args.steps), out, run.log_metrics)
+            pool = Pool(prompts, args.traces, args.steps)
+            about, done = _score_student(settings, pool, out, run)
             if settings.select.stability == "full":
-                pool = PoolTables(args.prompts, args.traces, args.steps)
-                perturb.score_variants(settings, pool, out / "perturbed", sidecache.root(), run.log_metrics)
-            about = scoring.identity.as_json() | {"rendering": in_words(scoring.planner.renderer)}
+                paths = PoolTables(args.prompts, args.traces, args.steps)
+                perturb.score_variants(settings, paths, out / "perturbed", sidecache.root(), run.log_metrics)
             disk.write_json(about, out / "numerics.json")
+            others = references.score_references(settings.score, pool, out / "references", sidecache.root(), None)
             scores = out / tables.STEP_SCORES.file
             seen, by_teacher = window_share.of_tables(scores, args.traces, settings.score.window)
-            counts = scoring.progress.metrics() | {"window_share": window_share.metrics(seen, by_teacher)}
+            counts = done.metrics() | {"window_share": window_share.metrics(seen, by_teacher)}
+            counts |= {"references": others} if others else {}
             disk.write_json(counts, args.metrics)
-        done = scoring.progress
         # At the step of the last trace: MLflow shows the value of the highest step.
         run.log_metrics(counts | done.speed(), step=done.traces)
         windowed = f"; {seen.sentence()}" if "local" in settings.score.passes else ""
         scored = f"{done.scored:,} of {count(done.total, 'trace')} scored"
-        end.did = f"{scored}, {done.from_cache:,} of them from the cache{windowed}"
+        compared = f"; also under {', '.join(others)}" if others else ""
+        end.did = f"{scored}, {done.from_cache:,} of them from the cache{windowed}{compared}"
+
+
+def _score_student(
+    settings: params.Params, pool: Pool, out: Path, run: tracking.Run
+) -> tuple[dict[str, object], Progress]:
+    """Score with the student, which is let go at the end: what is said of its scores, and what was done."""
+    with setup.load(settings.student, settings.score, sidecache.root()) as scoring:
+        score_to_tables(scoring, pool, out, run.log_metrics)
+    return scoring.identity.as_json() | {"rendering": in_words(scoring.planner.renderer)}, scoring.progress
 
 
 if __name__ == "__main__":

@@ -59,6 +59,19 @@ def test_the_comparisons_are_each_against_chance_the_first_against_its_controls_
     ]
 
 
+@pytest.mark.parametrize("controls", [("random", "stratified", "length_matched"), ("random",), ()])
+def test_a_metric_of_two_models_always_has_its_length_control(controls: tuple[str, ...]) -> None:
+    for selectors in (("lalp", "teacher_steps", "reference_gain"), ("teacher_steps", "lalp")):
+        arms = make_arms(ASKED.model_copy(update={"selectors": selectors, "controls": controls}), ["s1"])
+        lengths_of = {a.name: a.selector.lengths_of for a in arms if a.selector.lengths_of}
+        of_first = {"length_matched": selectors[0]} if "length_matched" in controls else {}
+        of_two = [s for s in selectors if s != "lalp" and s not in of_first.values()]
+        assert lengths_of == of_first | {f"length_matched.{s}": s for s in of_two}
+        assert {(s, name) for name, s in lengths_of.items()} <= set(comparisons(arms))
+        assert len(set(comparisons(arms))) == len(comparisons(arms))
+        params.Select(selectors=tuple(a.selector for a in arms))
+
+
 def test_a_budget_by_name_is_that_of_a_random_choice() -> None:
     # Two prompts: 19 and 39 tokens on average, and an end token each: 60; three passes are 180, two prompts 6.
     candidates = pl.DataFrame({"prompt_id": ["p", "p", "q"], "n_tokens": [9, 29, 39]})

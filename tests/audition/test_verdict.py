@@ -46,6 +46,14 @@ def test_who_is_best_and_who_beats_chance() -> None:
     )
 
 
+def test_the_length_control_of_a_metric_of_two_models_is_said_to_be_one() -> None:
+    control = "length_matched.teacher_steps"
+    kinds = {"teacher_steps": "selector", control: "control"}
+    accuracy = {name: estimate(0.5) for name in kinds}
+    said = conclude(Evidence(accuracy, kinds, [compared("teacher_steps", control, 0.01, False)], [], {}, 3))
+    assert "teacher_steps is not distinguishable from a random choice with the same lengths (1.0" in " ".join(said)
+
+
 def test_selectors_that_are_level_share_the_first_place() -> None:
     level = {arm: estimate(0.4) for arm in ("lalp", "galp")} | {"rsr": estimate(0.3)}
     said = conclude(Evidence(level, KINDS, [compared("lalp", "rsr", 0.1, True)], [], {}, 3))

@@ -8,9 +8,13 @@ from stepsift.metrics import fit_all, trace_scores, trace_sums, with_fits
 
 def steps_of(rows: list[dict]) -> pl.DataFrame:
     """Table step_scores of rows with trace_id, step and n_tokens, and any of its other columns; these are null where
-    they are not named, and n_first is 0."""
-    frame = pl.DataFrame([{"n_first": 0} | row for row in rows], schema=tables.STEP_SCORES.schema)
-    return tables.validate(tables.STEP_SCORES, frame.sort("trace_id", "step"))
+    they are not named, and n_first is 0. Behind them stand the columns of a reference, where a row names one."""
+    of_reference = {f"reference_{c}": tables.STEP_SCORES.schema[c] for c in tables.OF_REFERENCE}
+    beside = of_reference if any(of_reference.keys() & row.keys() for row in rows) else {}
+    frame = pl.DataFrame([{"n_first": 0} | row for row in rows], schema=tables.STEP_SCORES.schema | beside)
+    frame = frame.sort("trace_id", "step")
+    tables.validate(tables.STEP_SCORES, frame.drop(*beside))
+    return frame
 
 
 def traces_of(steps: pl.DataFrame, prompts: dict[str, str] | None = None, teachers: dict[str, str] | None = None):

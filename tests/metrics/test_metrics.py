@@ -28,6 +28,7 @@ A = [
         **{"full_first_100_logprob": -1.0, "full_top_entropy": 0.75},
         **{"full_logprob": -1.0, "full_rank": 6.0, "full_entropy": 1.5, "full_brier": 0.5},
         **{"full_first_logprob": -0.5, "full_first_two_logprob": -0.75},
+        **{"reference_n_tokens": 2, "reference_local_logprob": -2.0, "reference_full_logprob": -0.24},
     },
     {
         **{"trace_id": "a", "step": 2, "n_tokens": 1, "n_first": 1},
@@ -37,6 +38,7 @@ A = [
         **{"full_first_100_logprob": -2.0, "full_top_entropy": 0.0},
         **{"full_logprob": -2.0, "full_rank": 9.0, "full_entropy": 1.0, "full_brier": 1.0},
         **{"full_first_logprob": -2.0, "full_first_two_logprob": -2.0},
+        **{"reference_n_tokens": 3, "reference_local_logprob": -6.0, "reference_full_logprob": -4.47},
     },
 ]
 OF_STEPS = {
@@ -69,6 +71,11 @@ OF_STEPS = {
     "first_100": -3 / 5,
     "first_100_local": -5 / 5,
     "branching": 1 / 2,
+    # In windows a step's mean is -.5 and -3 for the student, -1 and -2 for the reference.
+    "reference_gain": (0.5 - 1.0) / 2,
+    # exp(-.12) - exp(-.25) is .108, exp(-1.49) - exp(-2) is .090.
+    "teacher_steps": 1.0,
+    "teacher_share": 1 / 2,
     "length": 5.0,
     "longest": 5.0,
     "shortest": 5.0,
@@ -94,7 +101,8 @@ def test_directions_and_passes():
         expected |= dict.fromkeys(names, (better, "full"))
         expected |= {f"{name}_local": (better, "local") for name in names}
     expected |= {"length": (None, None), "random": (None, None), "longest": ("high", None), "shortest": ("low", None)}
-    expected |= {"branching": ("low", None)}
+    expected |= {"branching": ("low", None), "reference_gain": ("high", "local")}
+    expected |= {"teacher_steps": ("high", "full"), "teacher_share": ("high", "full")}
     assert found == expected
     assert selectable() == sorted(expected.keys() - {"length"})
     assert {n for n, m in all_metrics().items() if not m.ranks_teachers} == {
@@ -135,6 +143,37 @@ def test_random_is_spread_evenly():
     assert len(tenths) == 10 and abs(tenths - 400).max() < 100  # five standard deviations
 
 
+OF_TWO = ["reference_gain", "teacher_share", "teacher_steps"]
+NO_REFERENCE = {f"reference_{c}": None for c in tables.OF_REFERENCE}
+
+
+def test_metrics_of_two_models_are_null_without_a_reference_and_all_others_as_they_were():
+    alone = [{k: v for k, v in row.items() if not k.startswith("reference_")} for row in A]
+    assert [name for name, m in all_metrics().items() if m.of_two_models] == OF_TWO
+    with_it, without, refused = (
+        score(steps_of(rows)) for rows in (A, alone, [row | NO_REFERENCE | {"trace_id": "b"} for row in A] + A)
+    )
+    assert without.select(OF_TWO).row(0) == refused.select(OF_TWO).row(1) == (None, None, None)
+    others = [name for name, m in all_metrics().items() if not m.of_two_models]
+    assert_frame_equal(with_it.select(others), without.select(others), check_exact=True)
+
+
+def test_models_meet_on_steps_that_have_tokens_under_both():
+    """A step that one tokenizer gives no token is left out, and one that lacks a value makes the trace null."""
+    empty_there = A[1] | {"reference_n_tokens": 0, "reference_local_logprob": None, "reference_full_logprob": None}
+    empty_here = {k: v for k, v in A[1].items() if k.startswith(("trace", "ref"))} | {"step": 3, "n_tokens": 0}
+    row = score(steps_of([A[0], empty_there, empty_here])).row(0, named=True)
+    assert [row[name] for name in OF_TWO] == [0.5, 1.0, 1.0]
+    assert row["lalp"] == OF_STEPS["lalp"]
+    lacking = score(steps_of([A[0], A[1] | {"reference_full_logprob": None}])).row(0, named=True)
+    assert [lacking[name] for name in OF_TWO] == [OF_STEPS["reference_gain"], None, None]
+
+
+def test_a_model_is_its_own_reference_with_no_gain():
+    same = [row | {f"reference_{c}": row[c] for c in tables.OF_REFERENCE} for row in A]
+    assert score(steps_of(same)).select(OF_TWO).row(0) == (0.0, 0.0, 0.0)
+
+
 NEEDS_NO_TOKEN = {"branching", "length", "longest", "random", "shortest"}
 ZEROS = {f"{p}_{s}": 0.0 for p in tables.PASSES for s in EVERY_SUM}
 
@@ -151,7 +190,7 @@ def test_a_step_without_tokens_is_left_out_of_means_and_counted_as_a_step(values
 def test_a_pass_that_lacks_one_step_gives_null_and_not_a_part():
     lacking = {f"local_{s}": None for s in EVERY_SUM}
     row = score(steps_of([A[0], A[1] | lacking])).row(0, named=True)
-    assert [row[name] for name, m in all_metrics().items() if m.needs == "local"] == [None] * 13
+    assert [row[name] for name, m in all_metrics().items() if m.needs == "local"] == [None] * 14
     assert row["galp"] == -3 / 5
 
 

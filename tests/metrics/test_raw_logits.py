@@ -1,5 +1,7 @@
 """Metrics of a few traces once more, by a few lines over raw logits; nothing of the engine or the metrics is used."""
 
+import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +12,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from stepsift import params, segment
 from stepsift.core import tables
-from stepsift.metrics import trace_scores, trace_sums
-from stepsift.score import setup
+from stepsift.metrics import over_frames, trace_scores, trace_sums
+from stepsift.score import references, setup
 from stepsift.score.pool import Pool, Prompts
 from stepsift.score.run import score_to_tables
+from stepsift.select import pool
 
 WINDOW = 2
 ROWS = [
@@ -65,6 +68,34 @@ def scored(student_folder, tmp_path: Path, monkeypatch) -> Callable[..., tuple[P
     return run
 
 
+def encoded(encode, response: str, ends: list[int]) -> tuple[list[int], list[int], torch.Tensor]:
+    """Ids of the prompt of a response and of itself, and the step of each of the latter."""
+    (prompt,) = {p for p, r in ROWS if r == response}
+    if encode.chat_template:
+        turns = [{"role": "user", "content": prompt}]
+        text = encode.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+    else:
+        text = prompt + "\n"
+    context = encode(text, add_special_tokens=False)["input_ids"]
+    ids = encode(response, add_special_tokens=False)["input_ids"]
+    # ASCII: a token's last character is the last of all that is decoded up to it.
+    last = [len(encode.decode(ids[: i + 1], clean_up_tokenization_spaces=False)) - 1 for i in range(len(ids))]
+    return context, ids, torch.tensor([sum(end <= at for end in ends) for at in last])
+
+
+def in_windows(model, context: list[int], ids: list[int], step: torch.Tensor) -> torch.Tensor:
+    """`values` of each step after the prompt and the WINDOW steps before it."""
+    windows = [
+        values(
+            model,
+            context + [t for t, s in zip(ids, step, strict=True) if number - WINDOW <= s < number],
+            [t for t, s in zip(ids, step, strict=True) if s == number],
+        )
+        for number in step.unique()
+    ]
+    return torch.cat(windows, dim=1)
+
+
 @torch.no_grad()
 def values(model, context: list[int], ids: list[int]) -> torch.Tensor:
     """[4, tokens]: log-probability, rank, entropy, Brier score of `ids` after `context`."""
@@ -105,34 +136,14 @@ def test_scores_are_those_of_raw_logits(scored, family, tokenizer):
     encode = AutoTokenizer.from_pretrained(student)
     seen_steps = []
     for row in scores.iter_rows(named=True):
-        (prompt,) = {p for p, r in ROWS if r == row["response"]}
-        if encode.chat_template:
-            turns = [{"role": "user", "content": prompt}]
-            text = encode.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-        else:
-            text = prompt + "\n"
-        context = encode(text, add_special_tokens=False)["input_ids"]
-        ids = encode(row["response"], add_special_tokens=False)["input_ids"]
-        # ASCII: a token's last character is the last of all that is decoded up to it.
-        last = [len(encode.decode(ids[: i + 1], clean_up_tokenization_spaces=False)) - 1 for i in range(len(ids))]
         ends = steps.filter(pl.col("trace_id") == row["trace_id"])["end"].to_list()
-        step = torch.tensor([sum(end <= at for end in ends) for at in last])
+        context, ids, step = encoded(encode, row["response"], ends)
         ink = [bool(encode.decode([i]).strip()) for i in ids]
         first = torch.tensor(
             [ink[i] and sum(ink[j] for j in range(i) if step[j] == step[i]) < 2 for i in range(len(ids))]
         )
         full = values(model, context, ids)
-        local = torch.cat(
-            [
-                values(
-                    model,
-                    context + [t for t, s in zip(ids, step, strict=True) if number - WINDOW <= s < number],
-                    [t for t, s in zip(ids, step, strict=True) if s == number],
-                )
-                for number in step.unique()
-            ],
-            dim=1,
-        )
+        local = in_windows(model, context, ids, step)
         scores_here = expected(full, step, first, "") | expected(local, step, first, "_local")
         assert {name: row[name] for name in scores_here} == pytest.approx(scores_here, rel=2e-4)
         assert row["n_tokens"] == len(ids)
@@ -143,3 +154,73 @@ def test_scores_are_those_of_raw_logits(scored, family, tokenizer):
             assert abs(scores_here["galp"] - scores_here["lalp_token"]) > 1e-3
     assert max(seen_steps) >= 5
     assert min(seen_steps) == 1
+
+
+def write_teacher(folder: Path, out: Path) -> None:
+    """A model that learned half of each response of ROWS by heart: random ones find no step likely."""
+    shutil.copytree(folder, out)
+    model, encode = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(20):
+        for _, response in ROWS:
+            context, ids, _ = encoded(encode, response, [])
+            ids = torch.tensor([context + ids[: len(ids) // 2]])
+            model(ids, labels=ids).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    model.save_pretrained(out)
+
+
+def test_metrics_of_two_models_are_those_of_raw_logits(student_folder, tmp_path: Path, monkeypatch):
+    """Two families with two tokenizers, of which one has a chat template; the steps are all that they share."""
+    monkeypatch.setattr(setup, "ceiling", lambda *_: 1e9)  # takes a measurement otherwise
+    monkeypatch.chdir(tmp_path)
+    folders = {"student": student_folder("llama", "plain"), "teacher": Path("data/references/teacher")}
+    write_teacher(student_folder("qwen3", "qwen2"), folders["teacher"])
+    chosen = params.parse(
+        {
+            "student": {"path": str(folders["student"])},
+            "score": {"window": WINDOW, "references": [{"name": "teacher", "path": str(folders["teacher"])}]},
+        }
+    )
+    prompts, traces = as_tables()
+    # Short steps that cut words: some tokens lie across their ends, and some steps have none under one of the models.
+    rows = [
+        {"trace_id": t, "step": i + 1, "start": at, "end": min(at + 4, len(r)), "kind": "text", "capped": False}
+        for t, r in traces.select("trace_id", "response").rows()
+        for i, at in enumerate(range(0, len(r), 4))
+    ]
+    steps = pl.DataFrame(rows, schema=tables.STEPS.schema)
+    paths = [Path(t.file) for t in (tables.PROMPTS, tables.TRACES, tables.STEPS)]
+    tables.write(tables.PROMPTS, prompts, paths[0])
+    tables.write(tables.TRACES, traces, paths[1])
+    tables.write(tables.STEPS, steps, paths[2])
+    asked = Pool(Prompts(paths[0], set(traces["prompt_id"])), *paths[1:])
+    with setup.load(chosen.student, chosen.score, Path("cache")) as scoring:
+        score_to_tables(scoring, asked, Path())
+    references.score_references(chosen.score, asked, Path("references"), Path("cache"), None)
+    reference = pool.find_reference(Path(), None)
+    read = pool.read(paths[0], paths[1], Path(tables.STEP_SCORES.file), reference.step_scores)
+    scores = trace_scores(over_frames(read.step_scores()), traces, 0).join(traces, on="trace_id")
+
+    models = {name: AutoModelForCausalLM.from_pretrained(folder).eval() for name, folder in folders.items()}
+    encoders = {name: AutoTokenizer.from_pretrained(folder) for name, folder in folders.items()}
+    seen = set()
+    for row in scores.iter_rows(named=True):
+        ends = steps.filter(pl.col("trace_id") == row["trace_id"])["end"].to_list()
+        means = {}
+        for name, model in models.items():
+            context, ids, step = encoded(encoders[name], row["response"], ends)
+            for scope, logprob in (
+                ("full", values(model, context, ids)[0]),
+                ("local", in_windows(model, context, ids, step)[0]),
+            ):
+                means[name, scope] = {int(n): float(logprob[step == n].mean()) for n in step.unique()}
+        both = means["student", "full"].keys() & means["teacher", "full"].keys()
+        gains = [means["student", "local"][n] - means["teacher", "local"][n] for n in both]
+        likelier = [math.exp(means["teacher", "full"][n]) - math.exp(means["student", "full"][n]) for n in both]
+        count = sum(difference > 0.1 for difference in likelier)
+        assert row["reference_gain"] == pytest.approx(sum(gains) / len(both), rel=2e-4)
+        assert (row["teacher_steps"], row["teacher_share"]) == (count, pytest.approx(count / len(both)))
+        seen |= {("not shared", len(both) < len(ends)), ("likelier", 0 < count < len(both))}
+    assert seen >= {("likelier", True), ("not shared", True)}

@@ -113,6 +113,37 @@ def test_an_unknown_key_is_one_sentence_at_every_depth(raw: object, said: str):
             "'segment.min_step_chars' is 1000: must be below segment.max_step_chars, which is 1000",
         ),
         ({"segment": {"max_step_chars": 15}}, "'segment.max_step_chars' is 15: must be at least 16"),
+        ({"score": {"references": [{"name": "t"}]}}, "key 'score.references.0.path' is missing"),
+        (
+            {"score": {"references": [{"name": "t", "path": "demo/student"}]}},
+            "'score.references.0.path' is 'demo/student': must lie below data/references/, where DVC sees it change",
+        ),
+        (
+            {"score": {"references": [{"name": "t", "path": "data/references/../x"}]}},
+            "must lie below data/references/, where",
+        ),
+        (
+            {"score": {"references": [{"name": "a/b", "path": "data/references/a"}]}},
+            "'score.references.0.name' is 'a/b'",
+        ),
+        (
+            {"score": {"references": [{"name": "t", "path": f"data/references/{n}"} for n in "ab"]}},
+            "'t' stands more than once; name each once",
+        ),
+        *(
+            (raw, f"{key} names teacher_steps, which compares the student with a second model, and score.references")
+            for key, raw in {
+                "select.selectors": {"select": {"selectors": ["lalp", {"name": "x", "by": "teacher_steps"}]}},
+                "select.filters.worst.by": {"select": {"filters": {"worst": {"by": "teacher_steps"}}}},
+                "select.weights.by": {"select": {"weights": {"by": "teacher_steps"}}},
+                "audition.selectors": {"audition": {"selectors": ["lalp", "teacher_steps"]}},
+            }.items()
+        ),
+        ({"select": {"reference": "t"}}, "select.reference is 't', which score.references does not name (it is empty)"),
+        (
+            {"score": {"references": [{"name": "t", "path": "data/references/t"}]}, "select": {"reference": "u"}},
+            "select.reference is 'u', which score.references does not name (t); add it there",
+        ),
         ({"score": {"window": 0}}, "'score.window' is 0: must be above 0"),
         ({"score": {"window": -4}}, "'score.window' is -4: must be above 0"),
         ({"score": {"window": -0.5}}, "'score.window' is -0.5: must be above 0"),

@@ -9,6 +9,7 @@ import polars as pl
 
 from stepsift import params
 from stepsift.core.errors import AuditionError
+from stepsift.metrics import all_metrics
 
 Kind = Literal["selector", "control", "teacher"]
 
@@ -41,6 +42,8 @@ def make_arms(settings: params.Audition, teachers: Sequence[str]) -> list[Arm]:
         "stratified": params.Selector(name="stratified", by="random", mix_of=first),
         "length_matched": params.Selector(name="length_matched", by="random", lengths_of=first),
     }
+    own = [controls[name] for name in settings.controls]
+    own += [c for s in settings.selectors if (c := own_length_control(s)) and c.lengths_of not in _matched(own)]
     names = list(teachers) if settings.teachers is None else list(settings.teachers)
     missing = [t for t in names if t not in teachers]
     if missing:
@@ -52,7 +55,7 @@ def make_arms(settings: params.Audition, teachers: Sequence[str]) -> list[Arm]:
         raise AuditionError("a teacher is called 'best', which means something else to a selector; rename it in ingest")
     return [
         *(Arm(name, "selector", params.Selector(name=name, by=name)) for name in settings.selectors),
-        *(Arm(name, "control", controls[name]) for name in settings.controls),
+        *(Arm(selector.name, "control", selector) for selector in own),
         *(
             Arm(f"only {teacher}", "teacher", params.Selector(name=f"teacher-{i}", by="random", teacher=teacher))
             for i, teacher in enumerate(names)
@@ -60,8 +63,20 @@ def make_arms(settings: params.Audition, teachers: Sequence[str]) -> list[Arm]:
     ]
 
 
+def own_length_control(selector: str) -> params.Selector | None:
+    """The control that always goes with a metric of two models: at random, with its lengths, which teachers' log-probs
+    hang on (arXiv 2512.20908); None for other metrics."""
+    if not all_metrics()[selector].of_two_models:
+        return None
+    return params.Selector(name=f"length_matched.{selector}", by="random", lengths_of=selector)
+
+
+def _matched(controls: list[params.Selector]) -> set[str | None]:
+    return {c.lengths_of for c in controls}
+
+
 def comparisons(arms: list[Arm]) -> list[tuple[str, str]]:
-    """What is tested: every selector against `random`, every two selectors, and the first against its own controls.
+    """What is tested: every selector against `random`, every two selectors, and each against its own controls.
 
     Single teachers are not: which of them is the best is not known beforehand. `foresights` says what a metric's pick
     among them is worth.
@@ -69,7 +84,8 @@ def comparisons(arms: list[Arm]) -> list[tuple[str, str]]:
     selectors = [a.name for a in arms if a.kind == "selector"]
     controls = [a.name for a in arms if a.kind == "control"]
     against_chance = [(s, "random") for s in selectors if "random" in controls]
-    own = [(selectors[0], c) for c in controls if c != "random"]
+    matched = {a.name: a.selector.mix_of or a.selector.lengths_of for a in arms if a.kind == "control"}
+    own = [(selector, control) for control, selector in matched.items() if selector is not None]
     pairs = [(one, other) for i, one in enumerate(selectors) for other in selectors[i + 1 :]]
     return [*against_chance, *own, *pairs]
 

@@ -20,6 +20,7 @@ from stepsift.audition.runs import AuditionRun, RunResult, RunSettings, finished
 from stepsift.core import disk, tables
 from stepsift.core.errors import AuditionError
 from stepsift.core.pace import duration
+from stepsift.metrics import all_metrics
 from stepsift.score.plan import sample_prompts
 from stepsift.select import Selection, examples, export, pool, questions
 from stepsift.select import select as select_traces
@@ -104,9 +105,12 @@ def _prepare(settings: params.Params, places: AuditionPlaces, pilot: float | Non
         if not path.is_file():
             raise AuditionError(f"there is no {path}, which an audition starts from; run 'dvc repro score'")
     inputs = {path.name: disk.file_md5(path) for path in paths}
+    reference = pool.find_reference(places.step_scores.parent, settings.select.reference)
+    if reference is not None and any(all_metrics()[name].of_two_models for name in settings.audition.selectors):
+        inputs["reference"] = reference.about["md5"]
     if pilot is not None:
         settings = _small(settings, pilot)
-    traces = pool.read(*paths)
+    traces = pool.read(*paths, reference.step_scores if reference else None)
     if pilot is not None:
         traces = _share_of(traces, pilot, settings.audition.seed)
     tasks = find_tasks(settings.evaluate.tasks, places.tasks, settings.evaluate.trusted_tasks)

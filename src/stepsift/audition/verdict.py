@@ -114,7 +114,7 @@ def _controls(kinds: dict[str, str], compared: list[Comparison]) -> list[str]:
     for c in compared:
         if kinds[c.other] != "control" or c.other == "random":
             continue
-        what = meaning[c.other]
+        what = meaning[c.other.partition(".")[0]]
         if not c.settled:
             sentences.append(
                 f"{c.arm} is not distinguishable from {what} ({points(c.difference)}), so that may explain its gain."

@@ -52,6 +52,13 @@ def metric_names(text: str, ranking: bool = False) -> list[str]:
     }
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
+        if name in known and known[name].of_two_models:
+            raise ParamsError(
+                [
+                    f"--metrics is '{text}': '{name}' compares the student with a second model, which the pipeline "
+                    "alone scores with (score.references); leave it out here"
+                ]
+            )
         if name in known:
             continue
         if name in all_metrics():

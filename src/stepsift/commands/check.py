@@ -129,6 +129,10 @@ def collect(settings: params.Params, sources: Path, tasks: Path) -> Checkup:
         report.ask("memory", student.check_memory, source, settings.score.dtype)
         if report.sample:
             report.ask("scoring", check_cost, pool, source, renderer, settings)
+    if settings.score.references:
+        from stepsift.score.references import check_references
+
+        report.ask("references", check_references, settings.score)
     report.ask("programs", check_isolation)
     report.ask("machine", check_machine, Path.cwd())
     report.ask("training", check_training, settings.select.names, settings.train)

@@ -41,6 +41,12 @@ PICKED = ("first_100_logprob", "top_entropy")
 """Sums of a step and pass over those of its tokens that are picked in the whole trace: log-probabilities of the trace's
 first 100 tokens, and entropies of the .5 % of its tokens that have the most. Null also where only sums are known."""
 
+OF_REFERENCE = ("n_tokens", "local_logprob", "full_logprob")
+"""Columns of step_scores under a reference that stand beside those of the student, as `reference_` and their name: the
+scores of two models meet by trace and step, never in one column."""
+REFERENCES = "references.json"
+"""Beside the folders of the references: their names, paths, fingerprints and numerics, in the order of params.yaml."""
+
 MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 
 

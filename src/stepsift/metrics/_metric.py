@@ -44,6 +44,8 @@ class Metric:
     """From trace ids and `select.seed` to a number each: a lottery, whose highest number wins."""
     teacher: tuple[pl.Expr, pl.Expr] | None = None
     """A teacher's score is the ratio of the means of these two over its traces; None: the mean of its scores."""
+    of_two_models: bool = False
+    """Whether it compares the student with a reference (`score.references`), without which every score is null."""
     ranks_teachers: bool = True
     """Whether a teacher's score means anything."""
     local: "Metric | None" = None

@@ -9,6 +9,12 @@ step's mean log-probability a token; `first_100_logprob` and `top_entropy` are s
 and over the .5 % of them that have the most entropy. Sums of a pass are null where a step with tokens has none (the
 pass was not possible), and where there is no token at all.
 
+`local_n_shared` and `full_n_shared` count the steps that have tokens under both the student and the reference (each has
+a tokenizer of its own); over these, `local_gain` is the sum of a step's mean log-probability a token under the student
+less that under the reference, and `full_n_likelier` counts the steps whose probability, exp of that mean, is above the
+student's by more than LIKELIER under the reference. All are null without a reference, and for a trace of which either
+model lacks the pass.
+
 Sums add up: those of a trace less those of some of its steps are those of the other steps.
 """
 
@@ -20,8 +26,12 @@ from stepsift.core import tables
 
 COUNTS = ("n_steps", "n_filled", "n_tokens", "n_first_two", "n_first_100", "n_branches")
 OF_PASS = (*tables.SUMS, "step_logprob", *tables.PICKED)
-COLUMNS = (*COUNTS, *(f"{p}_{s}" for p in tables.PASSES for s in OF_PASS))
+OF_BOTH = ("local_n_shared", "local_gain", "full_n_shared", "full_n_likelier")
+COLUMNS = (*COUNTS, *(f"{p}_{s}" for p in tables.PASSES for s in OF_PASS), *OF_BOTH)
 """All columns but `trace_id`."""
+
+LIKELIER = 0.1
+"""By how much a step must be more probable under the reference (arXiv 2512.20908)."""
 
 _N = pl.col("n_tokens")
 _FILLED = _N > 0
@@ -70,7 +80,32 @@ def _summed(steps: pl.DataFrame, by: list[str], columns: Iterable[str]) -> pl.Da
             sums[f"{p}_{s}"] = pl.when(seen).then(pl.col(f"{p}_{s}").sum())
         mean = pl.when(_FILLED).then(pl.col(f"{p}_logprob") / _N)
         sums[f"{p}_step_logprob"] = pl.when(possible).then(mean.sum())
+    known = steps.columns
+    has_reference = all(f"reference_{c}" in known for c in tables.OF_REFERENCE)
+    sums |= _sums_of_both() if has_reference else {c: pl.lit(None, _KINDS[c]).first() for c in OF_BOTH}
     return steps.group_by(by, maintain_order=True).agg(sums[c].alias(c) for c in columns)
+
+
+_KINDS: dict[str, pl.DataType] = {c: pl.Float64() if c == "local_gain" else pl.Int32() for c in OF_BOTH}
+
+
+def _sums_of_both() -> dict[str, pl.Expr]:
+    """Sums over the steps that have tokens under the student and under the reference."""
+    n_reference = pl.col("reference_n_tokens")
+    shared = _FILLED & (n_reference > 0).fill_null(False)
+    means, seen = {}, {}
+    for p in tables.PASSES:
+        own, other = pl.col(f"{p}_logprob"), pl.col(f"reference_{p}_logprob")
+        means[p] = (pl.when(shared).then(own / _N), pl.when(shared).then(other / n_reference))
+        seen[p] = shared.any() & ~((own.is_null() | other.is_null()) & shared).any()
+    own, other = means["full"]
+    sums = {
+        "local_n_shared": (seen["local"], shared.sum()),
+        "local_gain": (seen["local"], (means["local"][0] - means["local"][1]).sum()),
+        "full_n_shared": (seen["full"], shared.sum()),
+        "full_n_likelier": (seen["full"], (other.exp() - own.exp() > LIKELIER).sum()),
+    }
+    return {c: pl.when(possible).then(value).cast(_KINDS[c]) for c, (possible, value) in sums.items()}
 
 
 def in_order(step_scores: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,9 @@ from stepsift.params._rules import FieldName, FileRule, Layout, Rule, TraceColum
 from stepsift.params._section import Section
 from stepsift.params._select import Filters, Quotas, Select, Selector, Weights, Worst
 from stepsift.params._stages import (
+    REFERENCES_FOLDER,
     Ingest,
+    Reference,
     Report,
     Score,
     Segment,
@@ -21,6 +23,7 @@ from stepsift.params._stages import (
 from stepsift.params._train import Budget, DroppedSteps, EarlyStop, Lora, Train
 
 __all__ = [
+    "REFERENCES_FOLDER",
     "TRACKED_BY_DVC",
     "Audition",
     "Budget",
@@ -35,6 +38,7 @@ __all__ = [
     "Lora",
     "Params",
     "Quotas",
+    "Reference",
     "Report",
     "Rule",
     "Score",

@@ -13,9 +13,9 @@ from stepsift.params._audition import Audition
 from stepsift.params._evaluate import Evaluate
 from stepsift.params._rules import Rule
 from stepsift.params._section import Section
-from stepsift.params._select import Select
+from stepsift.params._select import Select, compares_two_models
 from stepsift.params._sentences import key_path, sentence, shown
-from stepsift.params._stages import Ingest, Report, Score, Segment, Student, Tracking
+from stepsift.params._stages import REFERENCES_FOLDER, Ingest, Report, Score, Segment, Student, Tracking
 from stepsift.params._train import Train
 
 
@@ -48,6 +48,31 @@ class Params(Section):
                     f"score.passes lacks '{needed}', by which train.steps drops the {steps.drop} steps; add it there, "
                     "or name the other pass in train.steps"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _references_of_metrics(self) -> Self:
+        names = [r.name for r in self.score.references]
+        by_key = {
+            "select.selectors": [s.by for s in self.select.selectors],
+            "select.filters.worst.by": [self.select.filters.worst.by] if self.select.filters.worst else [],
+            "select.weights.by": [] if isinstance(self.select.weights, str) else [self.select.weights.by],
+            "audition.selectors": list(self.audition.selectors),
+        }
+        for key, metrics in by_key.items():
+            of_two = [m for m in metrics if compares_two_models(m)]
+            if of_two and not names:
+                raise ValueError(
+                    f"{key} names {', '.join(of_two)}, which compares the student with a second model, and "
+                    f"score.references names none; set it to [{{name: teacher, path: {REFERENCES_FOLDER}/teacher}}], "
+                    "or leave the metric out"
+                )
+        chosen = self.select.reference
+        if chosen is not None and chosen not in names:
+            raise ValueError(
+                f"select.reference is '{chosen}', which score.references does not name "
+                f"({', '.join(names) or 'it is empty'}); add it there, or leave select.reference out for the first"
+            )
         return self
 
 

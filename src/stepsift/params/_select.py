@@ -20,6 +20,13 @@ def _named(*names: str) -> tuple["Selector", ...]:
     return tuple(Selector(name=n, by=n) for n in names)
 
 
+def compares_two_models(metric: str) -> bool:
+    """Whether a metric has no score without a model of `score.references`."""
+    from stepsift.metrics import all_metrics
+
+    return all_metrics()[metric].of_two_models
+
+
 class Worst(Section):
     """The worst traces of the pool by a metric."""
 
@@ -202,6 +209,9 @@ class Select(Section):
     """How much each of a prompt's chosen traces weighs in the loss, summing to one per prompt: `none`: all the same,
     and no column; by a metric, for every selector; or `lark`: for selectors by `lark_g` as its authors weigh them
     (`per_prompt: 3` there), for others all the same."""
+    reference: Text | None = None
+    """Name of the model of `score.references` with which metrics of two models (`reference_gain`, `teacher_steps`,
+    `teacher_share`) compare the student; null: the first."""
     casl_fit: Literal["teacher", "pool"] = "teacher"
     """Whether `aslec_casl` is fitted for each teacher by itself or for all traces at once."""
     exports: Annotated[tuple[Export, ...], AfterValidator(some_distinct)] = ("messages",)

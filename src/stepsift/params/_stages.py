@@ -4,13 +4,16 @@ import datetime
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from stepsift.params._rules import AnswerKind, FieldName, FileRule, Layout, Paths
-from stepsift.params._section import Section, Seed, Text
+from stepsift.params._section import Section, Seed, Text, distinct
 
 OFFSETS_FOLDER = "data/offsets"
 """Where files of offsets lie: stage segment depends on all of it, for DVC cannot follow a key that may be empty."""
+
+REFERENCES_FOLDER = "data/references"
+"""Where references lie: stage score depends on all of it, for the same reason."""
 
 
 class Ingest(Section):
@@ -92,55 +95,6 @@ class Segment(Section):
         return self
 
 
-class Score(Section):
-    """Steps to log-probabilities under the student."""
-
-    window: Annotated[int | float, Field(gt=0, le=10_000)] = 4
-    """k: how many preceding steps a step sees; a fraction below 1 is the share of the preceding steps."""
-    passes: tuple[Literal["local", "full"], ...] = ("local", "full")
-    """`local`: windows (LALP); `full`: the whole context (GALP and others)."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Precision of the student's weights and activations; log-sum-exp always accumulates in float32."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where the student runs; `auto` takes CUDA where there is one. `mps`: an Apple GPU (never tried by us)."""
-    batching: Literal["auto", "trace", "packed"] = "auto"
-    """`trace`: a batch holds windows of one trace, so a trace scores to the same bytes in any pool; `packed`: of many,
-    for devices that want large batches; `auto`: `trace` on a CPU, else `packed`."""
-    batch_tokens: Annotated[int, Field(ge=64, le=1_000_000)] | None = None
-    """Most tokens (padding counted) in one forward pass, unless a single window is longer; null: 512 on a CPU, 32,768
-    on CUDA; `stepsift tune` measures."""
-    products: Literal["auto", "native", "onednn"] = "auto"
-    """Who multiplies float32 matrices on a CPU: torch's own library or oneDNN; `auto`: oneDNN where Intel did not make
-    the processor; `stepsift tune` measures."""
-    engine: Literal["local", "ray"] = "local"
-    """`local`: this machine; `ray`: a Ray cluster (needs the extra `ray`)."""
-    workers: Annotated[int, Field(ge=1, le=1_024)] | None = None
-    """How many students work side by side, each in a process; null: one for each CUDA device, one on a CPU."""
-    max_step_tokens: Annotated[int, Field(ge=16, le=100_000)] = 4_096
-    """A trace with a longer step, in tokens, is rejected."""
-    prompts: Annotated[int, Field(ge=1)] | None = None
-    """Score only a seeded sample of this many prompts; null: all."""
-    seed: Seed = 0
-    """Seed of that sample."""
-    cache_check: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Share of the traces taken from the cache that are scored again and compared, at random; a difference stops the
-    run. null: 0.01 where others may write to the cache's folder, else 0."""
-
-    @field_validator("window")
-    @classmethod
-    def _steps_or_fraction(cls, value: int | float) -> int | float:
-        if value >= 1 and value != int(value):
-            raise ValueError("a number of steps is whole (1, 2, ...); a fraction of the preceding steps is below 1")
-        return int(value) if value >= 1 else value
-
-    @field_validator("passes")
-    @classmethod
-    def _some_pass(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value or len(set(value)) != len(value):
-            raise ValueError("name 'local', 'full' or both, each once")
-        return value
-
-
 class Report(Section):
     """The HTML page."""
 
@@ -185,6 +139,85 @@ class Student(Section):
         if date != str(value):
             raise ValueError("must be a date such as 2025-01-31")
         return date
+
+
+class Reference(Student):
+    """A second model under which the same steps are scored."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    """Its name, by which `select.reference` knows it; its scores lie in a folder of that name."""
+    path: Text
+    """As `student.path`, below `data/references/`, where DVC sees it change: a folder, a `.gguf` file, or a `.hub.yaml`
+    file that pins a model of a hub."""
+
+    @field_validator("path")
+    @classmethod
+    def _where_dvc_looks(cls, value: str) -> str:
+        inside = value.removeprefix(f"{REFERENCES_FOLDER}/")
+        if inside in ("", value) or ".." in inside.split("/"):
+            raise ValueError(
+                f"must lie below {REFERENCES_FOLDER}/, where DVC sees it change; put the folder or the .gguf file "
+                "there, or a .hub.yaml file that pins a model of a hub"
+            )
+        return value
+
+
+def _distinct_references(values: tuple[Reference, ...]) -> tuple[Reference, ...]:
+    distinct(tuple(v.name for v in values))
+    return values
+
+
+class Score(Section):
+    """Steps to log-probabilities under the student."""
+
+    window: Annotated[int | float, Field(gt=0, le=10_000)] = 4
+    """k: how many preceding steps a step sees; a fraction below 1 is the share of the preceding steps."""
+    passes: tuple[Literal["local", "full"], ...] = ("local", "full")
+    """`local`: windows (LALP); `full`: the whole context (GALP and others)."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Precision of the student's weights and activations; log-sum-exp always accumulates in float32."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the student runs; `auto` takes CUDA where there is one. `mps`: an Apple GPU (never tried by us)."""
+    batching: Literal["auto", "trace", "packed"] = "auto"
+    """`trace`: a batch holds windows of one trace, so a trace scores to the same bytes in any pool; `packed`: of many,
+    for devices that want large batches; `auto`: `trace` on a CPU, else `packed`."""
+    batch_tokens: Annotated[int, Field(ge=64, le=1_000_000)] | None = None
+    """Most tokens (padding counted) in one forward pass, unless a single window is longer; null: 512 on a CPU, 32,768
+    on CUDA; `stepsift tune` measures."""
+    products: Literal["auto", "native", "onednn"] = "auto"
+    """Who multiplies float32 matrices on a CPU: torch's own library or oneDNN; `auto`: oneDNN where Intel did not make
+    the processor; `stepsift tune` measures."""
+    engine: Literal["local", "ray"] = "local"
+    """`local`: this machine; `ray`: a Ray cluster (needs the extra `ray`)."""
+    workers: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    """How many students work side by side, each in a process; null: one for each CUDA device, one on a CPU."""
+    max_step_tokens: Annotated[int, Field(ge=16, le=100_000)] = 4_096
+    """A trace with a longer step, in tokens, is rejected."""
+    prompts: Annotated[int, Field(ge=1)] | None = None
+    """Score only a seeded sample of this many prompts; null: all."""
+    seed: Seed = 0
+    """Seed of that sample."""
+    references: Annotated[tuple[Reference, ...], AfterValidator(_distinct_references)] = ()
+    """Other models (a teacher, a base) that score the same traces and steps, each in tables of its own: `name`, `path`,
+    and where it is not used as usual the other keys of `student`. Metrics of two models (`reference_gain`,
+    `teacher_steps`) compare the student with one of them (`select.reference`), step by step."""
+    cache_check: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of the traces taken from the cache that are scored again and compared, at random; a difference stops the
+    run. null: 0.01 where others may write to the cache's folder, else 0."""
+
+    @field_validator("window")
+    @classmethod
+    def _steps_or_fraction(cls, value: int | float) -> int | float:
+        if value >= 1 and value != int(value):
+            raise ValueError("a number of steps is whole (1, 2, ...); a fraction of the preceding steps is below 1")
+        return int(value) if value >= 1 else value
+
+    @field_validator("passes")
+    @classmethod
+    def _some_pass(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) != len(value):
+            raise ValueError("name 'local', 'full' or both, each once")
+        return value
 
 
 class Tracking(Section):

@@ -1,4 +1,4 @@
-"""Whose scores they are: student and numerics, which no two kinds of scores in one table may differ in."""
+"""Whose scores they are: student and numerics, which no two scores in one column may differ in."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from stepsift.score.forward.numerics import describe_numerics
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose scores they are: the student's fingerprint and `numerics`. Scores of two are never in one table."""
+    """Whose scores they are: the student's fingerprint and `numerics`. Scores of two meet by step, never in one column."""
 
     student: str
     numerics: Numerics

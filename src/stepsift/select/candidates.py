@@ -69,13 +69,15 @@ def without_score(candidates: pl.DataFrame, selector: params.Selector, failed: d
         raise SelectionError(f"selector '{name}': {failed[metric]}")
     missing = candidates.filter(pl.col(metric).is_null())
     needs = selector.metric.needs
+    of_both = " of the student and of a reference (score.references)" if selector.metric.of_two_models else ""
     if missing.height == candidates.height:
         raise SelectionError(
             f"select.selectors: {name} has no score for any of {count(candidates.height, 'candidate')}; it needs the "
-            f"{needs} pass: name it in score.passes, score traces that fit into the student's context, or leave "
-            f"{name} out of select.selectors"
+            f"{needs} pass{of_both}: name it in score.passes, score traces that fit into the student's context, or "
+            f"leave {name} out of select.selectors"
         )
-    reason = f"selector {name}: no score; the {needs} pass was not possible, or {metric} is not defined for the trace"
+    undefined = f"{metric} is not defined for the trace"
+    reason = f"selector {name}: no score; the {needs} pass{of_both} was not possible, or {undefined}"
     return rejected_rows(missing.with_columns(reason=pl.lit("no_score"), detail=pl.lit(reason)))
 
 

@@ -25,12 +25,14 @@ class Inputs:
     """What the stages before select say of themselves.
 
     `sources`: source file to md5, rows and licences, as ingest wrote it; `tables`: name of a table to its md5;
-    `student`: path, fingerprint and numerics of the scores.
+    `student`: path, fingerprint and numerics of the scores; `reference`: name, path, fingerprint, numerics and table of
+    the model that metrics of two models compare the student with.
     """
 
     sources: dict[str, Any]
     tables: dict[str, str]
     student: dict[str, Any]
+    reference: dict[str, Any] | None = None
 
 
 class SelectionCounts(TypedDict):
@@ -72,6 +74,8 @@ class Manifest(TypedDict):
     train_steps: NotRequired[dict[str, Any]]
     """`train.steps`, where it masks steps."""
     student: dict[str, Any]
+    reference: dict[str, Any] | None
+    """The model that metrics of two models compare the student with; None without one."""
     inputs: InputEntries
     code: str
     """See `code_hash`."""
@@ -99,6 +103,7 @@ def describe(
         selector=selector.model_dump(mode="json"),
         parameters=settings.model_dump(mode="json"),
         student=inputs.student,
+        reference=inputs.reference,
         inputs=InputEntries(sources=inputs.sources, tables=inputs.tables),
         code=code_hash(),
         counts=SelectionCounts(

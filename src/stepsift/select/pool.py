@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from stepsift.core import tables
+from stepsift.core import disk, tables
 from stepsift.core.errors import TableError
 from stepsift.core.text import count
 
@@ -33,8 +34,13 @@ class ScoredPool:
         return pl.concat(parts) if parts else pl.DataFrame(schema={"trace_id": pl.String, "response": pl.String})
 
 
-def read(prompts: Path, traces: Path, step_scores: Path, steps: Path | None = None) -> ScoredPool:
-    """The pool of these tables; raises TableError where one is missing, or a trace names a prompt that is not there."""
+def read(
+    prompts: Path, traces: Path, step_scores: Path, steps: Path | None = None, reference: Path | None = None
+) -> ScoredPool:
+    """The pool of these tables; raises TableError where one is missing, or a trace names a prompt that is not there.
+
+    `reference` is a table step_scores of the same steps under another model, which is set beside the student's.
+    """
     about = [c for c in tables.TRACES.schema if c != "response"]
     frames = list(tables.scan(tables.TRACES, traces, about))
     schema = {c: tables.TRACES.schema[c] for c in about}
@@ -42,11 +48,60 @@ def read(prompts: Path, traces: Path, step_scores: Path, steps: Path | None = No
         prompts=tables.read(tables.PROMPTS, prompts),
         traces=pl.concat(frames) if frames else pl.DataFrame(schema=schema),
         responses=lambda: tables.scan(tables.TRACES, traces, ["trace_id", "response"]),
-        step_scores=lambda: tables.regroup(tables.scan(tables.STEP_SCORES, step_scores), "trace_id"),
+        step_scores=lambda: _steps(step_scores, reference),
         steps=None if steps is None else lambda: tables.scan(tables.STEPS, steps),
     )
     check(pool)
     return pool
+
+
+def _steps(step_scores: Path, reference: Path | None) -> Iterator[pl.DataFrame]:
+    steps = tables.regroup(tables.scan(tables.STEP_SCORES, step_scores), "trace_id")
+    if reference is None:
+        return steps
+    return beside(steps, tables.scan(tables.STEP_SCORES, reference, ["trace_id", "step", *tables.OF_REFERENCE]))
+
+
+def beside(steps: Iterator[pl.DataFrame], reference: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Frames of step_scores with the columns `tables.OF_REFERENCE` of a reference's as `reference_..`, by trace and
+    step; null for a step that the reference has no scores of.
+
+    Both are sorted by trace and step over all of their frames, of which a few are in memory; no trace of `steps` spans
+    two frames.
+    """
+    key = list(tables.STEP_SCORES.key)
+    names = {c: f"reference_{c}" for c in tables.OF_REFERENCE}
+    held = pl.DataFrame(schema={c: tables.STEP_SCORES.schema[c] for c in (*key, *tables.OF_REFERENCE)})
+    for frame in steps:
+        last = frame["trace_id"][-1]
+        while (held.is_empty() or held["trace_id"][-1] <= last) and (more := next(reference, None)) is not None:
+            held = pl.concat([held, more.select(held.columns)])
+        yield frame.join(held.rename(names), on=key, how="left", maintain_order="left")
+        held = held.filter(pl.col("trace_id") > last)
+
+
+@dataclass(frozen=True)
+class ChosenReference:
+    """The reference that metrics of two models compare with: its table, and what is known of the model, for JSON."""
+
+    step_scores: Path
+    about: dict[str, Any]
+
+
+def find_reference(scored: Path, name: str | None) -> ChosenReference | None:
+    """The reference of that name, or the first, of the folder of stage score; None where it scored none.
+
+    Raises TableError where there are some and not this one.
+    """
+    listed = scored / "references" / tables.REFERENCES
+    known: list[dict[str, Any]] = disk.read_json(listed) if listed.is_file() else []
+    chosen = next((about for about in known if name in (None, about["name"])), None)
+    if chosen is None:
+        if name is None:
+            return None
+        raise TableError(f"there are no scores of reference '{name}' in {scored}; run 'dvc repro score'")
+    path = scored / "references" / chosen["name"] / tables.STEP_SCORES.file
+    return ChosenReference(path, chosen | {"md5": disk.file_md5(path)})
 
 
 def check(pool: ScoredPool) -> None:
