@@ -58,9 +58,7 @@ def test_without_references_nothing_is_written(checkout):
 
 def test_what_is_wrong_names_the_reference(checkout, student_folder):
     pool = write_pool(checkout, POOL)
-    with pytest.raises(
-        StudentError, match=r"score.references, 'teacher': path is 'data/references/teacher', where"
-    ):
+    with pytest.raises(StudentError, match=r"score.references, 'teacher': path is 'data/references/teacher', where"):
         score_references(settings_of("teacher"), pool, checkout / "out", checkout / "cache", None)
     shutil.copytree(student_folder("llama"), checkout / "data/references/base")
     finding = check_references(settings_of("base", "teacher"))

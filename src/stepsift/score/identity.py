@@ -9,7 +9,7 @@ from stepsift.score.forward.numerics import describe_numerics
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose scores they are: the student's fingerprint and `numerics`. Scores of two meet by step, never in one column."""
+    """Whose scores they are: the student's fingerprint and `numerics`. Those of two meet by step, not in one column."""
 
     student: str
     numerics: Numerics
