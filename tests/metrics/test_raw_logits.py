@@ -200,7 +200,7 @@ def test_metrics_of_two_models_are_those_of_raw_logits(student_folder, tmp_path:
         score_to_tables(scoring, asked, Path())
     references.score_references(chosen.score, asked, Path("references"), Path("cache"), None)
     reference = pool.find_reference(Path(), None)
-    read = pool.read(paths[0], paths[1], Path(tables.STEP_SCORES.file), reference.step_scores)
+    read = pool.read(paths[0], paths[1], Path(tables.STEP_SCORES.file), reference=reference.step_scores)
     scores = trace_scores(over_frames(read.step_scores()), traces, 0).join(traces, on="trace_id")
 
     models = {name: AutoModelForCausalLM.from_pretrained(folder).eval() for name, folder in folders.items()}

@@ -110,7 +110,7 @@ def _prepare(settings: params.Params, places: AuditionPlaces, pilot: float | Non
         inputs["reference"] = reference.about["md5"]
     if pilot is not None:
         settings = _small(settings, pilot)
-    traces = pool.read(*paths, reference.step_scores if reference else None)
+    traces = pool.read(*paths, reference=reference.step_scores if reference else None)
     if pilot is not None:
         traces = _share_of(traces, pilot, settings.audition.seed)
     tasks = find_tasks(settings.evaluate.tasks, places.tasks, settings.evaluate.trusted_tasks)
