@@ -5,6 +5,7 @@ and belongs to none of them, no stage runs it (so none is run again for it), and
 no command: hence its place beside the rooms.
 """
 
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from stepsift import params, segment
+from stepsift import params, segment, sidecache
 from stepsift.core import tables
 from stepsift.core.errors import SelectionError
 from stepsift.ingest.run import IngestCounts, ingest
@@ -24,6 +25,8 @@ from stepsift.score.pool import Pool, PoolTables, Prompts
 if TYPE_CHECKING:  # it imports torch
     from stepsift.score.identity import Identity
     from stepsift.score.setup import Scoring
+
+log = logging.getLogger(__name__)
 
 PassName = Literal["local", "full"]
 
@@ -97,28 +100,48 @@ def score_steps(
     # Not before it is needed: torch takes seconds to import.
     from stepsift.score import setup
 
-    return _scored_steps(pool, trace_ids, settings, lambda: setup.load(settings.student, settings.score, cache), out)
+    prompt_ids = _write_sample(pool, trace_ids, settings.segment, cache, out)
+    return _scored_steps(pool.prompts, prompt_ids, lambda: setup.load(settings.student, settings.score, cache), out)
 
 
-def _scored_steps(
-    pool: PoolTables, trace_ids: Collection[str], settings: params.Params, load: Callable[[], "Scoring"], out: Path
-) -> ScoredSteps:
-    from stepsift.score.run import score_to_tables
+def _write_sample(
+    pool: PoolTables, trace_ids: Collection[str], settings: params.Segment, cache: Path, out: Path
+) -> set[str]:
+    """Tables traces and steps of these traces, into `out`; the ids of their prompts.
 
+    Where a language model groups sentences, what that takes and came to is logged, and answers are kept in `cache`.
+    """
     of_sample = pl.col("trace_id").is_in(pl.Series(list(trace_ids), dtype=pl.String).implode())
     traces, steps = out / tables.TRACES.file, out / tables.STEPS.file
     prompt_ids: set[str] = set()
-    with tables.Writer(tables.TRACES, traces) as trace_writer, tables.Writer(tables.STEPS, steps) as step_writer:
+    with tables.Writer(tables.TRACES, traces) as trace_writer:
         for frame in tables.scan(tables.TRACES, pool.traces):
             part = frame.filter(of_sample)
             prompt_ids.update(part["prompt_id"])
             trace_writer.write(part)
-            if pool.steps is None:
-                step_writer.write(segment.segment_table(part, settings.segment))
-        for frame in tables.scan(tables.STEPS, pool.steps) if pool.steps is not None else ():
-            step_writer.write(frame.filter(of_sample))
+    with tables.Writer(tables.STEPS, steps) as step_writer:
+        if pool.steps is not None:
+            for frame in tables.scan(tables.STEPS, pool.steps):
+                step_writer.write(frame.filter(of_sample))
+        else:
+            with segment.open_grouping(settings, cache) as grouping:
+                if grouping is not None:
+                    responses = (r for f in tables.scan(tables.TRACES, traces, ["response"]) for r in f["response"])
+                    log.info("asks %s", segment.forecast(responses, settings, cache).sentence(grouping.llm))
+                for frame in tables.scan(tables.TRACES, traces):
+                    step_writer.write(segment.segment_table(frame, settings, grouping))
+                if grouping is not None:
+                    log.info("%s", grouping.finish())
+    return prompt_ids
+
+
+def _scored_steps(prompts: Path, prompt_ids: set[str], load: Callable[[], "Scoring"], out: Path) -> ScoredSteps:
+    """Score the sample that lies in `out`."""
+    from stepsift.score.run import score_to_tables
+
+    traces, steps = out / tables.TRACES.file, out / tables.STEPS.file
     with load() as scoring:
-        score_to_tables(scoring, Pool(Prompts(pool.prompts, prompt_ids), traces, steps), out)
+        score_to_tables(scoring, Pool(Prompts(prompts, prompt_ids), traces, steps), out)
         progress = scoring.progress
         seconds = progress.speed()["seconds"]
     return ScoredSteps(
@@ -156,10 +179,11 @@ def estimate(pool: Ingested, traces: pl.DataFrame, settings: params.Params, metr
     from stepsift.score import setup
 
     of_metrics, out = _in_passes(settings, ("local",)), pool.folder / "estimated"
+    trace_ids = traces["trace_id"].to_list()
+    prompt_ids = _write_sample(pool.tables, trace_ids, of_metrics.segment, sidecache.root(), out)
     scored = _scored_steps(
-        pool.tables,
-        traces["trace_id"].to_list(),
-        of_metrics,
+        pool.tables.prompts,
+        prompt_ids,
         lambda: setup.load_estimates(of_metrics.student, of_metrics.score, out / "values"),
         out,
     )

@@ -65,7 +65,7 @@ def test_an_empty_cache_says_so(tmp_path: Path) -> None:
 
 
 def test_show_counts_everything(root: Path) -> None:
-    head, name, counts, models, evaluations, auditions, students, every = cache_command.show(root)
+    head, name, counts, models, evaluations, auditions, students, groups, every = cache_command.show(root)
     assert re.fullmatch(r"scores +1 space, [\d.]+ kB", head)
     assert name == f"  {space(root).name[:12]}  student ffffffffffff: batch_tokens 512, device cpu"
     today = time.strftime("%Y-%m-%d")
@@ -75,6 +75,7 @@ def test_show_counts_everything(root: Path) -> None:
     assert re.fullmatch(rf"evaluations +1 entry, 1\.\d kB, last used {today} \d\d:\d\d", evaluations)
     assert auditions == "auditions   0 entries, 0 B"
     assert students == "students    0 entries, 0 B"
+    assert groups == "groups      0 entries, 0 B"
     total = sum(p.stat().st_size for p in root.rglob("*") if p.is_file())
     assert every == f"all         {total / 1_000:.1f} kB in {root}"
 

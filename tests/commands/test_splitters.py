@@ -2,12 +2,14 @@
 
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from helpers.chat_server import chat_server, in_pairs
 from stepsift import params
 from stepsift.commands import splitters
 from stepsift.commands.score import score_file
@@ -61,9 +63,13 @@ def test_lines():
 
 
 def test_units_are_checked_and_sentences_come_first():
-    assert splitters._units("marker, line,marker") == ["sentence", "marker", "line"]
+    assert splitters._units("marker, line,marker", has_llm=False) == ["sentence", "marker", "line"]
+    assert splitters._units(None, has_llm=False) == ["sentence", "line", "paragraph", "marker"]
+    assert splitters._units(None, has_llm=True) == ["sentence", "line", "paragraph", "marker", "llm"]
     with pytest.raises(ParamsError, match="'word' is no unit of steps; known are sentence, line, paragraph, marker"):
-        splitters._units("word")
+        splitters._units("word", has_llm=False)
+    with pytest.raises(ParamsError, match="llm needs a model; name it in"):
+        splitters._units("line,llm", has_llm=False)
 
 
 @pytest.fixture
@@ -85,20 +91,27 @@ def traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_every_splitter_is_what_score_says_with_that_unit(traces: Path, student_folder, tmp_path: Path):
-    units = ["sentence", "paragraph", "marker"]
+@pytest.fixture
+def model_url() -> Iterator[str]:
+    with chat_server(in_pairs) as server:
+        yield server.url
+
+
+def test_every_splitter_is_what_score_says_with_that_unit(traces: Path, student_folder, tmp_path: Path, model_url: str):
+    units = ["sentence", "paragraph", "marker", "llm"]
+    model = {"url": model_url, "model": "m"}
     raw: dict[str, Any] = {"student": {"path": str(student_folder("llama"))}, "score": {"window": 1}}
     raw["ingest"] = {"files": [{"match": "**"}]}
-    settings = params.parse(raw)
+    settings = params.parse(raw | {"segment": {"llm": model}})
     found = splitters.compare_splitters(traces, settings, units, ["lalp", "galp"], tmp_path / "cache")
     assert [row["unit"] for row in found] == units and {row["traces"] for row in found} == {6}
-    # anna: 3 sentences, 2 paragraphs, 2 runs between blank lines and openers; bob: 5, 1 and 2.
-    assert [row["steps"] for row in found] == [3 * (3 + 5), 3 * (2 + 1), 3 * (2 + 2)]
+    # anna: 3 sentences, 2 paragraphs, 2 runs between blank lines and openers, 2 pairs; bob: 5, 1, 2 and 3.
+    assert [row["steps"] for row in found] == [3 * (3 + 5), 3 * (2 + 1), 3 * (2 + 2), 3 * (2 + 3)]
     assert all(found[0]["metrics"][m] == {"tau": pytest.approx(1), "same_choices": 1.0} for m in ("lalp", "galp"))
     # The whole context does not depend on steps.
     assert all(row["metrics"]["galp"] == {"tau": pytest.approx(1), "same_choices": 1.0} for row in found)
     for row in found:
-        by_unit = params.parse(raw | {"segment": {"unit": row["unit"]}})
+        by_unit = params.parse(raw | {"segment": {"unit": row["unit"], "llm": model}})
         score_file(traces, tmp_path / "out.parquet", by_unit, ["lalp"], tmp_path / "cache")
         table = tables.read(tables.TRACE_SCORES, tmp_path / "out.parquet")
         assert table["n_steps"].sum() == row["steps"]

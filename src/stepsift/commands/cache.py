@@ -1,7 +1,8 @@
 """The command `cache`: all caches below one folder, shown, verified, pruned, and filled from another revision.
 
 Scores lie in spaces of shards (`score/cache/scores.py`), one space per student and numerics; models, evaluations,
-auditions and GGUF students as they were dequantised are entries of side caches (`sidecache.py`).
+auditions, GGUF students as they were dequantised, and groups of sentences by a language model are entries of side
+caches (`sidecache.py`).
 """
 
 import argparse
@@ -21,9 +22,10 @@ from stepsift.core.errors import CacheError
 from stepsift.core.text import count
 from stepsift.score.cache import shards
 from stepsift.score.cache.scores import LAST_RUN, PICKED, SCORES, SPACE, STORES, SUMS, TOKENS, Numerics
+from stepsift.segment import llm
 from stepsift.sidecache import EntryInfo, SideCache
 
-SIDE_CACHES = ("models", "evaluations", "auditions", dequantised.FOLDER)
+SIDE_CACHES = ("models", "evaluations", "auditions", dequantised.FOLDER, llm.FOLDER)
 """Names of the folders beside that of scores."""
 _SPACE_NAME = re.compile(r"[0-9a-f]{64}")
 
@@ -56,8 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "remove what was set aside as damaged, what dead runs left and, if asked for, what was long not used"
     prune_parser = actions.add_parser("prune", help=text, description=text)
     unused = (
-        "also remove scores, models, evaluations, auditions and dequantised students that were not used for so long "
-        "(default: keep all)"
+        "also remove scores, models, evaluations, auditions, dequantised students and groups that were not used for so "
+        "long (default: keep all)"
     )
     prune_parser.add_argument("--unused-days", type=arguments.positive, metavar="N", help=unused)
     prune_parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")

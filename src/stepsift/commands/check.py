@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from stepsift import params
+from stepsift import params, sidecache
 from stepsift.commands import LOCK, SOURCES, TASKS
 from stepsift.core.console import Voice
 from stepsift.core.errors import StepsiftError
@@ -111,6 +111,7 @@ def collect(settings: params.Params, sources: Path, tasks: Path) -> Checkup:
     from stepsift.evaluate.run import check_evaluation
     from stepsift.ingest.run import check_sources
     from stepsift.lineage.lock import check_lock
+    from stepsift.segment import check_splitter
     from stepsift.sources.removed import check_removed
     from stepsift.train.launch import check_training
     from stepsift.verify.code.sandbox import check_isolation
@@ -120,6 +121,9 @@ def collect(settings: params.Params, sources: Path, tasks: Path) -> Checkup:
     if pool is not None:
         report.ask("sources", check_sources, pool)
         report.sample, report.examples = pool.sample, pool.examples
+        if settings.segment.unit == "llm":
+            responses = [trace.response for trace in pool.sample]
+            report.ask("splitter", check_splitter, settings.segment, responses, pool.total.kept, sidecache.root())
     report.ask("removed sources", check_removed, sources)
     report.ask("pipeline", check_lock, LOCK)
     source = report.ask("student", student.find, settings.student)

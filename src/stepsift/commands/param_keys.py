@@ -55,6 +55,9 @@ UNITS = {
 }
 """Unit by the key's name, or by its ending; of a key that is not here, the sentence says what it counts."""
 _OWN_UNITS = {
+    "segment.llm.workers": "requests",
+    "segment.llm.max_requests": "requests",
+    "segment.llm.max_sentences": "sentences",
     "train.lora.alpha": "",
     "evaluate.batch_size": "questions",
     "select.filters.worst.share": "share of the traces",

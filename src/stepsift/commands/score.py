@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     }
     for name, (section, text) in options.items():
         field = section.model_fields[name]
-        # Offsets come from a file of a pipeline.
-        choices = [choice for choice in get_args(field.annotation) if choice != "offsets"]
+        # Offsets come from a file of a pipeline, and a language model is named in params.yaml.
+        choices = [choice for choice in get_args(field.annotation) if choice not in ("offsets", "llm")]
         parser.add_argument(f"--{name}", choices=choices, help=f"{text} (default: {field.default})")
     parser.add_argument(
         "--prompts", type=arguments.count, metavar="N", help="only a seeded sample of N prompts (default: all)"

@@ -25,7 +25,9 @@ from stepsift.select.ranking import ALL_DOMAINS, rank_teachers
 from stepsift.select.selection import PLACE, placed
 
 BASELINE = "sentence"
-UNITS = tuple(u for u in get_args(params.Segment.model_fields["unit"].annotation) if u != "offsets")
+UNITS = tuple(u for u in get_args(params.Segment.model_fields["unit"].annotation) if u not in ("llm", "offsets"))
+"""Units that need nothing else; `llm` joins them where params.yaml names a model."""
+PARAMS = Path("params.yaml")
 _RESAMPLES = 100
 """Of the bootstrap, whose intervals are not shown."""
 _COLUMNS = ("steps", "steps/trace", "tokens/step", "window share", "first tokens")
@@ -37,8 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--student", required=True, metavar="PATH", help="as student.path of params.yaml")
     rules = "a rule file that says how it is read (default: FILE.rule.yaml, where there is one)"
     parser.add_argument("--rules", type=Path, metavar="RULES", help=rules)
-    units = f"values of segment.unit with commas between (default: {','.join(UNITS)})"
-    parser.add_argument("--units", default=",".join(UNITS), metavar="UNITS", help=units)
+    units = (
+        f"values of segment.unit with commas between (default: {','.join(UNITS)}, and llm where params.yaml has "
+        "segment.llm)"
+    )
+    parser.add_argument("--units", metavar="UNITS", help=units)
     parser.add_argument("--metrics", default="lalp", help="names with commas between (default: %(default)s)")
     window = f"steps before it that a step sees (default: {params.Score.model_fields['window'].default})"
     parser.add_argument("--window", type=float, metavar="K", help=window)
@@ -50,10 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, voice: Voice) -> None:
     """Print a table with a row per splitter."""
-    units = _units(args.units)
+    llm = params.load(PARAMS).segment.llm if PARAMS.exists() else None
+    units = _units(args.units, has_llm=llm is not None)
     metrics = arguments.metric_names(args.metrics, ranking=True)
     given = {
         "student": {"path": args.student},
+        "segment": {"llm": None if llm is None else llm.model_dump()},
         "score": {"window": args.window, "dtype": args.dtype, "prompts": args.prompts},
     }
     settings = settings_of_file(args.file, args.rules, given, "stepsift splitters")
@@ -128,12 +135,15 @@ def splitter_rows(
     return rows
 
 
-def _units(text: str) -> list[str]:
+def _units(text: str | None, has_llm: bool) -> list[str]:
     """The units that are named, sentences first: they are what the others are compared with."""
-    names = [name.strip() for name in text.split(",")]
+    known = (*UNITS, "llm") if has_llm else UNITS
+    names = [*known] if text is None else [name.strip() for name in text.split(",")]
     for name in names:
-        if name not in UNITS:
-            raise ParamsError([f"--units is '{text}': '{name}' is no unit of steps; known are {', '.join(UNITS)}"])
+        if name == "llm" and not has_llm:
+            raise ParamsError([f"--units is '{text}': llm needs a model; name it in {PARAMS}, as segment.llm"])
+        if name not in known:
+            raise ParamsError([f"--units is '{text}': '{name}' is no unit of steps; known are {', '.join(known)}"])
     return list(dict.fromkeys([BASELINE, *names]))
 
 

@@ -29,6 +29,10 @@ class TableError(StepsiftError, ValueError):
     """A table's schema, version or an invariant does not hold."""
 
 
+class SplitterError(StepsiftError, RuntimeError):
+    """The language model that groups sentences into steps cannot be asked, or grouped no trace at all."""
+
+
 class StudentError(StepsiftError, RuntimeError):
     """The student cannot be found, loaded or used for what was asked."""
 

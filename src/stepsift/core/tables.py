@@ -174,6 +174,32 @@ STEPS = Table(
     },
 )
 
+FALLBACK_REASONS = (
+    "unreachable",
+    "timeout",
+    "rate_limited",
+    "server_error",
+    "refused",
+    "too_long",
+    "no_completion",
+    "cut_off",
+    "no_groups",
+    "not_a_partition",
+    "budget",
+)
+"""No connection, or a broken one; no answer in time; HTTP 429; 5xx; another status that a different text might not get;
+a body larger than is read; a body that is no chat completion; an answer cut at its longest; one without groups; groups
+that are not the sentences in order; no request left."""
+
+FALLBACKS = Table(
+    "fallbacks",
+    1,
+    {"trace_id": pl.String(), "reason": pl.String()},
+    key=("trace_id",),
+    allowed={"reason": FALLBACK_REASONS},
+)
+"""Traces that the model of `segment.llm` did not group, which are cut by rules, and why."""
+
 STEP_SCORES = Table(
     "step_scores",
     3,

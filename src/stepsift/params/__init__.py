@@ -7,6 +7,7 @@ with the nearest valid name, a value outside its limits with the limits, before 
 from stepsift.params._audition import Audition
 from stepsift.params._evaluate import Evaluate
 from stepsift.params._file import TRACKED_BY_DVC, Params, load, load_rule, missing_for_dvc, parse, rule
+from stepsift.params._llm import Llm
 from stepsift.params._rules import FieldName, FileRule, Layout, Rule, TraceColumns
 from stepsift.params._section import Section
 from stepsift.params._select import Filters, Quotas, Select, Selector, Weights, Worst
@@ -35,6 +36,7 @@ __all__ = [
     "Filters",
     "Ingest",
     "Layout",
+    "Llm",
     "Lora",
     "Params",
     "Quotas",

@@ -1,6 +1,7 @@
 """Problems that pydantic finds, each in one sentence of ours."""
 
 import datetime
+import re
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -44,6 +45,10 @@ _MESSAGES = {
 """pydantic's types of errors in our words; the braces are filled from its context."""
 
 
+_SECRETS = re.compile(r"(https?://)[^/@\s]+(?=@)|(https?://[^\s?#]*[?#])[^\s'\"]+", re.IGNORECASE)
+"""User and password, query and fragment of an address."""
+
+
 def sentence(path: str, problem: Any, root: type[BaseModel]) -> str:
     """One sentence for one pydantic error of the model `root`: where, what was wrong, what is allowed."""
     where, kind = problem["loc"], problem["type"]
@@ -81,6 +86,8 @@ def shown(value: object) -> str:
     text = str(value).lower() if isinstance(value, bool) else repr(value)
     if isinstance(value, datetime.date):
         text = str(value)
+    # What stands where a user, a password or a key may stand is not shown to whoever reads the log.
+    text = _SECRETS.sub(lambda m: f"{m[1] or m[2]}***", text)
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from stepsift.params._llm import Llm
 from stepsift.params._rules import AnswerKind, FieldName, FileRule, Layout, Paths
 from stepsift.params._section import Section, Seed, Text, distinct
 
@@ -57,9 +58,13 @@ class Ingest(Section):
 class Segment(Section):
     """Traces to steps."""
 
-    unit: Literal["sentence", "line", "paragraph", "marker", "offsets"] = "sentence"
+    unit: Literal["sentence", "line", "paragraph", "marker", "llm", "offsets"] = "sentence"
     """What a step is; `marker`: what lies between blank lines and sentences that open with a branch marker such as
-    "Wait", "But" or "Alternatively" (eleven languages); `offsets`: what the file `segment.offsets` says."""
+    "Wait", "But" or "Alternatively" (eleven languages); `llm`: sentences that the language model of `segment.llm` puts
+    into one group; `offsets`: what the file `segment.offsets` says."""
+    llm: Llm | None = None
+    """The language model of `unit: llm`: `url` and `model`, and how it is asked. With another unit only
+    `stepsift splitters` uses it."""
     offsets: Text | None = None
     """With `unit: offsets`, a file of JSON lines or Parquet below `data/offsets/`: a row per trace with `trace_id` or
     `content_hash`, and `offsets`, a list of [start, end] in characters that covers the response."""
@@ -93,6 +98,19 @@ class Segment(Section):
                 f"{OFFSETS_FOLDER}/, such as {OFFSETS_FOLDER}/steps.jsonl, and other units with none"
             )
         return self
+
+    @model_validator(mode="after")
+    def _a_model_for_its_unit(self) -> Self:
+        if self.unit == "llm" and self.llm is None:
+            raise ValueError("unit is 'llm' and llm is empty; name the model, such as llm: {url: .., model: ..}")
+        return self
+
+    @property
+    def rules(self) -> Literal["sentence", "line", "paragraph", "marker"]:
+        """The unit by which a text is cut of which neither a file nor a model said the steps."""
+        if self.unit == "llm":
+            return self.llm.fallback if self.llm is not None else "sentence"
+        return "sentence" if self.unit == "offsets" else self.unit
 
 
 class Report(Section):

@@ -10,6 +10,7 @@ What ends a step, by `unit`:
 - `line`: every line break.
 - `marker`: a blank line, and the end of a sentence or line before one that opens with a branch marker (see `branch`).
 - `offsets`: what a file says (see `offsets`); none of the rules below.
+- `llm`: sentences that a language model puts into one group (see `llm`).
 - `paragraph`: a blank line; the start of a list item, heading, table or fenced block, and the end of the latter two.
 
 What is never cut, but for its length:
@@ -40,8 +41,23 @@ step that is not capped, split by itself with the same settings, is one step.
 """
 
 from stepsift.segment.counts import Counts
+from stepsift.segment.llm import Forecast, Grouping, check_splitter, forecast, open_grouping
 from stepsift.segment.splitter import KINDS, Steps, split, step_ends
 from stepsift.segment.table import check_cover, segment_table
 from stepsift.segment.workers import segment_tables
 
-__all__ = ["KINDS", "Counts", "Steps", "check_cover", "segment_table", "segment_tables", "split", "step_ends"]
+__all__ = [
+    "KINDS",
+    "Counts",
+    "Forecast",
+    "Grouping",
+    "Steps",
+    "check_cover",
+    "check_splitter",
+    "forecast",
+    "open_grouping",
+    "segment_table",
+    "segment_tables",
+    "split",
+    "step_ends",
+]

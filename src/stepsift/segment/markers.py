@@ -7,14 +7,13 @@ from stepsift.segment.branch import opens_branch
 from stepsift.segment.scan import Pieces, Unit, after_space, find_ends
 
 
-def find_pieces(text: str, start: int, end: int, unit: Unit | Literal["marker", "offsets"]) -> Pieces:
+def find_pieces(text: str, start: int, end: int, unit: Unit | Literal["marker"]) -> Pieces:
     """Cut `text[start:end]` as `find_ends` does, by whatever unit.
 
-    A piece of unit `marker` is a run of sentences; its kind is that of the first one. With `offsets` the table steps
-    comes from a file: a text that is in no table, of which only the cost is estimated, is cut into sentences.
+    A piece of unit `marker` is a run of sentences; its kind is that of the first one.
     """
     if unit != "marker":
-        return find_ends(text, start, end, "sentence" if unit == "offsets" else unit)
+        return find_ends(text, start, end, unit)
     sentences = find_ends(text, start, end, "sentence")
     starts: list[int] = []
     kinds: list[str] = []

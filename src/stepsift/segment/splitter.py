@@ -31,6 +31,8 @@ class Steps(NamedTuple):
 def split(response: str, settings: params.Segment) -> Steps:
     """Cut a response into steps that cover it without gap or overlap; the rules are in the package's docstring.
 
+    Where a file or a model says the steps of table steps, this is the text by `settings.rules`.
+
     Offsets count Python characters. An empty response has no steps, one of white space alone has one.
     """
     starts: list[int] = []
@@ -55,7 +57,7 @@ def step_ends(response: str, settings: params.Segment) -> np.ndarray:
 def _pieces(text: str, region: Region, settings: params.Segment) -> Iterator[tuple[int, int, str]]:
     """Start, end and kind of what the rules cut a region into, before the longest step is minded."""
     if region.low < region.high:
-        pieces = find_pieces(text, region.low, region.high, settings.unit)
+        pieces = find_pieces(text, region.low, region.high, settings.rules)
         pieces.starts[0] = region.start
     else:
         white = before_space(text, region.end) <= region.start

@@ -7,17 +7,23 @@ import polars as pl
 from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import TableError
+from stepsift.segment.llm.grouping import Grouping
 from stepsift.segment.offsets import steps_from_file
 from stepsift.segment.splitter import Steps, split
 
 _COLUMNS = ("start", "end", "kind", "capped")
 
 
-def segment_table(traces: pl.DataFrame, settings: params.Segment) -> pl.DataFrame:
-    """The rows of `steps` for rows of `traces`, sorted by trace_id and step; `check_cover` was run on them."""
+def segment_table(traces: pl.DataFrame, settings: params.Segment, grouping: Grouping | None = None) -> pl.DataFrame:
+    """The rows of `steps` for rows of `traces`, sorted by trace_id and step; `check_cover` was run on them.
+
+    `grouping` is what `open_grouping` gives. Without one, `unit: llm` is cut by the rules of its fallback.
+    """
     known = [c for c in ("trace_id", "content_hash", "response") if c in traces.columns]
     traces = traces.select(known).filter(pl.col("response") != "").sort("trace_id")
-    if settings.offsets is not None:
+    if grouping is not None:
+        cut = grouping.cut(dict(traces.select("trace_id", "response").iter_rows()))
+    elif settings.offsets is not None:
         cut = [Steps(*steps) for steps in steps_from_file(traces, Path(settings.offsets))]
     else:
         cut = [split(response, settings) for response in traces["response"]]

@@ -12,18 +12,25 @@ import polars as pl
 from stepsift import params
 from stepsift.core import processes
 from stepsift.core.errors import TableError
+from stepsift.segment.llm.grouping import Grouping
 from stepsift.segment.table import segment_table
 
 _AHEAD = 2
 """Frames in hand per process: one that it works on, one that waits."""
 
 
-def segment_tables(frames: Iterable[pl.DataFrame], settings: params.Segment) -> Iterator[pl.DataFrame]:
+def segment_tables(
+    frames: Iterable[pl.DataFrame], settings: params.Segment, grouping: Grouping | None = None
+) -> Iterator[pl.DataFrame]:
     """`segment_table` of each frame, in their order, by `settings.workers` processes side by side.
 
     A single frame, or a single worker, starts no process: that takes longer than a small pool does. Raises TableError
-    as `segment_table` does, and where a process is killed (for memory, for example).
+    as `segment_table` does, and where a process is killed (for memory, for example). A `grouping` waits for others and
+    has workers of its own, so it starts no process either.
     """
+    if grouping is not None:
+        yield from (segment_table(frame, settings, grouping) for frame in frames)
+        return
     remaining = iter(frames)
     first_two = list(itertools.islice(remaining, 2))
     every = itertools.chain(first_two, remaining)
