@@ -14,6 +14,7 @@ from helpers.once import SharedFolder
 from helpers.quick import SLOW_FIXTURES, Guard, is_heavy, is_slow
 
 if TYPE_CHECKING:
+    from helpers.judges import SharedJudges
     from helpers.score_cases import Loaded
 
 _guard = Guard()
@@ -92,6 +93,22 @@ def student_folder(shared_folder: SharedFolder, tokenizer_folder: Callable[[str]
         return shared_folder.get(f"student-{family}-{tokenizer}", functools.partial(write_student, family, source))
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def _shared_judges() -> "Iterator[SharedJudges]":
+    from helpers.judges import SharedJudges
+
+    judges = SharedJudges()
+    yield judges
+    judges.end()
+
+
+@pytest.fixture
+def shared_judges(_shared_judges: "SharedJudges") -> Iterator[None]:
+    """Answers are judged by processes that live on from test to test."""
+    with _shared_judges.lent():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -26,3 +26,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     Repo.init().close()
     return project
+
+
+@pytest.fixture(autouse=True)
+def _judges(shared_judges: None) -> None:
+    """What is tested here is what becomes of verdicts."""
