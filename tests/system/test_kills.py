@@ -1,5 +1,6 @@
 """Scoring that is killed again and again ends with the bytes of a run that never was."""
 
+import os
 import random
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 
 from helpers.places import ROOT
@@ -17,6 +19,7 @@ from stepsift.core import tables
 pytestmark = pytest.mark.system
 
 KILLS = 20
+SCRIPT = ROOT / "tests/helpers/scoring_run.py"
 
 
 def write_pool(folder: Path, n: int) -> None:
@@ -36,62 +39,84 @@ def write_pool(folder: Path, n: int) -> None:
     tables.write(tables.STEPS, pl.DataFrame(steps, schema=tables.STEPS.schema), folder / "steps.parquet")
 
 
-def start(student: Path, cache: Path, folder: Path, out: str) -> subprocess.Popen:
-    """A run, which loads its student."""
-    script = ROOT / "tests/helpers/scoring_run.py"
-    command = [sys.executable, str(script), str(student), str(cache), str(folder), str(folder / out)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def work_for(number: int, cpu_s: float) -> None:
+    """Return when a process has worked for so long, however busy the machine is, or has ended."""
+    process = psutil.Process(number)
+    while process.status() != psutil.STATUS_ZOMBIE and sum(process.cpu_times()[:2]) < cpu_s:
+        time.sleep(0.01)
 
 
-def wait_until_loaded(run: subprocess.Popen) -> None:
-    """Return when the student is loaded and scoring begins."""
-    assert run.stdout is not None and run.stdout.readline() == "ready\n"
+class Runs:
+    """Runs of scoring, forked from one process that has loaded the student; use as a context manager."""
 
+    def __init__(self, student: Path, pool: Path):
+        # One thread: what a library's threads hold is lost in a fork.
+        self._parent = subprocess.Popen(
+            [sys.executable, SCRIPT, student, pool],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
 
-def finish(student: Path, cache: Path, folder: Path, out: str) -> bytes:
-    """The table of a run that nobody disturbs."""
-    run = start(student, cache, folder, out)
-    _, said = run.communicate()
-    assert run.returncode == 0, said
-    return (folder / out / "step_scores.parquet").read_bytes()
+    def __enter__(self) -> "Runs":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._parent.communicate()
+
+    def _ask(self, *words: object) -> int:
+        assert self._parent.stdin is not None and self._parent.stdout is not None
+        print(*words, sep="\t", file=self._parent.stdin, flush=True)
+        return int(self._parent.stdout.readline())
+
+    def start(self, cache: Path, out: Path) -> int:
+        """The process number of a run, which begins to score at once."""
+        return self._ask("start", cache, out)
+
+    def wait(self, number: int) -> int:
+        """The exit code of a run that has ended or is about to."""
+        return self._ask("wait", number)
+
+    def finish(self, cache: Path, out: Path) -> bytes:
+        """The table of a run that nobody disturbs."""
+        assert self.wait(self.start(cache, out)) == 0
+        return (out / "step_scores.parquet").read_bytes()
 
 
 def test_kills_at_random_moments_change_no_byte(student_folder, tmp_path: Path):
-    student = student_folder("llama")
-    write_pool(tmp_path, 1_500)
-    expected = finish(student, tmp_path / "never-killed", tmp_path, "expected")
-
+    write_pool(tmp_path, 400)
     draw = random.Random(1)
     cache, kills, kept = tmp_path / "cache", 0, []
-    while kills < KILLS:
-        # Two at once on one cache, as two people may have it.
-        runs = [start(student, cache, tmp_path, f"out-{i}") for i in range(2)]
-        for run in runs:
-            wait_until_loaded(run)
-        for run in runs:
-            time.sleep(draw.uniform(0.05, 0.5))
-            if run.poll() is None:
-                run.kill()
-                kills += 1
-            run.communicate()
-        kept.append(sum(s.n_keys for s in spaces(cache)))
-        assert verify_scores(cache) == []
-        for i, run in enumerate(runs):
-            assert run.returncode in (0, -signal.SIGKILL)
-            if run.returncode == 0:
-                assert (tmp_path / f"out-{i}" / "step_scores.parquet").read_bytes() == expected
-        if any(run.returncode == 0 for run in runs):  # everything is in the cache: begin anew
-            cache = tmp_path / f"cache-{kills}"
-    assert finish(student, cache, tmp_path, "out") == expected
+    with Runs(student_folder("llama"), tmp_path) as runs:
+        expected = runs.finish(tmp_path / "never-killed", tmp_path / "expected")
+        while kills < KILLS:
+            # Two at once on one cache, as two people may have it.
+            numbers = [runs.start(cache, tmp_path / f"out-{i}") for i in range(2)]
+            codes = []
+            for number in numbers:
+                work_for(number, draw.uniform(0.05, 1.0))
+                os.kill(number, signal.SIGKILL)  # nothing happens where it has ended: nobody has waited for it yet
+                codes.append(runs.wait(number))
+            kills += codes.count(-signal.SIGKILL)
+            kept.append(sum(s.n_keys for s in spaces(cache)))
+            assert verify_scores(cache) == []
+            assert set(codes) <= {0, -signal.SIGKILL}
+            for i, code in enumerate(codes):
+                if code == 0:
+                    assert (tmp_path / f"out-{i}" / "step_scores.parquet").read_bytes() == expected
+            if 0 in codes:  # everything is in the cache: begin anew
+                cache = tmp_path / f"cache-{kills}"
+        assert runs.finish(cache, tmp_path / "out") == expected
     print(f"{kills} kills; keys kept after each pair of runs: {kept}")
     assert len(set(kept)) > 3  # killed runs did leave work behind, and others went on from it
 
 
 def test_sigterm_keeps_the_shard_and_says_so(student_folder, tmp_path: Path):
-    student = student_folder("llama")
     write_pool(tmp_path, 400)
-    run = start(student, tmp_path / "cache", tmp_path, "out")
-    wait_until_loaded(run)
+    command = [sys.executable, SCRIPT, student_folder("llama"), tmp_path, tmp_path / "cache", tmp_path / "out"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert run.stdout is not None and run.stdout.readline() == "ready\n"
     time.sleep(0.3)
     run.terminate()
     _, said = run.communicate()
