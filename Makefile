@@ -42,6 +42,9 @@ repro: $(INSTALLED)  ## check, then run what changed
 
 SIDE_BY_SIDE := -n auto --maxprocesses 4
 
+# Where it is set, each of the tests' processes would compile the library and the tests anew.
+quick test test-system: unexport PYTHONDONTWRITEBYTECODE
+
 quick: $(INSTALLED)  ## before a commit: tests that load no model and start no process, within a minute
 	$(BIN)/pytest --quick $(SIDE_BY_SIDE) --dist worksteal
 
@@ -64,7 +67,7 @@ browser: $(INSTALLED)  ## the extra `browser`: drives Chromium, for a test of th
 	$(BIN)/pip install --quiet --no-deps -r requirements/browser.txt
 
 test-system: moto browser  ## tests that are slow or need other software, the real `dvc repro` among them
-	$(BIN)/pytest -m system -vv $(SIDE_BY_SIDE) --dist loadfile
+	$(BIN)/pytest -m system -vv $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder
 
 KILLS ?= 30
 chaos: $(INSTALLED)  ## dvc repro killed KILLS times, out of disk, twice at once, cut off: the same bytes in the end

@@ -1,4 +1,4 @@
-"""Processes that judge answers, handed from one use to the next: each start imports sympy, which takes most of a second.
+"""Processes that judge answers, handed from one use to the next: each start imports sympy, most of a second.
 
 Only for tests of what is done with verdicts; those of the process itself start their own (tests/verify).
 """
