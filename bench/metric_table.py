@@ -132,7 +132,11 @@ def _number(value: float | None) -> float | None:
 
 
 def markdown(pools: dict[str, dict[str, Any]]) -> str:
-    """A row per metric and a column per pool, each cell with the three numbers; `pools` is name to `metric_rows`."""
+    """A row per metric and a column per pool, each cell with the three numbers; `pools` is name to `metric_rows`.
+
+    Metrics without any number are left out (those of a second model, where there is none).
+    """
+    names = [m for m in all_metrics() if any(v is not None for p in pools.values() for v in p["metrics"][m].values())]
     head = [
         f"{name}: {p['prompts']} prompts, {p['teachers']} teachers, {p['traces']} traces, "
         f"window share {percent(p['window_share'])}"
@@ -141,10 +145,7 @@ def markdown(pools: dict[str, dict[str, Any]]) -> str:
     lines = [
         f"| metric | {' | '.join(pools)} |",
         "|---|" + "---|" * len(pools),
-        *(
-            f"| `{metric}` | {' | '.join(_cell(p['metrics'][metric]) for p in pools.values())} |"
-            for metric in all_metrics()
-        ),
+        *(f"| `{metric}` | {' | '.join(_cell(p['metrics'][metric]) for p in pools.values())} |" for metric in names),
     ]
     return "\n".join([*(f"- {text}" for text in head), "", *lines])
 

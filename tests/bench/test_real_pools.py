@@ -67,8 +67,11 @@ def test_markdown_has_a_row_per_metric(pool: ScoredPool):
     lines = metric_table.markdown({"pool": metric_rows(pool, 4)}).splitlines()
     assert lines[0] == "- pool: 2 prompts, 3 teachers, 5 traces, window share -"
     assert lines[2:4] == ["| metric | pool |", "|---|---|"]
-    assert [line.split("`")[1] for line in lines[4:]] == list(all_metrics())
-    assert "| `lalp` | 100 % · +1.00 · -1.00 |" in lines and "| `aslec_casl` | - · - · - |" in lines
+    rows = [line.split("`")[1] for line in lines[4:]]
+    # Three traces are too few for a fit of four coefficients, and there is no second model.
+    assert rows == [m for m in all_metrics() if m in rows] and {"lalp", "galp", "length"} < set(rows)
+    assert not {"aslec_casl", "teacher_share", "reference_gain"} & set(rows)
+    assert "| `lalp` | 100 % · +1.00 · -1.00 |" in lines and "| `length` | - · - · +1.00 |" in lines
 
 
 def test_the_sample_leaves_out_long_traces_and_lonely_ones(tmp_path):
