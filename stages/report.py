@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="HTML file")
     parser.add_argument("charts", type=Path, help="folder for PNG files")
     parser.add_argument("summary", type=Path, help="JSON file for the numbers by which runs are compared")
+    parser.add_argument("learned", type=Path, help="table learned")
     args = parser.parse_args()
     settings = params.load()
 
@@ -40,6 +41,7 @@ def main() -> None:
             curves=args.curves,
             accuracies=args.accuracies,
             evaluations=args.evaluations,
+            learned=args.learned,
         )
         shown = settings.model_dump(mode="json", include=set(SECTIONS))
         page = report.render(settings.report.title, shown, report.read(places, settings.report.prompts))

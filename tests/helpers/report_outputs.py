@@ -88,6 +88,7 @@ def write(root: Path, world: World) -> Places:
         for m, s, a in (("untrained", None, 0.125), ("lalp/seed-0", "lalp", 0.625), ("draw/seed-0", "draw", 0.25))
     ]
     _table(tables.EVALUATIONS, evaluations, root / "evaluations.parquet")
+    _table(tables.LEARNED, learned_of(rows), root / "learned.parquet")
     points = [
         {"of": "quiz", "student": e["model"], "accuracy": e["accuracy"], "low": 0.1, "high": 0.7} for e in evaluations
     ]
@@ -102,9 +103,22 @@ def write(root: Path, world: World) -> Places:
         curves=root / "curves.json",
         accuracies=root / "accuracies.json",
         evaluations=root / "evaluations.parquet",
+        learned=root / "learned.parquet",
         counts=root / "ingest.json",
         scored=root / "score.json",
     )
+
+
+def learned_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the student of lalp learned of each trace: one nat of its first step, nothing of the others."""
+    learned = []
+    for row in rows:
+        for at, step in enumerate(row["step_scores"]):
+            means = {f"{p}_{w}": -2.0 + (at == 0 and w == "after") for p in tables.PASSES for w in ("before", "after")}
+            place = (at + 0.5) / len(row["step_scores"])
+            about = {"selector": "lalp", "n_tokens": 3, "place": place} | means
+            learned.append({k: step[k] for k in ("trace_id", "step")} | about)
+    return learned
 
 
 def _prompt(p: int) -> str:

@@ -139,6 +139,10 @@ def test_an_unknown_key_is_one_sentence_at_every_depth(raw: object, said: str):
                 "audition.selectors": {"audition": {"selectors": ["lalp", "teacher_steps"]}},
             }.items()
         ),
+        (
+            {"select": {"selectors": ["lalp"]}, "evaluate": {"rescore": ["lalpp"]}},
+            "evaluate.rescore names 'lalpp', which is no selector, did you mean 'lalp'?; there are lalp",
+        ),
         ({"select": {"reference": "t"}}, "select.reference is 't', which score.references does not name (it is empty)"),
         (
             {"score": {"references": [{"name": "t", "path": "data/references/t"}]}, "select": {"reference": "u"}},

@@ -197,3 +197,45 @@ def test_rejections_are_by_stage_and_the_most_frequent_first():
 
     found = numbers.rejections({"ingest": iter([rows("a", "b"), rows("b")]), "select": [rows("a")], "score": []})
     assert found.rows() == [("ingest", "b", 2), ("ingest", "a", 1), ("select", "a", 1)]
+
+
+def learned(*rows: tuple) -> pl.DataFrame:
+    """Table learned: selector, trace, step, place, then local before and after, full before and after."""
+    names = ["selector", "trace_id", "step", "place", "local_before", "local_after", "full_before", "full_after"]
+    return pl.DataFrame(
+        [{"n_tokens": 1} | dict(zip(names, row, strict=True)) for row in rows], schema=tables.LEARNED.schema
+    )
+
+
+LEARNED = learned(
+    ("x", "a", 1, 0.0, -9.0, -9.0, -2.0, -1.0),
+    ("x", "a", 2, 0.05, -9.0, -9.0, -4.0, -1.0),
+    ("x", "a", 3, 0.1, -9.0, -9.0, -1.0, -2.0),
+    ("x", "b", 1, 1.0, -9.0, -9.0, None, None),
+    ("y", "a", 1, 0.5, -3.0, -2.0, None, None),
+)
+
+
+def test_what_was_learned_is_in_the_whole_context_where_there_is_one():
+    # Of y there is no full pass, of trace b of x none either: it is left out.
+    assert numbers.gains(LEARNED)["gain"].to_list() == [1.0, 3.0, -1.0, 1.0]
+
+
+def test_curves_of_what_was_learned_are_means_over_tenths():
+    assert numbers.learned_curves(LEARNED).rows() == [
+        ("x", 1, 2, -3.0, -1.0),
+        ("x", 2, 1, -1.0, -2.0),
+        ("y", 6, 1, -3.0, -2.0),
+    ]
+
+
+def test_the_steps_that_were_learned_most_and_least():
+    rows = [("x", "a", i, 0.5, -1.0, -1.0, -float(i % 4), 0.0) for i in range(1, 8)] + [
+        ("y", *LEARNED.row(4)[1:3], 0.5, 0.0, 1.0, None, None)
+    ]
+    found = numbers.most_learned(learned(*rows), 2)
+    assert found.select("selector", "step", "gain", "most").rows() == [
+        *(("x", 3, 3.0, True), ("x", 7, 3.0, True), ("x", 5, 1.0, False), ("x", 4, 0.0, False)),
+        ("y", 1, 1.0, True),
+    ]
+    assert numbers.most_learned(LEARNED.clear()).height == 0

@@ -195,6 +195,17 @@ def test_a_wide_window_is_said_and_a_narrow_one_is_not(
     assert "close to step_mean" not in narrow
 
 
+def test_the_steps_that_a_student_learned_are_shown_where_they_were_scored(
+    tmp_path: Path, page: report.Page, html_of: Callable[[report.Places], str]
+):
+    assert "Which steps were learned?" in page.html
+    assert "Steps that the student of lalp learned most and least" in page.html
+    assert page.html.count("<td>1.000</td><td>-2.000</td><td>-1.000</td>") == 5
+    places = write(tmp_path, World())
+    tables.write(tables.LEARNED, pl.DataFrame(schema=tables.LEARNED.schema), places.learned)
+    assert "learned?" not in html_of(places)
+
+
 def test_there_is_one_place_for_what_changed(page: report.Page):
     assert (page.html.count(report.CHANGES), page.html.count(report.CHANGES_END)) == (1, 1)
     assert page.html.index(report.CHANGES) < page.html.index(report.CHANGES_END)

@@ -345,11 +345,23 @@ EVALUATIONS = Table(
     nullable=frozenset({"selector", "seed", "stderr", "ended"}),
 )
 
+LEARNED = Table(
+    "learned",
+    1,
+    {"selector": pl.String(), "trace_id": pl.String(), "step": pl.Int32(), "n_tokens": pl.Int32()}
+    | {"place": pl.Float64()}
+    | {f"{p}_{when}": pl.Float64() for p in PASSES for when in ("before", "after")},
+    key=("selector", "trace_id", "step"),
+    nullable=frozenset(f"{p}_{when}" for p in PASSES for when in ("before", "after")),
+    checks={"a place lies in its trace": pl.col("place").is_between(0, 1)},
+)
+"""Steps of curated traces, their mean log-probability per token under the student before it was trained, and after."""
+
 ALL = {
     t.name: t
     for t in (
         *(PROMPTS, TRACES, REJECTED, GOLD_CONFLICTS, STEPS, STEP_SCORES, TRACE_SCORES, TEACHERS, CURATED),
-        *(MASKED_STEPS, ANSWERS, EVALUATIONS),
+        *(MASKED_STEPS, ANSWERS, EVALUATIONS, LEARNED),
     )
 }
 

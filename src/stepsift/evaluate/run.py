@@ -185,7 +185,7 @@ def key_settings(settings: params.Evaluate, student: params.Student) -> dict[str
         "version": EVALUATE_VERSION,
         # What is done with the reasoning of traces makes no difference to a question.
         "rendering": student.model_dump(exclude={"path", "thinking"}),
-        "settings": settings.model_dump(exclude={"tasks", "trusted_tasks"}),
+        "settings": settings.model_dump(exclude={"tasks", "trusted_tasks", "rescore"}),
         "device": pick_device("auto"),
         "versions": {p: version(p) for p in packages},
     }

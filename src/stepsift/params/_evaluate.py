@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from stepsift.params._section import Section, Seed, Text, some_distinct
+from stepsift.params._section import Section, Seed, Text, distinct, some_distinct
 
 
 class Evaluate(Section):
@@ -33,6 +33,9 @@ class Evaluate(Section):
     """What runs the students: transformers, or vLLM, which is installed apart and needs a GPU."""
     verify_timeout_s: Annotated[float, Field(gt=0, le=600)] = 5.0
     """Seconds a verifier may take for one answer, in local tasks that name one."""
+    rescore: Annotated[tuple[Text, ...], AfterValidator(distinct)] = ()
+    """Selectors whose trained student (the one with the lowest seed) scores its curated traces again: the report then
+    shows which steps it learned. None by default; each costs a scoring pass over its curated set."""
     seed: Seed = 0
     """Seed of few-shot examples and sampling."""
 

@@ -12,7 +12,7 @@ from stepsift.core.text import error_line, has_conflict_marks
 from stepsift.params._audition import Audition
 from stepsift.params._evaluate import Evaluate
 from stepsift.params._rules import Rule
-from stepsift.params._section import Section
+from stepsift.params._section import Section, nearest
 from stepsift.params._select import Select, compares_two_models
 from stepsift.params._sentences import key_path, sentence, shown
 from stepsift.params._stages import REFERENCES_FOLDER, Ingest, Report, Score, Segment, Student, Tracking
@@ -47,6 +47,17 @@ class Params(Section):
                 raise ValueError(
                     f"score.passes lacks '{needed}', by which train.steps drops the {steps.drop} steps; add it there, "
                     "or name the other pass in train.steps"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _rescored_are_selectors(self) -> Self:
+        names = list(self.select.names)
+        for name in self.evaluate.rescore:
+            if name not in names:
+                near = nearest(name, names)
+                raise ValueError(
+                    f"evaluate.rescore names '{name}', which is no selector{near}; there are {', '.join(names)}"
                 )
         return self
 

@@ -201,6 +201,22 @@ def curves(points: list[dict[str, Any]]) -> Spec:
     return _spec(base.mark_line(strokeWidth=1.5), height=280)
 
 
+def learned(means: pl.DataFrame) -> Spec:
+    """Mean log-probability of steps by the tenth of their trace, before and after training; columns tenth, n, before
+    and after (nats per token)."""
+    long = means.unpivot(["before", "after"], index=["tenth", "n"], variable_name="when", value_name="mean")
+    base = _base(long).encode(
+        x=alt.X("tenth:O", title="tenth of the trace", axis=alt.Axis(labelAngle=0)),
+        y=_axis_y("mean", "mean over steps (nats per token)"),
+        color=_colour("when", ["before", "after"]),
+        tooltip=[
+            *(alt.Tooltip("when:N", title="training"), alt.Tooltip("tenth:O")),
+            *(alt.Tooltip("mean:Q", format=".3f"), alt.Tooltip("n:Q", title="steps")),
+        ],
+    )
+    return _spec(base.mark_line(point=True, strokeWidth=1.5), height=240)
+
+
 def _base(data: pl.DataFrame | list[dict[str, Any]]) -> Any:
     rows = data.to_dicts() if isinstance(data, pl.DataFrame) else data
     values = [

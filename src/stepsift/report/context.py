@@ -55,6 +55,9 @@ def page_context(outputs: Outputs) -> dict[str, Any]:
         "hashes": _hashes(outputs),
         "numerics": outputs.numerics,
         "window_share": outputs.window_share,
+        "learned": {
+            name: part.to_dicts() for (name,), part in outputs.learned_most.group_by("selector", maintain_order=True)
+        },
         "limits": _limits(outputs),
     }
 

@@ -46,6 +46,7 @@ def all_figures(outputs: Outputs) -> dict[str, Figure]:
         _composition(outputs),
         _rejected(outputs),
         _curves(outputs),
+        _learned(outputs),
     )
     return {f.name: f for f in made if f.charts}
 
@@ -187,3 +188,14 @@ def _curves(outputs: Outputs) -> Figure:
     if len(students) > len(kept):
         note += f" {len(kept)} of {count(len(students), 'student')} are shown."
     return Figure("curves", "Training", note, TRAINING, {"": charts.curves(points)} if points else {})
+
+
+def _learned(outputs: Outputs) -> Figure:
+    means = numbers.learned_curves(outputs.learned)
+    names = [n for n in outputs.by if n in set(means["selector"])]
+    shown = {name: charts.learned(means.filter(pl.col("selector") == name)) for name in names}
+    note = (
+        "What the student of the lowest seed says of the steps of its own curated traces, before and after training on "
+        "them, by where a step lies in its trace. It learned these traces by training on them: this is no test."
+    )
+    return Figure("learned", "Which steps were learned?", note, TRAINING, shown)

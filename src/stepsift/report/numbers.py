@@ -52,6 +52,39 @@ def distributions(scores: pl.DataFrame, domains: pl.DataFrame, metrics: Sequence
     return of_metric
 
 
+def gains(learned: pl.DataFrame) -> pl.DataFrame:
+    """Columns selector, trace_id, step, place, before, after and gain (after - before), nats per token; table learned.
+
+    In the whole context, as training sees a trace; in windows for a selector without such values. Steps that have
+    neither are left out.
+    """
+    full = pl.col("full_before").is_not_null() & pl.col("full_after").is_not_null()
+    has_full = full.any().over("selector")
+    values = [
+        pl.when(has_full).then(pl.col(f"full_{w}")).otherwise(pl.col(f"local_{w}")).alias(w)
+        for w in ("before", "after")
+    ]
+    frame = learned.select("selector", "trace_id", "step", "place", *values)
+    return frame.with_columns(gain=pl.col("after") - pl.col("before")).filter(pl.col("gain").is_not_null())
+
+
+def learned_curves(learned: pl.DataFrame) -> pl.DataFrame:
+    """Means over the steps of each tenth of their traces: selector, tenth (1 to 10), n, before, after; every step
+    weighs the same."""
+    tenth = ((pl.col("place") * 10).floor().clip(0, 9) + 1).cast(pl.Int32).alias("tenth")
+    means = (pl.len().alias("n"), pl.col("before").mean(), pl.col("after").mean())
+    return gains(learned).group_by("selector", tenth).agg(means).sort("selector", "tenth")
+
+
+def most_learned(learned: pl.DataFrame, n: int = 5) -> pl.DataFrame:
+    """The `n` steps with the most gain of each selector, and the `n` with the least: columns of `gains`, sorted by
+    gain, and `most`; ties by trace and step."""
+    ordered = gains(learned).sort("selector", "gain", "trace_id", "step", descending=[False, True, False, False])
+    rank, size = pl.int_range(pl.len()).over("selector"), pl.len().over("selector")
+    marked = ordered.with_columns(most=rank < n, least=rank >= size - n)
+    return marked.filter(pl.col("most") | pl.col("least")).drop("least")
+
+
 def agreement(pool: pl.DataFrame, metrics: Sequence[Metric]) -> pl.DataFrame:
     """One row a pair of metrics: `one`, `other`, `share` of the prompts on which both like the same candidate best.
 

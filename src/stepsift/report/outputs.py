@@ -10,7 +10,7 @@ from stepsift.core import disk, tables
 from stepsift.metrics import all_metrics
 from stepsift.report import choice
 from stepsift.report.explorer import ShownPool
-from stepsift.report.numbers import StepLengths, rejections
+from stepsift.report.numbers import StepLengths, most_learned, rejections
 from stepsift.select.manifest import OF_ONE_SELECTOR, Manifest, read_manifests
 
 
@@ -27,6 +27,8 @@ class Places:
     curves: Path
     accuracies: Path
     evaluations: Path
+    learned: Path
+    """Steps before and after training, a table learned."""
     counts: Path
     """The metrics file of ingest."""
     scored: Path
@@ -54,6 +56,9 @@ class Outputs:
     evaluations: pl.DataFrame
     accuracies: list[dict[str, Any]]
     curves: list[dict[str, Any]]
+    learned: pl.DataFrame
+    learned_most: pl.DataFrame
+    """See `most_learned`, with the step's text and teacher."""
     step_lengths: StepLengths
     chosen: dict[str, list[str]]
     pool: ShownPool
@@ -87,6 +92,7 @@ def read(places: Places, prompts: int) -> Outputs:
         lengths.add(part)
         step_scores.append(part.filter(ids))
     steps = [part.filter(ids) for part in tables.scan(tables.STEPS, places.steps)]
+    learned = tables.read(tables.LEARNED, places.learned)
     return Outputs(
         ingest=disk.read_json(places.counts),
         window_share=disk.read_json(places.scored)["window_share"],
@@ -110,6 +116,8 @@ def read(places: Places, prompts: int) -> Outputs:
         evaluations=tables.read(tables.EVALUATIONS, places.evaluations),
         accuracies=disk.read_json(places.accuracies),
         curves=disk.read_json(places.curves),
+        learned=learned,
+        learned_most=_with_texts(most_learned(learned), places),
         step_lengths=lengths,
         chosen=chosen,
         pool=ShownPool(
@@ -123,6 +131,22 @@ def read(places: Places, prompts: int) -> Outputs:
             dropped={r["trace_id"]: r["reason"] for r in dropped.filter(ids).iter_rows(named=True)},
         ),
     )
+
+
+_SHOWN_CHARS = 300
+"""Most characters of a step's text that the page shows of what was learned."""
+
+
+def _with_texts(steps: pl.DataFrame, places: Places) -> pl.DataFrame:
+    """Columns teacher and text beside steps of the pool."""
+    own = pl.col("trace_id").is_in(steps["trace_id"].implode())
+    columns = ["trace_id", "teacher", "response"]
+    traces = tables.read_part(tables.TRACES, places.ingest / tables.TRACES.file, columns, own)
+    spans = tables.read_part(tables.STEPS, places.steps, ["trace_id", "step", "start", "end"], own)
+    length = (pl.col("end") - pl.col("start")).clip(upper_bound=_SHOWN_CHARS)
+    text = pl.col("response").str.slice(pl.col("start"), length).alias("text")
+    named = spans.join(traces, on="trace_id").select("trace_id", "step", "teacher", text)
+    return steps.join(named, on=["trace_id", "step"], how="left", maintain_order="left")
 
 
 _STEP_COLUMNS = ["trace_id", "step", "n_tokens", "local_logprob", "full_logprob"]
