@@ -162,6 +162,7 @@ def test_every_figure_says_what_it_rests_on(places: report.Places):
         "composition": "",
         "rejected": "",
         "curves": "Measured by training",
+        "learned": "Measured by training",
     }
 
 
