@@ -235,7 +235,9 @@ def test_a_wrong_value_is_one_sentence_with_the_value_and_the_limit(raw: object,
         ({"min_stability": 1.5}, ".min_stability' is 1.5: must be at most 1"),
         ({"mix_of": "later"}, "mix_of of 'x' is 'later', which must be a selector named before it (lalp)"),
         ({"lengths_of": "x"}, "lengths_of of 'x' is 'x', which must be a selector named before it (lalp)"),
-        ({"mix_of": "lalp", "lengths_of": "lalp"}, "'x' has both mix_of and lengths_of; give one of them"),
+        ({"mix_of": "lalp", "lengths_of": "y"}, "'x' has mix_of 'lalp' and lengths_of 'y'; both must name the same"),
+        ({"each_epoch": True}, "'x' shows another trace of each prompt every epoch (each_epoch), for which it needs"),
+        ({"each_epoch": True, "per_prompt": 2, "max_tokens": 9}, "and no mix_of, lengths_of, quotas, max_examples or"),
         *(
             ({"mix_of": "lalp"} | more, "'x' takes its prompts and numbers from mix_of; teacher, quotas, max_examples")
             for more in ({"teacher": "t"}, {"quotas": {"teacher": {"t": 1}}}, {"max_examples": 1}, {"max_tokens": 1})

@@ -178,11 +178,12 @@ def test_teachers_that_may_not_fill_all_are_a_bottleneck_of_their_own():
 PROMPTS = [f"p{i:02}" for i in range(20)]
 
 
-def big_pool() -> pl.DataFrame:
+def big_pool(n_prompts: int = len(PROMPTS)) -> pl.DataFrame:
     rng = np.random.default_rng(3)
+    prompts = [f"p{i:02}" for i in range(n_prompts)]
     rows = [
         {"prompt_id": p, "teacher": t, "lalp": float(-rng.uniform()), "n_tokens": int(rng.integers(10, 400))}
-        for p in PROMPTS
+        for p in prompts
         for t in "abcd"
     ]
     return make_pool(rows).candidates()
@@ -233,6 +234,30 @@ def test_the_lengths_of_another_selector_are_copied_in_classes():
     assert Counter(classes[i] for i in found["trace_id"]) == Counter(classes[i] for i in reference["trace_id"])
     assert Counter(found["prompt_id"]) == Counter(reference["prompt_id"])
     assert found["reason"][0] == "drawn by random within the lengths of longest; 4 candidates"
+
+
+def test_rows_and_tokens_per_teacher_are_both_copied():
+    candidates = big_pool(120)
+    reference = best(candidates, selector())
+    found = mixed_like(candidates, reference, by="random", mix_of="lalp", lengths_of="lalp")
+    assert Counter(found["teacher"]) == Counter(reference["teacher"])
+    assert Counter(found["prompt_id"]) == Counter(reference["prompt_id"])
+    assert set(found["trace_id"]) != set(reference["trace_id"])
+    assert found["reason"][0] == "drawn by random within the teachers and lengths of lalp; 4 candidates"
+    # By hand: each teacher's own tenths of length, as often as in the reference.
+    parts = candidates.partition_by("teacher")
+    tenths = pl.concat([rows.with_columns(tenth=_length_classes(rows["n_tokens"])) for rows in parts])
+    cell = {trace: rest for trace, *rest in tenths.select("trace_id", "teacher", "tenth").rows()}
+    assert Counter(map(str, map(cell.get, found["trace_id"]))) == Counter(
+        map(str, map(cell.get, reference["trace_id"]))
+    )
+    n_tokens = dict(candidates.select("trace_id", "n_tokens").rows())
+    for teacher in "abcd":
+        own, copied = (
+            sum(n_tokens[t] for t in frame.filter(pl.col("teacher") == teacher)["trace_id"])
+            for frame in (reference, found)
+        )
+        assert copied == pytest.approx(own, rel=0.1)
 
 
 def test_classes_of_length_hold_equally_many():

@@ -38,5 +38,5 @@ def predict(
 
 
 def _presented(setting: RunSettings, data: Examples, run: AuditionRun) -> int:
-    shown = presentation(data.lengths, setting.training(run.budget.budget).settings, run.seed)
+    shown = presentation(data.lengths, setting.training(run.budget.budget).settings, run.seed, data.rotation)
     return sum(data.lengths[i] for i in shown)

@@ -82,7 +82,9 @@ def make_plan(
             "tasks": grounds.tasks,
             "arms": {a.name: _about(a, sets[a.name]) for a in arms},
             "train": settings.train.model_dump(mode="json", exclude={"seeds", "budget", "epochs"}),
-            "evaluate": settings.evaluate.model_dump(mode="json", exclude={"tasks", "trusted_tasks", "rescore"}),
+            "evaluate": settings.evaluate.model_dump(
+                mode="json", exclude={"tasks", "trusted_tasks", "rescore", "pass_at"}
+            ),
             "comparisons": [list(pair) for pair in pairs],
             "statistics": {
                 "accuracy": "mean over tasks of the mean over questions",

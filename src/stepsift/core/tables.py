@@ -293,7 +293,7 @@ CURATED = Table(
     },
     open_columns=True,
 )
-"""With a column `weight` where `select.weights` asks for it."""
+"""With a column `weight` where `select.weights` asks for it, and `turn` where a selector has `each_epoch`."""
 
 MASKED_STEPS = Table(
     "masked_steps",
@@ -343,7 +343,9 @@ EVALUATIONS = Table(
     },
     key=("task", "model"),
     nullable=frozenset({"selector", "seed", "stderr", "ended"}),
+    open_columns=True,
 )
+"""With columns `pass_at_K` and `pass_at_K_stderr` for each K of `evaluate.pass_at`."""
 
 LEARNED = Table(
     "learned",

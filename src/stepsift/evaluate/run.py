@@ -19,6 +19,7 @@ from stepsift.core import disk, tables
 from stepsift.core.errors import EvaluationError
 from stepsift.core.finding import Finding
 from stepsift.core.quiet import silenced
+from stepsift.evaluate.pass_at import VALUE, ks_of, with_pass_at
 from stepsift.student import StudentFiles, StudentSource, context_tokens, pick_device
 from stepsift.tasks import TaskSource, check_tasks, find_tasks, load_task, local_tasks
 
@@ -63,7 +64,9 @@ class Evaluated:
         """
         nested: dict[str, dict[str, Any]] = {}
         for row in self.evaluations.iter_rows(named=True):
-            numbers = {k: row[k] for k in ("accuracy", "stderr", "n", "samples", "ended") if row[k] is not None}
+            of_k = sorted(row.keys() - tables.EVALUATIONS.schema.keys())
+            keys = ("accuracy", "stderr", "n", "samples", "ended", *of_k)
+            numbers = {k: row[k] for k in keys if row[k] is not None}
             task = nested.setdefault(row["task"], {})
             if row["selector"] is None:
                 task[UNTRAINED] = numbers
@@ -71,7 +74,9 @@ class Evaluated:
                 task.setdefault(row["selector"], {})[f"seed-{row['seed']}"] = numbers
         for row in self.by_selector().iter_rows(named=True):
             spread = {} if row["seeds_std"] is None else {"seeds_std": row["seeds_std"]}
-            nested[row["task"]][row["selector"]] |= {"accuracy": row["accuracy"], "seeds": row["seeds"]} | spread
+            means = {VALUE.format(k): row[VALUE.format(k)] for k in ks_of(self.evaluations)}
+            means = {"accuracy": row["accuracy"]} | {k: v for k, v in means.items() if v is not None}
+            nested[row["task"]][row["selector"]] |= means | {"seeds": row["seeds"]} | spread
         return nested
 
     def chart(self) -> list[dict[str, Any]]:
@@ -86,11 +91,16 @@ class Evaluated:
         return points
 
     def by_selector(self) -> pl.DataFrame:
-        """task, selector, accuracy (mean over seeds), seeds (their number), seeds_std (null for a single seed)."""
+        """task, selector, accuracy and pass@k (means over seeds), seeds, their number, seeds_std (null for one)."""
         return (
             self.evaluations.filter(pl.col("selector").is_not_null())
             .group_by("task", "selector")
-            .agg(pl.col("accuracy").mean(), seeds=pl.len(), seeds_std=pl.col("accuracy").std())
+            .agg(
+                pl.col("accuracy").mean(),
+                pl.len().alias("seeds"),
+                pl.col("accuracy").std().alias("seeds_std"),
+                pl.col([VALUE.format(k) for k in ks_of(self.evaluations)]).mean(),
+            )
             .sort("task", "selector")
         )
 
@@ -141,7 +151,7 @@ def evaluate_all(evaluation: Evaluation, models: Path, tasks: Path, out: Path) -
                 accuracy = sum(answer["correct"] for answer in graded) / len(graded)
                 log.info("evaluate %s on %s: %.3f%s", model.name, source.name, accuracy, " (from the cache)" * reused)
     answers = pl.DataFrame(rows, schema=tables.ANSWERS.schema).sort(tables.ANSWERS.key)
-    evaluations = evaluations_of(answers, candidates)
+    evaluations = with_pass_at(evaluations_of(answers, candidates), answers, evaluation.settings.pass_at)
     with disk.fresh_folder(out) as folder:
         tables.write(tables.ANSWERS, answers, folder / tables.ANSWERS.file)
         tables.write(tables.EVALUATIONS, evaluations, folder / tables.EVALUATIONS.file)
@@ -185,7 +195,7 @@ def key_settings(settings: params.Evaluate, student: params.Student) -> dict[str
         "version": EVALUATE_VERSION,
         # What is done with the reasoning of traces makes no difference to a question.
         "rendering": student.model_dump(exclude={"path", "thinking"}),
-        "settings": settings.model_dump(exclude={"tasks", "trusted_tasks", "rescore"}),
+        "settings": settings.model_dump(exclude={"tasks", "trusted_tasks", "rescore", "pass_at"}),
         "device": pick_device("auto"),
         "versions": {p: version(p) for p in packages},
     }

@@ -73,16 +73,19 @@ def _differences(name: str, old: pl.DataFrame, new: pl.DataFrame) -> list[str]:
 
 def check_accuracies(folders: Mapping[str, Path], declared: DeclaredStage) -> CheckResult:
     """Compare accuracies, their chart and their metrics file with what table answers gives."""
+    from stepsift.evaluate.pass_at import ks_of, with_pass_at
     from stepsift.evaluate.run import UNTRAINED, Evaluated, Model, evaluations_of, trained_models
 
     *_, chart, metrics = declared.paths()
     answers = tables.read(tables.ANSWERS, folders["evaluate"] / tables.ANSWERS.file)
     path = folders["evaluate"] / tables.EVALUATIONS.file
     untrained = Model(UNTRAINED, None, None, student.StudentFiles(Path()))
+    there = tables.read(tables.EVALUATIONS, path)
     evaluations = evaluations_of(answers, [untrained, *trained_models(folders["train"])])
+    evaluations = tables.validate(tables.EVALUATIONS, with_pass_at(evaluations, answers, ks_of(there)))
     evaluated = Evaluated(evaluations, answers, 0, 0)
     broken = []
-    if not evaluated.evaluations.equals(tables.read(tables.EVALUATIONS, path)):
+    if not evaluations.equals(there):
         broken.append(f"{path} is not what {tables.ANSWERS.file} gives")
     expected = {metrics: evaluated.metrics(), chart: evaluated.chart()}
     for name, content in expected.items():

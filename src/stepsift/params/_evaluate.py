@@ -25,6 +25,9 @@ class Evaluate(Section):
     """Precision in which all students, the untrained one too, answer."""
     samples: Annotated[int, Field(ge=1, le=1_000)] = 1
     """Answers to each question whose answer is generated; more than one needs a temperature."""
+    pass_at: Annotated[tuple[Annotated[int, Field(ge=1, le=1_000)], ...], AfterValidator(distinct)] = ()
+    """Numbers k for which pass@k is estimated: the probability that at least one of k answers is right; at most
+    `samples`."""
     temperature: Annotated[float, Field(gt=0, le=10)] | None = None
     """Answers are drawn with this temperature; null: as the task says, and greedily where it says nothing."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -38,6 +41,14 @@ class Evaluate(Section):
     shows which steps it learned. None by default; each costs a scoring pass over its curated set."""
     seed: Seed = 0
     """Seed of few-shot examples and sampling."""
+
+    @model_validator(mode="after")
+    def _enough_samples(self) -> Self:
+        if self.pass_at and max(self.pass_at) > self.samples:
+            raise ValueError(
+                f"pass_at has {max(self.pass_at)}, which needs as many samples, and samples is {self.samples}; raise it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _drawn(self) -> Self:

@@ -99,6 +99,11 @@ class Quotas(Section):
         return value
 
 
+EACH_EPOCH = "random_each_epoch"
+"""As a selector's name alone: every pass over the set shows another trace of each prompt, drawn at random."""
+_MOST_PER_PROMPT = 1_000
+
+
 class Selector(Section):
     """One way to choose traces; its curated set lies in a folder of its name."""
 
@@ -106,14 +111,18 @@ class Selector(Section):
     """Name of the curated set."""
     by: Text
     """A metric with a direction, or `random`, `longest` or `shortest`."""
-    per_prompt: Annotated[int, Field(ge=1, le=1_000)] = 1
+    per_prompt: Annotated[int, Field(ge=1, le=_MOST_PER_PROMPT)] = 1
     """Most traces of a prompt."""
+    each_epoch: bool = False
+    """Every pass over the set shows one trace of each prompt, another one each time, in the order of `by`, and from the
+    start again after the last; with `per_prompt` above 1."""
     teacher: Text | None = None
     """Only traces of this teacher; `best`: of the one that ranks first by `by` over all domains."""
     mix_of: Text | None = None
     """Another selector, on whose prompts as many traces of each teacher are chosen as there."""
     lengths_of: Text | None = None
-    """Another selector, on whose prompts as many traces of each class of length are chosen as there."""
+    """Another selector, on whose prompts as many traces of each class of length are chosen as there; with `mix_of` (the
+    same one) as many of each class of length of each teacher."""
     quotas: Quotas = Quotas()
     """Shares of teachers and domains."""
     max_examples: Annotated[int, Field(ge=1)] | None = None
@@ -135,8 +144,11 @@ class Selector(Section):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         matched = [f for f in ("mix_of", "lengths_of") if getattr(self, f) is not None]
-        if len(matched) == 2:
-            raise ValueError(f"'{self.name}' has both mix_of and lengths_of; give one of them")
+        if len(matched) == 2 and self.mix_of != self.lengths_of:
+            raise ValueError(
+                f"'{self.name}' has mix_of '{self.mix_of}' and lengths_of '{self.lengths_of}'; both must name the same "
+                "selector"
+            )
         if matched and self.per_prompt != 1:
             raise ValueError(
                 f"'{self.name}' takes as many traces of a prompt as '{self.mix_of or self.lengths_of}'; "
@@ -153,9 +165,22 @@ class Selector(Section):
             raise ValueError(
                 f"'{self.name}' has quotas and max_tokens; quotas are shares of examples: give max_examples instead"
             )
+        numbers = matched or self.quotas != Quotas() or self.max_examples or self.max_tokens
+        if self.each_epoch and (self.per_prompt == 1 or numbers):
+            raise ValueError(
+                f"'{self.name}' shows another trace of each prompt every epoch (each_epoch), for which it needs a "
+                "per_prompt above 1 and no mix_of, lengths_of, quotas, max_examples or max_tokens"
+            )
         if self.name.endswith((".parquet", ".json")):
             raise ValueError(f"'{self.name}' must not be named like a table that lies beside its folder")
         return self
+
+
+def by_name(name: str) -> Selector | dict[str, str]:
+    """The selector that a name alone stands for."""
+    if name == EACH_EPOCH:
+        return Selector(name=name, by="random", per_prompt=_MOST_PER_PROMPT, each_epoch=True)
+    return {"name": name, "by": name}
 
 
 Export = Literal["messages", "prompt_completion", "sharegpt", "llamafactory", "parquet"]
@@ -195,7 +220,7 @@ class Select(Section):
         "lalp", "step_mean", "galp", "random"
     )
     """Ways to choose, one curated set each. A name alone (`lalp`) is a selector `by` it: the best trace of each prompt;
-    `stepsift metrics` lists them."""
+    `stepsift metrics` lists them. `random_each_epoch`: all traces of each prompt, of which every pass shows another."""
     correct: Literal["require", "prefer", "ignore"] = "prefer"
     """`require`: candidates are correct traces; `prefer`: of prompts that have one, else all; `ignore`: all."""
     filters: Filters = Filters()
@@ -230,7 +255,7 @@ class Select(Section):
     @classmethod
     def _names_alone(cls, value: object) -> object:
         if isinstance(value, list | tuple):
-            return [{"name": v, "by": v} if isinstance(v, str) else v for v in value]
+            return [by_name(v) if isinstance(v, str) else v for v in value]
         return value
 
     @field_validator("selectors")

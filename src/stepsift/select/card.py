@@ -77,7 +77,7 @@ def _front_matter(licences: pl.Series, rows: int) -> str:
 
 def _how(manifest: Manifest) -> str:
     selector, numerics = manifest["selector"], manifest["student"].get("numerics", {})
-    default = {"per_prompt": 1, "quotas": {"teacher": {}, "domain": {}}}
+    default = {"per_prompt": 1, "each_epoch": False, "quotas": {"teacher": {}, "domain": {}}}
     rules = [f"{k}: {v}" for k, v in selector.items() if k not in ("name", "by") and v not in (None, default.get(k))]
     lines = [f"- by `{selector['by']}`" + (f", {'; '.join(rules)}" if rules else ", the best trace of each prompt")]
     lines.append(f"- verdicts: `select.correct: {manifest['parameters']['correct']}`")
@@ -87,6 +87,11 @@ def _how(manifest: Manifest) -> str:
         lines.append(
             f"- weights: column `weight`, one in all per prompt (`select.weights`: {shown}); stepsift's own training "
             "weighs its loss by it, TRL's SFTTrainer, axolotl and LLaMA-Factory ignore it and train on all rows alike"
+        )
+    if selector.get("each_epoch"):
+        lines.append(
+            "- column `turn`: each pass of stepsift's own training shows one trace per prompt, the next one each time; "
+            "TRL's SFTTrainer, axolotl and LLaMA-Factory ignore it and train on all rows in every pass"
         )
     if steps := manifest.get("train_steps"):
         lines.append(_masked(steps))

@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 
 LENGTH_CLASSES = 10
 """Classes of length, of equally many candidates each."""
+_COPIED = {(True, False): "teachers", (False, True): "lengths", (True, True): "teachers and lengths"}
+"""What a selector with mix_of, with lengths_of or with both takes from the other one."""
 _TIES = 1e-6
 """Weight of the seeded draw that decides between equally good answers, as a share of the scores' spread."""
 _SPREAD = 1e4
@@ -75,11 +77,14 @@ def mixture(candidates: pl.DataFrame, selector: params.Selector, seed: int) -> p
 def matched(candidates: pl.DataFrame, reference: pl.DataFrame, selector: params.Selector, seed: int) -> pl.DataFrame:
     """As many traces of each teacher, or of each class of length, as `reference` (a curated set) has, on its prompts.
 
-    Within that, by the selector's metric: a draw, or the best. Each prompt has as many traces as in `reference`. Raises
-    SelectionError where traces of the reference have no score by the metric, so that the numbers cannot be filled.
+    With `mix_of` and `lengths_of` as many of each class of length of each teacher: rows per teacher are the same, and
+    tokens per teacher nearly. Within that, by the selector's metric: a draw, or the best. Each prompt has as many
+    traces as in `reference`. Raises SelectionError where traces of the reference have no score by the metric, so that
+    the numbers cannot be filled.
     """
-    column = "teacher" if selector.mix_of is not None else "length"
-    usable = candidates.with_columns(_length_classes(candidates["n_tokens"])).join(
+    what = _COPIED[selector.mix_of is not None, selector.lengths_of is not None]
+    column = "teacher" if what == "teachers" else "length"
+    usable = _with_classes(candidates, within_teachers=selector.mix_of is not None).join(
         reference, on="prompt_id", how="semi", maintain_order="left"
     )
     copied = usable.join(reference.select("trace_id"), on="trace_id", how="semi")
@@ -91,7 +96,6 @@ def matched(candidates: pl.DataFrame, reference: pl.DataFrame, selector: params.
     score = usable.select(-key(selector.metric)).to_series().to_numpy()
     is_taken = _solve(usable, _scaled(score), per_prompt, demands, reference.height, selector)
     other = selector.mix_of or selector.lengths_of
-    what = "teachers" if selector.mix_of is not None else "lengths"
     reason = pl.format("{} by {} within the {} of {}; {} candidates", *map(pl.lit, _by(selector, what, other)), "n")
     return _explained(usable, is_taken, selector, reason)
 
@@ -100,6 +104,18 @@ def _scaled(values: Array) -> Array:
     """`values` with a spread of _SPREAD."""
     spread = np.ptp(values) if len(values) else 0.0
     return values * (_SPREAD / spread) if spread > 0 else values
+
+
+def _with_classes(candidates: pl.DataFrame, within_teachers: bool) -> pl.DataFrame:
+    """Candidates with the column `length`: classes of all, or of each teacher's by itself."""
+    if not within_teachers:
+        return candidates.with_columns(_length_classes(candidates["n_tokens"]))
+    numbered = candidates.with_row_index("row")
+    parts = [
+        rows.with_columns(pl.format("{} of {}", _length_classes(rows["n_tokens"]), "teacher").alias("length"))
+        for rows in numbered.partition_by("teacher", maintain_order=True)
+    ]
+    return pl.concat(parts).sort("row").drop("row")
 
 
 def _length_classes(n_tokens: pl.Series) -> pl.Series:

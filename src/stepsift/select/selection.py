@@ -11,6 +11,8 @@ from stepsift.metrics._metric import uniform
 from stepsift.select.candidates import CORRECT
 
 BEST = "best"
+TURN = "turn"
+"""Of a set that shows another trace of each prompt every epoch: which trace of its prompt comes when, from 1."""
 PLACE = "place"
 """A candidate's place among those of its prompt, from 1; ties by content hash, then trace_id."""
 
@@ -90,12 +92,13 @@ def curated(choices: pl.DataFrame, selector: params.Selector) -> pl.DataFrame:
     `choices` are candidates with runner_up, margin and reason, and stability where it was measured. `runner_up` is the
     best trace of the prompt that was not chosen, `margin` how far its score lies behind, at least 0, in the metric's
     unit; they are null where no trace is left over, and the margin also for a draw, and where the choice had to fill a
-    number.
+    number. With `each_epoch` there is a column TURN.
     """
+    turn = [pl.col(PLACE).cast(pl.Float64).alias(TURN)] if selector.each_epoch else []
     stability = pl.col("stability") if "stability" in choices.columns else pl.lit(None, dtype=pl.Float64)
     return (
         choices.with_columns(selector=pl.lit(selector.name), score=pl.col(selector.by), stability=stability)
-        .select(tables.CURATED.schema.keys())
+        .select(*tables.CURATED.schema, *turn)
         .sort(tables.CURATED.key)
     )
 

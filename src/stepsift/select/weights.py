@@ -4,7 +4,7 @@ import polars as pl
 
 from stepsift import params
 from stepsift.metrics import all_metrics
-from stepsift.select.selection import key
+from stepsift.select.selection import TURN, key
 
 WEIGHT = "weight"
 _LARK = ("lark_g", "lark_g_local")
@@ -17,6 +17,8 @@ def weighted(curated: pl.DataFrame, candidates: pl.DataFrame, settings: params.S
     """
     if settings.weights == "none":
         return curated
+    if TURN in curated.columns:  # a prompt is shown with one trace at a time
+        return curated.with_columns(pl.lit(1.0).alias(WEIGHT))
     if settings.weights == "lark":
         excess = _excess(curated, candidates, by) if by in _LARK else pl.Series([1.0] * curated.height)
     else:
@@ -57,6 +59,6 @@ def _excess(curated: pl.DataFrame, candidates: pl.DataFrame, by: str) -> pl.Seri
     return frame.select((pl.col("gain") - floor).clip(lower_bound=0).alias("excess"))["excess"]
 
 
-def weight_column(frame: pl.DataFrame) -> list[str]:
-    """The name WEIGHT where the frame has such a column, else nothing."""
-    return [WEIGHT] if WEIGHT in frame.columns else []
+def extra_columns(frame: pl.DataFrame) -> list[str]:
+    """Those of WEIGHT and TURN that the frame has."""
+    return [column for column in (WEIGHT, TURN) if column in frame.columns]

@@ -15,8 +15,9 @@ from stepsift.select.manifest import Inputs, describe
 from stepsift.select.pool import ScoredPool
 from stepsift.select.questions import Questions
 from stepsift.select.run import Selection
+from stepsift.select.selection import TURN
 from stepsift.select.step_masks import masked_steps, with_masks
-from stepsift.select.weights import weight_column
+from stepsift.select.weights import extra_columns
 
 TABLE = tables.CURATED.file
 
@@ -69,7 +70,8 @@ def examples(curated: pl.DataFrame, pool: ScoredPool) -> pl.DataFrame:
     """The chosen traces with all that an export holds, sorted by (prompt_id, trace_id)."""
     about = pool.traces.select("trace_id", "licence", "source", "source_line", "verdict")
     return (
-        curated.select("prompt_id", "trace_id", "teacher", "selector", "score", *weight_column(curated))
+        curated.select("prompt_id", "trace_id", "teacher", "selector", "score", *extra_columns(curated))
+        .cast({TURN: pl.Int64} if TURN in curated.columns else {})
         .sort("prompt_id", "trace_id")
         .join(about, on="trace_id", how="left", maintain_order="left")
         .join(pool.prompts.select("prompt_id", "prompt", "domain"), on="prompt_id", how="left", maintain_order="left")

@@ -16,9 +16,12 @@ from stepsift.core import tables
 from stepsift.core.errors import StudentError, TrainingError
 from stepsift.core.text import count
 from stepsift.render import Renderer
+from stepsift.train.order import Rotation
 
 DETAIL, TRAIN_END = "train_detail", "train_end"
 """Keys of an answer's spans, and of whether the token that ends it is learned: see the select stage's step_masks."""
+TURN = "turn"
+"""Key of a row that comes in turn with others of its prompt: see `select.selectors[].each_epoch`."""
 IGNORED = -100
 """The label of tokens that are not in the loss."""
 Ids = list[tuple[list[int], list[int]]]
@@ -33,13 +36,35 @@ class Examples:
 
     Completion ids are the response's and the token that ends the turn. `rejected` has the columns of tables.REJECTED.
     `weights` [examples] are above 0; None where all are the same, which is another way to say that all are 1. `masked`
-    are labels where steps are left out of the loss; None where all completion ids are in it.
+    are labels where steps are left out of the loss; None where all completion ids are in it. With a `rotation` a pass
+    shows one example of each prompt.
     """
 
     ids: Ids
     rejected: pl.DataFrame
     weights: tuple[float, ...] | None = None
     masked: Labels | None = None
+    rotation: Rotation | None = None
+
+    @property
+    def pass_size(self) -> int:
+        """Examples that a pass shows."""
+        return len(self.rotation or self.ids)
+
+    def part(self, places: list[int]) -> "Examples":
+        """These examples alone, in this order."""
+        number = {place: i for i, place in enumerate(places)}
+        rotation = None
+        if self.rotation is not None:
+            kept = (tuple(number[i] for i in own if i in number) for own in self.rotation)
+            rotation = tuple(own for own in kept if own)
+        return Examples(
+            [self.ids[i] for i in places],
+            self.rejected,
+            self.weights and tuple(self.weights[i] for i in places),
+            self.masked and [self.masked[i] for i in places],
+            rotation,
+        )
 
     @property
     def labels(self) -> Labels:
@@ -53,7 +78,8 @@ class Examples:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over all ids in their order, and weights and masks where there are some; 64 hexadecimal digits."""
+        """SHA-256 over all ids in their order, and weights, masks and rotation where there are some; 64 hexadecimal
+        digits."""
         digest = hashlib.sha256()
         for pair in self.ids:
             for ids in pair:
@@ -62,6 +88,8 @@ class Examples:
             digest.update(np.asarray(self.weights, dtype="<f8").tobytes())
         for labels in self.masked or ():
             digest.update(np.asarray([len(labels), *labels], dtype="<i8").tobytes())
+        if self.rotation is not None:
+            digest.update(f"rotation {self.rotation}".encode())
         return digest.hexdigest()
 
 
@@ -72,7 +100,7 @@ def load_examples(path: Path, renderer: Renderer, most_tokens: int, name: str) -
     one without tokens (`student.thinking: drop`, and no answer) is a rejected row, and so is one of weight 0. Raises
     TrainingError if the file is missing or broken, or if no example remains.
     """
-    ids, labels, weights, rejected = [], [], [], []
+    ids, labels, weights, turns, rejected = [], [], [], [], []
     for line, row in _rows(path, name):
         source = (name, line, row.get("trace_id"), row.get("teacher"))
         try:
@@ -94,6 +122,7 @@ def load_examples(path: Path, renderer: Renderer, most_tokens: int, name: str) -
             ids.append(pair)
             labels.append(own)
             weights.append(weight)
+            turns.append((row.get("prompt_id"), row.get(TURN)))
     frame = pl.DataFrame(rejected, schema=tables.REJECTED.schema, orient="row")
     if not ids:
         reasons = "; ".join(frame["detail"].unique(maintain_order=True).head(3))
@@ -103,7 +132,16 @@ def load_examples(path: Path, renderer: Renderer, most_tokens: int, name: str) -
             "the traces that were selected"
         )
     masked = labels if any(IGNORED in own for own in labels) else None
-    return Examples(ids, frame, None if len(set(weights)) == 1 else tuple(weights), masked)
+    return Examples(ids, frame, None if len(set(weights)) == 1 else tuple(weights), masked, _rotation(turns))
+
+
+def _rotation(turns: list[tuple[Any, int | None]]) -> Rotation | None:
+    """Of (prompt, turn) of each example; None where no prompt has two that come in turn."""
+    by_prompt: dict[Any, list[tuple[int, int]]] = {}
+    for i, (prompt, turn) in enumerate(turns):
+        by_prompt.setdefault((prompt,) if turn is not None else i, []).append((turn or 0, i))
+    rotation = tuple(tuple(i for _, i in sorted(own)) for own in by_prompt.values())
+    return rotation if len(rotation) < len(turns) else None
 
 
 def _ids_and_labels(row: dict[str, Any], renderer: Renderer) -> tuple[tuple[list[int], list[int]], list[int]]:
@@ -149,7 +187,7 @@ def _rows(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _parse(line: str) -> dict[str, Any] | None:
     """The row, if its messages are a prompt and then an assistant's answer, all of them text, its weight (if any) is a
-    number that is not negative, and its spans (if any) are spans."""
+    number that is not negative, its turn (if any) a number from 1, and its spans (if any) are spans."""
     try:
         row = json.loads(line)
         messages = row["messages"]
@@ -157,6 +195,7 @@ def _parse(line: str) -> dict[str, Any] | None:
         weight = row.get("weight", 1.0)
         usable = isinstance(weight, int | float) and math.isfinite(weight) and weight >= 0
         usable &= isinstance(row.get(TRAIN_END, True), bool)
+        usable &= TURN not in row or (type(row[TURN]) is int and row[TURN] >= 1)
         answered = texts and len(messages) > 1 and messages[-1]["role"] == "assistant"
         return row if answered and usable and all(map(_is_span, messages[-1].get(DETAIL, ()))) else None
     except (ValueError, KeyError, TypeError):

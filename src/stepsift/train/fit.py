@@ -91,7 +91,8 @@ class _Trainer(SFTTrainer):
         n_tokens, total = sum(examples.lengths[i] for i in places), 0.0
         for start in range(0, len(places), micro_batch):
             some = places[start : start + micro_batch]
-            rows = dataset([examples.ids[i] for i in some], [examples.labels[i] for i in some]).to_list()
+            part = examples.part(some)
+            rows = dataset(part.ids, part.labels).to_list()
             inputs = self._prepare_inputs(self.data_collator(rows))
             with self.compute_loss_context_manager():
                 loss = self.compute_loss(model, inputs, num_items_in_batch=torch.tensor(1, device=self.args.device))
@@ -112,10 +113,9 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
     set_seed(job.seed)
     every = list(range(len(examples.ids)))
     places, held = hold_out_places(examples, settings.early_stop.share) if settings.early_stop else (every, [])
-    trained_on, labels = [examples.ids[i] for i in places], [examples.labels[i] for i in places]
-    lengths = [examples.lengths[i] for i in places]
-    weights = mean_one([examples.weights[i] for i in places]) if examples.weights else None
-    shown = presentation(lengths, settings, job.seed)
+    trained = examples.part(places)
+    weights = mean_one(list(trained.weights)) if trained.weights else None
+    shown = presentation(trained.lengths, settings, job.seed, trained.rotation)
     curve = Curve(on_log if _process() == 0 else None)
     # The trainer reports at length which token ids it writes into the configuration.
     with ExitStack() as stack:
@@ -128,8 +128,8 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
             model=model,
             args=_arguments(settings, len(shown), job.seed, folder, model.config),
             train_dataset=dataset(
-                [trained_on[i] for i in shown],
-                [labels[i] for i in shown],
+                [trained.ids[i] for i in shown],
+                [trained.labels[i] for i in shown],
                 _padding(settings, len(shown)),
                 weights and [weights[i] for i in shown],
             ),
@@ -153,16 +153,16 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
         kept = stopper.best_update if stopper else len(curve.values)
         really_shown = shown[: len(curve.values) * settings.batch_size]
         summary = {
-            "examples": len(trained_on),
+            "examples": len(trained.ids),
             "held_out_examples": len(held),
-            "prompt_tokens": sum(len(prompt) for prompt, _ in trained_on),
-            "response_tokens": sum(lengths),
+            "prompt_tokens": sum(len(prompt) for prompt, _ in trained.ids),
+            "response_tokens": sum(trained.lengths),
             "presented_examples": len(really_shown),
-            "presented_tokens": sum(lengths[i] for i in really_shown),
+            "presented_tokens": sum(trained.lengths[i] for i in really_shown),
             "distinct_examples": len(set(really_shown)),
             "updates": len(curve.values),
             "kept_update": kept,
-            "final_loss": curve.mean_loss(math.ceil(min(len(shown), len(trained_on)) / settings.batch_size)),
+            "final_loss": curve.mean_loss(math.ceil(min(len(shown), trained.pass_size) / settings.batch_size)),
             "held_out_loss": curve.held_out.get(kept),
         }
         (out / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

@@ -153,10 +153,9 @@ def train_all(
 
 def _n_updates(data: Examples, settings: params.Train, seed: int) -> int:
     """Updates of a training that does not stop early."""
-    lengths = data.lengths
     if settings.early_stop:
-        lengths = [lengths[i] for i in hold_out_places(data, settings.early_stop.share)[0]]
-    shown = presentation(lengths, settings, seed)
+        data = data.part(hold_out_places(data, settings.early_stop.share)[0])
+    shown = presentation(data.lengths, settings, seed, data.rotation)
     return math.ceil(len(shown) / settings.batch_size)
 
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from stepsift.core import disk, tables
 from stepsift.select.step_masks import DETAIL, TRAIN_END, mask_columns
-from stepsift.select.weights import weight_column
+from stepsift.select.weights import extra_columns
 
 ABOUT = ("prompt_id", "trace_id", "teacher", "licence", "source", "source_line")
 """What every row says of itself."""
@@ -23,10 +23,10 @@ _SEPARATORS = str.maketrans({c: f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"})
 
 
 def write_lines(examples: pl.DataFrame, path: Path, content: Callable[[Row], Row]) -> Path:
-    """One JSON object per row, with sorted keys: ABOUT, the weight where there are weights, TRAIN_END where traces are
-    cut, and what `content` makes of prompt and response; atomic."""
+    """One JSON object per row, with sorted keys: ABOUT, its weight, TURN and TRAIN_END where it has them,
+    and what `content` makes of prompt and response; atomic."""
     encoder = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
-    about = (*ABOUT, *weight_column(examples), *(c for c in mask_columns(examples) if c == TRAIN_END))
+    about = (*ABOUT, *extra_columns(examples), *(c for c in mask_columns(examples) if c == TRAIN_END))
     columns = dict.fromkeys((*about, "prompt", "response", *mask_columns(examples)))
     rows = examples.with_columns(LICENCE).select(*columns).iter_rows(named=True)
     lines = (encoder.encode({k: row[k] for k in about} | content(row)).translate(_SEPARATORS) + "\n" for row in rows)

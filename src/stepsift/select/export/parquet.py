@@ -7,7 +7,7 @@ import polars as pl
 from stepsift.core import disk
 from stepsift.select.export.lines import ABOUT, LICENCE
 from stepsift.select.step_masks import mask_columns
-from stepsift.select.weights import weight_column
+from stepsift.select.weights import extra_columns
 
 FILE = "train.parquet"
 
@@ -20,7 +20,7 @@ def write(examples: pl.DataFrame, folder: Path) -> Path:
     answer = pl.struct(pl.lit("assistant").alias("role"), pl.col("response").alias("content"))
     frame = examples.with_columns(LICENCE).select(
         *ABOUT,
-        *weight_column(examples),
+        *extra_columns(examples),
         *mask_columns(examples),
         messages=pl.concat_list("prompt", answer.reshape((-1, 1)).arr.to_list()),
     )
