@@ -116,7 +116,7 @@ def test_the_plan_is_named_by_its_content(tmp_path: Path) -> None:
             r"'lalpp' is no metric with a direction, did you mean 'lalp'\?; known are aslec_casl,",
         ),
         ({"selectors": ["random"]}, "'random' is no metric with a direction"),
-        ({"budgets": ["exmples"]}, "'audition.budgets.0' is 'exmples': must be 'examples' or 'tokens'"),
+        ({"budgets": ["exmples"]}, "'audition.budgets.0' is 'exmples': must be 'examples', 'tokens' or 'prefix'"),
         ({"budgets": [{"examples": 0}]}, "'audition.budgets.0.examples' is 0: must be at least 1"),
         ({"budgets": [{"exampels": 3}]}, "'audition.budgets.0.exampels', did you mean 'examples'"),
         ({"budgets": []}, "'audition.budgets' is .*must not be empty"),

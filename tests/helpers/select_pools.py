@@ -84,6 +84,27 @@ def make_pool(rows: list[dict], domains: dict[str, str] | None = None) -> Pool:
     )
 
 
+def pool_of_steps(*traces: list[tuple[int, float | None, float | None]]) -> curate.ScoredPool:
+    """Traces t0, t1, ..: (tokens, local and full mean log-probability) of each step; a step has 10 characters."""
+    rows = [
+        {
+            "prompt_id": f"p{i}",
+            "teacher": "a",
+            "trace_id": f"t{i}",
+            "response": "x" * 10 * len(steps),
+            "steps": [{"n_tokens": n, "lalp": local, "galp": full} for n, local, full in steps],
+        }
+        for i, steps in enumerate(traces)
+    ]
+    places = pl.DataFrame(
+        [(f"t{i}", s, 10 * s - 10, 10 * s, "line", False) for i, t in enumerate(traces) for s in range(1, len(t) + 1)],
+        schema=tables.STEPS.schema,
+        orient="row",
+    )
+    made = make_pool(rows).in_frames()
+    return curate.ScoredPool(made.prompts, made.traces, made.responses, made.step_scores, lambda: iter([places]))
+
+
 def _step(row: dict) -> dict:
     n = row.get("n_tokens", 1)
     means = {"rank": row.get("rank", 2.0), "entropy": row.get("entropy", 1.0), "brier": row.get("brier", 0.25)}

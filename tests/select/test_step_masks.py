@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.export_rows import chosen_rows
-from helpers.select_pools import make_pool
+from helpers.select_pools import pool_of_steps
 from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import ParamsError, TableError
@@ -22,27 +22,6 @@ from stepsift.select.step_masks import masked_steps, spans, with_masks
 
 def drop(**keys: object) -> params.DroppedSteps:
     return params.DroppedSteps.model_validate(keys)
-
-
-def pool_of(*traces: list[tuple[int, float | None, float | None]]) -> ScoredPool:
-    """Traces t0, t1, ..: (tokens, local and full mean log-probability) of each step; a step has 10 characters."""
-    rows = [
-        {
-            "prompt_id": f"p{i}",
-            "teacher": "a",
-            "trace_id": f"t{i}",
-            "response": "x" * 10 * len(steps),
-            "steps": [{"n_tokens": n, "lalp": local, "galp": full} for n, local, full in steps],
-        }
-        for i, steps in enumerate(traces)
-    ]
-    places = pl.DataFrame(
-        [(f"t{i}", s, 10 * s - 10, 10 * s, "line", False) for i, t in enumerate(traces) for s in range(1, len(t) + 1)],
-        schema=tables.STEPS.schema,
-        orient="row",
-    )
-    made = make_pool(rows).in_frames()
-    return ScoredPool(made.prompts, made.traces, made.responses, made.step_scores, lambda: iter([places]))
 
 
 def masked(pool: ScoredPool, how: params.DroppedSteps, seed: int = 0) -> dict[str, list[int]]:
@@ -71,11 +50,11 @@ FIVE = [(4, -1.0, -2.0), (2, -3.0, -1.0), (6, -0.5, -9.0), (2, -2.0, -3.0), (6, 
     ],
 )
 def test_which_steps_go_by_hand(how, steps):
-    assert masked(pool_of(FIVE), drop(**how)).get("t0", []) == steps
+    assert masked(pool_of_steps(FIVE), drop(**how)).get("t0", []) == steps
 
 
 def test_one_step_stays_one_without_tokens_counts_for_nothing_and_one_without_a_score_keeps_its_trace():
-    pool = pool_of(
+    pool = pool_of_steps(
         [(9, -1.0, None)],
         [(0, -9.0, -9.0), (5, -1.0, -1.0), (5, -2.0, -2.0)],
         [(5, -1.0, None), (5, -2.0, -1.0)],
@@ -87,11 +66,11 @@ def test_one_step_stays_one_without_tokens_counts_for_nothing_and_one_without_a_
 
 def test_a_draw_depends_on_seed_trace_and_step_alone_and_differs_from_trace_to_trace():
     twenty = [(1, -1.0, -1.0)] * 20
-    both, how = pool_of(twenty, twenty), drop(drop="random", share=0.2)
+    both, how = pool_of_steps(twenty, twenty), drop(drop="random", share=0.2)
     steps = masked(both, how)
     assert {t: len(s) for t, s in steps.items()} == {"t0": 4, "t1": 4}
     assert steps["t0"] != steps["t1"]
-    assert masked(pool_of(twenty), how)["t0"] == steps["t0"] != masked(both, how, seed=1)["t0"]
+    assert masked(pool_of_steps(twenty), how)["t0"] == steps["t0"] != masked(both, how, seed=1)["t0"]
 
 
 @given(
@@ -100,7 +79,7 @@ def test_a_draw_depends_on_seed_trace_and_step_alone_and_differs_from_trace_to_t
     st.sampled_from(["lowest", "highest", "random", "last"]),
 )
 def test_what_is_masked_is_within_half_a_step_of_the_share_and_goes_in_order(steps, share, order):
-    pool = pool_of([(n, x, x) for n, x in steps])
+    pool = pool_of_steps([(n, x, x) for n, x in steps])
     gone = masked(pool, drop(drop=order, share=share)).get("t0", [])
     filled = {i: (n, x) for i, (n, x) in enumerate(steps, start=1) if n}
     n_tokens = sum(n for n, _ in filled.values())
@@ -117,7 +96,7 @@ def test_what_is_masked_is_within_half_a_step_of_the_share_and_goes_in_order(ste
 
 
 def test_a_step_that_lies_nowhere_is_an_error():
-    pool = pool_of(FIVE)
+    pool = pool_of_steps(FIVE)
     lost = ScoredPool(pool.prompts, pool.traces, pool.responses, pool.step_scores, lambda: iter([]))
     with pytest.raises(TableError, match="step 5 of trace t0 was scored and is not in table steps"):
         masked(lost, drop(drop="lowest"))
@@ -153,7 +132,11 @@ BASE = {
 
 
 def written(out: Path, steps: params.DroppedSteps | None) -> Path:
-    pool, questions, settings = pool_of(FIVE, FIVE[:1]), load_questions((), Path()), params.Select.model_validate(BASE)
+    pool, questions, settings = (
+        pool_of_steps(FIVE, FIVE[:1]),
+        load_questions((), Path()),
+        params.Select.model_validate(BASE),
+    )
     inputs = Inputs({}, {}, {"path": "student"})
     write_selection(select(pool, settings, questions), pool, settings, questions, inputs, out, steps)
     return out / "lalp"
@@ -187,7 +170,7 @@ def test_a_set_with_masked_steps_on_disk(tmp_path: Path):
 
 
 def test_a_trace_that_is_cut_says_that_its_end_is_not_learned():
-    pool, how = pool_of(FIVE, FIVE[:1]), drop(drop="last", share=0.5)
+    pool, how = pool_of_steps(FIVE, FIVE[:1]), drop(drop="last", share=0.5)
     rows = chosen_rows(2, ["x" * 50, "x" * 10])
     cut = with_masks(rows, masked_steps(rows["trace_id"], pool, how, 0), how)
     assert cut["train_end"].to_list() == [False, True]

@@ -30,10 +30,12 @@ def as_markdown(plan: AuditionPlan, result: dict[str, Any]) -> str:
         ]
     for name, of_budget in result["budgets"].items():
         amount, unit = next((v, k) for k, v in content["budgets"][name].items())
-        lines += ["", f"## Equal {unit}: {amount:,} presented to every student", ""]
+        halves = "share" in content["budgets"][name]
+        cut = ", of each trace the first half" if halves else ""
+        lines += ["", f"## Equal {unit}: {amount:,} presented to every student{cut}", ""]
         lines += [f"- {markdown_prose(sentence)}" for sentence in of_budget["verdict"]]
-        lines += ["", *_accuracies(arms, of_budget, "teacher", "single teachers")]
-        lines += ["", *_accuracies(arms, of_budget, None, "selectors and controls")]
+        lines += ["", *_accuracies(arms, of_budget | {"halves": halves}, "teacher", "single teachers")]
+        lines += ["", *_accuracies(arms, of_budget | {"halves": halves}, None, "selectors and controls")]
         lines += ["", *_comparisons(of_budget, content["statistics"])]
         if of_budget["foresight"]:
             lines += ["", *_foresight(of_budget, content["statistics"])]
@@ -48,8 +50,9 @@ def _accuracies(arms: dict[str, Any], of_budget: dict[str, Any], kind: str | Non
     for arm in of_kind:
         e, about = of_budget["accuracy"][arm], arms[arm]
         seeds = " ".join(_short(v) for v in of_budget["seeds"][arm])
-        tokens = about["response_tokens"] / about["examples"]
-        passes = of_budget["presented_tokens"][arm] / about["response_tokens"]
+        in_loss = (about["first_half"] if of_budget["halves"] else about)["response_tokens"]
+        tokens = in_loss / about["examples"]
+        passes = of_budget["presented_tokens"][arm] / in_loss
         rows.append(
             f"| {markdown_cell(arm)} | {_short(e['value'])} | {_short(e['low'])} to {_short(e['high'])} | {seeds} | "
             f"{about['examples']} | {tokens:.0f} | {passes:.2g} |"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stepsift import params
-from stepsift.audition.arms import Arm, NamedBudget, comparisons
+from stepsift.audition.arms import FIRST_HALF, HALF, Arm, NamedBudget, comparisons
 from stepsift.audition.compare import POWER
 from stepsift.core import disk
 from stepsift.train import Examples
@@ -71,6 +71,7 @@ def make_plan(
     """The plan of an audition; `sets` hold each arm's examples."""
     audition = settings.audition
     pairs = comparisons(arms)
+    unmasked = ["steps"] if settings.train.steps == "all" else []
     return AuditionPlan(
         {
             "version": VERSION,
@@ -78,10 +79,13 @@ def make_plan(
             "student": grounds.student,
             "inputs": grounds.inputs,
             "seeds": list(audition.seeds),
-            "budgets": {b.name: b.budget.model_dump(exclude_none=True) for b in budgets},
+            "budgets": {
+                b.name: b.budget.model_dump(exclude_none=True) | ({"share": 1 - FIRST_HALF.share} if b.halves else {})
+                for b in budgets
+            },
             "tasks": grounds.tasks,
-            "arms": {a.name: _about(a, sets[a.name]) for a in arms},
-            "train": settings.train.model_dump(mode="json", exclude={"seeds", "budget", "epochs"}),
+            "arms": {a.name: _about(a, sets) for a in arms},
+            "train": settings.train.model_dump(mode="json", exclude={"seeds", "budget", "epochs", *unmasked}),
             "evaluate": settings.evaluate.model_dump(
                 mode="json", exclude={"tasks", "trusted_tasks", "rescore", "pass_at"}
             ),
@@ -100,12 +104,19 @@ def make_plan(
     )
 
 
-def _about(arm: Arm, data: Examples) -> dict[str, Any]:
-    selector = arm.selector.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
-    return {
+def _about(arm: Arm, sets: dict[str, Examples]) -> dict[str, Any]:
+    data, half = sets[arm.name], sets.get(arm.name + HALF)
+    about = {
         "kind": arm.kind,
-        "selector": selector,
+        "selector": arm.selector.model_dump(mode="json", exclude_defaults=True, exclude={"name"}),
         "examples": len(data.ids),
         "response_tokens": sum(data.lengths),
         "ids": data.digest,
     }
+    if arm.steps is not None:
+        about["steps"] = arm.steps.model_dump(mode="json")
+    if arm.weights is not None:
+        about["weights"] = arm.weights if isinstance(arm.weights, str) else arm.weights.model_dump(mode="json")
+    if half is not None:
+        about["first_half"] = {"response_tokens": sum(half.lengths), "ids": half.digest}
+    return about

@@ -12,7 +12,7 @@ import polars as pl
 
 from stepsift import evaluate, params, student, train
 from stepsift.audition import cost
-from stepsift.audition.arms import Arm, budgets, make_arms
+from stepsift.audition.arms import FIRST_HALF, HALF, Arm, budgets, make_arms
 from stepsift.audition.page import as_markdown
 from stepsift.audition.plan import AuditionPlan, Grounds, make_plan
 from stepsift.audition.result import answers_of_budget, summarise
@@ -25,6 +25,8 @@ from stepsift.score.plan import sample_prompts
 from stepsift.select import Selection, examples, export, pool, questions
 from stepsift.select import select as select_traces
 from stepsift.select.ranking import TeacherScores, teacher_scores
+from stepsift.select.step_masks import masked_steps, with_masks
+from stepsift.select.weights import WEIGHT, weighted
 from stepsift.tasks import find_tasks
 
 log = logging.getLogger(__name__)
@@ -34,11 +36,15 @@ STARTED = "started.json"
 
 @dataclass(frozen=True)
 class AuditionPlaces:
-    """Where an audition reads and writes: tables, tasks, the folder of all auditions, the root of all caches."""
+    """Where an audition reads and writes: tables, tasks, the folder of all auditions, the root of all caches.
+
+    `steps` is read where steps are masked or traces are cut.
+    """
 
     prompts: Path
     traces: Path
     step_scores: Path
+    steps: Path
     tasks: Path
     out: Path
     cache: Path
@@ -94,23 +100,30 @@ def run_audition(settings: params.Params, places: AuditionPlaces, workers: int, 
     if pilot is not None:
         whole = _prepare(settings, places, None)
         there = finished(whole.setting, whole.runs)
-        ahead = [(whole.setting, whole.sets[run.arms[0]], run) for run in whole.runs if run not in there]
+        ahead = [(whole.setting, whole.sets[run.set_name], run) for run in whole.runs if run not in there]
         lines = cost.predict([r for _, r in results], ahead, len(there), workers)
     return AuditionOutcome(folder, content, lines)
 
 
 def _prepare(settings: params.Params, places: AuditionPlaces, pilot: float | None) -> _Prepared:
-    paths = (places.prompts, places.traces, places.step_scores)
+    tables_of_pool = (places.prompts, places.traces, places.step_scores)
+    cuts = _masks(settings)
+    paths = (*tables_of_pool, places.steps) if cuts else tables_of_pool
     for path in paths:
         if not path.is_file():
             raise AuditionError(f"there is no {path}, which an audition starts from; run 'dvc repro score'")
     inputs = {path.name: disk.file_md5(path) for path in paths}
     reference = pool.find_reference(places.step_scores.parent, settings.select.reference)
-    if reference is not None and any(all_metrics()[name].of_two_models for name in settings.audition.selectors):
+    metrics = (*settings.audition.selectors, *(arm.by for arm in settings.audition.arms))
+    if reference is not None and any(all_metrics()[name].of_two_models for name in metrics):
         inputs["reference"] = reference.about["md5"]
     if pilot is not None:
         settings = _small(settings, pilot)
-    traces = pool.read(*paths, reference=reference.step_scores if reference else None)
+    traces = pool.read(
+        *tables_of_pool,
+        steps=places.steps if cuts else None,
+        reference=reference.step_scores if reference else None,
+    )
     if pilot is not None:
         traces = _share_of(traces, pilot, settings.audition.seed)
     tasks = find_tasks(settings.evaluate.tasks, places.tasks, settings.evaluate.trusted_tasks)
@@ -118,11 +131,13 @@ def _prepare(settings: params.Params, places: AuditionPlaces, pilot: float | Non
     evaluation_questions = questions.load_questions(
         settings.evaluate.tasks, places.tasks, settings.evaluate.trusted_tasks, skip_missing=unfiltered
     )
-    arms = make_arms(settings.audition, traces.traces["teacher"].unique().sort().to_list())
-    select = settings.select.model_copy(update={"selectors": tuple(a.selector for a in arms)})
+    steps = None if settings.train.steps == "all" else settings.train.steps
+    arms = make_arms(settings.audition, traces.traces["teacher"].unique().sort().to_list(), steps)
+    selectors = {a.selector.name: a.selector for a in arms}  # an arm and its control may choose the same
+    select = settings.select.model_copy(update={"selectors": tuple(selectors.values())})
     selection = select_traces(traces, select, evaluation_questions)
     source = student.find(settings.student)
-    sets = _sets(arms, selection, traces, source, settings.train)
+    sets = _sets(arms, selection, traces, source, settings)
     keep = settings.audition.keep_students
     setting = RunSettings(source, settings.train, settings.evaluate, tasks, keep, places.cache)
     of_budget = budgets(settings.audition, settings.train.epochs, selection.candidates)
@@ -157,6 +172,7 @@ def _share_of(traces: pool.ScoredPool, share: float, seed: int) -> pool.ScoredPo
         of_kept,
         lambda: some(traces.responses()),
         lambda: some(traces.step_scores()),
+        traces.steps,
     )
 
 
@@ -165,18 +181,41 @@ def _sets(
     selection: Selection,
     traces: pool.ScoredPool,
     source: student.StudentSource,
-    settings: params.Train,
+    settings: params.Params,
 ) -> dict[str, train.Examples]:
-    """Each arm's examples, as the train stage would read them."""
+    """Each arm's examples, as the train stage would read them, and cut ones where a budget shows first halves."""
     renderer = source.load_renderer()
-    most = train.most_tokens(source, settings)
+    most = train.most_tokens(source, settings.train)
     sets = {}
     with tempfile.TemporaryDirectory() as scratch:
         for arm in arms:
-            folder = Path(scratch) / arm.selector.name
-            export.write(examples(selection.curated[arm.selector.name], traces), ("messages",), folder)
-            sets[arm.name] = train.load_examples(folder / "train.jsonl", renderer, most, arm.name)
+            rows = examples(_weighed(arm, selection, settings.select), traces)
+            forms = {arm.name: arm.steps}
+            if "prefix" in settings.audition.budgets:
+                forms[arm.name + HALF] = FIRST_HALF
+            for name, steps in forms.items():
+                shown = rows
+                if steps is not None:
+                    masked = masked_steps(rows["trace_id"], traces, steps, settings.select.seed)
+                    shown = with_masks(rows, masked, steps)
+                export.write(shown, ("messages",), Path(scratch))
+                sets[name] = train.load_examples(Path(scratch) / "train.jsonl", renderer, most, name)
     return sets
+
+
+def _weighed(arm: Arm, selection: Selection, settings: params.Select) -> pl.DataFrame:
+    """Table curated of the arm, with the weights that it asks for itself."""
+    curated = selection.curated[arm.selector.name]
+    if arm.weights is None:
+        return curated
+    own = settings.model_copy(update={"weights": arm.weights})
+    return weighted(curated.drop(WEIGHT, strict=False), selection.candidates, own, arm.selector.by)
+
+
+def _masks(settings: params.Params) -> bool:
+    """Whether it counts where steps lie."""
+    of_arms = any(arm.steps != "all" for arm in settings.audition.arms)
+    return of_arms or settings.train.steps != "all" or "prefix" in settings.audition.budgets
 
 
 def _run_all(prepared: _Prepared, workers: int, n_known: int) -> list[tuple[AuditionRun, RunResult]]:

@@ -20,7 +20,7 @@ import polars as pl
 from tqdm import tqdm
 
 from stepsift import evaluate, params, sidecache, train
-from stepsift.audition.arms import NamedBudget
+from stepsift.audition.arms import HALF, NamedBudget
 from stepsift.core import disk, processes, tables
 from stepsift.core.errors import AuditionError, StepsiftError
 from stepsift.evaluate import Evaluation
@@ -65,6 +65,11 @@ class AuditionRun:
     budget: NamedBudget
     key: str
 
+    @property
+    def set_name(self) -> str:
+        """Name of the set that it is trained on."""
+        return self.budget.set_name(self.arms[0])
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -88,16 +93,16 @@ def list_runs(
     setting: RunSettings, sets: dict[str, train.Examples], seeds: tuple[int, ...], budgets: list[NamedBudget]
 ) -> list[AuditionRun]:
     """All runs, a seed at a time, so that every arm has one before any has two; the same key stands once."""
-    digests = {arm: data.digest for arm, data in sets.items()}
+    all_arms = [name for name in sets if not name.endswith(HALF)]
     runs = []
     for seed in seeds:
         for budget in budgets:
             alike: dict[str, list[str]] = {}
-            for arm, digest in digests.items():
-                alike.setdefault(digest, []).append(arm)
+            for arm in all_arms:
+                alike.setdefault(sets[budget.set_name(arm)].digest, []).append(arm)
             for arms in alike.values():
-                training = setting.training(budget.budget)
-                parts = train.key_parts(setting.source.fingerprint, sets[arms[0]], training.settings, seed)
+                training, data = setting.training(budget.budget), sets[budget.set_name(arms[0])]
+                parts = train.key_parts(setting.source.fingerprint, data, training.settings, seed)
                 runs.append(AuditionRun(tuple(arms), seed, budget, _key(setting, parts)))
     return runs
 
@@ -131,7 +136,7 @@ def run_all(
     todo = [run for run in runs if run not in there]
     if workers == 1:
         for run in todo:
-            _attempt(setting, sets[run.arms[0]], run)
+            _attempt(setting, sets[run.set_name], run)
             yield run, read(setting, run)
         return
     pool = processes.start(workers, _begin, workers, setting, sets)
@@ -199,4 +204,4 @@ def _begin(number: int, workers: int, setting: RunSettings, sets: dict[str, trai
 
 def _work(run: AuditionRun) -> None:
     setting, sets = _shared
-    _attempt(setting, sets[run.arms[0]], run)
+    _attempt(setting, sets[run.set_name], run)

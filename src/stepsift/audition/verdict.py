@@ -36,6 +36,7 @@ def conclude(evidence: Evidence) -> list[str]:
         ]
     sentences = [_leader(accuracy, selectors, by_pair), *_against_chance(accuracy, selectors, by_pair)]
     sentences += _controls(kinds, compared)
+    sentences += _variants(kinds, compared)
     if evidence.best:
         sentences.append(_teachers(accuracy, selectors, evidence.best))
     if evidence.foresights:
@@ -109,10 +110,12 @@ def _controls(kinds: dict[str, str], compared: list[Comparison]) -> list[str]:
     meaning = {
         "stratified": "a random choice with the same teacher mix",
         "length_matched": "a random choice with the same lengths",
+        "teacher_and_length_matched": "a random choice with the same rows and tokens per teacher",
+        "random_each_epoch": "a random choice that is made anew every epoch",
     }
     sentences = []
     for c in compared:
-        if kinds[c.other] != "control" or c.other == "random":
+        if kinds[c.arm] != "selector" or kinds[c.other] != "control" or c.other == "random":
             continue
         what = meaning[c.other.partition(".")[0]]
         if not c.settled:
@@ -123,6 +126,19 @@ def _controls(kinds: dict[str, str], compared: list[Comparison]) -> list[str]:
             sentences.append(f"{c.arm} beats {what} by {points(c.difference)}.")
         else:
             sentences.append(f"{c.arm} is worse than {what} by {points(c.difference, -1)}.")
+    return sentences
+
+
+def _variants(kinds: dict[str, str], compared: list[Comparison]) -> list[str]:
+    sentences = []
+    for c in (c for c in compared if kinds[c.arm] == "variant"):
+        other = f"{c.other}, the same traces as they are" if kinds[c.other] == "selector" else f"its control {c.other}"
+        if not c.settled:
+            sentences.append(f"{c.arm} is not distinguishable from {other} ({points(c.difference)}).")
+        elif c.difference.value > 0:
+            sentences.append(f"{c.arm} beats {other}, by {points(c.difference)}.")
+        else:
+            sentences.append(f"{c.arm} is worse than {other}, by {points(c.difference, -1)}.")
     return sentences
 
 

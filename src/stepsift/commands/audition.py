@@ -28,6 +28,7 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
         Path("data/ingest") / tables.PROMPTS.file,
         Path("data/ingest") / tables.TRACES.file,
         Path("data/score") / tables.STEP_SCORES.file,
+        Path("data/segment") / tables.STEPS.file,
         args.tasks,
         args.out,
         sidecache.root(),

@@ -99,6 +99,7 @@ class Quotas(Section):
         return value
 
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 EACH_EPOCH = "random_each_epoch"
 """As a selector's name alone: every pass over the set shows another trace of each prompt, drawn at random."""
 _MOST_PER_PROMPT = 1_000
@@ -107,7 +108,7 @@ _MOST_PER_PROMPT = 1_000
 class Selector(Section):
     """One way to choose traces; its curated set lies in a folder of its name."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    name: Name
     """Name of the curated set."""
     by: Text
     """A metric with a direction, or `random`, `longest` or `shortest`."""
@@ -176,10 +177,15 @@ class Selector(Section):
         return self
 
 
+def random_each_epoch() -> Selector:
+    """All traces of each prompt, of which every pass shows another, in an order drawn at random."""
+    return Selector(name=EACH_EPOCH, by="random", per_prompt=_MOST_PER_PROMPT, each_epoch=True)
+
+
 def by_name(name: str) -> Selector | dict[str, str]:
     """The selector that a name alone stands for."""
     if name == EACH_EPOCH:
-        return Selector(name=name, by="random", per_prompt=_MOST_PER_PROMPT, each_epoch=True)
+        return random_each_epoch()
     return {"name": name, "by": name}
 
 
