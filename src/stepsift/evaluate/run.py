@@ -19,7 +19,7 @@ from stepsift.core import disk, tables
 from stepsift.core.errors import EvaluationError
 from stepsift.core.finding import Finding
 from stepsift.core.quiet import silenced
-from stepsift.evaluate.pass_at import VALUE, ks_of, with_pass_at
+from stepsift.evaluate.pass_rates import VALUE, ks_of, with_pass_at
 from stepsift.student import StudentFiles, StudentSource, context_tokens, pick_device
 from stepsift.tasks import TaskSource, check_tasks, find_tasks, load_task, local_tasks
 

@@ -73,7 +73,7 @@ def _differences(name: str, old: pl.DataFrame, new: pl.DataFrame) -> list[str]:
 
 def check_accuracies(folders: Mapping[str, Path], declared: DeclaredStage) -> CheckResult:
     """Compare accuracies, their chart and their metrics file with what table answers gives."""
-    from stepsift.evaluate.pass_at import ks_of, with_pass_at
+    from stepsift.evaluate.pass_rates import ks_of, with_pass_at
     from stepsift.evaluate.run import UNTRAINED, Evaluated, Model, evaluations_of, trained_models
 
     *_, chart, metrics = declared.paths()

@@ -12,7 +12,7 @@ from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import ParamsError
 from stepsift.evaluate import Evaluated, run
-from stepsift.evaluate.pass_at import ks_of, pass_at, with_pass_at
+from stepsift.evaluate.pass_rates import ks_of, pass_at, with_pass_at
 from stepsift.evaluate.run import Model, evaluations_of, key_settings
 
 
