@@ -1,5 +1,6 @@
 """Metrics of a few traces once more, by a few lines over raw logits; nothing of the engine or the metrics is used."""
 
+import json
 import math
 import shutil
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from polars.testing import assert_frame_equal
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from stepsift import params, segment
@@ -16,6 +18,7 @@ from stepsift.metrics import over_frames, trace_scores, trace_sums
 from stepsift.score import references, setup
 from stepsift.score.pool import Pool, Prompts
 from stepsift.score.run import score_to_tables
+from stepsift.score.shipped import score_shipped
 from stepsift.select import pool
 
 WINDOW = 2
@@ -205,7 +208,7 @@ def test_metrics_of_two_models_are_those_of_raw_logits(student_folder, tmp_path:
 
     models = {name: AutoModelForCausalLM.from_pretrained(folder).eval() for name, folder in folders.items()}
     encoders = {name: AutoTokenizer.from_pretrained(folder) for name, folder in folders.items()}
-    seen = set()
+    seen, rows = set(), []
     for row in scores.iter_rows(named=True):
         ends = steps.filter(pl.col("trace_id") == row["trace_id"])["end"].to_list()
         means = {}
@@ -216,6 +219,9 @@ def test_metrics_of_two_models_are_those_of_raw_logits(student_folder, tmp_path:
                 ("local", in_windows(model, context, ids, step)[0]),
             ):
                 means[name, scope] = {int(n): float(logprob[step == n].mean()) for n in step.unique()}
+                if (name, scope) == ("teacher", "full"):
+                    tokens = [encoders[name].decode([i]) for i in ids]
+                    rows.append({"trace_id": row["trace_id"], "tokens": tokens, "logprobs": logprob.tolist()})
         both = means["student", "full"].keys() & means["teacher", "full"].keys()
         gains = [means["student", "local"][n] - means["teacher", "local"][n] for n in both]
         likelier = [math.exp(means["teacher", "full"][n]) - math.exp(means["student", "full"][n]) for n in both]
@@ -224,3 +230,13 @@ def test_metrics_of_two_models_are_those_of_raw_logits(student_folder, tmp_path:
         assert (row["teacher_steps"], row["teacher_share"]) == (count, pytest.approx(count / len(both)))
         seen |= {("not shared", len(both) < len(ends)), ("likelier", 0 < count < len(both))}
     assert seen >= {("likelier", True), ("not shared", True)}
+    # Shipped by a data set, the teacher's log-probabilities are read as if it had been run.
+    Path("data/references/t.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    Path("shipped").mkdir()
+    score_shipped(params.Reference(name="t", path="data/references/t.jsonl"), asked, Path("shipped"))
+    columns = ["trace_id", "step", "n_tokens", "full_logprob"]
+    read_in, computed = (
+        tables.read(tables.STEP_SCORES, folder / tables.STEP_SCORES.file).select(columns)
+        for folder in (Path("shipped"), Path("references/teacher"))
+    )
+    assert_frame_equal(read_in, computed, rel_tol=2e-4)

@@ -166,11 +166,16 @@ class Reference(Student):
     """Its name, by which `select.reference` knows it; its scores lie in a folder of that name."""
     path: Text
     """As `student.path`, below `data/references/`, where DVC sees it change: a folder, a `.gguf` file, or a `.hub.yaml`
-    file that pins a model of a hub."""
+    file that pins a model of a hub. A `.jsonl` or `.parquet` file there holds log-probabilities that a data set ships,
+    which are read in place of a pass: a row per trace with `tokens` (or `token_ids`) and `logprobs`."""
+    tokenizer: Text | None = None
+    """Of shipped `token_ids`: the folder of their tokenizer, below `data/references/` too."""
 
-    @field_validator("path")
+    @field_validator("path", "tokenizer")
     @classmethod
-    def _where_dvc_looks(cls, value: str) -> str:
+    def _where_dvc_looks(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         inside = value.removeprefix(f"{REFERENCES_FOLDER}/")
         if inside in ("", value) or ".." in inside.split("/"):
             raise ValueError(

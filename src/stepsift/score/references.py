@@ -16,6 +16,7 @@ from stepsift.score.identity import identify
 from stepsift.score.pool import Pool
 from stepsift.score.progress import OnProgress
 from stepsift.score.run import score_to_tables
+from stepsift.score.shipped import is_shipped, score_shipped
 
 LIST = tables.REFERENCES
 
@@ -34,6 +35,10 @@ def score_references(
         folder = out / reference.name
         folder.mkdir(parents=True)
         try:
+            if is_shipped(reference):
+                counts[reference.name], about = score_shipped(reference, pool, folder)
+                identities.append({"name": reference.name, "path": reference.path} | about)
+                continue
             with setup.load(reference, settings, cache) as scoring:
                 score_to_tables(scoring, pool, folder, on_progress)
         except (StudentError, ScoringError) as e:
@@ -49,10 +54,12 @@ def score_references(
 
 def require_inside(reference: params.Reference) -> None:
     """Raise StudentError where a link leads out of the folder that DVC watches: it would not see a change."""
-    real, folder = Path(reference.path).resolve(), Path(params.REFERENCES_FOLDER).resolve()
-    if not real.is_relative_to(folder) and not disk.IN_DVC_CACHE.search(real.as_posix()):
+    for path in filter(None, (reference.path, reference.tokenizer)):
+        real, folder = Path(path).resolve(), Path(params.REFERENCES_FOLDER).resolve()
+        if real.is_relative_to(folder) or disk.IN_DVC_CACHE.search(real.as_posix()):
+            continue
         raise StudentError(
-            f"score.references: the path of '{reference.name}' is '{reference.path}', a link that leads to '{real}', "
+            f"score.references: the path of '{reference.name}' is '{path}', a link that leads to '{real}', "
             f"where DVC does not see a change; put the model itself below {params.REFERENCES_FOLDER}/, or a "
             f"{student.HUB_SUFFIX} file that pins it"
         )
@@ -64,6 +71,10 @@ def check_references(settings: params.Score) -> Finding:
     for reference in settings.references:
         try:
             require_inside(reference)
+            if is_shipped(reference):
+                lines.append(f"reference   {reference.name}: {reference.path}, log-probabilities that it ships")
+                problems += [] if Path(reference.path).is_file() else [_no_file(reference)]
+                continue
             identify(reference, settings)
             student.find(reference).load_renderer()
         except StudentError as e:
@@ -71,6 +82,10 @@ def check_references(settings: params.Score) -> Finding:
         else:
             lines.append(f"reference   {reference.name}: {reference.path}, scores the same steps")
     return Finding(lines, problems)
+
+
+def _no_file(reference: params.Reference) -> str:
+    return f"score.references, '{reference.name}': there is no file {reference.path}; put it there"
 
 
 def _of_reference(reference: params.Reference, error: Exception) -> str:

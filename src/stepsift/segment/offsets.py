@@ -80,7 +80,7 @@ def steps_from_file(traces: pl.DataFrame, path: Path) -> list[tuple[list[int], l
 
 def _rows(path: Path) -> Iterator[Row]:
     """The rows in order; raises TableError for the first that is none."""
-    for line, row in _parquet(path) if path.suffix == ".parquet" else _json_lines(path):
+    for line, row in read_rows(path):
         key = next((row[k] for k in KEYS if isinstance(row, dict) and isinstance(row.get(k), str)), None)
         if key is None:
             raise TableError(f"{path}, line {line} has neither a trace_id nor a content_hash; give one of them as text")
@@ -111,6 +111,11 @@ def _chain(path: Path, line: int, key: str, spans: object) -> list[int]:
 
 def _fault(path: Path, line: int, key: str, what: str) -> TableError:
     return TableError(f"{path}, line {line}: trace {one_line(key, 80)} {what}")
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """Line or row, from 1, and content of each row of a file; raises TableError where it cannot be read."""
+    return _parquet(path) if path.suffix == ".parquet" else _json_lines(path)
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
