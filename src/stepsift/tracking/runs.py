@@ -202,8 +202,9 @@ def _connect(settings: params.Tracking) -> tuple[Any, str]:
 
     for library in ("mlflow", "alembic"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    # It tells of every retry; that the server is away is said once, by us.
+    # These tell of every retry, and show where a database was given up; that it is away or full is said once, by us.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     uri = store_uri(settings)
     if uri.startswith("sqlite:///"):
         # MLflow would try a database that cannot be opened ten times, for minutes.
