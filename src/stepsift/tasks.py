@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from stepsift.core import bounded_yaml
+from stepsift.core import bounded_yaml, disk
 from stepsift.core.errors import EvaluationError
 from stepsift.core.quiet import silenced
 from stepsift.core.text import error_line
@@ -129,6 +129,8 @@ def load_task(source: TaskSource, scratch: Path) -> dict[str, Any]:
         with _offline():
             return dict(TaskManager(include_defaults=False).load([config])["tasks"])
     except Exception as e:  # a task is YAML and code of anybody, which the harness runs as it builds it
+        if disk.is_full(e):
+            raise
         raise EvaluationError(f"task '{source.name}' cannot be loaded: {type(e).__name__}: {e}") from e
 
 

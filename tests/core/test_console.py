@@ -1,9 +1,11 @@
 """How a command ends: its exit code, and what it says on standard error."""
 
+import contextlib
 import errno
 import json
 import logging
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,8 +117,42 @@ def test_ctrl_c_during_imports_is_no_traceback(tmp_path: Path):
 
 def test_a_full_disk_is_said_in_a_sentence(capsys: pytest.CaptureFixture[str]):
     code, said = ended(capsys, OSError(errno.ENOSPC, "No space left on device", "/data/out.parquet"))
-    assert code == 1 and said.startswith("error: the disk is full (/data/out.parquet); free space and run it again")
-    assert ended(capsys, OSError(errno.ENOSPC, "No space left"))[1].startswith("error: the disk is full; free")
+    assert code == 1 and said.startswith(
+        "error: nothing more can be written (/data/out.parquet): the disk is full, or a"
+    )
+    assert said.endswith("are not made again\n")
+
+
+def _raised_from(cause: Exception) -> Exception:
+    error = RuntimeError("the table could not be made")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        OSError(errno.EFBIG, "File too large"),
+        ValueError("I/O error: No space left on device (os error 28)"),
+        _raised_from(OSError(errno.ENOSPC, "No space left on device")),
+    ],
+)
+def test_libraries_say_in_several_ways_that_a_disk_is_full(capsys: pytest.CaptureFixture[str], error: Exception):
+    code, said = ended(capsys, error)
+    assert code == 1 and said.startswith("error: nothing more can be written: the disk is full")
+
+
+def test_a_database_that_may_not_grow_is_a_full_disk(capsys: pytest.CaptureFixture[str]):
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        database.execute("PRAGMA max_page_count = 2")
+        with pytest.raises(sqlite3.OperationalError) as full:
+            database.executescript("CREATE TABLE a (x); CREATE TABLE b (x);")
+        with pytest.raises(sqlite3.OperationalError) as other:
+            database.execute("SELECT * FROM nowhere")
+    assert ended(capsys, full.value)[1].startswith("error: nothing more can be written: the disk is full")
+    with pytest.raises(sqlite3.OperationalError):  # a defect of ours keeps its traceback
+        ended(capsys, other.value)
 
 
 def test_a_run_that_was_asked_to_end_says_what_it_kept(capsys: pytest.CaptureFixture[str]):

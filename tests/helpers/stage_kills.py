@@ -26,6 +26,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,8 @@ def run(repo: Path, command: list[str], fatal: int = 0, most_bytes: int | None =
             code = 0
         except SystemExit as e:
             code = e.code if isinstance(e.code, int) else int(e.code is not None)
+        except BaseException:
+            traceback.print_exc()
         finally:
             sys.stdout.flush()
             if not fatal and most_bytes is None:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -263,6 +264,22 @@ def test_the_page_of_the_runs_is_that_of_the_experiment(repo: Path) -> None:
     assert tracking.runs_page(other) == "#/experiments/2/runs?workflowType=machine_learning"
     made = MlflowClient(f"sqlite:///{repo / 'mlflow.db'}").get_experiment_by_name("other")
     assert made.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_a_database_whose_making_was_cut_off_is_made_by_the_next_stage(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Tables that are there in part would keep MLflow from making the others, in every stage to come."""
+    dead = repo / f".tmp-mlflow-{2**22 + 1}-{socket.gethostname()}"
+    dead.write_text("tables in part")
+    with monkeypatch.context() as cut_off:
+        cut_off.setattr("stepsift.core.disk.replace_durably", lambda *_: (_ for _ in ()).throw(OSError("cut off")))
+        with tracking.stage("ingest", settings()):
+            pass
+    assert "cut off; the stage runs untracked" in caplog.text and not dead.exists()
+    with tracking.stage("ingest", settings()):
+        pass
+    assert len(children(repo)) == 1
 
 
 def test_the_input_key_changes_with_command_data_code_and_settings_alone(repo: Path) -> None:

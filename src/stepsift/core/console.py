@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn
 
+from stepsift.core import disk
 from stepsift.core.errors import StepsiftError, Stopped
 from stepsift.core.pace import duration
 from stepsift.core.text import error_line, json_text, terminal_line, terminal_text
@@ -21,8 +22,9 @@ from stepsift.core.text import error_line, json_text, terminal_line, terminal_te
 log = logging.getLogger(__name__)
 
 _DISK_FULL = (
-    "the disk is full{place}; free space and run it again: scores, students and evaluations that were finished are in "
-    "the caches and are not made again"
+    "nothing more can be written{place}: the disk is full, or a quota or a limit of a file's size is reached; free "
+    "space and run it again: scores, students and evaluations that were finished are in the caches and are not made "
+    "again"
 )
 _OF_FILES = {
     errno.EACCES: "{path} may not be read or written by this user; change its owner or permissions, or name another",
@@ -131,12 +133,6 @@ def run(main: Callable[[], None]) -> None:
         # Who read it has enough. Python would complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
-    except OSError as e:
-        sentence = _sentence(e)
-        if sentence is None:
-            answer_problems([_defect(e)])
-            raise
-        _fail([sentence])
     except Stopped as e:
         answer_problems([str(e)])
         sys.stderr.write(f"{e}\n")
@@ -145,7 +141,10 @@ def run(main: Callable[[], None]) -> None:
         answer_problems(["stopped"])
         sys.stderr.write("stopped\n")
         raise SystemExit(130) from None
-    except Exception as e:  # a defect of ours: whoever reads JSON is told too, and the traceback stays
+    except Exception as e:
+        if (sentence := _sentence(e)) is not None:
+            _fail([sentence])
+        # A defect of ours: whoever reads JSON is told too, and the traceback stays.
         answer_problems([_defect(e)])
         raise
 
@@ -165,10 +164,11 @@ def _end(number: int, _: object) -> None:
     raise Stopped("stopped", 128 + number)
 
 
-def _sentence(e: OSError) -> str | None:
+def _sentence(e: Exception) -> str | None:
     """What to say of an error of the system; None for one that a user cannot mend."""
-    if e.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _DISK_FULL.format(place=f" ({e.filename})" if e.filename else "")
-    if e.errno in _OF_FILES and isinstance(e.filename, str | os.PathLike):
+    if disk.is_full(e):
+        name = getattr(e, "filename", None)
+        return _DISK_FULL.format(place=f" ({name})" if name else "")
+    if isinstance(e, OSError) and e.errno in _OF_FILES and isinstance(e.filename, str | os.PathLike):
         return _OF_FILES[e.errno].format(path=os.fspath(e.filename))
     return None

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import stat
 import time
 from collections.abc import Iterable, Iterator
@@ -31,6 +32,9 @@ DAMAGED = ".damaged-"
 """Stands, with a number behind it, at the end of the name of what was set aside."""
 IN_DVC_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")
 """How the path of a file in a cache of DVC ends, which may link files to it."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_FOR_SQLITE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+"""What SQLite says where it can write no more; the second also of a disk that is broken."""
 _TEMPORARY = re.compile(r"\.tmp-[^-]*-([0-9]+)-(.+)")
 
 
@@ -44,6 +48,23 @@ def file_sha256(path: Path) -> str:
     """The SHA-256 of a file; 64 hexadecimal digits."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error, or one that it came from, is that nothing more can be written: no space, a quota, a limit of
+    a file's size. Libraries in C++ and Rust say it in words alone, and SQLite in numbers of its own."""
+    while True:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        if isinstance(error, sqlite3.Error):
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _FULL_FOR_SQLITE:
+                return True
+        elif any(os.strerror(number) in str(error) for number in _FULL):
+            return True
+        before = error.__cause__ or error.__context__
+        if before is None:
+            return False
+        error = before
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:

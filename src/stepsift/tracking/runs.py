@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock
 
 from stepsift import params
+from stepsift.core import disk
 from stepsift.core.errors import TrackingError
 from stepsift.core.text import mlflow_name
 from stepsift.tracking.pipeline import parent, source_tags
@@ -211,12 +212,29 @@ def _connect(settings: params.Tracking) -> tuple[Any, str]:
         with closing(sqlite3.connect(uri.removeprefix("sqlite:///"), timeout=_OPEN_TIMEOUT_S)) as database:
             database.execute("PRAGMA schema_version")
     with _lock():
+        if uri.startswith("sqlite:///"):
+            _make_database(Path(uri.removeprefix("sqlite:///")))
         client = MlflowClient(uri)
         experiment = client.get_experiment_by_name(settings.experiment)
         if experiment is not None:
             return client, experiment.experiment_id
         artifacts = str(root() / "mlruns") if uri.startswith("sqlite:///") else None
         return client, client.create_experiment(settings.experiment, artifacts, tags=_KIND)
+
+
+def _make_database(path: Path) -> None:
+    """Make MLflow's tables where there are none, under another name first: a process that is killed while it makes
+    them leaves a database to which MLflow can neither add them nor go on."""
+    from mlflow import MlflowClient
+
+    if path.stat().st_size > 0:
+        return
+    for left in path.parent.glob(".tmp-mlflow-*"):
+        if disk.is_leftover(left):
+            disk.remove(left)
+    new = disk.temporary_beside(path.parent, "mlflow")
+    MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
+    disk.replace_durably(new, path)
 
 
 def store_uri(settings: params.Tracking) -> str:
