@@ -108,6 +108,19 @@ def test_the_plan_by_hand(sources: Path, student_folder: Student, monkeypatch: p
     ]
 
 
+def test_who_groups_sentences_is_said_before_the_student(sources: Path, student_folder: Student):
+    llm = {"url": "https://models.example.org/v1", "model": "m"}
+    report = collect(
+        settings(student_folder("llama"), segment={"unit": "llm", "llm": llm}), sources, sources.parent / "tasks"
+    )
+    rooms = [*report.findings]
+    assert rooms.index("sources") < rooms.index("splitter") < rooms.index("student")
+    first, second = report.findings["splitter"].lines
+    # Two texts, of which one is a single sentence.
+    assert first.startswith("splitter    m at models.example.org: ") and " for 4 traces, about " in first
+    assert "LEAVE THIS MACHINE" in second
+
+
 @pytest.mark.parametrize(
     ("score", "said"),
     [

@@ -18,11 +18,13 @@ from stepsift import params, segment
 from stepsift.core import tables
 from stepsift.core.errors import ParamsError, SplitterError
 from stepsift.segment.llm import endpoint as endpoint_module
+from stepsift.segment.llm import grouping as grouping_module
 from stepsift.segment.llm.answer import UnusableError, read_groups
 from stepsift.segment.llm.endpoint import KEY_VARIABLE, MOST_BYTES, Endpoint, _seconds
 from stepsift.segment.llm.grouping import Grouping, Store
 from stepsift.segment.llm.pieces import cut_sentences
 from stepsift.segment.llm.prompt import PROMPT_SHA256
+from stepsift.segment.llm.threads import in_threads
 
 KEY = "sk-not-for-anybody"
 
@@ -377,11 +379,6 @@ def test_who_refuses_one_text_ends_no_run(tmp_path: Path):
 
 
 def test_what_was_answered_before_a_kill_is_not_asked_again(tmp_path: Path):
-    def dies(handler: Handler, body: dict[str, Any], number: int) -> None:
-        if number == 1:
-            raise KeyboardInterrupt
-        in_pairs(handler, body, number)
-
     own, time = settings(workers=1), Time()
     assert own.llm is not None
     asked = []
@@ -405,6 +402,47 @@ def test_repetitions_are_paid_from_the_budget(tmp_path: Path):
     with chat_server(lambda h, b, n: send(h, 500, b"")) as server:
         _, grouping, _ = cut(server.url, tmp_path, retries=20, max_requests=5, workers=1)
     assert len(server.bodies) == grouping.requests == 5
+
+
+def test_threads_end_with_the_first_error_and_wait_for_nobody():
+    begun, never = [], threading.Event()
+
+    def work(key: int, value: str) -> str:
+        begun.append(key)
+        if key == 1:
+            raise SplitterError(value)
+        never.wait(600)
+        return value
+
+    with pytest.raises(SplitterError, match="refused"):
+        list(in_threads(work, ((i, "refused") for i in range(100)), 2))
+    never.set()
+    assert 1 in begun and set(begun) <= {0, 1}
+    assert sorted(in_threads(lambda k, v: v * k, [(2, "a"), (1, "b")], 3)) == [(1, "b"), (2, "aa")]
+
+
+def test_a_proxy_that_cannot_be_used_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ALL_PROXY", f"nonsense://user:{KEY}@proxy:1")
+    with pytest.raises(SplitterError, match="a proxy that the environment names") as e:
+        cut("http://models.example.org/v1", tmp_path)
+    assert KEY not in str(e.value)
+
+
+def test_what_is_another_answer_and_what_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def key(sentences: tuple[str, ...] = ("a", "b"), **llm: Any) -> str:
+        own = settings(**llm).llm
+        assert own is not None
+        return Store(own, tmp_path).key([*sentences])
+
+    alike = [
+        *({"url": "https://elsewhere/v2"}, {"workers": 9}, {"retries": 0}, {"timeout_s": 1}, {"max_requests": 1}),
+        *({"fallback": "line"}, {"max_sentences": 5}, {"max_chars": 2_000}),
+    ]
+    assert {key(**llm) for llm in alike} == {key()}
+    others = [{"model": "n"}, {"temperature": 0.5}, {"max_tokens": 99}, {"max_tokens": None}, {"extra": {"seed": 1}}]
+    keys = [key(), key(("ab",)), key(("b", "a")), *(key(**llm) for llm in others)]
+    monkeypatch.setattr(grouping_module, "PROMPT_SHA256", "another prompt")
+    assert len({*keys, key()}) == len(keys) + 1
 
 
 def test_an_expected_wait_is_read_in_both_forms():

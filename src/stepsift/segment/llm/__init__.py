@@ -8,6 +8,7 @@ which must be a partition of them in order (`answer`). What is stored are offset
 - `answer`: what a model wrote to groups; read leniently, verified strictly
 - `endpoint`: one request over HTTP, repeated where it got no answer; knows the key, and nobody else does
 - `grouping`: traces to steps: from the cache, by many requests at once, within a budget, or by rules
+- `threads`: many requests at once
 - `cost`: what asking would take, for `stepsift check` and the stage
 """
 

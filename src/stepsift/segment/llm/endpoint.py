@@ -78,7 +78,14 @@ class Endpoint:
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         limits = httpx2.Limits(max_connections=settings.workers, max_keepalive_connections=settings.workers)
-        self._client = httpx2.Client(headers=headers, timeout=settings.timeout_s, limits=limits)
+        try:
+            self._client = httpx2.Client(headers=headers, timeout=settings.timeout_s, limits=limits)
+        except (ValueError, ImportError, httpx2.InvalidURL):
+            # What is wrong with it may hold its password.
+            raise SplitterError(
+                "a proxy that the environment names (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) cannot be used; correct it, "
+                f"or put {host_of(settings.url)} into NO_PROXY"
+            ) from None
 
     def __enter__(self) -> "Endpoint":
         return self

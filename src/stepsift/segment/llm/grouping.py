@@ -10,7 +10,6 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from stepsift.core.text import count
 from stepsift.segment.llm.answer import UnusableError, read_groups
 from stepsift.segment.llm.pieces import Sentences, cut_sentences
 from stepsift.segment.llm.prompt import PROMPT_SHA256, messages
+from stepsift.segment.llm.threads import in_threads
 from stepsift.segment.splitter import Steps, split
 
 log = logging.getLogger(__name__)
@@ -171,25 +171,8 @@ class Grouping:
 
     def _asked(self, missing: Mapping[str, list[str]]) -> dict[str, list[int] | _Failure]:
         """Ask about pieces, as many at once as there are workers."""
-        answers: dict[str, list[int] | _Failure] = {}
-        if not missing:
-            return answers
-        pool = ThreadPoolExecutor(self.llm.workers, thread_name_prefix="groups")
-        try:
-            under_way: dict[Future[list[int] | _Failure], str] = {}
-            waiting = iter(missing.items())
-            while True:
-                for key, piece in waiting:
-                    under_way[pool.submit(self._groups, key, piece)] = key
-                    if len(under_way) >= self.llm.workers:
-                        break
-                if not under_way:
-                    return answers
-                done, _ = wait(under_way, return_when=FIRST_COMPLETED)
-                for future in done:
-                    answers[under_way.pop(future)] = future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        workers = min(self.llm.workers, len(missing))
+        return dict(in_threads(self._groups, missing.items(), workers)) if missing else {}
 
     def _groups(self, key: str, piece: list[str]) -> list[int] | _Failure:
         """Ask about one piece, and keep the answer at once."""
