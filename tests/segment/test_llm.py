@@ -398,6 +398,17 @@ def test_what_was_answered_before_a_kill_is_not_asked_again(tmp_path: Path):
     assert steps.filter(pl.col("trace_id") == "a").height == 1 and time.slept == []
 
 
+def test_who_refuses_many_texts_is_still_there(tmp_path: Path):
+    traces = {f"{i:02}": f"One is {i}. Two is 2." for i in range(15)} | {"99": "One. Two. Three."}
+
+    def particular(handler: Handler, body: dict[str, Any], number: int) -> None:
+        (in_pairs if n_sentences(body) == 3 else lambda h, b, n: send(h, 422, b"no"))(handler, body, number)
+
+    with chat_server(particular) as server:
+        _, grouping, _ = cut(server.url, tmp_path, traces, workers=1)
+    assert grouping.metrics()["fallbacks"] == {"refused": 15} and grouping.counts.grouped == 1
+
+
 def test_repetitions_are_paid_from_the_budget(tmp_path: Path):
     with chat_server(lambda h, b, n: send(h, 500, b"")) as server:
         _, grouping, _ = cut(server.url, tmp_path, retries=20, max_requests=5, workers=1)
@@ -417,6 +428,9 @@ def test_threads_end_with_the_first_error_and_wait_for_nobody():
     with pytest.raises(SplitterError, match="refused"):
         list(in_threads(work, ((i, "refused") for i in range(100)), 2))
     never.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("groups-"):
+            thread.join(60)
     assert 1 in begun and set(begun) <= {0, 1}
     assert sorted(in_threads(lambda k, v: v * k, [(2, "a"), (1, "b")], 3)) == [(1, "b"), (2, "aa")]
 
