@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -27,7 +28,7 @@ from helpers.evaluate_bench import (
     write_choices,
     write_task,
 )
-from stepsift import evaluate, params
+from stepsift import evaluate, params, tasks
 from stepsift.core import tables
 from stepsift.core.errors import EvaluationError
 from stepsift.student import load_renderer
@@ -354,12 +355,28 @@ def test_nothing_of_the_machine_or_the_day_is_in_the_results(bench: Bench) -> No
         assert str(bench.folder) not in entry.read_text()
 
 
+@pytest.fixture
+def harness_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands in for the harness, which reads 13,000 files for the names of its tasks."""
+    monkeypatch.setattr(tasks, "_harness", lambda: SimpleNamespace(all_tasks=["arc_easy", "gsm8k"]))
+
+
+@pytest.mark.usefixtures("harness_names")
 @pytest.mark.parametrize(("name", "hint"), [("toi", "did you mean 'toy'"), ("arc_easi", "did you mean 'arc_easy'")])
 def test_an_unknown_task_is_an_error_that_names_the_nearest(name: str, hint: str, bench: Bench) -> None:
     with pytest.raises(EvaluationError, match=hint):
         bench.run(SETTINGS.model_copy(update={"tasks": (name,)}))
 
 
+@pytest.mark.system
+def test_the_harness_knows_its_tasks(tmp_path: Path) -> None:
+    [source] = find_tasks(("arc_easy",), tmp_path)
+    assert (source.name, source.file) == ("arc_easy", None)
+    with pytest.raises(EvaluationError, match="did you mean 'arc_easy'"):
+        find_tasks(("arc_easi",), tmp_path)
+
+
+@pytest.mark.usefixtures("harness_names")
 def test_a_task_that_cannot_be_read_is_named(bench: Bench) -> None:
     (bench.folder / "tasks" / "broken.yaml").write_text("task: [broken")
     with pytest.raises(EvaluationError, match=r"broken.yaml cannot be read"):

@@ -5,9 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 from stepsift.recurate import check_lock
 
@@ -30,19 +32,37 @@ PIPELINE = """stages:
 OUTS = check_lock.Outs({"data/one": "one", "two.txt": "two", "data/sources/a.jsonl": "data/sources/a.jsonl.dvc"})
 
 
-def run(repo: Path, *command: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
-    """A command of this environment; it must succeed, unless `ok` is False."""
+def run(repo: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """A command of this environment, which must succeed."""
     env = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     env |= {f"GIT_{who}_{what}": "t@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     done = subprocess.run(command, cwd=repo, env=env, capture_output=True, text=True, check=False)
-    assert not ok or done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done
 
 
-def check(repo: Path, *options: str) -> tuple[int, list[str]]:
-    """Exit code and lines."""
-    done = run(repo, sys.executable, "-m", "stepsift.recurate.check_lock", *options, ok=False)
-    return done.returncode, (done.stdout + done.stderr).splitlines()
+Check = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
+    """`check(repo, "--no-remote", ..)`, in this process: exit code and lines."""
+
+    def call(repo: Path, *options: str) -> tuple[int, list[str]]:
+        monkeypatch.chdir(repo)
+        monkeypatch.setattr(sys, "argv", ["check_lock", *options])
+        capsys.readouterr()
+        code = check_lock.main()
+        out, err = capsys.readouterr()
+        return code, (out + err).splitlines()
+
+    return call
+
+
+def add(*paths: str) -> None:
+    """`dvc add` in the working folder, in this process."""
+    with Repo() as repo:
+        repo.add(list(paths))
 
 
 @pytest.fixture(scope="module")
@@ -56,17 +76,18 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (repo / "code.py").write_text("1\n")
     (repo / "params.yaml").write_text("k: {w: 1}\n")
     (repo / "dvc.yaml").write_text(PIPELINE)
-    for command in (
-        "git init -q -b main .",
-        "dvc init -q",
-        "dvc add -q data/sources/a.jsonl data/sources/chat/b.jsonl",
-        f"dvc remote add -q -d shared {repo.parent / 'remote'}",
-        "dvc repro -q",
-        "dvc push -q",
-        "git add -A",
-        "git commit -qm run",
-    ):
-        run(repo, *command.split())
+    run(repo, "git", "init", "-q", "-b", "main", ".")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(repo)
+        Repo.init().close()
+        with (repo / ".dvc/config").open("a") as config:
+            config.write(f"[core]\n    remote = shared\n['remote \"shared\"']\n    url = {repo.parent / 'remote'}\n")
+        add("data/sources/a.jsonl", "data/sources/chat/b.jsonl")
+        with Repo() as made:
+            made.reproduce()
+            made.push()
+    run(repo, "git", "add", "-A")
+    run(repo, "git", "commit", "-qm", "run")
     return repo
 
 
@@ -121,10 +142,11 @@ def test_a_folder_of_sources_has_dvcs_hash_with_and_without_its_files(origin: Pa
 
 
 def test_clean_clone(clone: Path):
-    assert check(clone) == (0, ["dvc.lock fits and the remote holds what it names"])
+    done = run(clone, sys.executable, "-m", "stepsift.recurate.check_lock")
+    assert (done.stdout, done.stderr) == ("dvc.lock fits and the remote holds what it names\n", "")
 
 
-def test_changed_parameter_source_and_code(clone: Path):
+def test_changed_parameter_source_and_code(clone: Path, check: Check):
     (clone / "params.yaml").write_text("k: {w: 2}\n")
     code, lines = check(clone, "--no-remote")
     assert (code, lines) == (
@@ -133,7 +155,7 @@ def test_changed_parameter_source_and_code(clone: Path):
     )
     # A teacher more, of which the clone has the .dvc file only.
     (clone / "data/sources/new.jsonl").write_text("new\n")
-    run(clone, "dvc", "add", "-q", "data/sources/new.jsonl")
+    add("data/sources/new.jsonl")
     (clone / "data/sources/new.jsonl").unlink()
     (clone / "code.py").unlink()
     answer = json.loads("\n".join(check(clone, "--no-remote", "--json")[1]))
@@ -142,9 +164,10 @@ def test_changed_parameter_source_and_code(clone: Path):
     assert "code.py is deleted" in sentence
 
 
-def test_an_object_that_the_remote_lacks(origin: Path, clone: Path, tmp_path: Path):
+def test_an_object_that_the_remote_lacks(origin: Path, clone: Path, tmp_path: Path, check: Check):
     remote = shutil.copytree(origin.parent / "remote", tmp_path / "remote")
-    run(clone, "dvc", "remote", "modify", "shared", "url", str(remote))
+    config = clone / ".dvc/config"
+    config.write_text(config.read_text().replace(str(origin.parent / "remote"), str(remote)))
     [file] = [p for p in remote.rglob("*") if p.is_file() and p.read_text() == "1"]
     file.unlink()
     code, lines = check(clone)
@@ -158,7 +181,7 @@ def test_an_object_that_the_remote_lacks(origin: Path, clone: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("option", ["--no-remote", "--remote-only"])
-def test_a_lock_with_the_marks_of_a_merge(clone: Path, option: str):
+def test_a_lock_with_the_marks_of_a_merge(clone: Path, option: str, check: Check):
     lock = clone / "dvc.lock"
     first, rest = lock.read_text().split("\n", 1)
     lock.write_text(f"<<<<<<< HEAD\n{first}\n=======\n{first} \n>>>>>>> other\n{rest}")
@@ -170,8 +193,8 @@ def test_a_lock_with_the_marks_of_a_merge(clone: Path, option: str):
     ]
 
 
-def test_no_remote_to_ask(clone: Path):
-    run(clone, "dvc", "remote", "remove", "shared")
+def test_no_remote_to_ask(clone: Path, check: Check):
+    (clone / ".dvc/config").write_text("")
     code, lines = check(clone)
     assert code == 2
     assert lines == ["error: there is no default remote to ask; 'dvc remote add -d NAME URL' makes one"]

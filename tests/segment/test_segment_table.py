@@ -1,6 +1,7 @@
 """The `steps` table: columns, order, offsets in characters, and the cover that is checked on every write."""
 
 import gzip
+import itertools
 import json
 from pathlib import Path
 
@@ -92,15 +93,15 @@ def test_any_number_of_workers_writes_the_same_bytes(tmp_path):
         for n in range(9)
     ]
     written = {}
-    for workers in (1, 2, 7):
+    for workers in (1, 2, 3):
         path = tmp_path / f"{workers}.parquet"
         with tables.Writer(tables.STEPS, path) as writer:
             for steps in segment_tables(iter(frames), params.Segment(workers=workers)):
                 writer.write(steps)
         written[workers] = path.read_bytes()
     assert written[2] == written[1]
-    assert written[7] == written[1]
-    assert pl.read_parquet(tmp_path / "7.parquet").height > 9 * 5 * 4
+    assert written[3] == written[1]
+    assert pl.read_parquet(tmp_path / "3.parquet").height > 9 * 5 * 4
 
 
 def test_a_pool_of_one_frame_and_a_single_worker_start_no_process(monkeypatch):
@@ -129,10 +130,14 @@ def test_what_a_worker_finds_wrong_is_said_and_frames_are_read_a_few_at_a_time(m
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real traces is not beside the repository")
 @pytest.mark.parametrize("unit", ["sentence", "line", "paragraph"])
 def test_real_traces(unit):
-    """Cover on every trace (`segment_table` checks it), and steps of a length that is worth scoring."""
+    """Cover on every trace (`segment_table` checks it), and steps of a length that is worth scoring.
+
+    Lines and paragraphs are tried on every fourth trace.
+    """
     for path in sorted(SHARED.glob("*.jsonl.gz")):
         with gzip.open(path, "rt", encoding="utf-8") as lines:
-            responses = [json.loads(line)["response"] for line in lines]
+            some = itertools.islice(lines, 0, None, 1 if unit == "sentence" else 4)
+            responses = [json.loads(line)["response"] for line in some]
         names = [f"{path.name}:{i:05}" for i in range(len(responses))]
         given = pl.DataFrame({"trace_id": names, "response": responses}).filter(pl.col("response") != "")
         steps = segment_table(given, params.Segment(unit=unit))

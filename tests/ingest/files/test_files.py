@@ -269,9 +269,6 @@ def test_one_content_in_every_format(tmp_path, name, data):
     assert list(files.rows(file, SETTINGS)) == list(enumerate(ROWS, start=1))
 
 
-LINES = b"".join(json.dumps({"prompt": f"p{i}"}).encode() + b"\n" for i in range(200_000))
-
-
 @pytest.mark.parametrize(
     ("name", "data", "reasons"),
     [
@@ -291,7 +288,7 @@ def test_files_that_break(tmp_path, name, data, reasons):
 
 
 def test_zstd_that_breaks_off_keeps_what_came_before(tmp_path):
-    whole = zstd(LINES)
+    whole = zstd(b"".join(b'{"prompt": "p%d"}\n' % i for i in range(200_000)))
     rows = read(tmp_path, "a.jsonl.zst", whole[: len(whole) * 3 // 4])
     assert rows[-1][1] == "corrupt_zstd" and len(rows) > 1_000
 
