@@ -145,7 +145,7 @@ def test_the_plan_says_what_is_masked_weighted_and_cut_and_nothing_of_it_otherwi
     settings = asked(budgets=["prefix"], arms=[MASKED, WEIGHTED])
     content = plan_of(settings, sets_of(settings)).content
     assert content["budgets"] == {"prefix": {"examples": 8, "share": 0.5}}
-    assert content["arms"]["masked"]["steps"] == {"drop": "lowest", "share": 0.4, "by": None}
+    assert content["arms"]["masked"]["steps"] == {"drop": "lowest", "share": 0.4, "by": None, "spare_last": False}
     assert content["arms"]["heavy"]["weights"] == {"by": "galp", "temperature": 1.0, "per": "prompt"}
     assert content["arms"]["heavy-equal-weights"]["weights"] == "none"
     assert content["arms"]["lalp"]["first_half"]["response_tokens"] == 4

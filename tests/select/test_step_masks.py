@@ -45,6 +45,8 @@ FIVE = [(4, -1.0, -2.0), (2, -3.0, -1.0), (6, -0.5, -9.0), (2, -2.0, -3.0), (6, 
         ({"drop": "lowest", "by": "full"}, [3]),
         ({"drop": "highest"}, [3]),
         ({"drop": "highest", "by": "full", "share": 0.4}, [2, 5]),
+        ({"drop": "lowest", "spare_last": True}, [2, 4]),  # 4 of 20
+        ({"drop": "lowest", "spare_last": True, "share": 0.9}, [1, 2, 3, 4]),
         ({"drop": "last", "share": 0.5}, [4, 5]),  # 8 tokens; with the third 14
         ({"drop": "last", "share": 0.7}, [3, 4, 5]),
     ],
@@ -159,7 +161,7 @@ def test_a_set_with_masked_steps_on_disk(tmp_path: Path):
     kept = tables.read(tables.MASKED_STEPS, masking / "masked_steps.parquet")
     assert kept.rows() == [("t0", 5, 40, 50, 6)]
     about = json.loads((masking / "manifest.json").read_text())
-    assert about["train_steps"] == {"drop": "lowest", "share": 0.2, "by": None}
+    assert about["train_steps"] == {"drop": "lowest", "share": 0.2, "by": None, "spare_last": False}
     assert about["files"]["masked_steps.parquet"]["rows"] is None
     card = " ".join((masking / "README.md").read_text().split())
     assert "axolotl with `message_field_training_detail: train_detail`; TRL's SFTTrainer and LLaMA-Factory" in card
@@ -191,6 +193,7 @@ def test_train_end_is_a_key_of_the_row(tmp_path: Path):
         ("some", "'train.steps' is 'some': must be 'all'"),
         ({"drop": "lowest", "share": 1}, "'train.steps.share' is 1: must be below 1"),
         ({"drop": "random", "by": "full"}, "drop is 'random', for which no score counts; leave out by"),
+        ({"drop": "last", "spare_last": True}, "drop is 'last' and spare_last is true, which contradict each other"),
         ({"drop": "best"}, "'train.steps.drop' is 'best': must be 'lowest', 'highest', 'random' or 'last'"),
     ],
 )

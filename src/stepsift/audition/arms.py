@@ -110,7 +110,7 @@ def _with_control(
         yield Arm(control, "control", selector, steps, "none")
     else:
         control = f"{further.name}-random-steps"
-        at_random = params.DroppedSteps(drop="random", share=further.steps.share)
+        at_random = further.steps.model_copy(update={"drop": "random", "by": None})
         yield Arm(further.name, "variant", selector, further.steps, against=(control, *whole))
         yield Arm(control, "control", selector, at_random)
 

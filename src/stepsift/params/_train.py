@@ -58,6 +58,17 @@ class DroppedSteps(Section):
     """Whose log-probabilities, for `lowest` and `highest` alone: `local`, those in windows (null is the same), or
     `full`, those in the whole context."""
 
+    spare_last: bool = False
+    """A trace's last step, which as a rule holds the answer, always stays."""
+
+    @model_validator(mode="after")
+    def _last_is_not_spared_where_it_goes_first(self) -> Self:
+        if self.spare_last and self.drop == "last":
+            raise ValueError(
+                "drop is 'last' and spare_last is true, which contradict each other; leave out one of them"
+            )
+        return self
+
     @model_validator(mode="after")
     def _by_has_a_use(self) -> Self:
         if self.by is not None and not self.needs:

@@ -40,7 +40,8 @@ def masked_steps(trace_ids: pl.Series, pool: ScoredPool, steps: params.DroppedSt
     if len(unknown):
         log.warning("%s no score in the %s pass for a step: all of it is trained", _have(len(unknown)), steps.needs)
     known = frame.filter(~pl.col("trace_id").is_in(unknown.implode()))
-    masked = _nearest(known.with_columns(_place(known, steps, seed).alias("order")), steps.share)
+    spared = (pl.col("step") == pl.col("step").max().over("trace_id")) & steps.spare_last
+    masked = _nearest(known.with_columns(_place(known, steps, seed).alias("order"), spared=spared), steps.share)
     return _located(masked, pool)
 
 
@@ -58,10 +59,11 @@ def _place(frame: pl.DataFrame, steps: params.DroppedSteps, seed: int) -> pl.Ser
 
 
 def _nearest(frame: pl.DataFrame, share: float) -> pl.DataFrame:
-    """The steps that go, of a frame with trace_id, step, n_tokens and order."""
+    """The steps that go, of a frame with trace_id, step, n_tokens, order and spared: such a step comes last, and one
+    stays."""
     gap = (pl.col("masked") - share * pl.col("of_trace")).abs()
     ordered = (
-        frame.sort("trace_id", "order", "step")
+        frame.sort("trace_id", "spared", "order", "step")
         .with_columns(
             _N.cum_sum().over("trace_id").alias("masked"),
             _N.sum().over("trace_id").alias("of_trace"),
