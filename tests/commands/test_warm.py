@@ -24,8 +24,10 @@ from stepsift.evaluate import run as evaluate
 from stepsift.ingest.run import ingest
 from stepsift.lineage.revision import Revision
 from stepsift.score import setup
+from stepsift.score.backends.local import LocalBackend
 from stepsift.score.pool import Pool, Prompts
 from stepsift.score.progress import Progress
+from stepsift.score.references import score_references
 from stepsift.score.run import score_to_tables
 from stepsift.train import run as train
 from stepsift.train.launch import Job
@@ -227,6 +229,37 @@ def test_after_warming_only_what_is_new_is_computed(project: Project) -> None:
     assert (project.train().reused, project.evaluate().reused) == (2, 6)
     assert project.made == []
     assert {p: p.read_bytes() for p in before} == before
+
+
+def test_scores_of_references_are_filled_in_too(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree("student", "data/references/teacher")
+    config = Path("data/references/teacher/config.json")
+    config.write_text(config.read_text() + "\n")  # another fingerprint
+    project.change("score", references=[{"name": "teacher", "path": "data/references/teacher"}])
+    project.score()
+
+    def score_again() -> bytes:
+        paths = [Path(p) for p in TABLES.split()]
+        prompts = Prompts(paths[0], set(tables.read(tables.PROMPTS, paths[0])["prompt_id"]))
+        pool, out = Pool(prompts, *paths[1:]), Path("data/score/references")
+        shutil.rmtree(out, ignore_errors=True)
+        score_references(project.settings().score, pool, out, CACHES, None)
+        return (out / "teacher" / tables.STEP_SCORES.file).read_bytes()
+
+    before = score_again()
+    dvc_commit("score")
+    git_commit()
+    shutil.rmtree(CACHES)
+    warmed = warm_caches("HEAD", project.settings(), CACHES)
+    assert warmed.lines[:2] == [
+        "scores      4 traces filled in, 0 were there",
+        "scores      4 traces filled in of reference 'teacher', 0 were there",
+    ]
+    monkeypatch.setattr(LocalBackend, "score", lambda _, todo: pytest.fail("computed anew") if todo else iter(()))
+    assert score_again() == before
+    config.write_text(config.read_text() + "\n")
+    said = warm_caches("HEAD", project.settings(), CACHES).lines[1]
+    assert said.startswith("scores      are those of another reference 'teacher' (")
 
 
 def test_what_is_there_already_is_not_stored_twice(project: Project) -> None:

@@ -419,6 +419,16 @@ def test_a_manifest_of_something_else():
     assert broken_sets()["set lalp"] == (
         "data/select/lalp/manifest.json was made from other sources than sources.json names",
     )
+    change_manifest(inputs=inputs, reference={"name": "teacher", "md5": disk.file_md5(Path("dvc.yaml"))})
+    table = Path("data/score/references/teacher/step_scores.parquet")
+    assert broken_sets()["set lalp"] == (
+        f"data/select/lalp/manifest.json names scores of reference 'teacher', and there is no {table}",
+    )
+    table.parent.mkdir(parents=True)
+    shutil.copy("dvc.yaml", table)
+    assert "set lalp" not in broken_sets()
+    table.write_text("forged")
+    assert broken_sets()["set lalp"] == (f"data/select/lalp/manifest.json was made from other scores than {table}",)
     Path("data/select/lalp/manifest.json").write_text("{}")
     assert "cannot be read as a curated set (KeyError('files'))" in broken_sets()["set lalp"][0]
 

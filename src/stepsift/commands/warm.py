@@ -29,6 +29,7 @@ from stepsift.lineage.revision import Revision
 from stepsift.score.cache.scores import Numerics, ScoreCache, sums_key
 from stepsift.score.plan import Planned, Planner
 from stepsift.score.pool import Pool, PoolTables, Prompts, Trace
+from stepsift.score.shipped import is_shipped
 from stepsift.sidecache import SideCache
 from stepsift.train import run as train
 
@@ -66,42 +67,87 @@ def warm_caches(rev: str, now: params.Params, caches: Path) -> Warmed:
 
 
 def _scores(revision: Revision, now: params.Params, caches: Path) -> list[str]:
-    """Step sums of every scored trace that is not there yet."""
-    from stepsift.score.identity import identify
-
-    prompts, traces, steps, out = revision.paths("score", 4)
+    """Step sums of every scored trace that is not there yet, of the student and of each reference."""
+    out = revision.paths("score", 4)[3]
     recorded = revision.json(f"{out}/numerics.json")
     if recorded is None:
         return [f"scores      do not say how they were made (no {out}/numerics.json): none is filled in"]
-    current = identify(now.student, now.score)
-    if recorded["student"] != current.student:
-        return [
-            f"scores      are those of another student ({recorded['student'][:12]}, student.path is that of "
-            f"{current.student[:12]}): none is filled in"
-        ]
     here = hashlib.md5(Path(render.__file__).read_bytes(), usedforsecurity=False).hexdigest()
-    if revision.md5_of_code("score", "src/stepsift/render.py") not in (None, here):
+    then = revision.section("score", "student", params.Student)
+    scored = _ScoredBy("student", now.student, then, recorded["student"], recorded["numerics"], out)
+    same_renderer = revision.md5_of_code("score", "src/stepsift/render.py") in (None, here)
+    if not same_renderer and _is_here(scored, now):
         return [
             "scores      were made by another src/stepsift/render.py, which may give other tokens: none is filled in"
         ]
-    planner = _planner(revision, now)
+    models = [scored, *(_references(revision, now, out) if same_renderer else [])]
+    return [line for model in models for line in _scores_of(model, revision, now, caches)]
+
+
+@dataclass(frozen=True)
+class _ScoredBy:
+    """A model whose scores a revision holds: what lines call it, its settings now and then, fingerprint, numerics,
+    and the folder of its table."""
+
+    role: str
+    now: params.Student
+    then: params.Student
+    fingerprint: str
+    numerics: Numerics
+    folder: str
+
+
+def _references(revision: Revision, now: params.Params, out: str) -> list[_ScoredBy]:
+    """The models that scored as references, of those that are still named; shipped log-probabilities need no cache."""
+    folder = f"{out}/references"
+    listed = revision.json(f"{folder}/{tables.REFERENCES}") if revision.has(folder) else None
+    current = {r.name: r for r in now.score.references}
+    then = {r.name: r for r in revision.section("score", "score", params.Score).references}
+    return [
+        _ScoredBy(
+            *(f"reference '{name}'", current[name], then[name], about["model"], about["numerics"]),
+            folder=f"{folder}/{name}",
+        )
+        for about in listed or []
+        if (name := about["name"]) in current and name in then and not is_shipped(then[name])
+    ]
+
+
+def _is_here(scored: _ScoredBy, now: params.Params) -> bool:
+    from stepsift.score.identity import identify
+
+    return identify(scored.now, now.score).student == scored.fingerprint
+
+
+def _scores_of(scored: _ScoredBy, revision: Revision, now: params.Params, caches: Path) -> list[str]:
+    """Step sums of every trace that one model scored and that is not there yet."""
+    from stepsift.score.identity import identify
+
+    current = identify(scored.now, now.score)
+    if scored.fingerprint != current.student:
+        path = "student.path" if scored.role == "student" else scored.now.path
+        return [
+            f"scores      are those of another {scored.role} ({scored.fingerprint[:12]}, {path} is that of "
+            f"{current.student[:12]}): none is filled in"
+        ]
+    planner = _planner(revision, scored)
     with tempfile.TemporaryDirectory() as scratch:
-        names = (prompts, traces, steps, f"{out}/{tables.STEP_SCORES.file}")
+        names = (*revision.paths("score", 3), f"{scored.folder}/{tables.STEP_SCORES.file}")
         *pool, scores = (revision.get(name, Path(scratch)) for name in names)
-        cache = ScoreCache(caches, current.student, recorded["numerics"])
+        cache = ScoreCache(caches, current.student, scored.numerics)
         filled, there, other = _fill(cache, planner, PoolTables(*pool), scores)
-    lines = [f"scores      {count(filled, 'trace')} filled in, {there} were there"]
+    of = "" if scored.role == "student" else f" of {scored.role}"
+    lines = [f"scores      {count(filled, 'trace')} filled in{of}, {there} were there"]
     if other:
         lines[0] += f", {other} come out with other tokens or passes now and are left out"
-    if differing := _differing(recorded["numerics"], current.numerics):
+    if differing := _differing(scored.numerics, current.numerics):
         lines.append(f"            {differing}; they will not be used")
     return lines
 
 
-def _planner(revision: Revision, now: params.Params) -> Planner:
-    """Plans as the revision made them: the student is here, how it was used stands in dvc.lock."""
-    settings = revision.section("score", "student", params.Student)
-    source = student.StudentSource(student.locate(now.student), settings)
+def _planner(revision: Revision, scored: _ScoredBy) -> Planner:
+    """Plans as the revision made them: the model is here, how it was used stands in dvc.lock."""
+    source = student.StudentSource(student.locate(scored.now), scored.then)
     score = revision.section("score", "score", params.Score)
     return Planner(source.load_renderer(), score, source.context_tokens(), ANY_TOKEN)
 

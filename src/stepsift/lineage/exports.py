@@ -55,7 +55,7 @@ def _check_set(folder: Path, folders: Mapping[str, Path], inputs: dict[str, Any]
     path = folder / MANIFEST
     try:
         manifest: Manifest = json.loads(path.read_bytes())
-        broken = _manifest(folder, manifest, inputs)
+        broken = _manifest(folder, manifest, inputs) + _reference(path, manifest, folders["score"])
         curated = tables.read(tables.CURATED, folder / CURATED)
         expected, wrong = _expected(curated, manifest["selector"]["by"], folders)
         broken += wrong
@@ -93,6 +93,17 @@ def _manifest(folder: Path, manifest: Manifest, inputs: dict[str, Any]) -> list[
     if inputs_then["sources"] != inputs["sources"]:
         broken.append(f"{folder / MANIFEST} was made from other sources than sources.json names")
     return broken
+
+
+def _reference(path: Path, manifest: Manifest, scored: Path) -> list[str]:
+    """Whether the scores of a second model are those that the manifest names."""
+    about = manifest.get("reference")
+    if about is None:
+        return []
+    table = scored / "references" / str(about["name"]) / tables.STEP_SCORES.file
+    if not table.is_file():
+        return [f"{path} names scores of reference '{about['name']}', and there is no {table}"]
+    return [] if file_md5(table) == about["md5"] else [f"{path} was made from other scores than {table}"]
 
 
 def _expected(curated: pl.DataFrame, by: str, folders: Mapping[str, Path]) -> tuple[Expected, list[str]]:
