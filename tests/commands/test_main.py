@@ -105,7 +105,7 @@ def test_a_file_without_what_dvc_tracks_is_refused(repository, student_folder, r
     code, _, err = run_cli("check")
     assert code == 1
     assert err[0] == "error: params.yaml lacks 'ingest', which DVC has to see; write it out, the default is {}"
-    assert len(err) == 12  # seven sections, four keys of select, evaluate.tasks
+    assert len(err) == 13  # seven sections, four keys of select, train.steps, evaluate.tasks
 
 
 @pytest.mark.slow
