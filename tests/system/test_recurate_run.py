@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.hostile_names import assert_inert_in_markdown, assert_inert_in_terminal
 from helpers.pipeline_repo import change, commit, ok, run
 
 pytestmark = pytest.mark.system
@@ -25,6 +26,10 @@ echo "$@" >> "$GH_LOG"
 case "$1 $2" in "pr list") cat "$GH_OPEN" 2>/dev/null || true;; "pr create") echo https://git.example.org/pull/7;; esac
 """
 """Stands in for GitHub's client: it writes down what it is asked and knows the pull requests that GH_OPEN lists."""
+
+
+ZOE = "zoe, ::error::says @someone #1 <img src=x onerror=alert(1)> [t](https://example.org)"
+"""A teacher whose name is chosen to do harm."""
 
 
 class Team:
@@ -98,15 +103,15 @@ def test_a_new_teacher_is_scored_alone_and_proposed(team: Team, tmp_path: Path, 
         row.pop("teacher", None)
         row["conversations"][-1]["value"] += "\nThat is all."
     (tmp_path / "zoe.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    ok(mate, "stepsift", "add", str(tmp_path / "zoe.jsonl"), "--teacher", "zoe", "--licence", "MIT")
+    ok(mate, "stepsift", "add", str(tmp_path / "zoe.jsonl"), "--teacher", ZOE, "--name", "zoe", "--licence", "MIT")
     ok(mate, "dvc", "push")
-    team.publish(mate, "Add teacher zoe, says @somebody")
+    team.publish(mate, f"Add teacher {ZOE}")
 
     ci = team.clone()
     said = ok(ci, "stepsift", "recurate", "--text", str(team.text), "--pull-request")
 
     ingested = json.loads((ci / "metrics/ingest.json").read_text())
-    new = ingested["by_teacher"]["zoe"]["kept"]
+    new = ingested["by_teacher"][ZOE]["kept"]
     assert new == len(rows)
     [(scored, from_cache)] = re.findall(r"scored (\d+) of \d+ traces \((\d+) from the cache\)", said)
     assert (int(scored), int(from_cache)) == (known + new, known)
@@ -122,10 +127,12 @@ def test_a_new_teacher_is_scored_alone_and_proposed(team: Team, tmp_path: Path, 
 
     text = team.text.read_text()
     assert "| `data/sources` |" in text
-    assert "Add teacher zoe, says @somebody`" in text
+    assert f"Add teacher {ZOE}`" in text
+    assert_inert_in_markdown(text)
+    assert_inert_in_terminal(said.splitlines())
     assert "`A data/sources/zoe.jsonl.dvc`" in text
     assert re.search(r"## Curated sets: `[0-9a-f]{7,}` -> this branch", text)
-    assert "by_teacher.zoe.kept" in text
+    assert f"by_teacher.{ZOE}.kept" in text
     assert "**Note**" not in text
     pictures = re.findall(
         r"^!\[(.+)\]\(https://git.example.org/team/data/blob/([0-9a-f]{40})/(.+)\?raw=true\)$", text, re.M
