@@ -100,9 +100,9 @@ def test_a_corrupt_line_is_one_rejected_row(repo: Path):
     source = next(p for p in sorted((repo / "data/sources").iterdir()) if p.suffix == ".jsonl")
     with source.open("a") as f:
         f.write('{"prompt": "half a li\n')
-    # The tables of traces are as before, so nothing is scored or evaluated again. Manifests of curated sets name the
-    # new source file, and the train stage, which takes its students from the cache, depends on their folder.
-    assert repro(repo) == ["ingest", "select", "train", "report"]
+    # Traces and steps are as before, so nothing is scored again. Manifests of curated sets name the new source file,
+    # and train and evaluate, which take students and answers from the cache, depend on their folder.
+    assert repro(repo) == ["ingest", "select", "train", "evaluate", "report"]
     rejected = tables.read(tables.REJECTED, repo / "data/ingest/rejected.parquet")
     row = rejected.filter(pl.col("source") == source.name).row(-1, named=True)
     assert row["reason"] == "broken_json"
