@@ -31,6 +31,7 @@ from helpers.evaluate_bench import (
 from stepsift import evaluate, params, tasks
 from stepsift.core import tables
 from stepsift.core.errors import EvaluationError
+from stepsift.evaluate.run import check_evaluation
 from stepsift.student import load_renderer
 from stepsift.tasks import check_tasks, find_tasks, local_tasks
 
@@ -482,3 +483,20 @@ def test_without_a_trained_student_there_is_nothing_to_compare(bench: Bench) -> 
     shutil.rmtree(bench.folder / "train")
     with pytest.raises(EvaluationError, match="no trained student"):
         bench.run()
+
+
+def test_check_names_the_tasks_and_what_would_stop_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_task(tmp_path / "tasks", [{"question": "?", "answer": "a"}])
+    settings = SETTINGS.model_copy(update={"tasks": ("toy", "gsm8k")})
+    finding = check_evaluation(settings, tmp_path / "tasks")
+    assert finding.lines == [
+        "tasks       toy (local), gsm8k (of lm-evaluation-harness), answered by each student and by the untrained one"
+    ]
+    assert not finding.problems
+    [problem] = check_evaluation(settings, tmp_path / "none").problems
+    assert problem.startswith(f"there is no folder {tmp_path / 'none'} for evaluation tasks; make it")
+
+    vllm = settings.model_copy(update={"engine": "vllm"})
+    for found, problems in ((None, 1), (object(), 0)):
+        monkeypatch.setattr("stepsift.evaluate.run.find_spec", lambda name, found=found: found)
+        assert len(check_evaluation(vllm, tmp_path / "tasks").problems) == problems

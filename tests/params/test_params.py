@@ -431,3 +431,15 @@ def test_values_and_limits_are_shown_as_yaml_has_them():
     assert sentence == "params.yaml: 'train.warmup_ratio' is 1: must be below 1"
     (sentence,) = problems({"report": {"title": datetime.date(2025, 1, 2)}})
     assert sentence == "params.yaml: 'report.title' is 2025-01-02: must be text; put it in quotes"
+
+
+def test_a_rule_file_is_a_rule_or_a_sentence_that_names_file_and_key(tmp_path: Path):
+    path = tmp_path / "x.rule.yaml"
+    path.write_text("teacher: anna\nfields: {prompt: question}\n")
+    rule = params.load_rule(path)
+    assert (rule.teacher, rule.fields["prompt"]) == ("anna", "question")
+    path.write_text("techer: anna\n")
+    with pytest.raises(ParamsError) as caught:
+        params.load_rule(path)
+    assert str(path) in str(caught.value)
+    assert "'techer', did you mean 'teacher'?" in str(caught.value)

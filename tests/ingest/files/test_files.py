@@ -442,3 +442,14 @@ def test_many_keys_of_which_the_last_stands_twice_take_no_time():
     row = ("{" + "".join(f'"{i}": 0, ' for i in range(200_000)) + '"199999": 1}').encode()
     with pytest.raises(RowError, match="the key '199999' stands more than once"):
         decode_row(row, 64)
+
+
+def test_the_texts_of_a_row_in_an_array_count_together(tmp_path):
+    settings = params.Ingest(max_line_bytes=1_024, max_depth=8)
+    fits, too_long = ({f"k{i}": "x" * 20 for i in range(n)} for n in (30, 60))
+    rows = json.dumps([fits, too_long, fits]).encode()
+    assert read(tmp_path, "a.json", rows, settings) == [(1, "ok"), (2, "line_too_long"), (3, "ok")]
+    (tmp_path / "a.json").unlink()
+    # As many bytes, as numbers: each counts, too.
+    numbers = json.dumps([{"n": [1] * 10}, {"n": [1] * 1_200}]).encode()
+    assert read(tmp_path, "b.json", numbers, settings) == [(1, "ok"), (2, "line_too_long")]

@@ -1,0 +1,23 @@
+"""What `stepsift check` hears of training before it begins."""
+
+from pathlib import Path
+
+from stepsift import params
+from stepsift.train.launch import check_training
+
+
+def test_students_are_counted_and_a_launch_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
+    settings = params.Train(seeds=(3, 5))
+    finding = check_training(["lalp", "random"], settings)
+    assert finding.lines == ["students    4 to train (lalp, random; seeds 3, 5)"]
+    assert not finding.problems
+
+    missing = tmp_path / "ddp.yaml"
+    finding = check_training(["lalp"], settings.model_copy(update={"launch": str(missing)}))
+    assert finding.lines == ["students    2 to train (lalp; seeds 3, 5)"]
+    [problem] = finding.problems
+    assert problem.startswith(f"train.launch is '{missing}', which cannot be read (No such file or directory); name ")
+    missing.write_text("num_processes: 2\n")
+    assert not check_training(["lalp"], settings.model_copy(update={"launch": str(missing)})).problems
+    missing.write_bytes(b"\xff")
+    assert len(check_training(["lalp"], settings.model_copy(update={"launch": str(missing)})).problems) == 1
