@@ -28,7 +28,7 @@ A = [
         **{"full_first_100_logprob": -1.0, "full_top_entropy": 0.75},
         **{"full_logprob": -1.0, "full_rank": 6.0, "full_entropy": 1.5, "full_brier": 0.5},
         **{"full_first_logprob": -0.5, "full_first_two_logprob": -0.75},
-        **{"reference_n_tokens": 2, "reference_local_logprob": -2.0, "reference_full_logprob": -0.24},
+        **{"reference_n_tokens": 2, "reference_local_logprob": -2.0, "reference_full_logprob": -0.2556},
     },
     {
         **{"trace_id": "a", "step": 2, "n_tokens": 1, "n_first": 1},
@@ -73,7 +73,7 @@ OF_STEPS = {
     "branching": 1 / 2,
     # In windows a step's mean is -.5 and -3 for the student, -1 and -2 for the reference.
     "reference_gain": (0.5 - 1.0) / 2,
-    # exp(-.12) - exp(-.25) is .108, exp(-1.49) - exp(-2) is .090.
+    # exp(-.1278) - exp(-.25) is .101, exp(-1.49) - exp(-2) is .090.
     "teacher_steps": 1.0,
     "teacher_share": 1 / 2,
     "length": 5.0,

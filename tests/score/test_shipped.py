@@ -133,7 +133,7 @@ def test_ids_are_read_by_their_tokenizer(score, tokenizer_folder, tmp_path):
         assert score({"a": TEXT}, [row], with_ids)[0] == expected
     # Ids of the same text that this tokenizer would not have made, ids of none, and no ids.
     letters = [i for c in TEXT for i in renderer.tokenizer.encode(c, add_special_tokens=False)]
-    for wrong in (letters, [10**9], [-1], [], ["x"]):
+    for wrong in (letters, [ids[0], end, *ids[1:]], [10**9], [-1], [], ["x"]):
         with pytest.raises(ScoringError, match="not one of 1 trace"):
             score({"a": TEXT}, [{"token_ids": wrong, "logprobs": [-1.0] * len(wrong)}], with_ids)
 
