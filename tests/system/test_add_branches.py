@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.pipeline_repo import GIT, output, run
+from helpers.pipeline_repo import GIT, output, run, untrack
 from stepsift.ingest.files import find as files
 
 pytestmark = pytest.mark.system
@@ -30,6 +30,7 @@ def add_teacher(repo: Path, teacher: str, licence: str) -> None:
 
 
 def test_on_the_demo_what_add_says_is_what_ingest_reads(repo: Path):
+    untrack(repo)
     said = json.loads(output(repo, "stepsift", "add", "data/sources/sharegpt.jsonl", "--json", "--dry-run"))
     output(repo, "stepsift", "add", "data/sources/sharegpt.jsonl", "--quiet")
     output(repo, "dvc", "repro", "ingest")
@@ -41,6 +42,7 @@ def test_on_the_demo_what_add_says_is_what_ingest_reads(repo: Path):
 
 
 def test_two_branches_that_each_add_a_teacher(repo: Path, tmp_path: Path):
+    untrack(repo)
     for file in files.find_files(repo / "data/sources")[0]:
         if not file.path.with_name(f"{file.path.name}.dvc").exists():
             output(repo, "stepsift", "add", str(file.path.relative_to(repo)))

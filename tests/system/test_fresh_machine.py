@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from helpers.pipeline_repo import run
+from helpers.pipeline_repo import run, untrack
 
 pytestmark = pytest.mark.system
 
 
 def test_a_fresh_clone_computes_only_what_is_new(finished: Path, tmp_path: Path):
     repo = finished
+    untrack(repo)
     clone = tmp_path / "clone"
     for command in (
         ["dvc", "remote", "add", "-d", "up", str(tmp_path / "remote")],

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from helpers.pipeline_repo import change, commit, ok, run
+from helpers.pipeline_repo import change, commit, ok, run, untrack
 from stepsift.core import tables
 
 pytestmark = pytest.mark.system
@@ -33,6 +33,7 @@ def flip(path: Path) -> bytes:
 
 
 def test_lineage_of_two_revisions(repo: Path, finished: Path):
+    untrack(repo)
     # The run cache spares the stages before select; those after it have not run.
     shutil.copytree(finished / ".dvc/cache", repo / ".dvc/cache")
     change(repo, "select", selectors=["lalp", "random"], exports=EXPORTS)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from helpers.hostile_names import assert_inert_in_markdown, assert_inert_in_terminal
-from helpers.pipeline_repo import change, commit, ok, run
+from helpers.pipeline_repo import change, commit, ok, run, untrack
 
 pytestmark = pytest.mark.system
 
@@ -66,6 +66,7 @@ def team(added: Path, tmp_path_factory: pytest.TempPathFactory) -> Team:
     """A team whose pipeline was run, pushed and committed."""
     team = Team(tmp_path_factory.mktemp("team"))
     ok(added, "dvc", "remote", "add", "-d", "shared", str(team.root / "remote"))
+    untrack(added)
     commit(added, "remote")
     ok(added, "git", "branch", "-M", "main")
     ok(added, sys.executable, "-m", "stepsift.recurate.push_runs")
@@ -184,8 +185,8 @@ def test_once_merged_it_calls_for_no_other(team: Team):
 
 def test_killed_half_way_and_run_again_it_ends_the_same(team: Team, tmp_path: Path):
     mate = team.clone()
-    change(mate, "select", selectors=["lalp", "random"])
-    team.publish(mate, "One selector more")
+    change(mate, "select", selectors=["lalp"])
+    team.publish(mate, "Another selector")
     undisturbed = Team(tmp_path)
     shutil.copytree(team.root / "origin.git", tmp_path / "origin.git")
     shutil.copytree(team.root / "remote", tmp_path / "remote")
