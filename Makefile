@@ -43,7 +43,7 @@ repro: $(INSTALLED)  ## check, then run what changed
 SIDE_BY_SIDE := -n auto --maxprocesses 4
 
 # Where it is set, each of the tests' processes would compile the library and the tests anew.
-quick test test-system: unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONDONTWRITEBYTECODE
 
 quick: $(INSTALLED)  ## before a commit: tests that load no model and start no process, within a minute
 	$(BIN)/pytest --quick $(SIDE_BY_SIDE) --dist worksteal
