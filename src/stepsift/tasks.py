@@ -20,7 +20,7 @@ import yaml
 from stepsift.core import bounded_yaml, disk
 from stepsift.core.errors import EvaluationError
 from stepsift.core.quiet import silenced
-from stepsift.core.text import error_line
+from stepsift.core.text import error_line, named_error_line
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ def load_task(source: TaskSource, scratch: Path) -> dict[str, Any]:
     except Exception as e:  # a task is YAML and code of anybody, which the harness runs as it builds it
         if disk.is_full(e):
             raise
-        raise EvaluationError(f"task '{source.name}' cannot be loaded: {type(e).__name__}: {e}") from e
+        raise EvaluationError(f"task '{source.name}' cannot be loaded: {named_error_line(e)}") from e
 
 
 def _read_folder(folder: Path) -> tuple[dict[str, list[Path]], list[str]]:

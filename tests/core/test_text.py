@@ -20,6 +20,7 @@ from stepsift.core.text import (
     markdown_code,
     markdown_prose,
     mlflow_name,
+    named_error_line,
     one_line,
     script_json,
     shell_word,
@@ -104,6 +105,10 @@ def test_one_line_is_one_and_says_where_it_was_cut():
 def test_an_error_without_a_text_is_its_type():
     assert error_line(ValueError("a\n  b")) == "a b"
     assert error_line(KeyboardInterrupt()) == "KeyboardInterrupt"
+    assert named_error_line(ValueError("a\n  b\u200b")) == "ValueError: a b⟨U+200B⟩"
+    assert named_error_line(ValueError("a b"), 13) == "ValueError: …"
+    assert named_error_line(KeyError("a")) == "KeyError: 'a'"
+    assert named_error_line(ValueError(" \n")) == "ValueError"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from typing import Any, Literal, NoReturn
 from stepsift.core import disk
 from stepsift.core.errors import StepsiftError, Stopped
 from stepsift.core.pace import duration
-from stepsift.core.text import error_line, json_text, terminal_line, terminal_text
+from stepsift.core.text import json_text, named_error_line, terminal_line, terminal_text
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ def _fail(sentences: list[str]) -> NoReturn:
 
 
 def _defect(e: Exception) -> str:
-    return f"a defect of stepsift: {type(e).__name__}: {error_line(e)}; please report it, with what standard error says"
+    return f"a defect of stepsift: {named_error_line(e)}; please report it, with what standard error says"
 
 
 def _end(number: int, _: object) -> None:

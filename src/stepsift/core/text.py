@@ -48,6 +48,12 @@ def error_line(error: BaseException, most_chars: int | None = None) -> str:
     return one_line(str(error), most_chars) or type(error).__name__
 
 
+def named_error_line(error: BaseException, most_chars: int | None = None) -> str:
+    """As `error_line` with the exception's type before it: for errors of other libraries, some of which say little."""
+    name = type(error).__name__
+    return one_line(f"{name}: {error}" if str(error).strip() else name, most_chars)
+
+
 def terminal_line(text: str) -> str:
     """One line for a terminal or a log: nothing hidden, no second line, and no command to a CI service.
 

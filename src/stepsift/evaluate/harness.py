@@ -19,7 +19,7 @@ from lm_eval.evaluator import evaluate
 from stepsift import params
 from stepsift.core.errors import EvaluationError, StepsiftError
 from stepsift.core.quiet import silenced
-from stepsift.core.text import error_line
+from stepsift.core.text import named_error_line
 from stepsift.evaluate.asking import AnsweringEngine
 from stepsift.evaluate.grade import judge
 from stepsift.tasks import Verified, verified
@@ -71,7 +71,7 @@ def _ask(lm: AnsweringEngine, tasks: dict[str, Any], settings: params.Evaluate, 
     except StepsiftError:
         raise
     except Exception as e:  # a task is YAML and code of anybody: the harness meets its mistakes as it runs it
-        raise EvaluationError(f"the harness cannot run {', '.join(tasks)}: {type(e).__name__}: {error_line(e)}") from e
+        raise EvaluationError(f"the harness cannot run {', '.join(tasks)}: {named_error_line(e)}") from e
     answers = []
     for name, task in tasks.items():
         of_task = _Task(name, task, verified(task.dump_config()))

@@ -12,7 +12,7 @@ from typing import Literal
 
 from stepsift import params
 from stepsift.core.errors import LineageError, StepsiftError
-from stepsift.core.text import error_line
+from stepsift.core.text import named_error_line
 from stepsift.lineage import lock as locks
 from stepsift.lineage.check_result import CheckResult
 from stepsift.lineage.exports import check_exports
@@ -57,7 +57,7 @@ def check_links(lock_file: Path, settings: params.Params, effort: Effort) -> Ite
             yield from check()
         except (StepsiftError, OSError, ValueError, KeyError, TypeError, AttributeError) as e:
             # Whatever is cut or forged so that it cannot be read is what this command is for.
-            yield CheckResult(name, "", (f"it cannot be checked: {type(e).__name__}: {error_line(e, 300)}",))
+            yield CheckResult(name, "", (f"it cannot be checked: {named_error_line(e, 300)}",))
 
 
 def _checks(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from stepsift.core.errors import EvaluationError, SelectionError
-from stepsift.core.text import error_line
+from stepsift.core.text import named_error_line
 
 if TYPE_CHECKING:
     from stepsift.tasks import TaskSource
@@ -141,7 +141,7 @@ def _built(source: "TaskSource") -> dict[str, list[str]]:
         try:
             return {name: [_asked(task, doc) for doc in task.eval_docs] for name, task in tasks.items()}
         except Exception as e:  # a task is YAML and code of anybody
-            raise EvaluationError(f"{type(e).__name__}: {error_line(e)}") from e
+            raise EvaluationError(named_error_line(e)) from e
 
 
 def _asked(task: Any, doc: Any) -> str:

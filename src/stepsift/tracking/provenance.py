@@ -13,9 +13,12 @@ from typing import Any
 import psutil
 
 from stepsift import params
+from stepsift.core.text import named_error_line
 
 log = logging.getLogger(__name__)
 
+ERROR_CHARS = 500
+"""Of an error of MLflow, its database or DVC that a message shows: some hold a whole statement of SQL."""
 _NO_DATA = {"src", "stages", "scripts", "configs", "requirements", "Dockerfile"}
 _REMOTE = re.compile(
     r"(?:(?P<web>https?://)(?:[^/]*@)?(?P<host>[^/@]+)/|(?:ssh://(?:[^/]*@)?|[^@/:]+@)(?P<ssh_host>[^/:@]+)(?::\d+(?=/))?[/:]/?)"
@@ -92,7 +95,8 @@ def dvc_stage(name: str, settings: params.Params) -> DvcStage:
             names = [p for p in given if _is_data(p) and not any(Path(p).is_relative_to(m) for m in made)]
             sources = {path: str(given[path].get_hash().value) for path in sorted(names)}
     except Exception as e:  # DVC raises errors of many libraries, and none of them is worth a stage
-        log.warning("MLflow: DVC cannot say what stage '%s' reads (%s); its run has no inputs", name, one_line(e))
+        reason = named_error_line(e, ERROR_CHARS)
+        log.warning("MLflow: DVC cannot say what stage '%s' reads (%s); its run has no inputs", name, reason)
         return DvcStage(name, {}, {}, {name: everything.get(name)}, [], {})
     return DvcStage(stage.cmd, files, written, {n: _at(everything, n) for n in sections_named}, outputs, sources)
 
@@ -156,9 +160,3 @@ def _at(nested: dict[str, Any], path: str) -> Any:
     for name in path.split("."):
         nested = nested[name]
     return nested
-
-
-def one_line(error: Exception) -> str:
-    """Kind and first line of an error of another library."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -14,9 +14,9 @@ from filelock import FileLock
 from stepsift import params
 from stepsift.core import disk
 from stepsift.core.errors import TrackingError
-from stepsift.core.text import mlflow_name
+from stepsift.core.text import mlflow_name, named_error_line
 from stepsift.tracking.pipeline import parent, source_tags
-from stepsift.tracking.provenance import dvc_stage, experiment_tags, git_story, git_tags, one_line, root
+from stepsift.tracking.provenance import ERROR_CHARS, dvc_stage, experiment_tags, git_story, git_tags, root
 from stepsift.tracking.registry import RegisteredStudent, register
 from stepsift.tracking.values import log_inputs, log_params, numbers
 
@@ -160,7 +160,8 @@ def _reach(settings: params.Tracking) -> str:
     try:
         return _connect(settings)[1]
     except Exception as e:  # see _warn_only
-        raise TrackingError(f"tracking.uri is '{settings.uri}', which cannot be used: {one_line(e)}") from e
+        reason = named_error_line(e, ERROR_CHARS)
+        raise TrackingError(f"tracking.uri is '{settings.uri}', which cannot be used: {reason}") from e
 
 
 @contextmanager
@@ -170,7 +171,8 @@ def _warn_only(consequence: str) -> Iterator[None]:
     try:
         yield
     except Exception as e:
-        log.warning("MLflow: %s; %s (tracking.enabled: false turns tracking off)", one_line(e), consequence)
+        reason = named_error_line(e, ERROR_CHARS)
+        log.warning("MLflow: %s; %s (tracking.enabled: false turns tracking off)", reason, consequence)
 
 
 def _start(name: str, settings: params.Params) -> _StageRun:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from stepsift.core.text import error_line
+from stepsift.core.text import error_line, named_error_line
 from stepsift.ingest.files.jsonl import too_long
 from stepsift.ingest.rows import RowError
 
@@ -83,7 +83,7 @@ def _row(columns: list[tuple[str, pa.Array]], i: int, max_bytes: int) -> dict[st
         except UnicodeDecodeError as e:
             return RowError("not_utf8", f"a text of the row holds the byte 0x{e.object[e.start]:02x}: {e.reason}")
         except Exception as e:  # Arrow's values are open to extension, so anything can go wrong: the row is at fault
-            return RowError("wrong_value", f"column {name} cannot be read: {type(e).__name__}: {e}")
+            return RowError("wrong_value", f"column {name} cannot be read: {named_error_line(e)}")
     size = sum(map(_size, row.values()))
     return too_long(size, max_bytes) if size > max_bytes else row
 
