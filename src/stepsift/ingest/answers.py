@@ -9,9 +9,9 @@ from stepsift import params, verify
 from stepsift.core import text
 from stepsift.ingest.candidate import Candidate
 from stepsift.ingest.database import Spool
+from stepsift.ingest.gold import alternatives
+from stepsift.ingest.gold import verdict as verdict_on
 from stepsift.ingest.record import ALTERNATIVES
-from stepsift.ingest.several import alternatives
-from stepsift.ingest.several import verdict as verdict_on
 from stepsift.ingest.verifiers import Verifiers
 from stepsift.verify.gold import kinds
 

@@ -7,7 +7,7 @@ from operator import itemgetter
 from stepsift import params, verify
 from stepsift.core import text
 from stepsift.ingest.database import Spool
-from stepsift.ingest.several import alternatives
+from stepsift.ingest.gold import alternatives
 
 SHOWN = 5
 """Conflicts that messages tell one by one."""

@@ -1,9 +1,11 @@
-"""When two spellings are one gold answer: teachers' files often hold the same answer in several."""
+"""Gold answers: which spellings are one answer, and prompts that have several answers, each of which is right."""
 
 import re
 from decimal import Decimal
 
+from stepsift import verify
 from stepsift.ingest.identity import folded
+from stepsift.ingest.record import ALTERNATIVES
 from stepsift.verify.gold import short_gold
 
 _LETTER = re.compile(r"(?:\\text(?:bf)?\{)?\(?([A-Ja-j])\)?\}?\.?")
@@ -11,6 +13,7 @@ _NUMBER = re.compile(
     r"([-+]?)\s*(?:\\?[$€£])?\s*([-+]?)((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)(e[-+]?[0-9]{1,3})?",
     re.IGNORECASE,
 )
+_BEST_FIRST = ("correct", "wrong", "timeout", "unparsed", "unchecked")
 
 
 def normal_form(answer: str) -> str:
@@ -25,6 +28,24 @@ def normal_form(answer: str) -> str:
     if letter:
         return letter[1].upper()
     return _number(text.removesuffix("$").rstrip()) or text
+
+
+def alternatives(answer: str) -> list[str]:
+    """The gold answers that a text names, which is one but where a source gave a list."""
+    return answer.split(ALTERNATIVES)
+
+
+def verdict(verifier: verify.Verifier, kind: str, response: str, answer: str | None) -> str:
+    """The verdict on a response: correct where one of the gold answers says so, else the most that one of them says.
+
+    `kind` is that of the first gold answer; the others may be of other kinds (`4` and `four`).
+    """
+    if answer is None or ALTERNATIVES not in answer:
+        return verifier.verdict(kind, response, answer)
+    first, *others = alternatives(answer)
+    kinds = [(kind, first), *((kind if kind in ("code", "none") else verifier.kind_of(text), text) for text in others)]
+    verdicts = {verifier.verdict(kind, response, text) for kind, text in kinds}
+    return next(name for name in _BEST_FIRST if name in verdicts)
 
 
 def _number(text: str) -> str | None:

@@ -12,7 +12,7 @@ from stepsift.ingest.counts import Candidates, Tally, useless_files
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import SourceFile
 from stepsift.ingest.fill import Sample
-from stepsift.ingest.several import alternatives, verdict
+from stepsift.ingest.gold import alternatives, verdict
 from stepsift.sources import scratch
 from stepsift.sources.scratch import RulesByName
 

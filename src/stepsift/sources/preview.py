@@ -10,7 +10,7 @@ from stepsift.core.text import count, one_line
 from stepsift.ingest import thinking
 from stepsift.ingest.candidate import Candidate
 from stepsift.ingest.columns import column_warnings, told
-from stepsift.ingest.several import alternatives, verdict
+from stepsift.ingest.gold import alternatives, verdict
 from stepsift.sources.mend import propose
 from stepsift.sources.origin import Origin
 from stepsift.sources.part import Part, part_of, rules_of
