@@ -57,6 +57,7 @@ class ShardStore:
 
     def __init__(self, folder: Path, schema: pa.Schema, shard_rows: int, shard_s: float, kept_bytes: int = 0):
         self.kept_bytes = kept_bytes
+        # The limit is in bytes; that of functools.lru_cache is a number of tables, whatever their size.
         self._kept: OrderedDict[int, pa.Table] = OrderedDict()
         self.folder, self.schema, self.shard_rows, self.shard_s = folder, schema, shard_rows, shard_s
         self._paths: list[Path] = []

@@ -97,6 +97,7 @@ class CodeRunner:
         self.timeout_s = timeout_s
         self.limits = sandbox.Limits(cpu_s=math.ceil(timeout_s) + 1)
         self._sandbox: sandbox.Sandbox | None = None
+        # By digest: functools.lru_cache would keep programs and tests themselves, up to a megabyte each.
         self._memo: OrderedDict[bytes, Outcome] = OrderedDict()
 
     @property
