@@ -14,6 +14,7 @@ from stepsift import params
 from stepsift.audition.arms import FIRST_HALF, HALF, Arm, NamedBudget, comparisons
 from stepsift.audition.compare import POWER
 from stepsift.core import disk
+from stepsift.core.text import count
 from stepsift.train import Examples
 
 VERSION = 1
@@ -94,7 +95,7 @@ def make_plan(
                 "accuracy": "mean over tasks of the mean over questions",
                 "alpha": audition.alpha,
                 "test": "t of the mean difference; runs and questions random, run variances moderated over all arms",
-                "correction": f"Holm over the {len(pairs)} comparisons of a budget",
+                "correction": f"Holm over the {count(len(pairs), 'comparison')} of a budget",
                 "foresight": "Spearman's rho of teachers' scores with accuracies; percentile bootstrap",
                 "resamples": audition.resamples,
                 "seed": audition.seed,

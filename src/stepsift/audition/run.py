@@ -20,6 +20,7 @@ from stepsift.audition.runs import AuditionRun, RunResult, RunSettings, finished
 from stepsift.core import disk, tables
 from stepsift.core.errors import AuditionError
 from stepsift.core.pace import duration
+from stepsift.core.text import count
 from stepsift.metrics import all_metrics
 from stepsift.score.plan import sample_prompts
 from stepsift.select import Selection, examples, export, pool, questions
@@ -82,7 +83,11 @@ def run_audition(settings: params.Params, places: AuditionPlaces, workers: int, 
     if not (folder / STARTED).is_file():
         disk.write_json({"runs_known_before": sum(len(r.arms) for r in there)}, folder / STARTED)
     log.info(
-        "plan %s: %d students, %d of them known; %s", plan.digest[:12], len(runs), len(there), folder / "plan.json"
+        "plan %s: %s, %d of them known; %s",
+        plan.digest[:12],
+        count(len(runs), "student"),
+        len(there),
+        folder / "plan.json",
     )
     results = _run_all(prepared, workers, len(there))
     untrained = evaluate.answers_of(prepared.setting.evaluation(prepared.setting.source), prepared.setting.tasks)

@@ -109,7 +109,8 @@ def check_cost(pool: Survey, source: StudentSource, renderer: Renderer, settings
     lines = [
         f"tokens      about {tokens:,.0f} in responses, {cost.prompt_tokens:.0f} per prompt "
         f"(from {count(cost.n_sampled, 'encoded trace')})",
-        f"passes      about {n_local:,.0f} windows (window {settings.score.window}) and {n_full:,.0f} full passes",
+        f"passes      about {count(round(n_local), 'window')} (window {settings.score.window}) and "
+        f"{count(round(n_full), 'full pass')}",
     ]
     if n_local:
         lines.append(f"window      {settings.score.window:g}: {cost.window_share.sentence()}")

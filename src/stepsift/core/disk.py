@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from stepsift.core.errors import CacheError, TableError
+from stepsift.core.text import count
 
 KEY_VARIABLE, KEY_FILE_VARIABLE = "STEPSIFT_CACHE_KEY", "STEPSIFT_CACHE_KEY_FILE"
 """Environment variables with the key of a team that signs what it puts into its caches, or the file that holds it."""
@@ -102,7 +103,7 @@ def team_key() -> bytes | None:
         return None
     if len(key) < _LEAST_KEY_BYTES:
         raise CacheError(
-            f"{source} holds {len(key)} bytes, a key has at least {_LEAST_KEY_BYTES}; make one with "
+            f"{source} holds {count(len(key), 'byte')}, a key has at least {_LEAST_KEY_BYTES}; make one with "
             "'openssl rand -hex 32'"
         )
     return key

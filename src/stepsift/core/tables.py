@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from stepsift.core import disk
 from stepsift.core.errors import TableError
-from stepsift.core.text import error_line
+from stepsift.core.text import count, error_line
 
 ROW_GROUP_ROWS = 50_000
 """A row group is closed after this many rows ..."""
@@ -381,7 +381,8 @@ def validate(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
             raise TableError(f"table {table.name}: column {column} is {frame.schema[column]}, it must be {dtype}")
     for column in table.schema:
         if column not in table.nullable and frame[column].null_count():
-            raise TableError(f"table {table.name}: column {column} holds {frame[column].null_count()} nulls")
+            nulls = count(frame[column].null_count(), "null")
+            raise TableError(f"table {table.name}: column {column} holds {nulls}")
     for column, values in table.allowed.items():
         wrong = frame.filter(~pl.col(column).is_in(values))
         if wrong.height:

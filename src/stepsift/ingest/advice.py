@@ -15,9 +15,10 @@ def warnings_of(spool: Spool, pool: PoolCounts) -> list[str]:
     for name, file in pool.columns.items():
         sentences += _around(name, file, spool)
     if pool.torn_ids:
+        stand = "stands" if pool.torn_ids == 1 else "stand"
         sentences.append(
-            f"{pool.torn_ids} prompt ids stand for prompts whose texts have nothing in common, as where two sets "
-            "number their rows from 0; such ids join nothing, and prompts are joined by text alone"
+            f"{text_of.count(pool.torn_ids, 'prompt id')} {stand} for prompts whose texts have nothing in common, as "
+            "if two sets number their rows from 0; such ids join nothing, and prompts are joined by text alone"
         )
     if mixed := spool.mixed_systems():
         sentences.append(

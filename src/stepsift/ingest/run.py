@@ -232,7 +232,7 @@ def check_sources(pool: Survey) -> Finding:
         f"({', '.join(histogram)})",
         f"teachers    {len(teachers)}: {', '.join(f'{name} {kept}' for name, kept in teachers.items())}"
         + (f"; nothing kept of {', '.join(without)}" if without else ""),
-        f"traces      {total.kept}, {pool.response_chars} characters",
+        f"traces      {total.kept}, {text.count(pool.response_chars, 'character')}",
     ]
     if pool.ignored_files:
         lines.append(f"ignored     {', '.join(pool.ignored_files)}")

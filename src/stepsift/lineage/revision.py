@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from stepsift import params
 from stepsift.core.errors import CacheError, StepsiftError
-from stepsift.core.text import error_line
+from stepsift.core.text import count, error_line
 from stepsift.lineage.lock import command_paths
 
 _PUSHED = "run 'dvc fetch --all-commits' here if a remote holds it, else 'dvc push --all-commits' where it was made"
@@ -63,7 +63,7 @@ class Revision:
         if len(paths) < n:
             raise CacheError(
                 f"stage '{stage}' of revision '{self.rev}' ran as '{self.stages[stage]['cmd']}', which is "
-                f"not how it runs now: {n} paths are needed"
+                f"not how it runs now: {count(n, 'path')} needed"
             )
         return paths[:n]
 

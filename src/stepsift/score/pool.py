@@ -9,6 +9,7 @@ import polars as pl
 
 from stepsift.core import tables
 from stepsift.core.errors import TableError
+from stepsift.core.text import count
 from stepsift.render import Messages
 
 CHUNK_TRACES = 256
@@ -118,8 +119,9 @@ def read(traces: Iterable[pl.DataFrame], steps: Iterator[pl.DataFrame], prompts:
         for row in frame.iter_rows(named=True):
             trace_id, its_steps = next(cut, (None, _NO_STEPS))
             if trace_id != row["trace_id"] or its_steps["end"][-1] != len(row["response"]):
+                length = count(len(row["response"]), "character")
                 raise TableError(
-                    f"traces and steps differ: trace {row['trace_id']} has {len(row['response'])} characters, the next "
+                    f"traces and steps differ: trace {row['trace_id']} has {length}, the next "
                     f"steps are those of trace {trace_id}, to character {its_steps['end'].max()!r}; run 'dvc repro'"
                 )
             if row["prompt_id"] in prompts:

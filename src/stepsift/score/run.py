@@ -149,8 +149,9 @@ class _PoolScorer:
         """Raise Stopped where the run is asked to end, with all that is done stored."""
         if self.interrupt.asked:
             self.cache.flush()
+            n, verb = self.progress.traces, "is" if self.progress.traces == 1 else "are"
             raise self.interrupt.stopped(
-                f"{self.progress.traces} of {self.progress.total} traces are done and kept in the cache; "
+                f"{n} of {count(self.progress.total, 'trace')} {verb} done and kept in the cache; "
                 "run it again to go on from there"
             )
 
@@ -192,7 +193,8 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
     """
     progress = scoring.progress
     progress.total = pool.count()
-    log.info("scoring %d traces of %d prompts on %s", progress.total, len(pool.prompts), scoring.backend.device)
+    pool_size = f"{count(progress.total, 'trace')} of {count(len(pool.prompts), 'prompt')}"
+    log.info("scoring %s on %s", pool_size, scoring.backend.device)
     rejected: list[dict] = []
     with Interrupt() as interrupt:
         scorer = _PoolScorer(scoring, progress, interrupt)
@@ -221,11 +223,11 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
     check.tell()
     speed = progress.speed()
     log.info(
-        "scored %d of %d traces (%d from the cache), %d response tokens in %s (%.0f computed a second), rejected %d",
+        "scored %d of %s (%d from the cache), %s in %s (%.0f computed per second), rejected %d",
         progress.scored,
-        progress.total,
+        count(progress.total, "trace"),
         progress.from_cache,
-        progress.tokens,
+        count(progress.tokens, "response token"),
         duration(speed["seconds"]),
         speed["response_tokens_per_s"],
         len(rejected),

@@ -7,6 +7,7 @@ import polars as pl
 from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import TableError
+from stepsift.core.text import count
 from stepsift.segment.llm.grouping import Grouping
 from stepsift.segment.offsets import steps_from_file
 from stepsift.segment.splitter import Steps, split
@@ -61,6 +62,5 @@ def check_cover(steps: pl.DataFrame, traces: pl.DataFrame) -> None:
     short = covered.filter(pl.col("end") != pl.col("length"))
     if short.height:
         row = short.row(0, named=True)
-        raise TableError(
-            f"steps: those of trace {row['trace_id']!r} end at {row['end']}, its response at {row['length']} characters"
-        )
+        length = count(row["length"], "character")
+        raise TableError(f"steps: those of trace {row['trace_id']!r} end at {row['end']}, its response at {length}")

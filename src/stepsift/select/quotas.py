@@ -96,7 +96,8 @@ def matched(candidates: pl.DataFrame, reference: pl.DataFrame, selector: params.
     score = usable.select(-key(selector.metric)).to_series().to_numpy()
     is_taken = _solve(usable, _scaled(score), per_prompt, demands, reference.height, selector)
     other = selector.mix_of or selector.lengths_of
-    reason = pl.format("{} by {} within the {} of {}; {} candidates", *map(pl.lit, _by(selector, what, other)), "n")
+    noun = pl.when(pl.col("n") == 1).then(pl.lit("candidate")).otherwise(pl.lit("candidates"))
+    reason = pl.format("{} by {} within the {} of {}; {} {}", *map(pl.lit, _by(selector, what, other)), "n", noun)
     return _explained(usable, is_taken, selector, reason)
 
 

@@ -90,7 +90,7 @@ def test_loops(name: str) -> None:
     assert reason == "loop"
     if unit:
         times = max(5, -(-400 // unit))
-        assert detail == f"ends with one unit of {unit} characters repeated at least {times} times"
+        assert detail == f"ends with a {unit}-character unit repeated at least {times} times"
 
 
 @given(st.text(max_size=60), st.text(min_size=1, max_size=40), st.integers(0, 39))

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from stepsift import params, student
+from stepsift.core.text import count
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.masked import MaskedEngine
 from stepsift.score.forward.numerics import batch_tokens, batching, prepare, threads
@@ -138,7 +139,7 @@ def attempt(engine: AnyEngine, requests: list[Request]) -> list[Result]:
                 seen = str(e).splitlines()[0][:200] if str(e) else "out of memory"
             torch.cuda.empty_cache()  # does nothing where there is no CUDA
             if isinstance(engine, PackedEngine):
-                log.warning("out of memory: trying %d traces again, one by one", len(requests))
+                log.warning("out of memory: trying %s again, one by one", count(len(requests), "trace"))
                 alone = [result for r in requests for result in attempt(engine.trace, [r])]
                 return [replace(r, usual=False) if isinstance(r, Scores) else r for r in alone]
     finally:

@@ -17,5 +17,6 @@ def wrong_length(n_tokens: pl.DataFrame, settings: params.Filters) -> pl.DataFra
 
 def _beyond(dropped: pl.DataFrame, n_tokens: pl.DataFrame, is_beyond: pl.Expr, reason: str, limit: int) -> pl.DataFrame:
     key = {"too_short": "min_tokens", "too_long": "max_tokens"}[reason]
-    detail = pl.format("{} tokens, select.filters.{}: {}", "n_tokens", pl.lit(key), pl.lit(limit))
+    noun = pl.when(pl.col("n_tokens") == 1).then(pl.lit("token")).otherwise(pl.lit("tokens"))
+    detail = pl.format("{} {}, select.filters.{}: {}", "n_tokens", noun, pl.lit(key), pl.lit(limit))
     return pl.concat([dropped, n_tokens.filter(is_beyond).select("trace_id", reason=pl.lit(reason), detail=detail)])

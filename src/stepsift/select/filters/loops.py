@@ -20,7 +20,7 @@ def endless(frame: pl.DataFrame) -> pl.DataFrame:
     tails = frame.select("trace_id", tail=pl.col("response").str.strip_chars_end().str.tail(WINDOW_CHARS))
     units = pl.Series([repeated_unit_chars(tail) for tail in tails["tail"]], dtype=pl.Int64)
     detail = pl.format(
-        "ends with one unit of {} characters repeated at least {} times",
+        "ends with a {}-character unit repeated at least {} times",
         "unit",
         pl.max_horizontal(pl.lit(MIN_REPEATS), (MIN_CHARS / pl.col("unit")).ceil().cast(pl.Int64)),
     )
