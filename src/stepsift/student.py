@@ -90,7 +90,10 @@ def locate(settings: params.Student) -> StudentFiles:
         folder, gguf_file = _from_hub(path)
         tokenizer_in_gguf = gguf_file is not None
     else:
-        raise StudentError(f"student.path is '{path}', a file that is neither .gguf nor {HUB_SUFFIX}")
+        raise StudentError(
+            f"student.path is '{path}', a file that is neither .gguf nor {HUB_SUFFIX}; name one of these, or a folder "
+            "with config.json and weights"
+        )
     if gguf_file is None:
         _refuse_adapter(folder)
         _require(folder, "config.json", "student.path")

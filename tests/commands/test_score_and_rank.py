@@ -377,7 +377,7 @@ def test_nothing_is_written_where_no_trace_can_be_scored(place: Path, settings):
 
 def test_a_metric_that_cannot_be_fitted_is_an_error_where_it_was_asked_for(place: Path, settings):
     file = write(place / "a.jsonl", rows(("anna",), PROMPTS[:2]))
-    with pytest.raises(SelectionError, match="the fit of aslec_casl for anna is not determined by its 2 traces"):
+    with pytest.raises(SelectionError, match="aslec_casl cannot be fitted for anna: in its 2 traces"):
         score_file(file, place / "o.parquet", settings(), ["galp", "aslec_casl"], place / "cache")
     score_file(file, place / "o.parquet", settings(), ["galp"], place / "cache")
 

@@ -335,7 +335,7 @@ def test_a_solution_in_words_as_gold_leaves_its_traces_unchecked(tmp_path, caplo
     assert len(told) == 2
     assert told[0].startswith("a.jsonl: the gold answer of 2 traces is a whole solution in words")
     assert told[1].startswith("b.jsonl: the gold answer of 1 trace is a whole solution in words")
-    assert all(words in line and "map fields.answer" in line for line in told)
+    assert all(words in line and "Map fields.answer" in line for line in told)
     warnings = survey(tmp_path / "sources", Ingest()).warnings
     assert [w for w in warnings if "whole solution" in w] == told
     assert not any(w.startswith("teacher") for w in warnings)

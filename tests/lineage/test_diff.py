@@ -325,7 +325,7 @@ def test_a_revision_of_another_version(repository: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(tables, "TRACE_SCORES", replace(tables.TRACE_SCORES, version=99))
     said = (
         "revision 'HEAD' cannot be compared: select/trace_scores.parquet holds table trace_scores version 1, needed "
-        "is trace_scores version 99; compare it with the version of stepsift that made it"
+        "is trace_scores version 99; to compare it, run this command with the version of stepsift that made it"
     )
     with pytest.raises(LineageError) as raised:
         of_revision("HEAD")

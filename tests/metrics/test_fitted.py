@@ -135,7 +135,7 @@ def test_casl_leaves_out_what_has_only_first_tokens_or_none():
 
 def test_casl_that_is_not_determined_is_an_error_that_leaves_other_metrics_alone():
     steps = steps_of([r for i in range(6) for r in several_steps(f"x{i}", "full", 4, -60.0 - i, -40.0 + i * i)])
-    message = r"aslec_casl for \{t\} is not determined by its 6 traces \(rank 3 of 4\).*casl_fit: pool"
+    message = r"aslec_casl cannot be fitted for \{t\}: in its 6 traces .* \(rank 3, needed is 4\).*casl_fit: pool"
     with pytest.raises(SelectionError, match=message):
         fitted(steps, "aslec_casl", "teacher", teachers={f"x{i}": "{t}" for i in range(6)})
     scored = trace_scores(trace_sums(steps), traces_of(steps), 0)
@@ -143,7 +143,7 @@ def test_casl_that_is_not_determined_is_an_error_that_leaves_other_metrics_alone
     assert fits.failed.keys() == {"aslec_casl"}
     assert with_fits(scored, fits)["aslec_casl"].null_count() == 6
     three = steps_of(linear("full", "x", g=-2.0, c=-1.0)).filter(pl.col("trace_id").is_in(["x0", "x1", "x2"]))
-    with pytest.raises(SelectionError, match="not determined by its 3 traces"):
+    with pytest.raises(SelectionError, match=r"cannot be fitted for .*: in its 3 traces"):
         fitted(three, "aslec_casl", "teacher")
 
 

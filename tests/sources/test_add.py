@@ -215,7 +215,9 @@ def test_what_cannot_be_added_is_refused_in_one_sentence_and_changes_nothing(pro
     assert "there is no file or folder none.jsonl" in refused(run_cli, "none.jsonl")
     assert "a.txt is of no kind that is read; name one of these: .jsonl.gz" in refused(run_cli, "a.txt")
     assert "copy.jsonl is there already, as data/sources/anna.jsonl" in refused(run_cli, "copy.jsonl")
-    assert "a file data/sources/anna.jsonl with other content" in refused(run_cli, "../new.jsonl", "--teacher", "anna")
+    assert "a file data/sources/anna.jsonl with different content already; choose" in refused(
+        run_cli, "../new.jsonl", "--teacher", "anna"
+    )
     assert "rows of 2 teachers (anna, otto); leave out --teacher" in refused(run_cli, "two.jsonl", "--teacher", "bob")
     assert "empty.jsonl holds no row" in refused(run_cli, "empty.jsonl")
     assert "would be named '../x.jsonl'; give it a --name" in refused(run_cli, "../new.jsonl", "--name", "../x")

@@ -72,8 +72,8 @@ def _shards(index: Path) -> Iterator[str]:
     for name in sorted(map(str, names)):
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise StudentError(
-                f"'{index}' names the weights '{name[:200]}', outside of the student's folder; copy them into the "
-                "folder and name them there"
+                f"'{index}' names the file of weights '{name[:200]}', outside of the student's folder; copy them into "
+                "the folder and correct the names in the index"
             )
         yield name
 

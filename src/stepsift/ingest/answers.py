@@ -118,9 +118,10 @@ def solutions(spool: Spool) -> list[str]:
             traces[source] += count
             examples.setdefault(source, text.one_line(answer)[:EXAMPLE_CHARS])
     return [
-        f"{source}: the gold answer of {text.count(n, 'trace')} is a whole solution in words that comes to no value, "
-        f"for example '{examples[source]}', so nothing is compared with it (unchecked); map fields.answer to a short "
-        "answer, or set answer_kind: exact in the file's rule where the same words are wanted"
+        f"{source}: the gold answer of {text.count(n, 'trace')} is a whole solution in words (such as "
+        f"'{examples[source]}'). No value can be read from it, so nothing is compared with it (unchecked). Map "
+        "fields.answer to a short answer, or set answer_kind: exact in the file's rule if responses must have the same "
+        "words"
         for source, n in sorted(traces.items())
     ]
 
@@ -134,15 +135,17 @@ def doubts(teachers: dict[str, dict[str, TeacherAnswers]]) -> list[str]:
             continue
         example = max(files.values(), key=lambda f: f.suspect if suspect else f.wrong).example
         if suspect > SUSPECT_SHARE * checked:
+            verb = "was" if suspect == 1 else "were"
             sentences.append(
-                f"teacher {teacher}: {suspect} of {checked:,} compared answers "
-                f"({suspect / checked:.1%}) were not found right although the last line holds the gold answer, for "
-                f"example {example}; if it is right, set ingest.answer_kind or take the source's labels (ingest.labels)"
+                f"teacher {teacher}: {suspect:,} of {text.count(checked, 'compared answer')} "
+                f"({suspect / checked:.1%}) {verb} not found right although the last line holds the gold answer, for "
+                f"example {example}. If it is right, set ingest.answer_kind or take the source's labels (ingest.labels)"
             )
         elif wrong >= WRONG_SHARE * checked:
+            verb = "is" if wrong == 1 else "are"
             sentences.append(
-                f"teacher {teacher}: {wrong:,} of {checked:,} compared answers "
-                f"({wrong / checked:.0%}) are wrong or could not be read, for example {example}; see whether its "
+                f"teacher {teacher}: {wrong:,} of {text.count(checked, 'compared answer')} "
+                f"({wrong / checked:.0%}) {verb} wrong or cannot be read, for example {example}. Check that its "
                 "responses and gold answers belong together"
             )
     return sentences

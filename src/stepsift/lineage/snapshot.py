@@ -66,7 +66,8 @@ def of_revision(rev: str) -> Snapshot:
             # Without the place of the copy, and without the advice to run the pipeline here.
             what = str(e).replace(f"{scratch}/", "").partition(";")[0]
             raise LineageError(
-                f"revision '{rev}' cannot be compared: {what}; compare it with the version of stepsift that made it"
+                f"revision '{rev}' cannot be compared: {what}; to compare it, run this command "
+                "with the version of stepsift that made it"
             ) from e
 
 

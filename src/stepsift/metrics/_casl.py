@@ -39,9 +39,9 @@ def fit(scope: Scope, candidates: pl.DataFrame, how: str) -> Fit:
         solution, _, rank, _ = np.linalg.lstsq(x, group["mean"].to_numpy(), rcond=1e-10)
         if rank < len(_NAMES):
             raise SelectionError(
-                f"the fit of aslec_casl for {name} is not determined by its {count(group.height, 'trace')} (rank "
-                f"{rank} of {len(_NAMES)}): the share of first tokens does not vary by itself; set select.casl_fit: "
-                "pool, or leave aslec_casl out"
+                f"aslec_casl cannot be fitted for {name}: in its {count(group.height, 'trace')} the share of first "
+                f"tokens varies only with the other terms of the fit (rank {rank}, needed is {len(_NAMES)}); set "
+                "select.casl_fit: pool, or leave aslec_casl out"
             )
         coefficients[name] = dict(zip(_NAMES, solution.tolist(), strict=True))
     slopes = {name: c["share_of_first"] for name, c in sorted(coefficients.items())}

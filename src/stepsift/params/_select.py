@@ -95,7 +95,7 @@ class Quotas(Section):
     def _at_most_all(cls, value: dict[str, float]) -> dict[str, float]:
         total = math.fsum(value.values())
         if total > 1 + 1e-9:
-            raise ValueError(f"shares add up to {total:g}, more than 1")
+            raise ValueError(f"shares add up to {total:g}, allowed is 1 at most; lower some of them")
         return value
 
 

@@ -109,7 +109,9 @@ def _pool(added: list[SourceFile], sources: Path) -> PoolBeside:
                 f"{target} was added already ({dvc_file_of(target)}); see 'stepsift remove', or give a --name"
             )
         if target.exists() and not target.samefile(file.path):
-            raise SourceError(f"there is a file {target} with other content; give this one another --name")
+            raise SourceError(
+                f"there is a file {target} with different content already; choose another name with --name"
+            )
     names = {file.name for file in added}
     try:
         others = [f for f in files.find_files(sources)[0] if f.name not in names]
