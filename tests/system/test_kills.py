@@ -120,6 +120,6 @@ def test_sigterm_keeps_the_shard_and_says_so(student_folder, tmp_path: Path):
     time.sleep(0.3)
     run.terminate()
     _, said = run.communicate()
-    assert run.returncode != 0 and "are done and kept in the cache; run it again to go on from there" in said, said
+    assert run.returncode != 0 and "done and kept in the cache; run it again to go on from there" in said, said
     done = int(said.rpartition("stopped: ")[2].split(" of ")[0])
     assert sum(s.n_keys for s in spaces(tmp_path / "cache")) == pytest.approx(2 * done, abs=2) and done > 0
