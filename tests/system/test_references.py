@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 
@@ -38,8 +39,8 @@ def test_a_reference_comes_changes_and_goes(repo: Path):
     manifest = json.loads((repo / "data/select/reference_gain/manifest.json").read_text())
     assert manifest["reference"]["name"] == "teacher"
     # The same model: nothing is gained over it.
-    trace = json.loads((repo / "data/select/reference_gain/train.jsonl").read_text().splitlines()[0])
-    assert trace["score"] == 0.0
+    gains = pl.read_parquet(repo / "data/select/trace_scores.parquet")["reference_gain"]
+    assert gains.unique().to_list() == [0.0]
     assert select(repo)[0] == []
     # Another file in its folder is another model, which DVC sees.
     settings = repo / TEACHER / "generation_config.json"
