@@ -141,10 +141,10 @@ def run(main: Callable[[], None]) -> None:
         answer_problems(["stopped"])
         sys.stderr.write("stopped\n")
         raise SystemExit(130) from None
-    except Exception as e:
+    except Exception as e:  # a full disk shows as any library's error; all else is a defect of ours
         if (sentence := _sentence(e)) is not None:
             _fail([sentence])
-        # A defect of ours: whoever reads JSON is told too, and the traceback stays.
+        # Whoever reads JSON is told too, and the traceback stays.
         answer_problems([_defect(e)])
         raise
 
