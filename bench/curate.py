@@ -20,7 +20,7 @@ import polars as pl
 
 from ingest import peak_mb
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 
 TEACHERS = 10
 CHUNK = 2_000
@@ -31,7 +31,7 @@ SWITCHED_OFF = {"unfinished_thinking": False, "loops": False, "near_duplicates":
 def make(folder: Path, n_traces: int, n_steps: int) -> None:
     """Tables prompts, traces and step_scores."""
     n_prompts = -(-n_traces // TEACHERS)
-    tables.write(
+    table_files.write(
         tables.PROMPTS,
         pl.DataFrame(
             {
@@ -48,8 +48,8 @@ def make(folder: Path, n_traces: int, n_steps: int) -> None:
     )
     rng = np.random.default_rng(0)
     with (
-        tables.Writer(tables.TRACES, folder / "traces.parquet") as traces,
-        tables.Writer(tables.STEP_SCORES, folder / "step_scores.parquet") as steps,
+        table_files.Writer(tables.TRACES, folder / "traces.parquet") as traces,
+        table_files.Writer(tables.STEP_SCORES, folder / "step_scores.parquet") as steps,
     ):
         for start in range(0, n_traces, CHUNK):
             numbers = range(start, min(start + CHUNK, n_traces))

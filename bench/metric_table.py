@@ -23,7 +23,7 @@ import polars as pl
 
 from stepsift import params, scratch, sidecache
 from stepsift.commands.score import read_alone
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.metrics import Metric, all_metrics, fit_all, trace_scores, trace_sums, with_fits
 from stepsift.score.window_share import of_teachers
 from stepsift.select.candidates import find_candidates
@@ -47,7 +47,8 @@ class ScoredPool:
     def read(folder: Path) -> "ScoredPool":
         """Raises TableError where a table is missing or damaged."""
         prompts, traces, steps = (
-            tables.read(table, folder / table.file) for table in (tables.PROMPTS, tables.TRACES, tables.STEP_SCORES)
+            table_files.read(table, folder / table.file)
+            for table in (tables.PROMPTS, tables.TRACES, tables.STEP_SCORES)
         )
         return ScoredPool(folder.name, prompts.select("prompt_id", "domain"), traces.drop("response"), steps)
 

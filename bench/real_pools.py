@@ -34,7 +34,7 @@ from metric_table import ScoredPool, markdown, metric_rows, percent, signed
 from stepsift import params, segment
 from stepsift.commands.score import read_alone
 from stepsift.commands.splitters import BASELINE, UNITS, ScoredUnit, splitter_rows
-from stepsift.core import disk, tables
+from stepsift.core import disk, table_files, tables
 from stepsift.core.errors import ScoringError
 from stepsift.score.plan import in_seeded_order
 from stepsift.score.pool import Pool, Prompts
@@ -65,7 +65,7 @@ def read_sample(file: Path, settings: params.Params, n_prompts: int, most_chars:
         lines = Path(folder) / f"{file.name.partition('.')[0]}.jsonl"
         lines.write_bytes(b"\n".join(short) + b"\n")
         work = read_alone(lines, Path(folder), settings).folder
-        prompts, traces = (tables.read(t, work / t.file) for t in (tables.PROMPTS, tables.TRACES))
+        prompts, traces = (table_files.read(t, work / t.file) for t in (tables.PROMPTS, tables.TRACES))
     several = traces.group_by("prompt_id").agg(pl.col("teacher").n_unique()).filter(pl.col("teacher") > 1)
     order = in_seeded_order(several["prompt_id"], settings.score.seed)[:n_prompts]
     return Sample(
@@ -93,7 +93,7 @@ class Scores:
     def read(self, sample: Sample, unit: str) -> pl.DataFrame:
         """Table step_scores of the prompts that are done."""
         parts = [
-            tables.read(tables.STEP_SCORES, self.place(sample.name, p, unit) / tables.STEP_SCORES.file)
+            table_files.read(tables.STEP_SCORES, self.place(sample.name, p, unit) / tables.STEP_SCORES.file)
             for p in self.done(sample)
         ]
         return pl.concat(parts).sort("trace_id", "step")
@@ -145,9 +145,9 @@ def _score_prompt(scoring: "Scoring", sample: Sample, prompt_id: str, by_unit: p
     traces = sample.traces.filter(own)
     with tempfile.TemporaryDirectory(prefix="stepsift-") as name:
         folder = Path(name)
-        tables.write(tables.PROMPTS, sample.prompts.filter(own), folder / tables.PROMPTS.file)
-        tables.write(tables.TRACES, traces, folder / tables.TRACES.file)
-        tables.write(tables.STEPS, segment.segment_table(traces, by_unit), folder / tables.STEPS.file)
+        table_files.write(tables.PROMPTS, sample.prompts.filter(own), folder / tables.PROMPTS.file)
+        table_files.write(tables.TRACES, traces, folder / tables.TRACES.file)
+        table_files.write(tables.STEPS, segment.segment_table(traces, by_unit), folder / tables.STEPS.file)
         prompts = Prompts(folder / tables.PROMPTS.file, {prompt_id})
         score_to_tables(of_prompt, Pool(prompts, folder / tables.TRACES.file, folder / tables.STEPS.file), out)
 
@@ -175,9 +175,9 @@ def _write_pool(sample: Sample, scores: Scores, done: list[str]) -> ScoredPool:
     """The tables of what is done, scored by sentences, as metric_table.py reads them."""
     folder = scores.out / sample.name
     kept = pl.col("prompt_id").is_in(done)
-    tables.write(tables.PROMPTS, sample.prompts.filter(kept), folder / tables.PROMPTS.file)
-    tables.write(tables.TRACES, sample.traces.filter(kept), folder / tables.TRACES.file)
-    tables.write(tables.STEP_SCORES, scores.read(sample, BASELINE), folder / tables.STEP_SCORES.file)
+    table_files.write(tables.PROMPTS, sample.prompts.filter(kept), folder / tables.PROMPTS.file)
+    table_files.write(tables.TRACES, sample.traces.filter(kept), folder / tables.TRACES.file)
+    table_files.write(tables.STEP_SCORES, scores.read(sample, BASELINE), folder / tables.STEP_SCORES.file)
     return ScoredPool.read(folder)
 
 

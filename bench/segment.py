@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args
 import polars as pl
 
 from stepsift import params
-from stepsift.core import disk, tables
+from stepsift.core import disk, table_files, tables
 from stepsift.segment import segment_tables, split
 
 Unit = Literal["sentence", "line", "paragraph"]
@@ -116,7 +116,7 @@ def show_workers(numbers: list[int], megabytes: float, repeat: int) -> None:
     written: dict[int, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         pool, out = Path(folder) / "traces.parquet", Path(folder) / "steps.parquet"
-        with tables.Writer(tables.TRACES, pool) as writer:
+        with table_files.Writer(tables.TRACES, pool) as writer:
             for start in range(0, len(responses), 1_000):
                 part = responses[start : start + 1_000]
                 ids = [f"t{start + i:08d}" for i in range(len(part))]
@@ -128,8 +128,8 @@ def show_workers(numbers: list[int], megabytes: float, repeat: int) -> None:
         for _ in range(repeat):
             for n in numbers:
                 begin = time.perf_counter()
-                with tables.Writer(tables.STEPS, out) as writer:
-                    frames = tables.scan(tables.TRACES, pool, ["trace_id", "response"])
+                with table_files.Writer(tables.STEPS, out) as writer:
+                    frames = table_files.scan(tables.TRACES, pool, ["trace_id", "response"])
                     for steps in segment_tables(frames, params.Segment(workers=n)):
                         writer.write(steps)
                 seconds[n].append(time.perf_counter() - begin)

@@ -20,7 +20,7 @@ import numpy as np
 
 from ingest import peak_mb, write
 from stepsift import params, segment, student
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.ingest.run import ingest
 from stepsift.score.backends.local import Done, ModelSize
 from stepsift.score.cache.scores import ScoreCache
@@ -56,13 +56,13 @@ def run(stage: str, folder: Path) -> None:
     if stage == "ingest":
         ingest(folder / "sources", folder / "ingest", settings.ingest)
     elif stage == "segment":
-        with tables.Writer(tables.STEPS, folder / "segment" / "steps.parquet") as writer:
-            for traces in tables.scan(tables.TRACES, folder / "ingest" / "traces.parquet"):
+        with table_files.Writer(tables.STEPS, folder / "segment" / "steps.parquet") as writer:
+            for traces in table_files.scan(tables.TRACES, folder / "ingest" / "traces.parquet"):
                 writer.write(segment.segment_table(traces, settings.segment))
     else:
         chosen = params.Student(path=str(ROOT / "demo" / "student"))
         renderer = student.load_renderer(student.locate(chosen), chosen)
-        ids = tables.read(tables.PROMPTS, folder / "ingest" / "prompts.parquet")["prompt_id"]
+        ids = table_files.read(tables.PROMPTS, folder / "ingest" / "prompts.parquet")["prompt_id"]
         prompts = Prompts(folder / "ingest" / "prompts.parquet", set(ids))
         own = Identity("made up", {"engine": 0})
         cache = ScoreCache(folder / "cache", own.student, own.numerics)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from stepsift import params, sidecache, student, tracking
-from stepsift.core import console, disk, tables
+from stepsift.core import console, disk, table_files, tables
 from stepsift.evaluate import Evaluation, evaluate_all
 from stepsift.evaluate.learned import LearnedPlaces, learned_steps
 from stepsift.score.pool import PoolTables
@@ -30,7 +30,7 @@ def main() -> None:
         evaluated = evaluate_all(evaluation, args.models, args.tasks, args.out)
         pool = PoolTables(args.ingested / tables.PROMPTS.file, args.ingested / tables.TRACES.file, args.steps)
         places = LearnedPlaces(args.models, args.selections, args.scored, pool, sidecache.root())
-        tables.write(tables.LEARNED, learned_steps(settings, places), args.out / tables.LEARNED.file)
+        table_files.write(tables.LEARNED, learned_steps(settings, places), args.out / tables.LEARNED.file)
         disk.write_json(evaluated.chart(), args.chart)
         disk.write_json(evaluated.metrics(), args.metrics)
         run.log_metrics(evaluated.metrics())

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from stepsift import params, sidecache, tracking
-from stepsift.core import console, disk, tables
+from stepsift.core import console, disk, table_files, tables
 from stepsift.core.text import count
 from stepsift.score import perturb, references, setup, window_share
 from stepsift.score.plan import sample_prompts
@@ -30,7 +30,7 @@ def main() -> None:
     intent = f"scores every step under {settings.student.path}, in a window of {settings.score.window:g}{passes}"
     with console.told("score", intent, args.out) as end, tracking.stage("score", settings) as run:
         with disk.fresh_folder(args.out) as out:
-            ids = [i for f in tables.scan(tables.PROMPTS, args.prompts, ["prompt_id"]) for i in f["prompt_id"]]
+            ids = [i for f in table_files.scan(tables.PROMPTS, args.prompts, ["prompt_id"]) for i in f["prompt_id"]]
             prompts = Prompts(args.prompts, sample_prompts(ids, settings.score.prompts, settings.score.seed))
             pool = Pool(prompts, args.traces, args.steps)
             about, done = _score_student(settings, pool, out, run)

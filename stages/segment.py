@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from stepsift import params, segment, sidecache, tracking
-from stepsift.core import console, disk, tables
+from stepsift.core import console, disk, table_files, tables
 from stepsift.core.text import count
 
 log = logging.getLogger("stepsift.segment")
@@ -28,16 +28,16 @@ def main() -> None:
             with segment.open_grouping(settings.segment, sidecache.root()) as grouping:
                 if grouping is not None:
                     _tell_cost(args.traces, settings.segment)
-                with tables.Writer(tables.STEPS, out / tables.STEPS.file) as writer:
+                with table_files.Writer(tables.STEPS, out / tables.STEPS.file) as writer:
                     # What is not read here is not sent to the workers.
-                    traces = tables.scan(tables.TRACES, args.traces, ["trace_id", "content_hash", "response"])
+                    traces = table_files.scan(tables.TRACES, args.traces, ["trace_id", "content_hash", "response"])
                     for steps in segment.segment_tables(traces, settings.segment, grouping):
                         counts.add(steps)
                         writer.write(steps)
                 metrics = counts.metrics()
                 if grouping is not None:
                     log.info("segment: %s", grouping.finish())
-                    tables.write(tables.FALLBACKS, grouping.table(), out / tables.FALLBACKS.file)
+                    table_files.write(tables.FALLBACKS, grouping.table(), out / tables.FALLBACKS.file)
                     metrics["llm"] = grouping.metrics()
             disk.write_json(metrics, args.metrics)
         run.log_metrics(metrics)
@@ -53,7 +53,7 @@ def _intent(settings: params.Segment) -> str:
 
 def _tell_cost(traces: Path, settings: params.Segment) -> None:
     """Say who will be asked how much, before the first request."""
-    responses = (r for frame in tables.scan(tables.TRACES, traces, ["response"]) for r in frame["response"])
+    responses = (r for frame in table_files.scan(tables.TRACES, traces, ["response"]) for r in frame["response"])
     if settings.llm is not None:
         expected = segment.forecast(responses, settings, sidecache.root())
         log.info("segment: asks %s", expected.sentence(settings.llm))

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from stepsift import params, tracking
-from stepsift.core import console, disk, tables
+from stepsift.core import console, disk, table_files, tables
 from stepsift.core.text import count
 from stepsift.select import Inputs, pool, questions, ranking, select, write_selection
 
@@ -42,9 +42,14 @@ def main() -> None:
                 evaluate.tasks, args.tasks, evaluate.trusted_tasks, skip_missing=unfiltered
             )
             traces = pool.read(paths[0], paths[1], paths[2], args.steps, reference.step_scores if reference else None)
-            perturbed = [tables.scan(tables.STEP_SCORES, p) for p in sorted(args.scored.glob("perturbed/*.parquet"))]
+            perturbed = [
+                table_files.scan(tables.STEP_SCORES, p) for p in sorted(args.scored.glob("perturbed/*.parquet"))
+            ]
             selection = select(
-                traces, settings.select, test_questions, [tables.regroup(frames, "trace_id") for frames in perturbed]
+                traces,
+                settings.select,
+                test_questions,
+                [table_files.regroup(frames, "trace_id") for frames in perturbed],
             )
             steps = None if settings.train.steps == "all" else settings.train.steps
             write_selection(selection, traces, settings.select, test_questions, inputs, out, steps)

@@ -12,7 +12,7 @@ from typing import Literal
 import polars as pl
 
 from stepsift import params, scratch, segment
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import SelectionError
 from stepsift.core.text import count
 from stepsift.metrics import all_metrics, fit_all, trace_scores, trace_sums, with_fits
@@ -111,8 +111,8 @@ def read(folder: str | Path) -> pl.DataFrame:
     """
     with tempfile.TemporaryDirectory(prefix="stepsift-") as scratch_folder:
         ingested = scratch.read(Path(folder), Path(scratch_folder) / "tables", params.Ingest())
-        prompts = tables.read(tables.PROMPTS, ingested.tables.prompts)
-        traces = tables.read(tables.TRACES, ingested.tables.traces)
+        prompts = table_files.read(tables.PROMPTS, ingested.tables.prompts)
+        traces = table_files.read(tables.TRACES, ingested.tables.traces)
     about = prompts.select("prompt_id", "prompt", "domain", "answer")
     columns = ("trace_id", "teacher", "response", "verdict", "content_hash", "source", "source_line")
     joined = traces.select("prompt_id", *columns).join(about, on="prompt_id", how="left")

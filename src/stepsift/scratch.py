@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from stepsift import params, segment, sidecache
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import SelectionError
 from stepsift.ingest.run import IngestCounts, ingest
 from stepsift.metrics import all_metrics, fit_all, trace_scores, trace_sums, with_fits
@@ -81,12 +81,13 @@ class ScoredTraces(ScoredSteps):
 def read(sources: Path, folder: Path, settings: params.Ingest) -> Ingested:
     """Ingest all files below `sources` into `folder`; raises SourceError as `ingest` does."""
     counts = ingest(sources, folder, settings)
-    prompts = list(tables.scan(tables.PROMPTS, folder / tables.PROMPTS.file, ["prompt_id", "domain"]))
+    prompts = list(table_files.scan(tables.PROMPTS, folder / tables.PROMPTS.file, ["prompt_id", "domain"]))
     length = pl.col("response").str.len_chars().cast(pl.Int64).alias("chars")
     traces = [
-        frame.with_columns(length).drop("response") for frame in tables.scan(tables.TRACES, folder / tables.TRACES.file)
+        frame.with_columns(length).drop("response")
+        for frame in table_files.scan(tables.TRACES, folder / tables.TRACES.file)
     ]
-    rejected = tables.read(tables.REJECTED, folder / tables.REJECTED.file)
+    rejected = table_files.read(tables.REJECTED, folder / tables.REJECTED.file)
     return Ingested(folder, counts, pl.concat(prompts), pl.concat(traces), rejected)
 
 
@@ -114,21 +115,23 @@ def _write_sample(
     of_sample = pl.col("trace_id").is_in(pl.Series(list(trace_ids), dtype=pl.String).implode())
     traces, steps = out / tables.TRACES.file, out / tables.STEPS.file
     prompt_ids: set[str] = set()
-    with tables.Writer(tables.TRACES, traces) as trace_writer:
-        for frame in tables.scan(tables.TRACES, pool.traces):
+    with table_files.Writer(tables.TRACES, traces) as trace_writer:
+        for frame in table_files.scan(tables.TRACES, pool.traces):
             part = frame.filter(of_sample)
             prompt_ids.update(part["prompt_id"])
             trace_writer.write(part)
-    with tables.Writer(tables.STEPS, steps) as step_writer:
+    with table_files.Writer(tables.STEPS, steps) as step_writer:
         if pool.steps is not None:
-            for frame in tables.scan(tables.STEPS, pool.steps):
+            for frame in table_files.scan(tables.STEPS, pool.steps):
                 step_writer.write(frame.filter(of_sample))
         else:
             with segment.open_grouping(settings, cache) as grouping:
                 if grouping is not None:
-                    responses = (r for f in tables.scan(tables.TRACES, traces, ["response"]) for r in f["response"])
+                    responses = (
+                        r for f in table_files.scan(tables.TRACES, traces, ["response"]) for r in f["response"]
+                    )
                     log.info("asks %s", segment.forecast(responses, settings, cache).sentence(grouping.llm))
-                for frame in tables.scan(tables.TRACES, traces):
+                for frame in table_files.scan(tables.TRACES, traces):
                     step_writer.write(segment.segment_table(frame, settings, grouping))
                 if grouping is not None:
                     log.info("%s", grouping.finish())
@@ -145,9 +148,9 @@ def _scored_steps(prompts: Path, prompt_ids: set[str], load: Callable[[], "Scori
         progress = scoring.progress
         seconds = progress.speed()["seconds"]
     return ScoredSteps(
-        steps=tables.read(tables.STEPS, steps),
-        step_scores=tables.read(tables.STEP_SCORES, out / tables.STEP_SCORES.file),
-        rejected=tables.read(tables.REJECTED, out / tables.REJECTED.file),
+        steps=table_files.read(tables.STEPS, steps),
+        step_scores=table_files.read(tables.STEP_SCORES, out / tables.STEP_SCORES.file),
+        rejected=table_files.read(tables.REJECTED, out / tables.REJECTED.file),
         identity=scoring.identity,
         flops=progress.flops,
         seconds=seconds,

@@ -26,7 +26,7 @@ from stepsift.commands import selfcheck as naive
 from stepsift.commands.estimate import seconds_left
 from stepsift.commands.ranking_sample import choose
 from stepsift.commands.score import SCORED_STEPS, score_file
-from stepsift.core import console, tables
+from stepsift.core import console, table_files, tables
 from stepsift.core.errors import ParamsError, ScoringError, SelectionError, SourceError, StudentError
 from stepsift.ingest.run import ingest
 from stepsift.metrics import all_metrics, trace_scores, trace_sums
@@ -97,14 +97,14 @@ def settings(student_folder) -> Callable[..., params.Params]:
 def through_stages(sources: Path, out: Path, settings: params.Params) -> tuple[pl.DataFrame, ...]:
     """Tables prompts, traces, steps and step_scores as the pipeline makes them, with a cache of its own."""
     ingest(sources, out, settings.ingest)
-    prompts, traces = (tables.read(t, out / f"{t.name}.parquet") for t in (tables.PROMPTS, tables.TRACES))
+    prompts, traces = (table_files.read(t, out / f"{t.name}.parquet") for t in (tables.PROMPTS, tables.TRACES))
     steps = segment.segment_table(traces, settings.segment)
-    tables.write(tables.STEPS, steps, out / "steps.parquet")
+    table_files.write(tables.STEPS, steps, out / "steps.parquet")
     wanted = sample_prompts(prompts["prompt_id"], settings.score.prompts, settings.score.seed)
     pool = Pool(Prompts(out / "prompts.parquet", wanted), out / "traces.parquet", out / "steps.parquet")
     with setup.load(settings.student, settings.score, out / "cache") as scoring:
         score_to_tables(scoring, pool, out)
-    return prompts, traces, steps, tables.read(tables.STEP_SCORES, out / "step_scores.parquet")
+    return prompts, traces, steps, table_files.read(tables.STEP_SCORES, out / "step_scores.parquet")
 
 
 # score: what it writes
@@ -120,7 +120,7 @@ def test_a_rule_says_how_the_file_is_read(how: str, place: Path, student_folder,
     out = place / "o.parquet"
     code, _, err = run_cli("score", file, *options, "--student", student_folder("llama"), "--out", out)
     assert code == 0, err
-    assert tables.read(tables.TRACE_SCORES, out)["teacher"].to_list() == ["ann"]
+    assert table_files.read(tables.TRACE_SCORES, out)["teacher"].to_list() == ["ann"]
     rule.write_text("fields: {prompt: q, respones: text}\n")
     code, _, err = run_cli("score", file, *options, "--student", student_folder("llama"), "--out", out)
     assert (code, len(err)) == (1, 1)
@@ -131,7 +131,7 @@ def test_scores_are_means_of_plain_forward_passes(place: Path, settings):
     (row,) = rows(("bob",), PROMPTS[:1])
     chosen = settings(score={"window": 2})
     score_file(write(place / "a.jsonl", [row]), place / "o.parquet", chosen, ["lalp", "galp"], place / "c")
-    found = tables.read(tables.TRACE_SCORES, place / "o.parquet").row(0, named=True)
+    found = table_files.read(tables.TRACE_SCORES, place / "o.parquet").row(0, named=True)
     files = student.locate(chosen.student)
     model = student.load_model(files, "float32", "cpu")
     renderer = student.load_renderer(files, chosen.student)
@@ -153,11 +153,11 @@ def test_both_files_are_what_the_pipeline_gives(place: Path, settings):
     chosen = settings(segment={"unit": "line"}, score={"window": 1}, select={"seed": 5})
     _, traces, steps, step_scores = through_stages(place / "sources", place / "stages", chosen)
     score_file(place / "sources/a.jsonl", place / "o.parquet", chosen, ["galp", "lalp", "random"], place / "other")
-    of_traces = tables.read(tables.TRACE_SCORES, place / "o.parquet")
+    of_traces = table_files.read(tables.TRACE_SCORES, place / "o.parquet")
     assert of_traces.columns == [*tables.TRACE_SCORES.schema, "galp", "lalp", "random"]
     assert of_traces.equals(trace_scores(trace_sums(step_scores), traces, 5).select(of_traces.columns))
     assert of_traces.height == 12
-    of_steps = tables.read(SCORED_STEPS, place / "o.steps.parquet")
+    of_steps = table_files.read(SCORED_STEPS, place / "o.steps.parquet")
     assert of_steps.select(step_scores.columns).equals(step_scores)
     assert of_steps.select("trace_id", "step", "start", "end").equals(steps.select("trace_id", "step", "start", "end"))
     assert of_steps.columns[:7] == ["trace_id", "prompt_id", "teacher", "step", "start", "end", "n_tokens"]
@@ -185,10 +185,10 @@ def test_every_layout_of_the_same_traces_gives_the_same_bytes(place: Path, setti
 def test_only_passes_that_the_metrics_need_are_made(metrics: list[str], made: str, place: Path, settings):
     file = write(place / "a.jsonl", rows(("anna",)))
     score_file(file, place / "o.parquet", settings(), metrics, place / "cache")
-    steps = tables.read(SCORED_STEPS, place / "o.steps.parquet")
+    steps = table_files.read(SCORED_STEPS, place / "o.steps.parquet")
     assert {p for p in tables.PASSES if steps[f"{p}_logprob"].null_count() == 0} == {made}
     assert {p for p in tables.PASSES if steps[f"{p}_logprob"].null_count() == steps.height} == {*tables.PASSES} - {made}
-    traces = tables.read(tables.TRACE_SCORES, place / "o.parquet")
+    traces = table_files.read(tables.TRACE_SCORES, place / "o.parquet")
     assert traces.columns == [*tables.TRACE_SCORES.schema, *metrics]
     assert traces.select(metrics).null_count().sum_horizontal().item() == 0
 
@@ -202,7 +202,7 @@ def test_answers_are_not_verified(place: Path, settings, monkeypatch: pytest.Mon
     monkeypatch.setattr("stepsift.verify.code.judge.CodeRunner.judge", lambda *_: pytest.fail("a program was run"))
     file = write(place / "a.jsonl", [row | {"answer": "4"} for row in rows(("anna",))])
     score_file(file, place / "o.parquet", settings(), ["lalp"], place / "cache")
-    assert tables.read(tables.TRACE_SCORES, place / "o.parquet").height == 4
+    assert table_files.read(tables.TRACE_SCORES, place / "o.parquet").height == 4
 
 
 def test_a_sample_of_prompts_is_that_of_the_pipeline(place: Path, settings, run_cli, student_folder):
@@ -216,7 +216,7 @@ def test_a_sample_of_prompts_is_that_of_the_pipeline(place: Path, settings, run_
         "sampled     2 of 4 prompts (seed 0)",
         "scored      6 traces by 3 teachers",
     ]
-    assert tables.read(SCORED_STEPS, place / "o.steps.parquet").select(step_scores.columns).equals(step_scores)
+    assert table_files.read(SCORED_STEPS, place / "o.steps.parquet").select(step_scores.columns).equals(step_scores)
     assert run_cli("score", file, *how)[1][2] == "scored      6 traces by 3 teachers, 6 of them from the cache"
 
 
@@ -232,13 +232,13 @@ def test_score_on_the_command_line(place: Path, run_cli, student_folder):
     assert (
         out[2] == "lalp        higher is better; mean and 95 % interval on the 4 prompts that all ranked teachers have"
     )
-    means = tables.read(tables.TRACE_SCORES, place / "o.parquet").group_by("teacher").agg(pl.col("lalp").mean())
+    means = table_files.read(tables.TRACE_SCORES, place / "o.parquet").group_by("teacher").agg(pl.col("lalp").mean())
     ranked = [(name, f"{mean:.4f}") for name, mean in means.sort("lalp", descending=True).iter_rows()]
     assert [tuple(line.split()[1:3]) for line in out[3:6]] == ranked
     assert [line.split()[0] for line in out[3:6]] == ["1", "2", "3"]
     assert out[6].startswith("            the order no longer changed after ")
     assert all(f"{above} is above {below} with" in out[7 + i] for i, (above, below) in enumerate(_pairs(ranked)))
-    n_steps = tables.read(SCORED_STEPS, place / "o.steps.parquet").height
+    n_steps = table_files.read(SCORED_STEPS, place / "o.steps.parquet").height
     assert out[9] == BASIS
     # anna's and bob's traces have at most five steps; carl's have one, and nothing comes before it.
     assert out[10].startswith(
@@ -247,10 +247,10 @@ def test_score_on_the_command_line(place: Path, run_cli, student_folder):
     assert out[11] == "            anna 100%, bob 100%, carl -"
     assert out[12:] == ["written     o.parquet (12 traces)", f"            o.steps.parquet ({n_steps} steps)"]
     # As params.yaml: a window of 1, paragraphs, bfloat16, no template.
-    before = tables.read(tables.TRACE_SCORES, place / "o.parquet")
+    before = table_files.read(tables.TRACE_SCORES, place / "o.parquet")
     for options in (("--window", 1), ("--unit", "paragraph"), ("--dtype", "bfloat16")):
         assert run_cli("score", file, *given, *options)[0] == 0
-        after = tables.read(tables.TRACE_SCORES, place / "o.parquet")
+        after = table_files.read(tables.TRACE_SCORES, place / "o.parquet")
         assert after["trace_id"].equals(before["trace_id"])
         assert not after["lalp"].equals(before["lalp"]), options
 
@@ -265,7 +265,7 @@ def test_the_template_is_left_out_on_request(place: Path, settings, student_fold
     lalp = []
     for template in ("auto", "none"):
         assert run_cli(*given, "--template", template)[0] == 0
-        lalp.append(tables.read(tables.TRACE_SCORES, place / "o.parquet")["lalp"])
+        lalp.append(table_files.read(tables.TRACE_SCORES, place / "o.parquet")["lalp"])
     assert not lalp[0].equals(lalp[1])
 
 
@@ -287,7 +287,7 @@ def test_rejected_rows_and_what_has_no_full_pass_are_said(place: Path, settings)
     ]
     assert out[2].startswith("rejected    1 as broken_json, the first is a.jsonl row 7: ")
     assert out[3].startswith("rejected    1 as window_too_long, the first is a.jsonl row 6: prompt ")
-    scores = tables.read(tables.TRACE_SCORES, place / "o.parquet")
+    scores = table_files.read(tables.TRACE_SCORES, place / "o.parquet")
     assert (scores.height, scores["galp"].null_count(), scores["lalp"].null_count()) == (5, 1, 0)
 
 
@@ -442,8 +442,8 @@ def test_a_sample_is_found_in_the_cache_by_a_later_run(place: Path, settings, ru
     chosen = params.load()
     local = chosen.score.model_copy(update={"passes": ("local",)})
     ingest(place / "data/sources", place / "stages", chosen.ingest)
-    traces = tables.read(tables.TRACES, place / "stages/traces.parquet")
-    tables.write(tables.STEPS, segment.segment_table(traces, chosen.segment), place / "stages/steps.parquet")
+    traces = table_files.read(tables.TRACES, place / "stages/traces.parquet")
+    table_files.write(tables.STEPS, segment.segment_table(traces, chosen.segment), place / "stages/steps.parquet")
     pool = Pool(
         Prompts(place / "stages/prompts.parquet", set(traces["prompt_id"])),
         place / "stages/traces.parquet",

@@ -13,7 +13,7 @@ from helpers.chat_server import chat_server, in_pairs
 from stepsift import params
 from stepsift.commands import splitters
 from stepsift.commands.score import score_file
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import ParamsError, SourceError
 from stepsift.metrics import all_metrics
 from stepsift.score import setup
@@ -113,7 +113,7 @@ def test_every_splitter_is_what_score_says_with_that_unit(traces: Path, student_
     for row in found:
         by_unit = params.parse(raw | {"segment": {"unit": row["unit"], "llm": model}})
         score_file(traces, tmp_path / "out.parquet", by_unit, ["lalp"], tmp_path / "cache")
-        table = tables.read(tables.TRACE_SCORES, tmp_path / "out.parquet")
+        table = table_files.read(tables.TRACE_SCORES, tmp_path / "out.parquet")
         assert table["n_steps"].sum() == row["steps"]
         assert row["tokens_per_step"] == table["n_tokens"].sum() / table["n_steps"].sum()
     assert not list((tmp_path / "temporary").glob("stepsift*"))

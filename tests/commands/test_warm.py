@@ -18,7 +18,7 @@ from dvc.repo import Repo
 from stepsift import params, segment, sidecache, student
 from stepsift.commands import cache as upkeep
 from stepsift.commands.warm import warm_caches
-from stepsift.core import disk, tables
+from stepsift.core import disk, table_files, tables
 from stepsift.core.errors import CacheError
 from stepsift.evaluate import run as evaluate
 from stepsift.ingest.run import ingest
@@ -103,10 +103,12 @@ class Project:
         settings = self.settings()
         with disk.fresh_folder(Path("data/ingest")) as out:
             ingest(Path("data/sources"), out, settings.ingest)
-        steps = segment.segment_table(tables.read(tables.TRACES, Path("data/ingest/traces.parquet")), settings.segment)
-        tables.write(tables.STEPS, steps, Path("data/segment/steps.parquet"))
+        steps = segment.segment_table(
+            table_files.read(tables.TRACES, Path("data/ingest/traces.parquet")), settings.segment
+        )
+        table_files.write(tables.STEPS, steps, Path("data/segment/steps.parquet"))
         paths = [Path(p) for p in TABLES.split()]
-        prompts = Prompts(paths[0], set(tables.read(tables.PROMPTS, paths[0])["prompt_id"]))
+        prompts = Prompts(paths[0], set(table_files.read(tables.PROMPTS, paths[0])["prompt_id"]))
         with setup.load(settings.student, settings.score, CACHES) as scoring:
             score_to_tables(scoring, Pool(prompts, *paths[1:]), Path("data/score"))
         disk.write_json(scoring.identity.as_json(), Path("data/score/numerics.json"))
@@ -204,7 +206,7 @@ def first_words(lines: list[str]) -> list[str]:
 
 
 def test_after_warming_only_what_is_new_is_computed(project: Project) -> None:
-    scores = tables.read(tables.STEP_SCORES, Path("data/score/step_scores.parquet"))
+    scores = table_files.read(tables.STEP_SCORES, Path("data/score/step_scores.parquet"))
     outputs = [*Path("data/train").rglob("*.*"), *Path("data/evaluate").rglob("*.*")]
     before = {p: p.read_bytes() for p in outputs}
     forget()
@@ -223,7 +225,7 @@ def test_after_warming_only_what_is_new_is_computed(project: Project) -> None:
     project.write_sources("anna", "bob", "carl")
     progress = project.score()
     assert (progress.from_cache, progress.scored) == (4, 6)
-    again = tables.read(tables.STEP_SCORES, Path("data/score/step_scores.parquet"))
+    again = table_files.read(tables.STEP_SCORES, Path("data/score/step_scores.parquet"))
     assert again.filter(pl.col("trace_id").is_in(scores["trace_id"].unique())).equals(scores)
     assert again.height > scores.height
     assert (project.train().reused, project.evaluate().reused) == (2, 6)
@@ -240,7 +242,7 @@ def test_scores_of_references_are_filled_in_too(project: Project, monkeypatch: p
 
     def score_again() -> bytes:
         paths = [Path(p) for p in TABLES.split()]
-        prompts = Prompts(paths[0], set(tables.read(tables.PROMPTS, paths[0])["prompt_id"]))
+        prompts = Prompts(paths[0], set(table_files.read(tables.PROMPTS, paths[0])["prompt_id"]))
         pool, out = Pool(prompts, *paths[1:]), Path("data/score/references")
         shutil.rmtree(out, ignore_errors=True)
         score_references(project.settings().score, pool, out, CACHES, None)
@@ -332,9 +334,9 @@ def test_scores_of_another_renderer_are_left_out(project: Project) -> None:
 
 def change_scores(change: pl.Expr) -> None:
     path = Path("data/score/step_scores.parquet")
-    frame = tables.read(tables.STEP_SCORES, path)
+    frame = table_files.read(tables.STEP_SCORES, path)
     first = frame["trace_id"][0]
-    tables.write(tables.STEP_SCORES, frame.with_columns(pl.when(pl.col("trace_id") == first).then(change)
+    table_files.write(tables.STEP_SCORES, frame.with_columns(pl.when(pl.col("trace_id") == first).then(change)
                  .otherwise(pl.col(change.meta.output_name())).alias(change.meta.output_name())), path)  # fmt: skip
     dvc_commit("score")
     git_commit()
@@ -357,8 +359,8 @@ def test_scores_that_do_not_fit_their_trace_are_left_out(project: Project, chang
 
 def test_a_trace_that_was_refused_has_nothing_to_fill_in(project: Project) -> None:
     path = Path("data/score/step_scores.parquet")
-    frame = tables.read(tables.STEP_SCORES, path)
-    tables.write(tables.STEP_SCORES, frame.filter(pl.col("trace_id") != frame["trace_id"][0]), path)
+    frame = table_files.read(tables.STEP_SCORES, path)
+    table_files.write(tables.STEP_SCORES, frame.filter(pl.col("trace_id") != frame["trace_id"][0]), path)
     dvc_commit("score")
     git_commit()
     forget()
@@ -368,9 +370,9 @@ def test_a_trace_that_was_refused_has_nothing_to_fill_in(project: Project) -> No
 
 def test_scores_of_a_trace_that_is_not_there_are_a_problem(project: Project) -> None:
     path = Path("data/score/step_scores.parquet")
-    frame = tables.read(tables.STEP_SCORES, path)
+    frame = table_files.read(tables.STEP_SCORES, path)
     more = frame.head(1).with_columns(trace_id=pl.lit("0"), step=pl.lit(1, pl.Int32))
-    tables.write(tables.STEP_SCORES, pl.concat([more, frame]), path)
+    table_files.write(tables.STEP_SCORES, pl.concat([more, frame]), path)
     dvc_commit("score")
     git_commit()
     forget()

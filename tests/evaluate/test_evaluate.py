@@ -29,7 +29,7 @@ from helpers.evaluate_bench import (
     write_task,
 )
 from stepsift import evaluate, params, tasks
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import EvaluationError
 from stepsift.evaluate.run import check_evaluation
 from stepsift.student import load_renderer
@@ -72,8 +72,8 @@ def test_results_are_tables_and_the_same_bytes_again(bench: Bench) -> None:
     evaluated = bench.run()
     names = ("answers.parquet", "evaluations.parquet", "keys.json")
     first = [(bench.folder / "out" / name).read_bytes() for name in names]
-    assert tables.read(tables.ANSWERS, bench.folder / "out" / names[0]).equals(evaluated.answers)
-    assert tables.read(tables.EVALUATIONS, bench.folder / "out" / names[1]).equals(evaluated.evaluations)
+    assert table_files.read(tables.ANSWERS, bench.folder / "out" / names[0]).equals(evaluated.answers)
+    assert table_files.read(tables.EVALUATIONS, bench.folder / "out" / names[1]).equals(evaluated.evaluations)
     shutil.rmtree(bench.folder / "cache")
     bench.run()
     assert [(bench.folder / "out" / name).read_bytes() for name in names] == first

@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 from helpers.metric_rows import steps_of
 from helpers.score_pool import PROMPTS, SHORT, write_pool
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import EvaluationError
 from stepsift.evaluate.learned import LearnedPlaces, compared, learned_steps
 from stepsift.score import setup
@@ -23,7 +23,7 @@ def test_hand_worked():
     before = [("a", 1, 2, -4.0, -2.0), ("a", 2, 0, None, None), ("a", 3, 6, -6.0, -3.0)]
     after = [("a", 1, 2, -1.0, None), ("a", 2, 0, None, None), ("a", 3, 6, -9.0, None), ("b", 1, 1, -1.0, -1.0)]
     one, other = (steps_of([dict(zip(of_step, row, strict=True)) for row in rows]) for rows in (before, after))
-    table = tables.validate(tables.LEARNED, compared(one, other, "lalp"))
+    table = table_files.validate(tables.LEARNED, compared(one, other, "lalp"))
     assert table.rows() == [
         ("lalp", "a", 1, 2, 1 / 8, -2.0, -0.5, -1.0, None),
         ("lalp", "a", 3, 6, 5 / 8, -1.0, -1.5, -0.5, None),
@@ -36,7 +36,7 @@ def places(tmp_path: Path, student_folder, monkeypatch) -> LearnedPlaces:
     monkeypatch.setattr(setup, "ceiling", lambda *_: 1e9)  # takes a measurement otherwise
     pool = write_pool(tmp_path, {"a": SHORT, "b": f"{SHORT} It is."})
     prompts = [{"prompt_id": p, "prompt": turns, "answer_kind": "none"} for p, turns in PROMPTS.items()]
-    tables.write(tables.PROMPTS, pl.DataFrame(prompts, schema=tables.PROMPTS.schema), tmp_path / "prompts.parquet")
+    table_files.write(tables.PROMPTS, pl.DataFrame(prompts, schema=tables.PROMPTS.schema), tmp_path / "prompts.parquet")
     scored = tmp_path / "score"
     scored.mkdir()
     with setup.load(params.Student(path=str(student_folder("llama"))), params.Score(), tmp_path / "cache") as scoring:
@@ -44,7 +44,7 @@ def places(tmp_path: Path, student_folder, monkeypatch) -> LearnedPlaces:
     curated = {c: [""] for c, t in tables.CURATED.schema.items() if t == pl.String} | {"prompt_id": ["p"]}
     row = pl.DataFrame(curated | {"trace_id": ["b"], "score": [0.0], "margin": [None], "stability": [None]})
     row = row.cast({"margin": pl.Float64, "stability": pl.Float64})
-    tables.write(tables.CURATED, row, tmp_path / "select/lalp/curated.parquet")
+    table_files.write(tables.CURATED, row, tmp_path / "select/lalp/curated.parquet")
     for seed, family in ((10, "llama"), (9, "qwen2")):
         folder = tmp_path / "train/lalp" / f"seed-{seed}"
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -60,14 +60,14 @@ def settings_of(student: Path, *rescore: str) -> params.Params:
 
 
 def test_the_chosen_traces_are_scored_by_the_student_of_the_lowest_seed(places, student_folder, tmp_path):
-    table = tables.validate(tables.LEARNED, learned_steps(settings_of(student_folder("llama"), "lalp"), places))
+    table = table_files.validate(tables.LEARNED, learned_steps(settings_of(student_folder("llama"), "lalp"), places))
     assert table.select("selector", "trace_id", "step").rows() == [("lalp", "b", 1), ("lalp", "b", 2)]
     # Scored as any student would be that lies there.
     with setup.load(params.Student(path=str(student_folder("qwen2"))), params.Score(), tmp_path / "own") as scoring:
         pool = write_pool(tmp_path, {"b": f"{SHORT} It is."})
         score_to_tables(scoring, pool, tmp_path)
-    after = tables.read(tables.STEP_SCORES, tmp_path / tables.STEP_SCORES.file)
-    before = tables.read(tables.STEP_SCORES, places.scored / tables.STEP_SCORES.file)
+    after = table_files.read(tables.STEP_SCORES, tmp_path / tables.STEP_SCORES.file)
+    before = table_files.read(tables.STEP_SCORES, places.scored / tables.STEP_SCORES.file)
     assert_frame_equal(table, compared(before, after, "lalp"), check_exact=True)
     assert (table["full_after"] != table["full_before"]).all()
 

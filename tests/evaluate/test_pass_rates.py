@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import ParamsError
 from stepsift.evaluate import Evaluated, run
 from stepsift.evaluate.pass_rates import ks_of, pass_at, with_pass_at
@@ -67,7 +67,7 @@ def evaluated(*ks: int) -> Evaluated:
         *answers("choice", "untrained", [1.0], [0.0]),
     ]
     table = pl.DataFrame(rows, schema=tables.ANSWERS.schema).sort(tables.ANSWERS.key)
-    evaluations = tables.validate(tables.EVALUATIONS, with_pass_at(evaluations_of(table, MODELS), table, ks))
+    evaluations = table_files.validate(tables.EVALUATIONS, with_pass_at(evaluations_of(table, MODELS), table, ks))
     return Evaluated(evaluations, table, 0, 0)
 
 

@@ -5,7 +5,7 @@ import random
 import polars as pl
 
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.select.filters import apply_filters
 from stepsift.select.pool import ScoredPool
 from stepsift.select.questions import Questions, collect
@@ -52,7 +52,7 @@ def rejected(
     counts = pool.traces.select("trace_id").with_columns(
         n_tokens=pl.Series([n_tokens.get(t, 100) for t in pool.traces["trace_id"]], dtype=pl.Int32)
     )
-    return tables.validate(tables.REJECTED, apply_filters(pool, counts, settings, questions))
+    return table_files.validate(tables.REJECTED, apply_filters(pool, counts, settings, questions))
 
 
 def reasons(pool: ScoredPool, settings: params.Filters, questions: Questions = NOTHING_ASKED, **n_tokens: int) -> dict:

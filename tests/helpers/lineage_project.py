@@ -13,7 +13,7 @@ import polars as pl
 import yaml
 from dvc.repo import Repo
 
-from stepsift.core import disk, tables
+from stepsift.core import disk, table_files, tables
 
 LOCK = Path("dvc.lock")
 STAGES = {
@@ -116,7 +116,7 @@ def write(traces: list[dict[str, Any]], selectors: list[dict[str, Any]] | None =
     disk.write_lines(lines, Path("data/sources/a.jsonl"))
     _write_ingest(traces)
     disk.write_json({}, Path("metrics/ingest.json"))
-    tables.write(
+    table_files.write(
         tables.STEPS,
         pl.DataFrame(
             [
@@ -132,7 +132,7 @@ def write(traces: list[dict[str, Any]], selectors: list[dict[str, Any]] | None =
         for t in traces
         if t["lalp"] is not None
     ]
-    tables.write(
+    table_files.write(
         tables.STEP_SCORES,
         pl.DataFrame(scores, schema=tables.STEP_SCORES.schema),
         Path("data/score/step_scores.parquet"),
@@ -177,7 +177,7 @@ def _write_ingest(traces: list[dict[str, Any]]) -> None:
         }
         for number, t in enumerate(traces, start=1)
     ]
-    tables.write(tables.TRACES, pl.DataFrame(rows, schema=tables.TRACES.schema), out / "traces.parquet")
+    table_files.write(tables.TRACES, pl.DataFrame(rows, schema=tables.TRACES.schema), out / "traces.parquet")
     prompts = [
         {
             "prompt_id": p,
@@ -189,7 +189,7 @@ def _write_ingest(traces: list[dict[str, Any]]) -> None:
         }
         for p in sorted({t["prompt_id"] for t in traces})
     ]
-    tables.write(tables.PROMPTS, pl.DataFrame(prompts, schema=tables.PROMPTS.schema), out / "prompts.parquet")
+    table_files.write(tables.PROMPTS, pl.DataFrame(prompts, schema=tables.PROMPTS.schema), out / "prompts.parquet")
     broken = {"source": "a.jsonl", "source_line": 99, "reason": "broken_json", "detail": "line ends too early"}
     contradicted = {"source": "a.jsonl", "source_line": 98, "trace_id": "eeee0001", "teacher": "emma"}
     contradicted |= {"reason": "conflicting_answer", "detail": "7 or 8"}
@@ -206,7 +206,7 @@ def _write_ingest(traces: list[dict[str, Any]]) -> None:
 
 
 def _write_rejected(rows: list[dict[str, Any]], folder: Path) -> None:
-    tables.write(tables.REJECTED, pl.DataFrame(rows, schema=tables.REJECTED.schema), folder / "rejected.parquet")
+    table_files.write(tables.REJECTED, pl.DataFrame(rows, schema=tables.REJECTED.schema), folder / "rejected.parquet")
 
 
 def _write_select(traces: list[dict[str, Any]], selectors: list[dict[str, Any]], parameters: dict[str, Any]) -> None:
@@ -225,7 +225,7 @@ def _write_select(traces: list[dict[str, Any]], selectors: list[dict[str, Any]],
         for t in scored
     ]
     schema = tables.TRACE_SCORES.schema | {"lalp": pl.Float64(), "random": pl.Float64()}
-    tables.write(tables.TRACE_SCORES, pl.DataFrame(rows, schema=schema), out / "trace_scores.parquet")
+    table_files.write(tables.TRACE_SCORES, pl.DataFrame(rows, schema=schema), out / "trace_scores.parquet")
     rejected = [
         {
             "source": "a.jsonl",
@@ -268,8 +268,8 @@ def _write_set(
             for t in ordered[: selector["per_prompt"]]
         ]
     chosen = sorted(chosen, key=lambda c: (c["prompt_id"], c["trace_id"]))
-    tables.write(tables.CURATED, pl.DataFrame(chosen, schema=tables.CURATED.schema), folder / "curated.parquet")
-    asked = tables.read(tables.PROMPTS, Path("data/ingest/prompts.parquet"))
+    table_files.write(tables.CURATED, pl.DataFrame(chosen, schema=tables.CURATED.schema), folder / "curated.parquet")
+    asked = table_files.read(tables.PROMPTS, Path("data/ingest/prompts.parquet"))
     prompts = dict(asked.select("prompt_id", "prompt").iter_rows())
     exported = [
         {

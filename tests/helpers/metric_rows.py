@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.metrics import fit_all, trace_scores, trace_sums, with_fits
 
 
@@ -13,7 +13,7 @@ def steps_of(rows: list[dict]) -> pl.DataFrame:
     beside = of_reference if any(of_reference.keys() & row.keys() for row in rows) else {}
     frame = pl.DataFrame([{"n_first": 0} | row for row in rows], schema=tables.STEP_SCORES.schema | beside)
     frame = frame.sort("trace_id", "step")
-    tables.validate(tables.STEP_SCORES, frame.drop(*beside))
+    table_files.validate(tables.STEP_SCORES, frame.drop(*beside))
     return frame
 
 

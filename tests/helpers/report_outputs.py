@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.report import Places
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -184,7 +184,7 @@ def _teachers(world: World) -> list[dict[str, Any]]:
 
 def _table(table: tables.Table, rows: list[dict[str, Any]], path: Path, more: tuple[str, ...] = ()) -> None:
     schema = table.schema | dict.fromkeys(more, pl.Float64())
-    tables.write(table, pl.DataFrame(rows, schema=schema), path)
+    table_files.write(table, pl.DataFrame(rows, schema=schema), path)
 
 
 def _json(content: object, path: Path) -> None:

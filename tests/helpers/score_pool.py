@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from helpers.score_cases import MESSAGES, RESPONSE, cut
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.score.pool import Pool
 
 SHORT = "So x = 4. Yes!\n\nThe answer is 7."
@@ -32,6 +32,6 @@ def frames(pool: dict[str, str], prompt_id: str = "p") -> tuple[list[pl.DataFram
 
 def write_pool(folder: Path, pool: dict[str, str], prompts: dict = PROMPTS) -> Pool:
     traces, steps = (pl.concat(f) for f in frames(pool))
-    tables.write(tables.TRACES, traces, folder / "traces.parquet")
-    tables.write(tables.STEPS, steps, folder / "steps.parquet")
+    table_files.write(tables.TRACES, traces, folder / "traces.parquet")
+    table_files.write(tables.STEPS, steps, folder / "steps.parquet")
     return Pool(prompts, folder / "traces.parquet", folder / "steps.parquet")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import SourceError
 from stepsift.ingest.candidate import build_candidate, origin_of
 from stepsift.ingest.files.find import SourceFile
@@ -51,7 +51,7 @@ def run(tmp_path: Path, sources: Sources, **params):
     counts = ingest(write(tmp_path / "sources", sources), tmp_path / "out", Ingest(**params))
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
     check(counts)
-    return counts, *(tables.read(t, tmp_path / "out" / f"{t.name}.parquet") for t in TABLES)
+    return counts, *(table_files.read(t, tmp_path / "out" / f"{t.name}.parquet") for t in TABLES)
 
 
 def check(counts: IngestCounts) -> None:
@@ -257,7 +257,7 @@ def test_gold_answers_that_really_differ(tmp_path, caplog, how, kept, verdicts, 
     assert sorted(prompts["answer"].to_list(), key=str) == sorted(answers, key=str)
     assert traces.height == kept
     assert dict(traces["verdict"].value_counts().iter_rows()) == verdicts
-    table = tables.read(tables.GOLD_CONFLICTS, tmp_path / "out" / tables.GOLD_CONFLICTS.file)
+    table = table_files.read(tables.GOLD_CONFLICTS, tmp_path / "out" / tables.GOLD_CONFLICTS.file)
     assert table.select("answer", "source", "source_line", "traces").rows() == [
         ("4", "a.jsonl", 1, 1),
         ("5", "a.jsonl", 2, 1),
@@ -493,7 +493,7 @@ def test_useless_sources(tmp_path, files, word):
         return
     sentence, where = str(left.value).split("\n")
     table = tmp_path / "left" / tables.REJECTED.file
-    rows = tables.read(tables.REJECTED, table)
+    rows = table_files.read(tables.REJECTED, table)
     assert sentence == str(plain.value)
     assert where == f"the reason of every rejected row ({rows.height} in all) stands in {table}"
     assert set(rows["source"]) <= {"bad.jsonl", "a.parquet"}
@@ -512,7 +512,7 @@ def test_survey(tmp_path):
     assert found.total.reasons == {"broken_json": 1}
     assert found.ignored_files == ["README.md"]
     ingest(sources, tmp_path / "out", Ingest())
-    traces = tables.read(tables.TRACES, tmp_path / "out" / "traces.parquet")
+    traces = table_files.read(tables.TRACES, tmp_path / "out" / "traces.parquet")
     assert found.response_chars == traces["response"].str.len_chars().sum()
     # A rejected candidate may have taken a place in the sample.
     assert SAMPLE_TRACES - 4 <= len(found.sample) <= SAMPLE_TRACES
@@ -579,9 +579,11 @@ def test_every_row_is_accounted_for(tmp_path_factory, lines):
     check(counts)
     whole = sum(1 for line in lines if line.strip(b" \t\r\n"))
     assert whole + 1 <= counts.total.read <= 2 * whole + 1
-    kept = tables.read(tables.TRACES, folder / "out" / "traces.parquet")
+    kept = table_files.read(tables.TRACES, folder / "out" / "traces.parquet")
     assert kept.height == counts.total.kept
-    assert set(kept["prompt_id"]) == set(tables.read(tables.PROMPTS, folder / "out" / "prompts.parquet")["prompt_id"])
+    assert set(kept["prompt_id"]) == set(
+        table_files.read(tables.PROMPTS, folder / "out" / "prompts.parquet")["prompt_id"]
+    )
 
 
 @pytest.mark.slow

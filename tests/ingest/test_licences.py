@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.ingest.layouts import detect as layouts
 from stepsift.ingest.record import Record
 from stepsift.ingest.row import Row
@@ -82,7 +82,7 @@ def run(tmp_path: Path, files: dict[str, list[dict]]) -> tuple[dict, bytes]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     ingest(tmp_path / "sources", tmp_path / "out", SETTINGS)
-    traces = tables.read(tables.TRACES, tmp_path / "out" / "traces.parquet")
+    traces = table_files.read(tables.TRACES, tmp_path / "out" / "traces.parquet")
     of = {teacher: (licence, source) for teacher, licence, source in traces["teacher", "licence", "source"].rows()}
     return of, (tmp_path / "out" / "sources.json").read_bytes()
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from stepsift import params, segment, sidecache
-from stepsift.core import disk, tables
+from stepsift.core import disk, table_files, tables
 from stepsift.lineage.rescore import check_scores
 from stepsift.score import setup
 from stepsift.score.pool import Pool, Prompts
@@ -29,15 +29,15 @@ TABLE = FOLDERS["score"] / "step_scores.parquet"
 def write_pool() -> None:
     prompt = [{"role": "user", "content": "What is the sum?"}]
     about = {"prompt_id": "p", "prompt": prompt, "answer_kind": "none"}
-    tables.write(
+    table_files.write(
         tables.PROMPTS, pl.DataFrame([about], schema=tables.PROMPTS.schema), FOLDERS["ingest"] / "prompts.parquet"
     )
     names = {"prompt_id": "p", "teacher": "t", "verdict": "unchecked", "source": "a", "source_line": 1}
     rows = [names | {"trace_id": f"t{i}", "content_hash": f"{i}", "response": r} for i, r in enumerate(RESPONSES)]
     traces = pl.DataFrame(rows, schema=tables.TRACES.schema)
-    tables.write(tables.TRACES, traces, FOLDERS["ingest"] / "traces.parquet")
+    table_files.write(tables.TRACES, traces, FOLDERS["ingest"] / "traces.parquet")
     steps = segment.segment_table(traces, SETTINGS.segment)
-    tables.write(tables.STEPS, steps, FOLDERS["segment"] / "steps.parquet")
+    table_files.write(tables.STEPS, steps, FOLDERS["segment"] / "steps.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +69,9 @@ def _here(scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def change(trace_id: str, by: float, column: str = "local_logprob") -> None:
     """Add to a value of the first step of a trace."""
-    frame = tables.read(tables.STEP_SCORES, TABLE)
+    frame = table_files.read(tables.STEP_SCORES, TABLE)
     first = (pl.col("trace_id") == trace_id) & (pl.col("step") == 1)
-    tables.write(
+    table_files.write(
         tables.STEP_SCORES,
         frame.with_columns(pl.when(first).then(pl.col(column) + by).otherwise(column).alias(column)),
         TABLE,

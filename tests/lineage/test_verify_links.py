@@ -17,7 +17,7 @@ import pytest
 
 from helpers import lineage_project as project
 from stepsift import params, sidecache
-from stepsift.core import disk, tables
+from stepsift.core import disk, table_files, tables
 from stepsift.core.disk import file_md5
 from stepsift.core.errors import LineageError
 from stepsift.lineage import outputs, rescore, verify
@@ -377,7 +377,7 @@ def test_a_source_that_dvc_tracks_is_an_output_too():
 
 
 def test_a_stage_that_makes_something_else():
-    tables.write(tables.STEPS, pl.DataFrame(schema=tables.STEPS.schema), Path("made/segment/steps.parquet"))
+    table_files.write(tables.STEPS, pl.DataFrame(schema=tables.STEPS.schema), Path("made/segment/steps.parquet"))
     Path("made/select/lalp/manifest.json").unlink()
     Path("made/select/lalp/train.jsonl").write_text("{}\n")
     Path("made/ingest/new.json").write_text("{}\n")
@@ -436,10 +436,12 @@ def test_a_manifest_of_something_else():
 @pytest.mark.parametrize("change", [pl.lit(-0.3).alias("score"), pl.lit("carl").alias("teacher")])
 def test_a_curated_row_that_the_tables_do_not_bear_out(change: pl.Expr):
     path = Path("data/select/lalp/curated.parquet")
-    curated = tables.read(tables.CURATED, path)
+    curated = table_files.read(tables.CURATED, path)
     first = pl.col("trace_id") == "aaaa0001"
     name = change.meta.output_name()
-    tables.write(tables.CURATED, curated.with_columns(pl.when(first).then(change).otherwise(name).alias(name)), path)
+    table_files.write(
+        tables.CURATED, curated.with_columns(pl.when(first).then(change).otherwise(name).alias(name)), path
+    )
     assert "curated row of trace aaaa0001 is not what traces and trace_scores hold" in broken_sets()["set lalp"]
 
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from helpers import lineage_project as project
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import LineageError
 from stepsift.lineage import story as stories
 from stepsift.lineage.lock import read
@@ -110,7 +110,7 @@ def test_what_training_left_out_was_chosen_all_the_same():
     row = {"source": "lalp/train.jsonl", "trace_id": "aaaa0001", "reason": "too_long", "detail": "9 tokens"}
     rows = [row | {"source_line": seed} for seed in (1, 2)]
     path = Path("data/train/rejected.parquet")
-    tables.write(tables.REJECTED, pl.DataFrame(rows, schema=tables.REJECTED.schema), path)
+    table_files.write(tables.REJECTED, pl.DataFrame(rows, schema=tables.REJECTED.schema), path)
     folders = read(project.LOCK).folders() | {"train": path.parent}
     prompt = stories.of_prompt("sum-of-numbers", folders, stories.manifests(folders["select"]))
     trace = prompt.traces[0]

@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 import stepsift.metrics
 from helpers.metric_rows import score, steps_of, traces_of
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import TableError
 from stepsift.metrics import Metric, all_metrics, selectable, to_table, trace_scores, trace_sums
 
@@ -230,10 +230,10 @@ def test_a_score_that_is_not_finite_is_null():
 
 def test_result_is_a_valid_table_even_of_nothing():
     for rows in (A, []):
-        table = tables.validate(tables.TRACE_SCORES, to_table(score(steps_of(rows))))
+        table = table_files.validate(tables.TRACE_SCORES, to_table(score(steps_of(rows))))
         assert table.columns == [*tables.TRACE_SCORES.schema, *all_metrics()]
     unfitted = to_table(trace_scores(trace_sums(steps_of(A)), traces_of(steps_of(A)), 0))
-    assert tables.validate(tables.TRACE_SCORES, unfitted)["lark_g"].to_list() == [None]
+    assert table_files.validate(tables.TRACE_SCORES, unfitted)["lark_g"].to_list() == [None]
 
 
 def test_traces_without_steps_are_absent_and_unknown_ones_refused():

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from stepsift import params, segment
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.metrics import over_frames, trace_scores, trace_sums
 from stepsift.score import references, setup
 from stepsift.score.pool import Pool, Prompts
@@ -58,14 +58,14 @@ def scored(student_folder, tmp_path: Path, monkeypatch) -> Callable[..., tuple[P
         student = student_folder(family, tokenizer)
         chosen = params.parse({"student": {"path": str(student)}, "score": {"window": WINDOW}})
         prompts, traces = as_tables()
-        tables.write(tables.PROMPTS, prompts, tmp_path / "prompts.parquet")
-        tables.write(tables.TRACES, traces, tmp_path / "traces.parquet")
+        table_files.write(tables.PROMPTS, prompts, tmp_path / "prompts.parquet")
+        table_files.write(tables.TRACES, traces, tmp_path / "traces.parquet")
         steps = segment.segment_table(traces, chosen.segment)
-        tables.write(tables.STEPS, steps, tmp_path / "steps.parquet")
+        table_files.write(tables.STEPS, steps, tmp_path / "steps.parquet")
         wanted = Prompts(tmp_path / "prompts.parquet", set(traces["prompt_id"]))
         with setup.load(chosen.student, chosen.score, tmp_path / "cache") as scoring:
             score_to_tables(scoring, Pool(wanted, tmp_path / "traces.parquet", tmp_path / "steps.parquet"), tmp_path)
-        sums = trace_sums(tables.read(tables.STEP_SCORES, tmp_path / "step_scores.parquet"))
+        sums = trace_sums(table_files.read(tables.STEP_SCORES, tmp_path / "step_scores.parquet"))
         return student, steps, trace_scores(sums, traces, 0).join(traces.select("trace_id", "response"), on="trace_id")
 
     return run
@@ -195,9 +195,9 @@ def test_metrics_of_two_models_are_those_of_raw_logits(student_folder, tmp_path:
     ]
     steps = pl.DataFrame(rows, schema=tables.STEPS.schema)
     paths = [Path(t.file) for t in (tables.PROMPTS, tables.TRACES, tables.STEPS)]
-    tables.write(tables.PROMPTS, prompts, paths[0])
-    tables.write(tables.TRACES, traces, paths[1])
-    tables.write(tables.STEPS, steps, paths[2])
+    table_files.write(tables.PROMPTS, prompts, paths[0])
+    table_files.write(tables.TRACES, traces, paths[1])
+    table_files.write(tables.STEPS, steps, paths[2])
     asked = Pool(Prompts(paths[0], set(traces["prompt_id"])), *paths[1:])
     with setup.load(chosen.student, chosen.score, Path("cache")) as scoring:
         score_to_tables(scoring, asked, Path())
@@ -236,7 +236,7 @@ def test_metrics_of_two_models_are_those_of_raw_logits(student_folder, tmp_path:
     score_shipped(params.Reference(name="t", path="data/references/t.jsonl"), asked, Path("shipped"))
     columns = ["trace_id", "step", "n_tokens", "full_logprob"]
     read_in, computed = (
-        tables.read(tables.STEP_SCORES, folder / tables.STEP_SCORES.file).select(columns)
+        table_files.read(tables.STEP_SCORES, folder / tables.STEP_SCORES.file).select(columns)
         for folder in (Path("shipped"), Path("references/teacher"))
     )
     assert_frame_equal(read_in, computed, rel_tol=2e-4)

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.report_outputs import HOSTILE, World, write
 from stepsift import report
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.report import explorer
 
 
@@ -93,7 +93,7 @@ def test_a_trace_that_one_selector_left_is_a_candidate_still(tmp_path: Path):
     reasons = {"t000000-00": "low_margin", "t000000-01": "not_correct"}
     rows = [common | {"trace_id": t, "reason": r} for t, r in reasons.items()]
     rejected = pl.DataFrame(rows, schema=tables.REJECTED.schema)
-    tables.write(tables.REJECTED, rejected, places.select / "rejected.parquet")
+    table_files.write(tables.REJECTED, rejected, places.select / "rejected.parquet")
     outputs = report.read(places, 60)
     assert outputs.dropped["trace_id"].to_list() == ["t000000-01"]
     shown = {

@@ -11,7 +11,7 @@ import pytest
 
 from helpers.report_outputs import HOSTILE, World, write
 from stepsift import report
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.report import figures
 from stepsift.report.page import script_hash
 
@@ -203,7 +203,7 @@ def test_the_steps_that_a_student_learned_are_shown_where_they_were_scored(
     assert "Steps that the student of lalp learned most and least" in page.html
     assert page.html.count("<td>1.000</td><td>-2.000</td><td>-1.000</td>") == 5
     places = write(tmp_path, World())
-    tables.write(tables.LEARNED, pl.DataFrame(schema=tables.LEARNED.schema), places.learned)
+    table_files.write(tables.LEARNED, pl.DataFrame(schema=tables.LEARNED.schema), places.learned)
     assert "learned?" not in html_of(places)
 
 
@@ -251,7 +251,9 @@ def test_the_page_stays_small_however_many_teachers_and_sources(
 
 def test_a_page_of_one_trace_and_no_evaluation_is_whole(tmp_path: Path, html_of: Callable[[report.Places], str]):
     places = write(tmp_path, World(n_prompts=1, teachers=("ann", "bob")))
-    tables.write(tables.EVALUATIONS, tables.read(tables.EVALUATIONS, places.evaluations).clear(), places.evaluations)
+    table_files.write(
+        tables.EVALUATIONS, table_files.read(tables.EVALUATIONS, places.evaluations).clear(), places.evaluations
+    )
     places.accuracies.write_text("[]")
     places.curves.write_text("[]")
     html = html_of(places)
@@ -266,7 +268,7 @@ def test_no_heading_stands_alone(tmp_path: Path, html_of: Callable[[report.Place
         (tables.EVALUATIONS, places.evaluations),
         (tables.TEACHERS, places.select / "teachers.parquet"),
     ):
-        tables.write(table, tables.read(table, path).clear(), path)
+        table_files.write(table, table_files.read(table, path).clear(), path)
     places.accuracies.write_text("[]")
     places.curves.write_text("[]")
     html = re.sub(r"<(script|style|svg|select|form).*?</\1>", "", html_of(places), flags=re.S)
@@ -296,14 +298,14 @@ def test_teachers_that_are_not_compared_are_named_with_the_reason(
         "n_with_next",
         "worth_next",
     )
-    changed = tables.read(tables.TEACHERS, path).with_columns(
+    changed = table_files.read(tables.TEACHERS, path).with_columns(
         *(apart.then(None).otherwise(pl.col(c)).alias(c) for c in columns),
         component=apart.then(2).otherwise(1),
         n_met=apart.then(0).when(pl.col("teacher") == "bob").then(20).otherwise(30),
     )
     changed = changed.with_columns(worth_next=pl.when(pl.col("teacher") == "ann").then(12.0))
     types = tables.TEACHERS.schema
-    tables.write(tables.TEACHERS, changed.select(pl.col(c).cast(t) for c, t in types.items()), path)
+    table_files.write(tables.TEACHERS, changed.select(pl.col(c).cast(t) for c, t in types.items()), path)
     limits = html_of(places).split('<section id="limits">')[1]
     assert f"{SHOWN} is not ranked: no other teacher was on any of its 30 prompts." in limits
     assert "The comparison of ann with the next in rank is worth fewer than 20 prompts" in limits

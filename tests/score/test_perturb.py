@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from stepsift import params, segment
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.score import perturb, setup
 from stepsift.score.perturb import variants
 from stepsift.score.pool import PoolTables
@@ -55,13 +55,13 @@ def test_tables_of_a_sample_of_prompts(student_folder, tmp_path, monkeypatch):
     ]
     frame = pl.DataFrame(traces, schema=tables.TRACES.schema)
     paths = [tmp_path / f"{name}.parquet" for name in ("prompts", "traces", "steps")]
-    tables.write(tables.PROMPTS, pl.DataFrame(prompts, schema=tables.PROMPTS.schema), paths[0])
-    tables.write(tables.TRACES, frame, paths[1])
-    tables.write(tables.STEPS, segment.segment_table(frame, settings.segment), paths[2])
+    table_files.write(tables.PROMPTS, pl.DataFrame(prompts, schema=tables.PROMPTS.schema), paths[0])
+    table_files.write(tables.TRACES, frame, paths[1])
+    table_files.write(tables.STEPS, segment.segment_table(frame, settings.segment), paths[2])
     out = tmp_path / "out"
     perturb.score_variants(settings, PoolTables(*paths), out, tmp_path / "cache", None)
     assert sorted(p.name for p in out.iterdir()) == ["unit-paragraph.parquet", "window-3.parquet", "window-5.parquet"]
-    found = {p.stem: tables.read(tables.STEP_SCORES, p) for p in out.iterdir()}
+    found = {p.stem: table_files.read(tables.STEP_SCORES, p) for p in out.iterdir()}
     (prompt,) = {i.split("-")[1] for of in found.values() for i in of["trace_id"]}
     assert all(set(of["trace_id"]) == {f"a-{prompt}", f"b-{prompt}"} for of in found.values())
     # Other windows have other local sums and the same full ones; paragraphs are fewer steps of as many tokens.

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.score_cases import MESSAGES
 from helpers.score_pool import SHORT, frames
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import TableError
 from stepsift.score import pool as pool_module
 from stepsift.score.pool import Pool, Prompts, Trace, chunked, read
@@ -45,8 +45,8 @@ def test_candidates_of_a_prompt_come_together(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(pool_module, "CHUNK_TRACES", 2)
     wanted = {f"t{i}": (f"p{i % 3}", SHORT + "x" * i) for i in range(7)}
     traces, steps = rows_of(wanted)
-    tables.write(tables.TRACES, traces, tmp_path / "traces.parquet")
-    tables.write(tables.STEPS, steps, tmp_path / "steps.parquet")
+    table_files.write(tables.TRACES, traces, tmp_path / "traces.parquet")
+    table_files.write(tables.STEPS, steps, tmp_path / "steps.parquet")
     pool = Pool({"p0": MESSAGES, "p2": MESSAGES}, tmp_path / "traces.parquet", tmp_path / "steps.parquet")
     assert pool.count() == 5
     together = ["t0", "t3", "t6", "t2", "t5"]
@@ -71,7 +71,7 @@ def test_prompts_are_looked_up_in_their_table(tmp_path: Path):
     other = [{"role": "system", "content": "Be brief."}, *MESSAGES]
     made = {"domain": None, "answer": None, "answer_kind": "none", "tests": None}
     rows = [{"prompt_id": i, "prompt": m, **made} for i, m in (("a", MESSAGES), ("b", other), ("c", MESSAGES))]
-    tables.write(tables.PROMPTS, pl.DataFrame(rows, schema=tables.PROMPTS.schema), tmp_path / "prompts.parquet")
+    table_files.write(tables.PROMPTS, pl.DataFrame(rows, schema=tables.PROMPTS.schema), tmp_path / "prompts.parquet")
     prompts = Prompts(tmp_path / "prompts.parquet", {"b", "c", "missing"})
     assert dict(prompts) == {"b": other, "c": MESSAGES}
     assert len(prompts) == 2 and "a" not in prompts

@@ -20,7 +20,7 @@ from helpers import reference
 from helpers.score_cases import MESSAGES, RESPONSE, Loaded, cut
 from helpers.score_pool import CYRILLIC, POOL, PROMPTS, SHORT, frames, write_pool
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import ScoringError, Stopped
 from stepsift.core.interrupt import Interrupt
 from stepsift.score import run as run_module
@@ -67,8 +67,8 @@ def run(wanted: Scoring, folder: Path, pool: dict[str, str] = POOL, prompts: dic
     """Scores, reasons by trace, and progress."""
     with wanted:
         score_to_tables(wanted, write_pool(folder, pool, prompts), folder / "out")
-    rejected = tables.read(tables.REJECTED, folder / "out" / "rejected.parquet")
-    scores = tables.read(tables.STEP_SCORES, folder / "out" / "step_scores.parquet")
+    rejected = table_files.read(tables.REJECTED, folder / "out" / "rejected.parquet")
+    scores = table_files.read(tables.STEP_SCORES, folder / "out" / "step_scores.parquet")
     return scores, dict(rejected.select("trace_id", "reason").iter_rows()), wanted.progress
 
 
@@ -252,7 +252,7 @@ def test_tables_are_written_and_an_empty_run_is_an_error(load_student, tmp_path:
     student = load_student("llama")
     scores, reasons, _ = run(scoring(student, tmp_path, max_step_tokens=16), tmp_path)
     assert set(scores["trace_id"]) | set(reasons) == set(POOL)
-    rejected = tables.read(tables.REJECTED, tmp_path / "out" / "rejected.parquet").row(0, named=True)
+    rejected = table_files.read(tables.REJECTED, tmp_path / "out" / "rejected.parquet").row(0, named=True)
     assert {k: rejected[k] for k in ("trace_id", "source", "source_line", "teacher")} == {
         "trace_id": "a", "source": "s.jsonl", "source_line": 1, "teacher": "t",
     }  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from helpers.score_pool import CYRILLIC, POOL, SHORT, write_pool
 from stepsift import params
 from stepsift.commands.cache import spaces
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import StudentError
 from stepsift.score import setup
 from stepsift.score.identity import identify
@@ -24,7 +24,7 @@ def run(student: Path, folder: Path, pool: dict[str, str] = POOL, **settings) ->
     wanted = params.Score(device="cpu", **settings)
     with setup.load(params.Student(path=str(student)), wanted, folder / "cache") as scoring:
         score_to_tables(scoring, write_pool(folder, pool), folder / "out")
-    return tables.read(tables.STEP_SCORES, folder / "out" / "step_scores.parquet"), scoring.progress
+    return table_files.read(tables.STEP_SCORES, folder / "out" / "step_scores.parquet"), scoring.progress
 
 
 def test_packed_batches_give_the_scores_of_single_traces(student_folder, tmp_path: Path):

@@ -10,7 +10,7 @@ import pytest
 
 from helpers.score_pool import PROMPTS, write_pool
 from stepsift import params, student
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import ParamsError, ScoringError, TableError
 from stepsift.score.pool import Pool
 from stepsift.score.references import check_references, score_references
@@ -33,7 +33,7 @@ def score(tmp_path: Path, monkeypatch):
         out = tmp_path / "out"
         out.mkdir(exist_ok=True)
         counts, _ = score_shipped(reference, made or write_pool(tmp_path, pool), out)
-        steps = tables.read(tables.STEP_SCORES, out / tables.STEP_SCORES.file)
+        steps = table_files.read(tables.STEP_SCORES, out / tables.STEP_SCORES.file)
         return {t: of.select("n_tokens", "full_logprob").rows() for (t,), of in steps.group_by("trace_id")}, counts
 
     return run
@@ -99,8 +99,8 @@ def test_a_text_of_two_prompts_or_with_two_values_is_nobodys_without_a_trace_id(
         score({"a": TEXT}, [row, other])
     assert score({"a": TEXT}, [row, other, other | {"trace_id": "a"}])[0] == {"a": [(0, None), (1, -2.0)]}
     pool = write_pool(tmp_path, {"a": TEXT, "b": TEXT})
-    traces = tables.read(tables.TRACES, pool.traces).with_columns(prompt_id=pl.Series(["p", "q"]))
-    tables.write(tables.TRACES, traces, pool.traces)
+    traces = table_files.read(tables.TRACES, pool.traces).with_columns(prompt_id=pl.Series(["p", "q"]))
+    table_files.write(tables.TRACES, traces, pool.traces)
     both = Pool(PROMPTS | {"q": PROMPTS["p"]}, pool.traces, pool.steps)
     with pytest.raises(ScoringError, match="not one of 2 traces"):
         score({}, [row], made=both)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from helpers.chat_server import Handler, chat_server, completion, in_pairs, n_sentences, send
 from stepsift import params, segment
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import ParamsError, SplitterError
 from stepsift.segment.llm import endpoint as endpoint_module
 from stepsift.segment.llm import grouping as grouping_module
@@ -231,7 +231,7 @@ def test_no_order_and_no_number_of_workers_changes_a_byte(tmp_path: Path):
     half, of_half = run(tmp_path / "half", in_fours, workers=4, max_requests=8)
     assert of_half.requests == 8 and half[:8] == one[:8]
     assert of_half.table().rows() == [("07", "not_a_partition"), *((f"{i:02}", "budget") for i in range(8, 20))]
-    assert tables.validate(tables.FALLBACKS, of_half.table()).height == 13
+    assert table_files.validate(tables.FALLBACKS, of_half.table()).height == 13
 
 
 def test_who_is_busy_is_asked_again_when_it_says(tmp_path: Path):

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import TableError
 from stepsift.segment import check_cover, segment_table, segment_tables
 from stepsift.segment import workers as segment_workers
@@ -46,8 +46,8 @@ def test_rows_are_sorted_whatever_the_order_of_the_traces(tmp_path):
     given = traces("One is here. Two is.", "Three is.", "Four is here.\nFive is.")
     frame = segment_table(given.reverse(), params.Segment())
     assert frame.equals(segment_table(given, params.Segment()))
-    tables.write(tables.STEPS, frame, tmp_path / "steps.parquet")
-    assert tables.read(tables.STEPS, tmp_path / "steps.parquet").equals(frame)
+    table_files.write(tables.STEPS, frame, tmp_path / "steps.parquet")
+    assert table_files.read(tables.STEPS, tmp_path / "steps.parquet").equals(frame)
 
 
 def test_no_traces():
@@ -95,7 +95,7 @@ def test_any_number_of_workers_writes_the_same_bytes(tmp_path):
     written = {}
     for workers in (1, 2, 3):
         path = tmp_path / f"{workers}.parquet"
-        with tables.Writer(tables.STEPS, path) as writer:
+        with table_files.Writer(tables.STEPS, path) as writer:
             for steps in segment_tables(iter(frames), params.Segment(workers=workers)):
                 writer.write(steps)
         written[workers] = path.read_bytes()
@@ -141,7 +141,7 @@ def test_real_traces(unit):
         names = [f"{path.name}:{i:05}" for i in range(len(responses))]
         given = pl.DataFrame({"trace_id": names, "response": responses}).filter(pl.col("response") != "")
         steps = segment_table(given, params.Segment(unit=unit))
-        tables.validate(tables.STEPS, steps)
+        table_files.validate(tables.STEPS, steps)
         mean_chars = (steps["end"] - steps["start"]).mean()
         capped = steps["capped"].mean()
         assert isinstance(mean_chars, float)

@@ -6,7 +6,7 @@ from polars.testing import assert_frame_equal
 
 from helpers.select_pools import make_pool
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import SelectionError
 from stepsift.select.candidates import find_candidates, without_score
 
@@ -25,7 +25,7 @@ POOL = make_pool(
 
 def find(correct, pool=POOL, filtered=None):
     candidates, rejected = find_candidates(pool.prompts, pool.traces, pool.scores(), correct, filtered)
-    tables.validate(tables.REJECTED, rejected)
+    table_files.validate(tables.REJECTED, rejected)
     assert sorted([*candidates["trace_id"], *rejected["trace_id"]]) == pool.traces["trace_id"].to_list()
     return candidates["trace_id"].to_list(), dict(rejected.select("trace_id", "reason").iter_rows())
 

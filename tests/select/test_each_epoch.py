@@ -8,7 +8,7 @@ import pytest
 
 from helpers.select_pools import make_pool
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.select import examples, export, select
 from stepsift.select.questions import load_questions
 
@@ -21,7 +21,7 @@ OFF = {"unfinished_thinking": False, "loops": False, "near_duplicates": None, "d
 def curated(selector: object, **more: object) -> pl.DataFrame:
     settings = params.Select.model_validate({"selectors": [selector], "bootstrap": 100, "filters": OFF} | more)
     [table] = select(make_pool(ROWS).in_frames(), settings, load_questions((), Path())).curated.values()
-    return tables.validate(tables.CURATED, table)
+    return table_files.validate(tables.CURATED, table)
 
 
 def test_the_name_alone_takes_all_candidates_in_a_seeded_order():

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from helpers.select_pools import make_pool
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import SelectionError
 from stepsift.select.quotas import LENGTH_CLASSES, _length_classes, matched, mixture
 from stepsift.select.selection import best, curated
@@ -31,7 +31,7 @@ def candidates_of(scores: dict[str, dict[str, float]], domains=None, **more) -> 
 
 def mix(candidates: pl.DataFrame, seed=0, by="lalp", **settings) -> pl.DataFrame:
     chosen = selector(by, **settings)
-    return tables.validate(tables.CURATED, curated(mixture(candidates, chosen, seed), chosen))
+    return table_files.validate(tables.CURATED, curated(mixture(candidates, chosen, seed), chosen))
 
 
 # a is best everywhere; b loses 0.5, 2 and 0.25.
@@ -191,7 +191,7 @@ def big_pool(n_prompts: int = len(PROMPTS)) -> pl.DataFrame:
 
 def mixed_like(candidates, reference, seed=0, **settings) -> pl.DataFrame:
     chosen = selector(**settings)
-    return tables.validate(tables.CURATED, curated(matched(candidates, reference, chosen, seed), chosen))
+    return table_files.validate(tables.CURATED, curated(matched(candidates, reference, chosen, seed), chosen))
 
 
 @pytest.mark.parametrize("per_prompt", [1, 2])

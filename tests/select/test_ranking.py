@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from helpers.select_pools import make_pool
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.metrics import all_metrics
 from stepsift.select import ranking
 from stepsift.select.bootstrap import on_exact_grid
@@ -30,7 +30,7 @@ def rank(
     everything = pool.traces.join(pool.prompts, on="prompt_id").select("teacher", "domain")
     if shuffle is not None:
         candidates, everything = (f.sample(fraction=1, shuffle=True, seed=shuffle) for f in (candidates, everything))
-    return tables.validate(tables.TEACHERS, rank_teachers(candidates, everything, bootstrap, seed))
+    return table_files.validate(tables.TEACHERS, rank_teachers(candidates, everything, bootstrap, seed))
 
 
 def rows_of(scores: dict[str, dict[str, float]]) -> list[dict]:

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 from helpers.select_pools import make_pool
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import SelectionError, TableError
 from stepsift.select import Inputs, Selection, select, write_selection
 from stepsift.select.pool import check
@@ -124,7 +124,7 @@ def test_require_without_a_correct_trace_is_an_error():
 
 def test_fitted_metrics_stand_in_the_table_and_failed_fits_in_the_counts():
     found = run().trace_scores
-    tables.validate(tables.TRACE_SCORES, found)
+    table_files.validate(tables.TRACE_SCORES, found)
     # Only candidates have one: not the wrong c-p, nor a-q without a full pass.
     assert found.filter(pl.col("lark_g").is_not_null())["trace_id"].to_list() == ["a-p", "b-p", "b-r"]
     with pytest.raises(SelectionError, match="aslec_casl has no score for any of 4 candidates"):
@@ -162,7 +162,7 @@ def test_every_kind_of_selector_side_by_side():
     low = selection.rejected.filter(pl.col("reason") == "low_margin")
     assert low.height == 20 - n["sure"] and low["detail"].str.starts_with("selector sure: margin").all()
     for name, table in selection.curated.items():
-        tables.validate(tables.CURATED, table)
+        table_files.validate(tables.CURATED, table)
         assert set(table["selector"]) == {name}
     assert selection.curated["lalp"]["stability"].null_count() == 0
     assert selection.curated["random"]["stability"].null_count() == 20
@@ -184,11 +184,11 @@ def test_perturbed_scores_count_towards_stability():
 def test_every_selector_gets_its_tables_and_its_examples(tmp_path):
     selection = run()
     out = written(selection, tmp_path / "out")
-    assert_frame_equal(tables.read(tables.TRACE_SCORES, out / "trace_scores.parquet"), selection.trace_scores)
-    assert_frame_equal(tables.read(tables.TEACHERS, out / "teachers.parquet"), selection.teachers)
-    assert_frame_equal(tables.read(tables.REJECTED, out / "rejected.parquet"), selection.rejected)
+    assert_frame_equal(table_files.read(tables.TRACE_SCORES, out / "trace_scores.parquet"), selection.trace_scores)
+    assert_frame_equal(table_files.read(tables.TEACHERS, out / "teachers.parquet"), selection.teachers)
+    assert_frame_equal(table_files.read(tables.REJECTED, out / "rejected.parquet"), selection.rejected)
     for name in ("lalp", "galp"):
-        curated = tables.read(tables.CURATED, out / name / "curated.parquet")
+        curated = table_files.read(tables.CURATED, out / name / "curated.parquet")
         assert_frame_equal(curated, selection.curated[name])
         lines = (out / name / "train.jsonl").read_text(encoding="utf-8").splitlines()
         assert [json.loads(line)["trace_id"] for line in lines] == curated["trace_id"].to_list()

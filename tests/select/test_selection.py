@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 from helpers.select_pools import make_pool
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import SelectionError
 from stepsift.metrics import all_metrics
 from stepsift.select.ranking import rank_teachers
@@ -27,7 +27,7 @@ def selector(by: str = "lalp", **settings) -> params.Selector:
 
 def choose(candidates: pl.DataFrame, by: str = "lalp", **settings) -> pl.DataFrame:
     chosen = selector(by, **settings)
-    return tables.validate(tables.CURATED, curated(best(candidates, chosen), chosen))
+    return table_files.validate(tables.CURATED, curated(best(candidates, chosen), chosen))
 
 
 def test_hand_worked():

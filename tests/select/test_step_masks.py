@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from helpers.export_rows import chosen_rows
 from helpers.select_pools import pool_of_steps
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import ParamsError, TableError
 from stepsift.lineage.exports import _messages, _rows
 from stepsift.select import Inputs, ScoredPool, export, select, write_selection
@@ -25,7 +25,7 @@ def drop(**keys: object) -> params.DroppedSteps:
 
 
 def masked(pool: ScoredPool, how: params.DroppedSteps, seed: int = 0) -> dict[str, list[int]]:
-    table = tables.validate(tables.MASKED_STEPS, masked_steps(pool.traces["trace_id"], pool, how, seed))
+    table = table_files.validate(tables.MASKED_STEPS, masked_steps(pool.traces["trace_id"], pool, how, seed))
     assert all(end == 10 * step == start + 10 for step, start, end in table.select("step", "start", "end").iter_rows())
     return {str(t): rows["step"].to_list() for (t,), rows in table.group_by("trace_id", maintain_order=True)}
 
@@ -158,7 +158,7 @@ def test_a_set_with_masked_steps_on_disk(tmp_path: Path):
     table = pl.read_parquet(masking / "train.parquet")
     assert table["train_detail"].to_list() == expected
     assert table.drop("train_detail").equals(pl.read_parquet(plain / "train.parquet"))
-    kept = tables.read(tables.MASKED_STEPS, masking / "masked_steps.parquet")
+    kept = table_files.read(tables.MASKED_STEPS, masking / "masked_steps.parquet")
     assert kept.rows() == [("t0", 5, 40, 50, 6)]
     about = json.loads((masking / "manifest.json").read_text())
     assert about["train_steps"] == {"drop": "lowest", "share": 0.2, "by": None, "spare_last": False}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from helpers.metric_rows import steps_of
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import TableError
 from stepsift.select.pool import beside, find_reference
 
@@ -54,7 +54,7 @@ def test_the_first_reference_is_the_default(tmp_path: Path):
     assert find_reference(tmp_path, None) is None
     for name in ("teacher", "base"):
         (tmp_path / "references" / name).mkdir(parents=True)
-        tables.write(tables.STEP_SCORES, scores("a", 1), tmp_path / f"references/{name}/step_scores.parquet")
+        table_files.write(tables.STEP_SCORES, scores("a", 1), tmp_path / f"references/{name}/step_scores.parquet")
     listed = [{"name": name, "path": f"data/references/{name}"} for name in ("teacher", "base")]
     (tmp_path / "references" / tables.REFERENCES).write_text(json.dumps(listed))
     names = {wanted: find_reference(tmp_path, wanted).about["name"] for wanted in (None, "teacher", "base")}

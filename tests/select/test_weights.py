@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from helpers.export_rows import chosen_rows
 from helpers.select_pools import make_pool
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.select import export, select
 from stepsift.select.card import _how
 from stepsift.select.questions import load_questions
@@ -103,13 +103,13 @@ def test_without_weights_the_table_and_the_exports_are_what_they_were(tmp_path: 
     assert heavy.drop("weight").equals(plain)
     half = math.exp(-0.5)
     assert heavy["weight"].to_list() == pytest.approx([1 / (1 + half), half / (1 + half)] * 2)
-    tables.write(tables.CURATED, plain, tmp_path / "plain.parquet")
-    tables.write(tables.CURATED, heavy, tmp_path / "heavy.parquet")
-    assert tables.read(tables.CURATED, tmp_path / "heavy.parquet").equals(heavy)
+    table_files.write(tables.CURATED, plain, tmp_path / "plain.parquet")
+    table_files.write(tables.CURATED, heavy, tmp_path / "heavy.parquet")
+    assert table_files.read(tables.CURATED, tmp_path / "heavy.parquet").equals(heavy)
     closed = tables.Table(
         **{f: getattr(tables.CURATED, f) for f in tables.CURATED.__dataclass_fields__} | {"open_columns": False}
     )
-    tables.write(closed, plain, tmp_path / "before.parquet")
+    table_files.write(closed, plain, tmp_path / "before.parquet")
     assert (tmp_path / "plain.parquet").read_bytes() == (tmp_path / "before.parquet").read_bytes()
 
 

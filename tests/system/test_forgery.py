@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from helpers.pipeline_repo import run
-from stepsift.core import disk, tables
+from stepsift.core import disk, table_files, tables
 from stepsift.core.disk import file_md5
 
 pytestmark = pytest.mark.system
@@ -24,10 +24,10 @@ def flip(path: Path) -> None:
 def test_a_forgery_with_which_all_md5s_agree_is_found(finished: Path):
     repo = finished
     scores = repo / "data/score/step_scores.parquet"
-    frame = tables.read(tables.STEP_SCORES, scores)
+    frame = table_files.read(tables.STEP_SCORES, scores)
     some = frame["trace_id"].unique().sort().to_list()[:4]
     forged = pl.when(pl.col("trace_id").is_in(some)).then(pl.col("local_logprob") - 0.5).otherwise("local_logprob")
-    tables.write(tables.STEP_SCORES, frame.with_columns(forged.alias("local_logprob")), scores)
+    table_files.write(tables.STEP_SCORES, frame.with_columns(forged.alias("local_logprob")), scores)
     # The manifests name the MD5 of the table.
     for path in (repo / "data/select").glob("*/manifest.json"):
         manifest = json.loads(path.read_text())
@@ -35,8 +35,8 @@ def test_a_forgery_with_which_all_md5s_agree_is_found(finished: Path):
         disk.write_json(manifest, path)
     flip(repo / "data/train/random/seed-0/model.safetensors")
     evaluations = repo / "data/evaluate/evaluations.parquet"
-    better = tables.read(tables.EVALUATIONS, evaluations).with_columns(accuracy=pl.lit(0.965))
-    tables.write(tables.EVALUATIONS, better, evaluations)
+    better = table_files.read(tables.EVALUATIONS, evaluations).with_columns(accuracy=pl.lit(0.965))
+    table_files.write(tables.EVALUATIONS, better, evaluations)
     done = run(repo, "dvc", "commit", "-f")
     assert done.returncode == 0, done.stdout + done.stderr
 

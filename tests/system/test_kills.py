@@ -14,7 +14,7 @@ import pytest
 
 from helpers.places import ROOT
 from stepsift.commands.cache import spaces, verify_scores
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 
 pytestmark = pytest.mark.system
 
@@ -35,8 +35,8 @@ def write_pool(folder: Path, n: int) -> None:
             span = {"step": number, "start": at, "end": at + len(line)}
             steps.append(span | {"trace_id": trace_id, "kind": "line", "capped": False})
             at += len(line)
-    tables.write(tables.TRACES, pl.DataFrame(traces, schema=tables.TRACES.schema), folder / "traces.parquet")
-    tables.write(tables.STEPS, pl.DataFrame(steps, schema=tables.STEPS.schema), folder / "steps.parquet")
+    table_files.write(tables.TRACES, pl.DataFrame(traces, schema=tables.TRACES.schema), folder / "traces.parquet")
+    table_files.write(tables.STEPS, pl.DataFrame(steps, schema=tables.STEPS.schema), folder / "steps.parquet")
 
 
 def work_for(number: int, cpu_s: float) -> None:

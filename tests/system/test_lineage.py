@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from helpers.pipeline_repo import change, commit, ok, run, untrack
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 
 pytestmark = pytest.mark.system
 
@@ -18,7 +18,7 @@ EXPORTS = ["messages", "prompt_completion", "sharegpt", "llamafactory", "parquet
 
 def curated(repo: Path, selector: str) -> dict[str, str]:
     """Prompt to the trace that was chosen."""
-    table = tables.read(tables.CURATED, repo / f"data/select/{selector}/curated.parquet")
+    table = table_files.read(tables.CURATED, repo / f"data/select/{selector}/curated.parquet")
     return dict(table.select("prompt_id", "trace_id").iter_rows())
 
 
@@ -56,7 +56,7 @@ def test_lineage_of_two_revisions(repo: Path, finished: Path):
     # A chosen trace, told from the tables.
     prompt, chosen = next(iter(drawn.items()))
     told = json.loads(run(repo, "stepsift", "why", chosen, "--json").stdout)
-    traces = tables.read(tables.TRACES, repo / "data/ingest/traces.parquet")
+    traces = table_files.read(tables.TRACES, repo / "data/ingest/traces.parquet")
     own = traces.row(by_predicate=pl.col("trace_id") == chosen, named=True)
     assert told["trace"]["prompt_id"] == prompt
     assert told["trace"]["origin"]["source"] == own["source"]

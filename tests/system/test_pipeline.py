@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from helpers.pipeline_repo import PROMPTS, RAN, STAGES, change, repro, run
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 
 pytestmark = pytest.mark.system
 
@@ -23,9 +23,9 @@ def repo(finished: Path) -> Path:
 
 def test_first_run_makes_every_table(repo: Path):
     assert json.loads((repo / RAN).read_text()) == STAGES
-    traces = tables.read(tables.TRACES, repo / "data/ingest/traces.parquet")
-    steps = tables.read(tables.STEPS, repo / "data/segment/steps.parquet")
-    scores = tables.read(tables.STEP_SCORES, repo / "data/score/step_scores.parquet")
+    traces = table_files.read(tables.TRACES, repo / "data/ingest/traces.parquet")
+    steps = table_files.read(tables.STEPS, repo / "data/segment/steps.parquet")
+    scores = table_files.read(tables.STEP_SCORES, repo / "data/score/step_scores.parquet")
     assert traces["prompt_id"].n_unique() == PROMPTS
     assert steps.select("trace_id", "step").equals(scores.select("trace_id", "step"))
     pieces = steps.join(traces, on="trace_id").with_columns(
@@ -36,12 +36,12 @@ def test_first_run_makes_every_table(repo: Path):
     )
     assert (joined["text"] == joined["response"]).all()
     for selector in ("lalp", "random"):
-        curated = tables.read(tables.CURATED, repo / f"data/select/{selector}/curated.parquet")
+        curated = table_files.read(tables.CURATED, repo / f"data/select/{selector}/curated.parquet")
         rows = [json.loads(line) for line in (repo / f"data/select/{selector}/train.jsonl").open()]
         assert [r["trace_id"] for r in rows] == curated["trace_id"].to_list()
         response = dict(zip(traces["trace_id"], traces["response"], strict=True))
         assert all(r["messages"][-1] == {"role": "assistant", "content": response[r["trace_id"]]} for r in rows)
-    tables.read(tables.TEACHERS, repo / "data/select/teachers.parquet")
+    table_files.read(tables.TEACHERS, repo / "data/select/teachers.parquet")
     accuracies = json.loads((repo / "metrics/evaluate.json").read_text())["chain"]
     assert set(accuracies) == {"untrained", "lalp", "random"}
     assert (repo / "report/index.html").stat().st_size > 1_000
@@ -96,18 +96,18 @@ def test_a_missing_student_is_one_sentence(repo: Path):
 
 
 def test_a_corrupt_line_is_one_rejected_row(repo: Path):
-    before = tables.read(tables.TRACES, repo / "data/ingest/traces.parquet")
+    before = table_files.read(tables.TRACES, repo / "data/ingest/traces.parquet")
     source = next(p for p in sorted((repo / "data/sources").iterdir()) if p.suffix == ".jsonl")
     with source.open("a") as f:
         f.write('{"prompt": "half a li\n')
     # Traces and steps are as before, so nothing is scored again. Manifests of curated sets name the new source file,
     # and train and evaluate, which take students and answers from the cache, depend on their folder.
     assert repro(repo) == ["ingest", "select", "train", "evaluate", "report"]
-    rejected = tables.read(tables.REJECTED, repo / "data/ingest/rejected.parquet")
+    rejected = table_files.read(tables.REJECTED, repo / "data/ingest/rejected.parquet")
     row = rejected.filter(pl.col("source") == source.name).row(-1, named=True)
     assert row["reason"] == "broken_json"
     assert row["source_line"] == sum(1 for _ in source.open())
-    assert tables.read(tables.TRACES, repo / "data/ingest/traces.parquet").equals(before)
+    assert table_files.read(tables.TRACES, repo / "data/ingest/traces.parquet").equals(before)
 
 
 def test_mlflow_holds_one_parent_and_a_child_for_each_stage(repo: Path):

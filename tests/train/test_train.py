@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 from helpers.student_files import copy_tokenizer, write_gguf
 from helpers.training import STUDENT, files_in, row, train_one, write
 from stepsift import params, train
-from stepsift.core import pace, tables
+from stepsift.core import pace, table_files, tables
 from stepsift.core.errors import TrainingError
 from stepsift.student import StudentFiles, StudentSource, load_renderer
 
@@ -328,7 +328,7 @@ def test_the_chart_has_a_mean_for_every_so_many_updates(pool: Pool, monkeypatch:
 def test_rejected_rows_of_all_sets_are_a_table(pool: Pool) -> None:
     pool.write(lalp=[*ROWS, row("?", "long " * 600, 7)])
     trained = pool.train("lalp", "galp")
-    table = tables.read(tables.REJECTED, pool.folder / "train" / "rejected.parquet")
+    table = table_files.read(tables.REJECTED, pool.folder / "train" / "rejected.parquet")
     assert table.equals(trained.rejected)
     [row_out] = table.select("source", "source_line", "trace_id", "reason").rows()
     assert row_out == ("lalp/train.jsonl", 4, "t7", "too_long")

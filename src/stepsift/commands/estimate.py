@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from stepsift import params, segment
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import StudentError
 from stepsift.core.finding import Finding
 from stepsift.core.text import count
@@ -135,7 +135,7 @@ def seconds_left(pool: Ingested, scored: ScoredTraces, left: pl.DataFrame, setti
         return None
     drawn = left.sort("trace_id").head(PLANNED_TRACES)
     prompts = Prompts(pool.folder / tables.PROMPTS.file, set(drawn["prompt_id"]))
-    frames = tables.scan(tables.TRACES, pool.folder / tables.TRACES.file, ["trace_id", "prompt_id", "response"])
+    frames = table_files.scan(tables.TRACES, pool.folder / tables.TRACES.file, ["trace_id", "prompt_id", "response"])
     rows = itertools.chain.from_iterable(f.join(drawn, on="trace_id", how="semi").iter_rows() for f in frames)
     sample = [SampleTrace(trace_id, prompts[prompt_id], response) for trace_id, prompt_id, response in rows]
     cost = estimate_cost(sample, scored.planner.renderer, settings, scored.planner.context)

@@ -11,7 +11,7 @@ import polars as pl
 from stepsift import params, scratch, sidecache, student
 from stepsift.commands import arguments
 from stepsift.commands.ranking_lines import Ranked, line, ranked, read_line, rejected_lines, window_lines
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.console import Voice
 from stepsift.core.errors import SourceError
 from stepsift.core.text import count
@@ -161,8 +161,8 @@ def _write(scored: scratch.ScoredTraces, metrics: list[str], out: Path) -> None:
     of_trace = traces.select("trace_id", "prompt_id", "teacher")
     offsets = scored.steps.select("trace_id", "step", "start", "end")
     steps = scored.step_scores.join(offsets, on=["trace_id", "step"], how="left").join(of_trace, on="trace_id")
-    tables.write(SCORED_STEPS, steps, steps_path(out))
-    tables.write(tables.TRACE_SCORES, traces, out)
+    table_files.write(SCORED_STEPS, steps, steps_path(out))
+    table_files.write(tables.TRACE_SCORES, traces, out)
 
 
 def _what_was_scored(

@@ -21,7 +21,7 @@ from pathlib import Path
 import polars as pl
 
 from stepsift import params, render, sidecache, student
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import StepsiftError, TableError
 from stepsift.core.text import count
 from stepsift.evaluate import run as evaluate
@@ -154,10 +154,10 @@ def _planner(revision: Revision, scored: _ScoredBy) -> Planner:
 
 def _fill(cache: ScoreCache, planner: Planner, paths: PoolTables, scores: Path) -> tuple[int, int, int]:
     """How many traces were filled in, were there, and come out otherwise than their scores."""
-    ids = {i for f in tables.scan(tables.PROMPTS, paths.prompts, ["prompt_id"]) for i in f["prompt_id"]}
+    ids = {i for f in table_files.scan(tables.PROMPTS, paths.prompts, ["prompt_id"]) for i in f["prompt_id"]}
     assert paths.steps is not None
     pool = Pool(Prompts(paths.prompts, ids), paths.traces, paths.steps)
-    rows = tables.groups(tables.scan(tables.STEP_SCORES, scores), "trace_id")
+    rows = table_files.groups(table_files.scan(tables.STEP_SCORES, scores), "trace_id")
     filled = there = other = 0
     trace_id, sums = next(rows, (None, pl.DataFrame()))
     for chunk in pool.chunks():
@@ -227,7 +227,7 @@ def _evaluations(revision: Revision, _: params.Params, caches: Path) -> list[str
     if keys is None:
         return [f"evaluations do not say their keys (no {out}/{evaluate.KEYS}): none is filled in"]
     with tempfile.TemporaryDirectory() as scratch:
-        answers = tables.read(tables.ANSWERS, revision.get(f"{out}/{tables.ANSWERS.file}", Path(scratch)))
+        answers = table_files.read(tables.ANSWERS, revision.get(f"{out}/{tables.ANSWERS.file}", Path(scratch)))
     makes = {}
     for entry in keys:
         own = answers.filter(pl.col("model") == entry["model"], pl.col("task").is_in(entry["tasks"])).drop("model")

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import EvaluationError
 from stepsift.score import setup
 from stepsift.score.pool import Pool, PoolTables, Prompts
@@ -39,11 +39,11 @@ def learned_steps(settings: params.Params, places: LearnedPlaces) -> pl.DataFram
     for selector in settings.evaluate.rescore:
         folder = _first_seed(places.models / selector)
         trained = settings.student.model_copy(update={"path": str(folder)})
-        curated = tables.read(tables.CURATED, places.selections / selector / tables.CURATED.file)
+        curated = table_files.read(tables.CURATED, places.selections / selector / tables.CURATED.file)
         of_set = pl.col("trace_id").is_in(curated["trace_id"].implode())
         with tempfile.TemporaryDirectory() as scratch:
             after = _scored(trained, settings.score, _part(places.pool, of_set, Path(scratch)), places.cache)
-        before = tables.read_part(tables.STEP_SCORES, places.scored / tables.STEP_SCORES.file, where=of_set)
+        before = table_files.read_part(tables.STEP_SCORES, places.scored / tables.STEP_SCORES.file, where=of_set)
         parts.append(compared(before, after, selector))
     return pl.concat(parts).sort(tables.LEARNED.key)
 
@@ -77,10 +77,10 @@ def _first_seed(models: Path) -> Path:
 def _part(pool: PoolTables, of_set: pl.Expr, out: Path) -> Pool:
     """The pool of these traces alone, in tables below `out`."""
     assert pool.steps is not None
-    traces = tables.read_part(tables.TRACES, pool.traces, where=of_set)
+    traces = table_files.read_part(tables.TRACES, pool.traces, where=of_set)
     paths = out / tables.TRACES.file, out / tables.STEPS.file
-    tables.write(tables.TRACES, traces, paths[0])
-    tables.write(tables.STEPS, tables.read_part(tables.STEPS, pool.steps, where=of_set), paths[1])
+    table_files.write(tables.TRACES, traces, paths[0])
+    table_files.write(tables.STEPS, table_files.read_part(tables.STEPS, pool.steps, where=of_set), paths[1])
     return Pool(Prompts(pool.prompts, set(traces["prompt_id"])), *paths)
 
 
@@ -89,4 +89,4 @@ def _scored(student: params.Student, settings: params.Score, pool: Pool, cache: 
     out.mkdir()
     with setup.load(student, settings, cache) as scoring:
         score_to_tables(scoring, pool, out)
-    return tables.read(tables.STEP_SCORES, out / tables.STEP_SCORES.file)
+    return table_files.read(tables.STEP_SCORES, out / tables.STEP_SCORES.file)

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from stepsift import params, sidecache
-from stepsift.core import disk, tables
+from stepsift.core import disk, table_files, tables
 from stepsift.core.errors import EvaluationError
 from stepsift.core.finding import Finding
 from stepsift.core.quiet import silenced
@@ -153,8 +153,8 @@ def evaluate_all(evaluation: Evaluation, models: Path, tasks: Path, out: Path) -
     answers = pl.DataFrame(rows, schema=tables.ANSWERS.schema).sort(tables.ANSWERS.key)
     evaluations = with_pass_at(evaluations_of(answers, candidates), answers, evaluation.settings.pass_at)
     with disk.fresh_folder(out) as folder:
-        tables.write(tables.ANSWERS, answers, folder / tables.ANSWERS.file)
-        tables.write(tables.EVALUATIONS, evaluations, folder / tables.EVALUATIONS.file)
+        table_files.write(tables.ANSWERS, answers, folder / tables.ANSWERS.file)
+        table_files.write(tables.EVALUATIONS, evaluations, folder / tables.EVALUATIONS.file)
         disk.write_json([sidecache.plain(k) for k in keys], folder / KEYS)
     return Evaluated(evaluations, answers, len(candidates) * len(sources) - n_reused, n_reused)
 

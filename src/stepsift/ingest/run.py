@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from stepsift import params
-from stepsift.core import disk, tables, text
+from stepsift.core import disk, table_files, tables, text
 from stepsift.core.errors import SourceError
 from stepsift.core.finding import Finding
 from stepsift.ingest.advice import warnings_of
@@ -307,7 +307,7 @@ def _sources(spool: Spool, pool: PoolCounts, sources: Path, rules: dict[str, par
 
 
 def _write_table(table: tables.Table, rows: Iterable[tuple[Any, ...]], out: Path) -> int:
-    with tables.Writer(table, out / f"{table.name}.parquet") as writer:
+    with table_files.Writer(table, out / f"{table.name}.parquet") as writer:
         for batch in _batches(rows):
             writer.write(pl.DataFrame(batch, schema=table.schema, orient="row"))
         return writer.rows

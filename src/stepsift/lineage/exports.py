@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.disk import file_md5
 from stepsift.core.errors import TableError
 from stepsift.core.text import count
@@ -56,7 +56,7 @@ def _check_set(folder: Path, folders: Mapping[str, Path], inputs: dict[str, Any]
     try:
         manifest: Manifest = json.loads(path.read_bytes())
         broken = _manifest(folder, manifest, inputs) + _reference(path, manifest, folders["score"])
-        curated = tables.read(tables.CURATED, folder / CURATED)
+        curated = table_files.read(tables.CURATED, folder / CURATED)
         expected, wrong = _expected(curated, manifest["selector"]["by"], folders)
         broken += wrong
         if fingerprint(curated["trace_id"]) != manifest["fingerprint"]:
@@ -109,10 +109,10 @@ def _reference(path: Path, manifest: Manifest, scored: Path) -> list[str]:
 def _expected(curated: pl.DataFrame, by: str, folders: Mapping[str, Path]) -> tuple[Expected, list[str]]:
     """What the exports should hold; and rows of curated that other tables do not bear out."""
     own = pl.col("trace_id").is_in(curated["trace_id"].implode())
-    traces = tables.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, where=own)
-    scores = tables.read_part(tables.TRACE_SCORES, folders["select"] / tables.TRACE_SCORES.file, where=own)
+    traces = table_files.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, where=own)
+    scores = table_files.read_part(tables.TRACE_SCORES, folders["select"] / tables.TRACE_SCORES.file, where=own)
     texts = pl.col("prompt_id").is_in(traces["prompt_id"].implode())
-    prompts = tables.read_part(tables.PROMPTS, folders["ingest"] / tables.PROMPTS.file, where=texts)
+    prompts = table_files.read_part(tables.PROMPTS, folders["ingest"] / tables.PROMPTS.file, where=texts)
     about = traces.select("trace_id", "prompt_id", "teacher").join(
         scores.select("trace_id", score=pl.col(by)), on="trace_id", how="left"
     )

@@ -12,7 +12,7 @@ from typing import Literal
 
 import polars as pl
 
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import LineageError, TableError
 from stepsift.core.text import has_conflict_marks
 from stepsift.lineage import lock as locks
@@ -156,7 +156,7 @@ def _chosen(files: Mapping[str, Path] | None, name: str) -> set[Choice] | str:
         if not file.is_file():
             return f"{path} is not in DVC's cache here"
         try:
-            for frame in tables.scan(tables.CURATED, file, ["prompt_id", "trace_id"]):
+            for frame in table_files.scan(tables.CURATED, file, ["prompt_id", "trace_id"]):
                 choices.update((selector, t) for t in frame.filter(is_named)["trace_id"])
         except TableError:
             return f"{path} is damaged or of another version of stepsift"

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from stepsift import params, student
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import StepsiftError
 from stepsift.core.text import count
 from stepsift.lineage.check_result import CheckResult
@@ -30,7 +30,7 @@ def check_answers(
     from stepsift.evaluate.run import Evaluation, answers_of, key_settings
     from stepsift.tasks import find_tasks
 
-    old = tables.read(tables.ANSWERS, folders["evaluate"] / tables.ANSWERS.file)
+    old = table_files.read(tables.ANSWERS, folders["evaluate"] / tables.ANSWERS.file)
     names = sorted(set(old["model"]))
     drawn = names if seed is None else [random.Random(seed).choice([n for n in names if "/" in n] or names)]
     rest = f"the answers of {count(len(names) - len(drawn), 'student')}" if len(drawn) < len(names) else ""
@@ -77,12 +77,12 @@ def check_accuracies(folders: Mapping[str, Path], declared: DeclaredStage) -> Ch
     from stepsift.evaluate.run import UNTRAINED, Evaluated, Model, evaluations_of, trained_models
 
     *_, chart, metrics = declared.paths()
-    answers = tables.read(tables.ANSWERS, folders["evaluate"] / tables.ANSWERS.file)
+    answers = table_files.read(tables.ANSWERS, folders["evaluate"] / tables.ANSWERS.file)
     path = folders["evaluate"] / tables.EVALUATIONS.file
     untrained = Model(UNTRAINED, None, None, student.StudentFiles(Path()))
-    there = tables.read(tables.EVALUATIONS, path)
+    there = table_files.read(tables.EVALUATIONS, path)
     evaluations = evaluations_of(answers, [untrained, *trained_models(folders["train"])])
-    evaluations = tables.validate(tables.EVALUATIONS, with_pass_at(evaluations, answers, ks_of(there)))
+    evaluations = table_files.validate(tables.EVALUATIONS, with_pass_at(evaluations, answers, ks_of(there)))
     evaluated = Evaluated(evaluations, answers, 0, 0)
     broken = []
     if not evaluations.equals(there):

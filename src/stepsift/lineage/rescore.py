@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import StepsiftError
 from stepsift.core.text import count
 from stepsift.lineage.check_result import CheckResult
@@ -43,7 +43,7 @@ def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: i
     from stepsift.score.plan import sample_prompts
 
     path = folders["score"] / tables.STEP_SCORES.file
-    scored = tables.read_part(tables.STEP_SCORES, path, ["trace_id"])["trace_id"].unique()
+    scored = table_files.read_part(tables.STEP_SCORES, path, ["trace_id"])["trace_id"].unique()
     drawn = set(scored) if sample is None else sample_prompts(scored, sample, seed)
     of_sample = pl.col("trace_id").is_in(list(drawn))
     recorded = json.loads((folders["score"] / "numerics.json").read_bytes())
@@ -60,7 +60,7 @@ def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: i
     except StepsiftError as e:
         return CheckResult("scores", "", (f"{count(len(drawn), 'trace')} cannot be scored again: {e}",))
     current, new = again.identity.as_json(), again.step_scores
-    old = tables.read_part(tables.STEP_SCORES, path, where=of_sample)
+    old = table_files.read_part(tables.STEP_SCORES, path, where=of_sample)
     exact = current == recorded and recorded["numerics"].get("batching") == "trace"
     how = "tolerance 0" if exact else f"tolerance {TOLERANCE_NATS:g} nats per token, {_why(current, recorded)}"
     broken = differences(old, new, None if exact else TOLERANCE_NATS)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import polars as pl
 
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import LineageError
 
 FEWEST_CHARS = 6
@@ -33,15 +33,15 @@ def resolve_id(text: str, folders: Mapping[str, Path]) -> Named:
 
     `folders` maps a stage to its output. Raises LineageError where there is none, with the nearest, or more than one.
     """
-    traces = tables.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, ["trace_id"])["trace_id"]
-    prompts = tables.read_part(tables.PROMPTS, folders["ingest"] / tables.PROMPTS.file, ["prompt_id"])["prompt_id"]
+    traces = table_files.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, ["trace_id"])["trace_id"]
+    prompts = table_files.read_part(tables.PROMPTS, folders["ingest"] / tables.PROMPTS.file, ["prompt_id"])["prompt_id"]
     known: list[tuple[Literal["trace", "prompt"], pl.Series]] = [("trace", traces), ("prompt", prompts)]
     for kind, names in known:
         if (names == text).any():
             return Named(kind, text)
     if (row := _row(text, folders)) is not None:
         return row
-    if (gone := tables.read_rejected({"ingest": folders["ingest"]}, pl.col("trace_id") == text)).height:
+    if (gone := table_files.read_rejected({"ingest": folders["ingest"]}, pl.col("trace_id") == text)).height:
         return Named("row", text, gone["source"][0], gone["source_line"][0])
     if len(text) >= FEWEST_CHARS:
         hits = [Named(kind, name) for kind, names in known for name in names.filter(names.str.starts_with(text)).sort()]
@@ -63,14 +63,14 @@ def _row(text: str, folders: Mapping[str, Path]) -> Named | None:
         return None
     here = (pl.col("source") == source) & (pl.col("source_line") == int(line))
     columns = ["trace_id", "source", "source_line"]
-    traces = tables.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, columns, here)[
+    traces = table_files.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, columns, here)[
         "trace_id"
     ].to_list()
     if len(traces) > 1:
         raise LineageError(f"line {line} of {source} holds {len(traces)} traces, {', '.join(traces)}; name one of them")
     if traces:
         return Named("trace", traces[0])
-    if tables.read_rejected({"ingest": folders["ingest"]}, here).height:
+    if table_files.read_rejected({"ingest": folders["ingest"]}, here).height:
         return Named("row", text, source, int(line))
     return None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import LineageError, TableError
 from stepsift.lineage import lock as locks
 from stepsift.lineage import story
@@ -75,13 +75,13 @@ def _load(name: str, folders: Mapping[str, Path]) -> Snapshot:
     manifests = story.manifests(folders["select"])
     return Snapshot(
         name=name,
-        traces=tables.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, tables.TRACE_COLUMNS),
-        rejected=tables.read_rejected(
+        traces=table_files.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, tables.TRACE_COLUMNS),
+        rejected=table_files.read_rejected(
             {s: f for s, f in folders.items() if s in ("ingest", "segment", "score", "select")},
             pl.col("trace_id").is_not_null(),
         ),
-        scores=tables.read_part(tables.TRACE_SCORES, folders["select"] / tables.TRACE_SCORES.file),
-        curated={s: tables.read(tables.CURATED, folders["select"] / s / CURATED) for s in manifests},
+        scores=table_files.read_part(tables.TRACE_SCORES, folders["select"] / tables.TRACE_SCORES.file),
+        curated={s: table_files.read(tables.CURATED, folders["select"] / s / CURATED) for s in manifests},
         selectors={s: m["selector"] for s, m in manifests.items()},
         parameters=next(iter(manifests.values()))["parameters"],
     )

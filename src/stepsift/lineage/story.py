@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import LineageError
 from stepsift.lineage.history import CURATED
 from stepsift.metrics import all_metrics
@@ -117,11 +117,13 @@ def manifests(select: Path) -> dict[str, Manifest]:
 def of_prompt(prompt_id: str, folders: Mapping[str, Path], selectors: Mapping[str, Manifest]) -> PromptStory:
     """All of a prompt; `folders` maps a stage to its output, `selectors` a selector to its manifest."""
     own = pl.col("prompt_id") == prompt_id
-    prompt = tables.read_part(tables.PROMPTS, folders["ingest"] / tables.PROMPTS.file, where=own).row(0, named=True)
-    traces = tables.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, tables.TRACE_COLUMNS, own)
+    prompt = table_files.read_part(tables.PROMPTS, folders["ingest"] / tables.PROMPTS.file, where=own).row(
+        0, named=True
+    )
+    traces = table_files.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, tables.TRACE_COLUMNS, own)
     ids = pl.col("trace_id").is_in(traces["trace_id"].implode())
-    scores = tables.read_part(tables.TRACE_SCORES, folders["select"] / tables.TRACE_SCORES.file, where=own)
-    rejected = tables.read_rejected(folders, ids)
+    scores = table_files.read_part(tables.TRACE_SCORES, folders["select"] / tables.TRACE_SCORES.file, where=own)
+    rejected = table_files.read_rejected(folders, ids)
     sources = json.loads((folders["ingest"] / "sources.json").read_bytes())
     scored: dict[str | None, dict[str, Any]] = {row["trace_id"]: row for row in scores.rows(named=True)}
     dropped: dict[str, list[Dropped]] = {}
@@ -173,7 +175,7 @@ def _origin(row: dict[str, Any], about: dict[str, Any]) -> TraceOrigin:
 
 
 def _selected(select: Path, settings: dict[str, Any], own: pl.Expr) -> Selected:
-    rows = tables.read_part(tables.CURATED, select / settings["name"] / CURATED, where=own)
+    rows = table_files.read_part(tables.CURATED, select / settings["name"] / CURATED, where=own)
     low = settings["by"] in all_metrics() and all_metrics()[settings["by"]].better == "low"
     return Selected(settings, rows.sort("score", "trace_id", descending=[not low, False]).rows(named=True))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import LineageError
 from stepsift.lineage import lock as locks
 from stepsift.lineage import story
@@ -70,7 +70,7 @@ def explain(text: str, lock_file: Path, selector: str | None = None) -> Why:
         return Why(Named("gone", text), None, (), student, settings, _of(past, selector))
     if named.kind == "row":
         here = (pl.col("source") == named.source) & (pl.col("source_line") == named.source_line)
-        rows = tables.read_rejected({"ingest": folders["ingest"]}, here).rows(named=True)
+        rows = table_files.read_rejected({"ingest": folders["ingest"]}, here).rows(named=True)
         dropped = tuple(story.Dropped(r["stage"], r["reason"], r["detail"]) for r in rows)
         return Why(named, None, dropped, student, settings, History((), ()))
     prompt = story.of_prompt(_prompt_of(named, folders), folders, manifests)
@@ -94,7 +94,7 @@ def _prompt_of(named: Named, folders: Mapping[str, Path]) -> str:
     if named.kind == "prompt":
         return named.name
     columns = ["trace_id", "prompt_id"]
-    own = tables.read_part(
+    own = table_files.read_part(
         tables.TRACES, folders["ingest"] / tables.TRACES.file, columns, pl.col("trace_id") == named.name
     )
     return str(own["prompt_id"][0])

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift.core import disk, tables
+from stepsift.core import disk, table_files, tables
 from stepsift.metrics import all_metrics
 from stepsift.report import choice
 from stepsift.report.explorer import ShownPool
@@ -76,9 +76,9 @@ def read(places: Places, prompts: int) -> Outputs:
     """
     sets = read_manifests(places.select)
     by = {name: str(m["selector"]["by"]) for name, m in sets.items()}
-    curated = {name: tables.read(tables.CURATED, places.select / name / tables.CURATED.file) for name in sets}
-    scores = tables.read(tables.TRACE_SCORES, places.select / tables.TRACE_SCORES.file)
-    rejected = tables.read(tables.REJECTED, places.select / tables.REJECTED.file)
+    curated = {name: table_files.read(tables.CURATED, places.select / name / tables.CURATED.file) for name in sets}
+    scores = table_files.read(tables.TRACE_SCORES, places.select / tables.TRACE_SCORES.file)
+    rejected = table_files.read(tables.REJECTED, places.select / tables.REJECTED.file)
     dropped = rejected.filter(~pl.col("reason").is_in(list(OF_ONE_SELECTOR)))
     drawn = [name for name, metric in by.items() if all_metrics()[metric].draw is not None]
     chosen = choice.choose(curated, drawn, prompts)
@@ -88,32 +88,32 @@ def read(places: Places, prompts: int) -> Outputs:
     ids = pl.col("trace_id").is_in(traces["trace_id"].to_list())
     lengths = StepLengths()
     step_scores = []
-    for part in tables.scan(tables.STEP_SCORES, places.score / tables.STEP_SCORES.file, _STEP_COLUMNS):
+    for part in table_files.scan(tables.STEP_SCORES, places.score / tables.STEP_SCORES.file, _STEP_COLUMNS):
         lengths.add(part)
         step_scores.append(part.filter(ids))
-    steps = [part.filter(ids) for part in tables.scan(tables.STEPS, places.steps)]
-    learned = tables.read(tables.LEARNED, places.learned)
+    steps = [part.filter(ids) for part in table_files.scan(tables.STEPS, places.steps)]
+    learned = table_files.read(tables.LEARNED, places.learned)
     return Outputs(
         ingest=disk.read_json(places.counts),
         window_share=disk.read_json(places.scored)["window_share"],
         sources=disk.read_json(places.ingest / "sources.json"),
         numerics=disk.read_json(places.score / "numerics.json"),
         manifests=sets,
-        teachers=tables.read(tables.TEACHERS, places.select / tables.TEACHERS.file),
+        teachers=table_files.read(tables.TEACHERS, places.select / tables.TEACHERS.file),
         scores=scores,
         dropped=dropped,
         domains=domains,
         curated=curated,
         rejected=rejections(
             {
-                "ingest": tables.scan(tables.REJECTED, places.ingest / tables.REJECTED.file),
-                "score": tables.scan(tables.REJECTED, places.score / tables.REJECTED.file),
+                "ingest": table_files.scan(tables.REJECTED, places.ingest / tables.REJECTED.file),
+                "score": table_files.scan(tables.REJECTED, places.score / tables.REJECTED.file),
                 "select": [rejected],
-                "train": tables.scan(tables.REJECTED, places.train_rejected),
+                "train": table_files.scan(tables.REJECTED, places.train_rejected),
             }
         ),
         verdicts=dict(sorted(verdicts["verdict"].value_counts().iter_rows())),
-        evaluations=tables.read(tables.EVALUATIONS, places.evaluations),
+        evaluations=table_files.read(tables.EVALUATIONS, places.evaluations),
         accuracies=disk.read_json(places.accuracies),
         curves=disk.read_json(places.curves),
         learned=learned,
@@ -141,8 +141,8 @@ def _with_texts(steps: pl.DataFrame, places: Places) -> pl.DataFrame:
     """Columns teacher and text beside steps of the pool."""
     own = pl.col("trace_id").is_in(steps["trace_id"].implode())
     columns = ["trace_id", "teacher", "response"]
-    traces = tables.read_part(tables.TRACES, places.ingest / tables.TRACES.file, columns, own)
-    spans = tables.read_part(tables.STEPS, places.steps, ["trace_id", "step", "start", "end"], own)
+    traces = table_files.read_part(tables.TRACES, places.ingest / tables.TRACES.file, columns, own)
+    spans = table_files.read_part(tables.STEPS, places.steps, ["trace_id", "step", "start", "end"], own)
     length = (pl.col("end") - pl.col("start")).clip(upper_bound=_SHOWN_CHARS)
     text = pl.col("response").str.slice(pl.col("start"), length).alias("text")
     named = spans.join(traces, on="trace_id").select("trace_id", "step", "teacher", text)
@@ -157,7 +157,7 @@ def _split(table: tables.Table, path: Path, own: pl.Expr, columns: list[str]) ->
     """The rows that `own` holds for, whole, and some columns of all rows; nothing else is kept in memory."""
     rows = [pl.DataFrame(schema=table.schema)]
     narrow = [rows[0].select(columns)]
-    for part in tables.scan(table, path):
+    for part in table_files.scan(table, path):
         rows.append(part.filter(own))
         narrow.append(part.select(columns))
     return pl.concat(rows), pl.concat(narrow)

@@ -6,7 +6,7 @@ What the settings have in common costs nothing anew: the full pass, and windows 
 from pathlib import Path
 
 from stepsift import params, segment
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.score import setup
 from stepsift.score.plan import sample_prompts
 from stepsift.score.pool import Pool, PoolTables, Prompts
@@ -41,7 +41,7 @@ def score_variants(
 
     Raises as scoring does. Traces that a variant rejects are not in its table.
     """
-    ids = [i for f in tables.scan(tables.PROMPTS, pool.prompts, ["prompt_id"]) for i in f["prompt_id"]]
+    ids = [i for f in table_files.scan(tables.PROMPTS, pool.prompts, ["prompt_id"]) for i in f["prompt_id"]]
     scored = sample_prompts(ids, settings.score.prompts, settings.score.seed)
     sampled = Prompts(pool.prompts, sample_prompts(scored, settings.select.stability_prompts, settings.select.seed))
     for name, (score, segments) in variants(settings.score, settings.segment).items():
@@ -50,8 +50,8 @@ def score_variants(
         steps = pool.steps
         if steps is None or segments != settings.segment:
             steps = folder / tables.STEPS.file
-            with tables.Writer(tables.STEPS, steps) as writer:
-                traces = tables.scan(tables.TRACES, pool.traces, ["trace_id", "response"])
+            with table_files.Writer(tables.STEPS, steps) as writer:
+                traces = table_files.scan(tables.TRACES, pool.traces, ["trace_id", "response"])
                 for frame in segment.segment_tables(traces, segments):
                     writer.write(frame)
         with setup.load(settings.student, score, cache) as scoring:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import TableError
 from stepsift.core.text import count
 from stepsift.render import Messages
@@ -40,7 +40,7 @@ class Prompts(Mapping[str, Messages]):
     def __init__(self, table: Path, prompt_ids: Container[str]):
         parts = [
             f.filter(pl.Series([i in prompt_ids for i in f["prompt_id"]], dtype=pl.Boolean))
-            for f in tables.scan(tables.PROMPTS, table, ["prompt_id", "prompt"])
+            for f in table_files.scan(tables.PROMPTS, table, ["prompt_id", "prompt"])
         ]
         frame = pl.concat(parts) if parts else pl.DataFrame(schema=tables.PROMPTS.schema)
         self._messages = frame["prompt"]
@@ -77,7 +77,8 @@ class Pool:
         """How many traces are to be scored."""
         prompt_ids = pl.Series(list(self.prompts), dtype=pl.String).implode()
         return sum(
-            int(f["prompt_id"].is_in(prompt_ids).sum()) for f in tables.scan(tables.TRACES, self.traces, ["prompt_id"])
+            int(f["prompt_id"].is_in(prompt_ids).sum())
+            for f in table_files.scan(tables.TRACES, self.traces, ["prompt_id"])
         )
 
     def chunks(self) -> Iterator[list[Trace]]:
@@ -94,7 +95,7 @@ class Pool:
         """Sets of prompts whose responses may be held at once."""
         sizes = pl.concat(
             f.group_by("prompt_id").agg(pl.col("response").str.len_chars().sum().cast(pl.Int64))
-            for f in tables.scan(tables.TRACES, self.traces, ["prompt_id", "response"])
+            for f in table_files.scan(tables.TRACES, self.traces, ["prompt_id", "response"])
         )
         held: set[str] = set()
         chars = 0
@@ -109,12 +110,12 @@ class Pool:
             yield held
 
     def _read(self, prompts: Container[str]) -> Iterator[Trace]:
-        return read(tables.scan(tables.TRACES, self.traces), tables.scan(tables.STEPS, self.steps), prompts)
+        return read(table_files.scan(tables.TRACES, self.traces), table_files.scan(tables.STEPS, self.steps), prompts)
 
 
 def read(traces: Iterable[pl.DataFrame], steps: Iterator[pl.DataFrame], prompts: Container[str]) -> Iterator[Trace]:
     """The traces of `prompts`, from frames that are sorted by trace_id; raises TableError where they do not match."""
-    cut: Iterator[tuple[str | None, pl.DataFrame]] = tables.groups(steps, "trace_id")
+    cut: Iterator[tuple[str | None, pl.DataFrame]] = table_files.groups(steps, "trace_id")
     for frame in traces:
         for row in frame.iter_rows(named=True):
             trace_id, its_steps = next(cut, (None, _NO_STEPS))

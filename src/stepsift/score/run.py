@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.core.errors import ScoringError
 from stepsift.core.interrupt import Interrupt
 from stepsift.core.pace import duration
@@ -202,7 +202,10 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
         scorer.spot_check = None if scoring.by_prompt else check
         first = _fill(scoring, pool, scorer, check, on_progress) if scoring.by_prompt else progress
         counts = scoring.cache.counts()
-        with Reporter(progress, on_progress) as reporter, tables.Writer(tables.STEP_SCORES, out / _TABLE) as writer:
+        with (
+            Reporter(progress, on_progress) as reporter,
+            table_files.Writer(tables.STEP_SCORES, out / _TABLE) as writer,
+        ):
             for chunk in pool.chunks():
                 rows, refused = scorer.score(chunk, pool.prompts, reporter)
                 writer.write(rows)
@@ -215,7 +218,9 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
                     f"not one of {count(progress.total, 'trace')} could be scored ({reasons}); check "
                     "student.max_context_tokens, score.window and segment.max_step_chars"
                 )
-    tables.write(tables.REJECTED, pl.DataFrame(rejected, schema=tables.REJECTED.schema), out / tables.REJECTED.file)
+    table_files.write(
+        tables.REJECTED, pl.DataFrame(rejected, schema=tables.REJECTED.schema), out / tables.REJECTED.file
+    )
     if scoring.by_prompt:
         # What was computed a moment ago is no hit.
         scoring.cache.set_counts(counts)

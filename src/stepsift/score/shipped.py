@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from stepsift import params, student
-from stepsift.core import disk, tables
+from stepsift.core import disk, table_files, tables
 from stepsift.core.errors import ScoringError, StudentError
 from stepsift.core.model_files import loaded_files
 from stepsift.core.text import count
@@ -58,7 +58,7 @@ def score_shipped(reference: params.Reference, pool: Pool, out: Path) -> tuple[d
     path = Path(reference.path)
     shipped = _Shipped(path, _decoder(reference), _prompts_of_texts(pool))
     rejected, n_traces, n_tokens = [], 0, 0
-    with tables.Writer(tables.STEP_SCORES, out / tables.STEP_SCORES.file) as writer:
+    with table_files.Writer(tables.STEP_SCORES, out / tables.STEP_SCORES.file) as writer:
         for trace in (t for chunk in pool.chunks() for t in chunk):
             n_traces += 1
             values = shipped.values(trace)
@@ -69,7 +69,9 @@ def score_shipped(reference: params.Reference, pool: Pool, out: Path) -> tuple[d
             steps = _steps(trace, values)
             n_tokens += int(steps["n_tokens"].sum())
             writer.write(steps)
-    tables.write(tables.REJECTED, pl.DataFrame(rejected, schema=tables.REJECTED.schema), out / tables.REJECTED.file)
+    table_files.write(
+        tables.REJECTED, pl.DataFrame(rejected, schema=tables.REJECTED.schema), out / tables.REJECTED.file
+    )
     if len(rejected) == n_traces:
         raise ScoringError(
             f"not one of {count(n_traces, 'trace')} has log-probabilities in {path} ({count(shipped.n_rows, 'row')}): "

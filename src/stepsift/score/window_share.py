@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.score.forward.windows import first_visible_step
 
 CLOSE = 0.5
@@ -84,8 +84,10 @@ def of_teachers(
 
 def of_tables(step_scores: Path, traces: Path, window: int | float) -> tuple[WindowShare, dict[str, WindowShare]]:
     """As `of_teachers`, from tables on disk, of which one row group at a time is in memory."""
-    steps = tables.regroup(tables.scan(tables.STEP_SCORES, step_scores, ["trace_id", "step", "n_tokens"]), "trace_id")
-    named = list(tables.scan(tables.TRACES, traces, ["trace_id", "teacher"]))
+    steps = table_files.regroup(
+        table_files.scan(tables.STEP_SCORES, step_scores, ["trace_id", "step", "n_tokens"]), "trace_id"
+    )
+    named = list(table_files.scan(tables.TRACES, traces, ["trace_id", "teacher"]))
     return of_teachers(steps, pl.concat(named) if named else pl.DataFrame({"trace_id": [], "teacher": []}), window)
 
 

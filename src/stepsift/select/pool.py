@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift.core import disk, tables
+from stepsift.core import disk, table_files, tables
 from stepsift.core.errors import TableError
 from stepsift.core.text import count
 
@@ -42,24 +42,24 @@ def read(
     `reference` is a table step_scores of the same steps under another model, which is set beside the student's.
     """
     about = [c for c in tables.TRACES.schema if c != "response"]
-    frames = list(tables.scan(tables.TRACES, traces, about))
+    frames = list(table_files.scan(tables.TRACES, traces, about))
     schema = {c: tables.TRACES.schema[c] for c in about}
     pool = ScoredPool(
-        prompts=tables.read(tables.PROMPTS, prompts),
+        prompts=table_files.read(tables.PROMPTS, prompts),
         traces=pl.concat(frames) if frames else pl.DataFrame(schema=schema),
-        responses=lambda: tables.scan(tables.TRACES, traces, ["trace_id", "response"]),
+        responses=lambda: table_files.scan(tables.TRACES, traces, ["trace_id", "response"]),
         step_scores=lambda: _steps(step_scores, reference),
-        steps=None if steps is None else lambda: tables.scan(tables.STEPS, steps),
+        steps=None if steps is None else lambda: table_files.scan(tables.STEPS, steps),
     )
     check(pool)
     return pool
 
 
 def _steps(step_scores: Path, reference: Path | None) -> Iterator[pl.DataFrame]:
-    steps = tables.regroup(tables.scan(tables.STEP_SCORES, step_scores), "trace_id")
+    steps = table_files.regroup(table_files.scan(tables.STEP_SCORES, step_scores), "trace_id")
     if reference is None:
         return steps
-    return beside(steps, tables.scan(tables.STEP_SCORES, reference, ["trace_id", "step", *tables.OF_REFERENCE]))
+    return beside(steps, table_files.scan(tables.STEP_SCORES, reference, ["trace_id", "step", *tables.OF_REFERENCE]))
 
 
 def beside(steps: Iterator[pl.DataFrame], reference: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:

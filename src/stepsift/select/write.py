@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from stepsift import params
-from stepsift.core import disk, tables
+from stepsift.core import disk, table_files, tables
 from stepsift.select import export
 from stepsift.select.card import card_text
 from stepsift.select.croissant import croissant_metadata
@@ -38,20 +38,20 @@ def write_selection(  # noqa: PLR0913 - what was chosen, and all that its manife
     `out/manifest.json` has the manifests' fingerprints. Metrics are left to the stage. Raises SelectionError where an
     evaluation question is among the prompts that were chosen.
     """
-    tables.write(tables.TRACE_SCORES, selection.trace_scores, out / tables.TRACE_SCORES.file)
-    tables.write(tables.TEACHERS, selection.teachers, out / tables.TEACHERS.file)
-    tables.write(tables.REJECTED, selection.rejected, out / tables.REJECTED.file)
+    table_files.write(tables.TRACE_SCORES, selection.trace_scores, out / tables.TRACE_SCORES.file)
+    table_files.write(tables.TEACHERS, selection.teachers, out / tables.TEACHERS.file)
+    table_files.write(tables.REJECTED, selection.rejected, out / tables.REJECTED.file)
     fingerprints = {}
     for selector in settings.selectors:
         curated = selection.curated[selector.name]
         rows = examples(curated, pool)
         check_clean(_frames(rows), questions)
         folder = out / selector.name
-        tables.write(tables.CURATED, curated, folder / TABLE)
+        table_files.write(tables.CURATED, curated, folder / TABLE)
         written = {TABLE: export.entry(folder / TABLE, curated.height)}
         if steps is not None:
             masked = masked_steps(curated["trace_id"], pool, steps, settings.seed)
-            tables.write(tables.MASKED_STEPS, masked, folder / tables.MASKED_STEPS.file)
+            table_files.write(tables.MASKED_STEPS, masked, folder / tables.MASKED_STEPS.file)
             written[tables.MASKED_STEPS.file] = export.entry(folder / tables.MASKED_STEPS.file, None)
             rows = with_masks(rows, masked, steps)
         formats = ("messages", *(f for f in settings.exports if f != "messages"))

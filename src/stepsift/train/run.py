@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from stepsift import params, sidecache
-from stepsift.core import disk, tables
+from stepsift.core import disk, table_files, tables
 from stepsift.core.errors import TrainingError
 from stepsift.core.pace import ProgressBar
 from stepsift.student import StudentSource, pick_device
@@ -146,7 +146,7 @@ def train_all(
             log.info("train %s, seed %d: %s", selector, seed, "from the cache" if one.reused else "done")
             sidecache.copy(one.folder, folder / name)
         disk.write_json(sidecache.plain(keys), folder / KEYS)
-        tables.write(tables.REJECTED, rejected, folder / tables.REJECTED.file)
+        table_files.write(tables.REJECTED, rejected, folder / tables.REJECTED.file)
     results = {(s, seed): _result(out / s / f"seed-{seed}", sets[s]) for s in sets for seed in seeds}
     return Trained(results, rejected, len(results) - n_reused, n_reused)
 

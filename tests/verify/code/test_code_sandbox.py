@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from helpers.programs import isolated_runner
-from stepsift.core import tables
+from stepsift.core import table_files, tables
 from stepsift.ingest.run import ingest
 from stepsift.params import Ingest
 from stepsift.verify.code import sandbox
@@ -203,7 +203,7 @@ def ingested(tmp_path: Path, *answers: str, **settings: object) -> tuple[dict, p
     (tmp_path / "sources").mkdir()
     (tmp_path / "sources" / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     counts = ingest(tmp_path / "sources", tmp_path / "out", Ingest.model_validate(settings))
-    return counts.as_dict(), tables.read(tables.TRACES, tmp_path / "out" / "traces.parquet")
+    return counts.as_dict(), table_files.read(tables.TRACES, tmp_path / "out" / "traces.parquet")
 
 
 @pytest.mark.slow
