@@ -147,6 +147,7 @@ def _scored_steps(prompts: Path, prompt_ids: set[str], load: Callable[[], "Scori
         score_to_tables(scoring, Pool(Prompts(prompts, prompt_ids), traces, steps), out)
         progress = scoring.progress
         seconds = progress.speed()["seconds"]
+        request_flops = scoring.backend.size.flops
     return ScoredSteps(
         steps=table_files.read(tables.STEPS, steps),
         step_scores=table_files.read(tables.STEP_SCORES, out / tables.STEP_SCORES.file),
@@ -157,7 +158,7 @@ def _scored_steps(prompts: Path, prompt_ids: set[str], load: Callable[[], "Scori
         from_cache=progress.from_cache,
         full_not_possible=progress.full_not_possible,
         planner=scoring.planner,
-        request_flops=scoring.backend.size.flops,
+        request_flops=request_flops,
     )
 
 

@@ -54,11 +54,25 @@ def test_identity_is_that_of_the_scores(student_folder, tmp_path: Path):
     mine = identify(student, params.Score(device="cpu"))
     with setup.load(student, params.Score(device="cpu"), tmp_path) as scoring:
         assert scoring.identity == mine
-        assert scoring.backend.size.context == 512 and scoring.progress.ceiling > 0
+        assert scoring.backend.size.context == 512 and scoring.progress.ceiling() > 0
     assert mine != identify(student, params.Score(device="cpu", dtype="bfloat16"))
     other = identify(params.Student(path=str(student_folder("gpt2"))), params.Score(device="cpu"))
     assert dataclasses.replace(other, student=mine.student) == mine != other
     assert mine.as_json() == {"student": mine.student, "numerics": mine.numerics}
+
+
+def test_a_run_that_finds_all_in_the_cache_loads_no_student(student_folder, tmp_path: Path, monkeypatch):
+    first, _ = run(student_folder("llama"), tmp_path)
+
+    def load(*_: object) -> None:
+        raise StudentError("asked for")
+
+    monkeypatch.setattr(setup, "LocalBackend", load)
+    monkeypatch.setattr(setup, "ceiling", load)
+    again, warm = run(student_folder("llama"), tmp_path)
+    assert again.equals(first) and warm.from_cache == warm.scored > 0
+    with pytest.raises(StudentError, match="asked for"):
+        run(student_folder("llama"), tmp_path, POOL | {"new": SHORT + " So be it."})
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

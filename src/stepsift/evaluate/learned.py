@@ -13,9 +13,7 @@ import polars as pl
 from stepsift import params
 from stepsift.core import table_files, tables
 from stepsift.core.errors import EvaluationError
-from stepsift.score import setup
 from stepsift.score.pool import Pool, PoolTables, Prompts
-from stepsift.score.run import score_to_tables
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,10 @@ def _part(pool: PoolTables, of_set: pl.Expr, out: Path) -> Pool:
 
 
 def _scored(student: params.Student, settings: params.Score, pool: Pool, cache: Path) -> pl.DataFrame:
+    # What scores brings torch with it: seconds that a stage without `evaluate.rescore` does not need.
+    from stepsift.score import setup
+    from stepsift.score.run import score_to_tables
+
     out = pool.traces.parent / "scored"
     out.mkdir()
     with setup.load(student, settings, cache) as scoring:

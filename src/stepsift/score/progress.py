@@ -19,14 +19,14 @@ OnProgress = Callable[[dict[str, float], int], None]
 
 @dataclass
 class Progress:
-    """What a run has done so far. `total` is how many traces it will see, `ceiling` flops per second of a product.
+    """What a run has done so far. `total` is how many traces it will see, `ceiling` measures the flops a second of a product.
 
     `tokens` are those of responses, `computed` those of responses that went through the student in this run, `flops`
     what that took (see backend.ModelSize.flops); `from_cache` are traces for which nothing was computed.
     """
 
     total: int = 0
-    ceiling: float = 0.0
+    ceiling: Callable[[], float] | None = None
     traces: int = 0
     scored: int = 0
     tokens: int = 0
@@ -60,8 +60,8 @@ class Progress:
             "response_tokens_per_s": self.computed / seconds,
             "traces_from_cache": float(self.from_cache),
         }
-        if self.ceiling:
-            numbers["share_of_ceiling"] = self.flops / seconds / self.ceiling
+        if self.ceiling and self.computed:
+            numbers["share_of_ceiling"] = self.flops / seconds / self.ceiling()
         return numbers
 
     def seconds_left(self) -> float | None:

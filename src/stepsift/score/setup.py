@@ -1,6 +1,8 @@
 """From parameters to everything that a run of scoring needs: plans, a backend, and the cache."""
 
 from dataclasses import dataclass
+from functools import cache as kept
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -9,6 +11,7 @@ import torch
 from stepsift import params, student
 from stepsift.core.errors import StudentError
 from stepsift.render import Renderer
+from stepsift.score.backends.deferred import DeferredBackend
 from stepsift.score.backends.local import Backend, LocalBackend
 from stepsift.score.backends.processes import ProcessBackend
 from stepsift.score.cache.scores import KEPT_BYTES, ScoreCache
@@ -26,7 +29,7 @@ class Scoring:
     """What a run scores with; a context manager that stores what the cache has in flight and lets the student go.
 
     `identity` says what its values may depend on besides tokens, `by_prompt` whether its batches want all candidates of
-    a prompt together, `progress` starts with this machine's ceiling.
+    a prompt together, `progress` counts from 0.
     """
 
     planner: Planner
@@ -47,9 +50,10 @@ class Scoring:
 
 
 def load(student_settings: params.Student, settings: params.Score, cache: Path) -> Scoring:
-    """Load the student and open the cache below the folder `cache`.
+    """Read the student's configuration and tokenizer, and open the cache below the folder `cache`.
 
-    Raises StudentError or ScoringError where the student cannot be loaded or not be scored with.
+    The weights are loaded with the first trace that the cache lacks; only a cluster is joined at once. This and that
+    raise StudentError or ScoringError where the student cannot be loaded or not be scored with.
     """
     device = student.pick_device(settings.device)
     backend = _backend(student_settings, settings, device)
@@ -71,15 +75,20 @@ def _scoring(
     student_settings: params.Student, settings: params.Score, backend: Backend, cache: Path, by_prompt: bool
 ) -> Scoring:
     own = identify(student_settings, settings)
-    renderer: Renderer = student.load_renderer(student.locate(student_settings), student_settings)
+    source = student.find(student_settings)
+    renderer: Renderer = source.load_renderer()
+    config = student.load_config(source.files)
+    vocabulary = getattr(config.get_text_config(decoder=True), "vocab_size", None) or backend.size.vocabulary
+    # Measured once a trace was computed: the student then has the threads that it computes with.
+    measure = kept(partial(ceiling, student.pick_device(settings.device), settings.dtype))
     return Scoring(
-        planner=Planner(renderer, settings, backend.size.context, backend.size.vocabulary),
+        planner=Planner(renderer, settings, student.context_tokens(config, student_settings), vocabulary),
         backend=backend,
         # Packed batches store values prompt by prompt, and the tables want them in another order.
         cache=ScoreCache(cache, own.student, own.numerics, kept_bytes=PACKED_KEPT_BYTES if by_prompt else KEPT_BYTES),
         identity=own,
         by_prompt=by_prompt,
-        progress=Progress(ceiling=ceiling(student.pick_device(settings.device), settings.dtype)),
+        progress=Progress(ceiling=measure),
     )
 
 
@@ -97,5 +106,6 @@ def _backend(student_settings: params.Student, settings: params.Score, device: s
     alone = device != "cuda" or student_settings.placement != "one"
     workers = settings.workers or (1 if alone else torch.cuda.device_count())
     if workers == 1:
-        return LocalBackend(student_settings, settings, device)
-    return ProcessBackend(student_settings, settings, device, workers, batching(settings, device))
+        return DeferredBackend(partial(LocalBackend, student_settings, settings, device), device)
+    start = partial(ProcessBackend, student_settings, settings, device, workers, batching(settings, device))
+    return DeferredBackend(start, f"{device}, {workers} processes")

@@ -41,7 +41,7 @@ class ProcessBackend:
     """
 
     def __init__(self, student: params.Student, settings: params.Score, device: str, workers: int, batching: str):
-        self.device = f"{device}, {workers} processes"
+        self.device = device
         self._arguments = student, settings.model_copy(update={"workers": workers}), device
         self._workers, self._batching = workers, batching
         self._pool = self._start()
