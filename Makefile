@@ -6,6 +6,9 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 VENV := .venv
 BIN := $(VENV)/bin
+# Python compiles what is imported, when it is; compiling all 23,000 files of the packages takes a minute. Where Python
+# may not keep what it compiled, pip does it.
+PIP_INSTALL := $(BIN)/pip install --quiet $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile)
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -20,10 +23,10 @@ $(INSTALLED): requirements/lock.txt requirements/torch.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "stepsift needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) -V); try make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-deps -r requirements/lock.txt
-	$(BIN)/pip install --quiet --retries 1 --timeout 20 --index-url $(TORCH_INDEX) -r requirements/torch.txt || \
-	  { echo "$(TORCH_INDEX) gave no torch; taking it from pip's own index"; $(BIN)/pip install --quiet -r requirements/torch.txt; }
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	$(PIP_INSTALL) --no-deps -r requirements/lock.txt
+	$(PIP_INSTALL) --retries 1 --timeout 20 --index-url $(TORCH_INDEX) -r requirements/torch.txt || \
+	  { echo "$(TORCH_INDEX) gave no torch; taking it from pip's own index"; $(PIP_INSTALL) -r requirements/torch.txt; }
+	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	$(BIN)/pip check
 	$(BIN)/stepsift setup
 	@touch $@
@@ -55,16 +58,16 @@ test: $(INSTALLED)  ## lint, format, types, and all tests but those of the syste
 	$(BIN)/pytest $(SIDE_BY_SIDE) --dist worksteal
 
 ray: $(INSTALLED)  ## the extra `ray`: scoring on a cluster
-	$(BIN)/pip install --quiet --no-deps -r requirements/ray.txt
+	$(PIP_INSTALL) --no-deps -r requirements/ray.txt
 
 remotes: $(INSTALLED)  ## the extra `remotes`: DVC over SSH and S3
-	$(BIN)/pip install --quiet --no-deps -r requirements/remotes.txt
+	$(PIP_INSTALL) --no-deps -r requirements/remotes.txt
 
 moto: remotes ray  ## the extra `moto`: a stand-in for S3, for a test
-	$(BIN)/pip install --quiet --no-deps -r requirements/moto.txt
+	$(PIP_INSTALL) --no-deps -r requirements/moto.txt
 
 browser: $(INSTALLED)  ## the extra `browser`: drives Chromium, for a test of the report
-	$(BIN)/pip install --quiet --no-deps -r requirements/browser.txt
+	$(PIP_INSTALL) --no-deps -r requirements/browser.txt
 
 test-system: moto browser  ## tests that are slow or need other software, the real `dvc repro` among them
 	$(BIN)/pytest -m system -vv $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder

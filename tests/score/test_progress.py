@@ -11,7 +11,9 @@ from stepsift.score.progress import Progress, Reporter, ceiling
 
 
 def test_speed_counts_what_was_computed(monkeypatch):
-    progress = Progress(total=10, ceiling=lambda: 1e9, traces=6, from_cache=4, tokens=900, computed=300, flops=4e9, started=100)
+    progress = Progress(
+        total=10, ceiling=lambda: 1e9, traces=6, from_cache=4, tokens=900, computed=300, flops=4e9, started=100
+    )
     monkeypatch.setattr(time, "monotonic", lambda: 110.0)
     assert progress.speed() == {
         "seconds": 10, "response_tokens_per_s": 30, "traces_from_cache": 4, "share_of_ceiling": 0.4,

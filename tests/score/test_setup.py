@@ -54,7 +54,8 @@ def test_identity_is_that_of_the_scores(student_folder, tmp_path: Path):
     mine = identify(student, params.Score(device="cpu"))
     with setup.load(student, params.Score(device="cpu"), tmp_path) as scoring:
         assert scoring.identity == mine
-        assert scoring.backend.size.context == 512 and scoring.progress.ceiling() > 0
+        assert scoring.backend.size.context == scoring.planner.context == 512
+        assert scoring.backend.size.vocabulary == scoring.planner.vocabulary
     assert mine != identify(student, params.Score(device="cpu", dtype="bfloat16"))
     other = identify(params.Student(path=str(student_folder("gpt2"))), params.Score(device="cpu"))
     assert dataclasses.replace(other, student=mine.student) == mine != other

@@ -17,8 +17,9 @@ SHORTER = {
     "  selectors: [lalp, step_mean, galp, random] ": "  selectors: [lalp, random] ",
     "  epochs: 8 ": "  epochs: 1 ",
     "  tasks: [chain] ": "  limit: 4\n  max_new_tokens: 64\n  tasks: [chain] ",
+    "  enabled: true ": "  enabled: false ",
 }
-"""What makes the run of test_pipeline's copy short."""
+"""What makes a run short; runs that MLflow tracks are those of test_pipeline and test_experiments."""
 TO_RUN = [page for page in PAGES if any(block.is_run for block in blocks(page))]
 
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import yaml
 
-from helpers.pipeline_repo import change, ok
+from helpers.pipeline_repo import change, ok, untrack
 
 pytestmark = pytest.mark.system
 TEACHER = "data/references/teacher"
@@ -28,6 +28,7 @@ def md5_of_scores(repo: Path) -> str:
 def test_a_reference_comes_changes_and_goes(repo: Path):
     # Of a checkout whose params.yaml does not have the key.
     assert "references" not in yaml.safe_load((repo / "params.yaml").read_text())["score"]
+    untrack(repo)
     select(repo)
     without = md5_of_scores(repo)
     shutil.copytree(repo / "demo/student", repo / TEACHER)

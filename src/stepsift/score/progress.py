@@ -19,8 +19,9 @@ OnProgress = Callable[[dict[str, float], int], None]
 
 @dataclass
 class Progress:
-    """What a run has done so far. `total` is how many traces it will see, `ceiling` measures the flops a second of a product.
+    """What a run has done so far. `total` is how many traces it will see.
 
+    `ceiling` measures the flops a second of a product, once something was computed.
     `tokens` are those of responses, `computed` those of responses that went through the student in this run, `flops`
     what that took (see backend.ModelSize.flops); `from_cache` are traces for which nothing was computed.
     """

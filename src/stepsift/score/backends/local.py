@@ -57,10 +57,14 @@ class ModelSize:
 
 
 class Backend(Protocol):
-    """Scores requests; `size` is the student's, `device` what to call the place where it runs."""
+    """Scores requests; `device` is what to call the place where the student runs."""
 
-    size: ModelSize
     device: str
+
+    @property
+    def size(self) -> ModelSize:
+        """The student's."""
+        ...
 
     def score(self, requests: list[Request]) -> Iterator[Done]:
         """Yield the place in `requests` and the result of each, as they are done: all that is done, at once."""
