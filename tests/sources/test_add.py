@@ -46,7 +46,7 @@ def test_an_added_file_is_read_as_was_said_and_removed_it_leaves_every_byte_as_i
     assert (code, err) == (0, [])
     assert [line for line in out if line.startswith("next")] == [
         "next        git add -A data/sources/Bob-B.jsonl.dvc data/sources/Bob-B.jsonl.rule.yaml && git commit -m "
-        '"Add Bob-B.jsonl"',
+        "'Add Bob-B.jsonl'",
         "next        dvc push",
         "next        dvc repro",
     ]
@@ -95,6 +95,12 @@ def test_the_teacher_that_rows_name_needs_no_rule_another_does(project: Path, ru
     # A name that cannot be a file's: the file keeps its own.
     [part] = plan("../x.jsonl", teacher="日本").parts
     assert (part.target.name, as_keys(part.rule)) == ("x.jsonl", {"teacher": "日本"})
+
+
+def test_a_licence_that_rows_spell_in_other_letters_needs_no_rule(project: Path):
+    Path("../x.jsonl").write_text(row("p", "Well.", license="Apache-2.0"))
+    assert as_keys(plan("../x.jsonl", licence="APACHE-2.0").parts[0].rule) == {}
+    assert as_keys(plan("../x.jsonl", licence="MIT").parts[0].rule) == {"licence": "MIT"}
 
 
 def test_what_params_say_of_such_files_needs_no_rule(project: Path):
@@ -157,7 +163,7 @@ def test_a_folder_has_one_rule_file_and_its_files_a_dvc_file_each(project: Path,
         "data/sources/Q-3/data/b.jsonl.dvc",
         "data/sources/Q-3/data/b.jsonl.rule.yaml",
     ]
-    commit = 'git add -A data/sources/Q-3 data/sources/Q-3.rule.yaml && git commit -m "Add Q-3"'
+    commit = "git add -A data/sources/Q-3 data/sources/Q-3.rule.yaml && git commit -m 'Add Q-3'"
     assert f"next        {commit}" in out
     subprocess.run(commit.partition(" && ")[0], shell=True, check=True)
     staged = subprocess.run(
@@ -220,7 +226,9 @@ def test_what_cannot_be_added_is_refused_in_one_sentence_and_changes_nothing(pro
     )
     assert "rows of 2 teachers (anna, otto); leave out --teacher" in refused(run_cli, "two.jsonl", "--teacher", "bob")
     assert "empty.jsonl holds no row" in refused(run_cli, "empty.jsonl")
-    assert "would be named '../x.jsonl'; give it a --name" in refused(run_cli, "../new.jsonl", "--name", "../x")
+    # A name with a dot before it is hidden from ingest.
+    for name in ("../x", ".x"):
+        assert f"would be named '{name}.jsonl'; give it a --name" in refused(run_cli, "../new.jsonl", "--name", name)
     assert held(project) == before
     (sources / "anna.jsonl").chmod(0o644)
     assert run_cli("add", "data/sources/anna.jsonl")[0] == 0  # under DVC where it lies

@@ -120,18 +120,22 @@ def test_the_licence_is_that_of_the_card(card: str, licence: str | None, project
     assert json.loads("\n".join(out))["parts"][0]["rule"].get("licence") == licence
 
 
-def test_bars_are_shown_unless_the_command_is_quiet(project: Path, cache: Path, run_cli, monkeypatch):
+def test_the_card_is_downloaded_with_any_files_and_bars_are_shown_unless_the_command_is_quiet(
+    project: Path, cache: Path, run_cli, monkeypatch
+):
     from huggingface_hub.utils import are_progress_bars_disabled
 
-    seen = []
+    bars, patterns = [], []
     download = huggingface_hub.snapshot_download
 
     def watch(*arguments: object, **named: object) -> str:
-        seen.append(are_progress_bars_disabled())
+        bars.append(not are_progress_bars_disabled())
+        patterns.append(named["allow_patterns"])
         return download(*arguments, **named)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", watch)
     assert run_cli("add", "hub:org/two-teachers@main", "--dry-run")[0] == 0
-    assert run_cli("add", "hub:org/two-teachers@main", "--dry-run", "--quiet")[0] == 0
-    assert seen == [False, True]
+    assert run_cli("add", "hub:org/two-teachers@main", "--files", "extra/*", "--dry-run", "--quiet")[0] == 0
+    assert bars == [True, False]
+    assert "*.jsonl" in patterns[0] and patterns[1] == ["extra/*", "README.md"] and "README.md" in patterns[0]
     assert not are_progress_bars_disabled()

@@ -1,10 +1,11 @@
 """Files that are changed together, or not at all."""
 
+import shlex
 from pathlib import Path
 
 import pytest
 
-from stepsift.sources.place import all_or_nothing
+from stepsift.sources.place import all_or_nothing, next_commands
 
 
 def change(folder: Path) -> list[Path]:
@@ -50,3 +51,12 @@ def test_without_an_error_all_changes_stay(tmp_path: Path) -> None:
         "new",
         "new",
     )
+
+
+def test_the_next_command_may_be_copied_whatever_files_are_named() -> None:
+    names = ["my data/a.jsonl.dvc", "it's.jsonl.dvc", '$(id) "x" `y`.jsonl.dvc', "日本 語.jsonl.dvc"]
+    command, *others = next_commands(f"Add {', '.join(names)}", [Path(name) for name in names])
+    assert shlex.split(command) == ["git", "add", "-A", *names, "&&", "git", "commit", "-m", f"Add {', '.join(names)}"]
+    # Within double quotes a shell would run what a name holds.
+    assert '"Add' not in command
+    assert others == ["dvc push", "dvc repro"]

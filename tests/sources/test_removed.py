@@ -20,9 +20,9 @@ def git(*command: str) -> str:
 
 @pytest.fixture
 def shared(project: Path, run_cli) -> Path:
-    """A pool of two added files, committed."""
-    (project / "data/sources/bob b.jsonl").write_text(row("p", "B."))
-    for name in ("anna.jsonl", "bob b.jsonl"):
+    """A pool of two added files, committed; git would write the name of one of them in quotes and escapes."""
+    (project / "data/sources/bób b.jsonl").write_text(row("p", "B."))
+    for name in ("anna.jsonl", "bób b.jsonl"):
         assert run_cli("add", f"data/sources/{name}")[0] == 0
     git("add", "-A")
     git("commit", "-qm", "pool")
@@ -36,7 +36,7 @@ def problems() -> list[str]:
 
 def remove_elsewhere() -> str:
     """Somebody's commit, as a pull brings it; its name."""
-    git("rm", "-q", "data/sources/bob b.jsonl.dvc")
+    git("rm", "-q", "data/sources/bób b.jsonl.dvc")
     git("commit", "-qm", "remove bob")
     return git("rev-parse", "HEAD")[:9]
 
@@ -45,8 +45,8 @@ def test_a_removed_file_that_is_still_there_is_named_with_what_to_do(shared: Pat
     assert problems() == []
     commit = remove_elsewhere()
     assert problems() == [
-        f"data/sources/bob b.jsonl was removed from the pool in commit {commit}, and is still on this machine, where "
-        "ingest reads it; delete it (rm 'data/sources/bob b.jsonl'), or add it anew (stepsift add 'data/sources/bob "
+        f"data/sources/bób b.jsonl was removed from the pool in commit {commit}, and is still on this machine, where "
+        "ingest reads it; delete it (rm 'data/sources/bób b.jsonl'), or add it anew (stepsift add 'data/sources/bób "
         "b.jsonl')"
     ]
 
@@ -62,17 +62,17 @@ def test_what_a_merge_took_away_is_removed(shared: Path):
 
 def test_both_ways_out_end_it(shared: Path, run_cli):
     remove_elsewhere()
-    assert run_cli("add", "data/sources/bob b.jsonl")[0] == 0
+    assert run_cli("add", "data/sources/bób b.jsonl")[0] == 0
     assert problems() == []
-    (shared / "data/sources/bob b.jsonl.dvc").unlink()
+    (shared / "data/sources/bób b.jsonl.dvc").unlink()
     assert len(problems()) == 1
-    (shared / "data/sources/bob b.jsonl").unlink()
+    (shared / "data/sources/bób b.jsonl").unlink()
     assert problems() == []
 
 
 def test_other_bytes_under_its_name_and_files_never_added_are_the_users_own(shared: Path):
     remove_elsewhere()
-    path = shared / "data/sources/bob b.jsonl"
+    path = shared / "data/sources/bób b.jsonl"
     path.chmod(0o644)
     path.write_text(row("p", "another"))
     (shared / "data/sources/new.jsonl").write_text(row("q", "N."))

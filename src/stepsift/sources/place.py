@@ -38,7 +38,7 @@ def remove_empty(folders: Iterable[Path]) -> None:
 def next_commands(message: str, changed: list[Path]) -> list[str]:
     """Commands to type after these files were changed."""
     paths = " ".join(shell_word(str(path)) for path in changed)
-    return [f'git add -A {paths} && git commit -m "{message}"', "dvc push", "dvc repro"]
+    return [f"git add -A {paths} && git commit -m {shell_word(message)}", "dvc push", "dvc repro"]
 
 
 def dvc_file_of(target: Path) -> Path:

@@ -67,9 +67,11 @@ def plan_removal(what: str, sources: Path) -> Removal:
     names = [
         name
         for name, rule in rules.items()
-        if what in (name, _stem(name), str(sources / name), rule.teacher)
+        if what in (_stem(name), str(sources / name), rule.teacher)
         or Path(what).absolute() == (sources / name).absolute()
     ]
+    # A whole name is that of one, whatever else ends so.
+    names = [what] if what in rules else names
     if len(names) != 1:
         several = f"{len(names)} files or folders ({', '.join(names)})" if names else "no file or folder"
         raise SourceError(
