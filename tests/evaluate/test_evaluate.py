@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -31,6 +33,7 @@ from helpers.evaluate_bench import (
 from stepsift import evaluate, params, tasks
 from stepsift.core import table_files, tables
 from stepsift.core.errors import EvaluationError
+from stepsift.evaluate import harness
 from stepsift.evaluate.run import check_evaluation
 from stepsift.student import load_renderer
 from stepsift.tasks import check_tasks, find_tasks, local_tasks
@@ -477,6 +480,15 @@ def test_a_task_that_grades_no_single_question_is_an_error(bench: Bench) -> None
     write_task(bench.folder / "tasks", [{"question": "?", "answer": "a"}], metric_list=metric)
     with pytest.raises(EvaluationError, match="first metric of task 'toy' is 'bleu'"):
         bench.run()
+
+
+@pytest.mark.parametrize("value", [1.01, 100, -0.01, float("nan"), None, "1", (1, 2)])
+def test_what_a_first_metric_gives_for_a_question_is_a_share_or_refused(value: object) -> None:
+    says = re.escape(f"'points', which gives {value!r} for a question and no share of right answers")
+    with pytest.raises(EvaluationError, match=says):
+        harness._share({"points": value}, "toy", "points")
+    for good, share in ((True, 1.0), (0, 0.0), (np.float32(0.5), 0.5)):
+        assert harness._share({"points": good}, "toy", "points") == share
 
 
 def test_without_a_trained_student_there_is_nothing_to_compare(bench: Bench) -> None:

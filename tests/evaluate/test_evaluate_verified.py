@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -67,6 +68,25 @@ def test_programs_are_run_or_the_task_is_refused(verifier):
             EvaluationError, match=r"task 't', question 3 cannot be graded: programs are not run without"
         ):
             grade.judge(none, "task 't', question 3", asked, TESTS, RIGHT)
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        ("missing_module", None),
+        ("sandbox", None),
+        ("isolation", "programs are not run without a sandbox"),
+        ("bad_tests", "its tests are no Python"),
+    ],
+)
+def test_a_program_without_a_verdict_is_wrong_if_that_is_its_own_doing(reason: str, why: str | None):
+    stand_in: Any = SimpleNamespace(run_tests=lambda *_: SimpleNamespace(verdict="unchecked", reason=reason))
+    asked = stand_in, "task 't', question 2", Verified("code", "prompt", "answer"), TESTS, RIGHT
+    if why is None:
+        assert grade.judge(*asked) == "unchecked"
+    else:
+        with pytest.raises(EvaluationError, match=f"^task 't', question 2 cannot be graded: {why}"):
+            grade.judge(*asked)
 
 
 @pytest.mark.parametrize(
