@@ -93,9 +93,12 @@ def test_no_code_is_a_dependency_without_being_imported(name: str):
 def test_every_params_key_exists_in_the_model(name: str):
     for key in STAGES[name]["params"]:
         section, _, field = key.partition(".")
-        assert section in params.Params.model_fields
-        if field:
-            assert field in params.Params.model_fields[section].annotation.model_fields
+        sections = params.Params.model_fields
+        assert section in sections, f"stage {name} names params {key} in dvc.yaml; sections are {', '.join(sections)}"
+        fields = sections[section].annotation.model_fields
+        assert not field or field in fields, (
+            f"stage {name} names params {key} in dvc.yaml; keys are {', '.join(fields)}"
+        )
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -105,26 +108,35 @@ def test_every_path_in_a_command_is_tracked(name: str):
     interpreter, safe_path, *arguments = shlex.split(stage["cmd"])
     if arguments[:2] == ["-m", "stepsift.container.launch"]:
         # It becomes stages/NAME.py, here or in a container.
-        assert arguments[2] == name
+        assert arguments[2] == name, f"the command of stage {name} in dvc.yaml launches stage {arguments[2]}"
         arguments = [f"stages/{name}.py", *arguments[3:]]
-    # Without -P the folder of the script is searched first, and select.py would hide the standard library's module.
-    assert (interpreter, safe_path) == ("python", "-P")
+    assert (interpreter, safe_path) == ("python", "-P"), (
+        f"the command of stage {name} in dvc.yaml must begin with 'python -P': without -P the folder of the script is "
+        "searched first, and select.py would hide the standard library's module"
+    )
     for path in arguments:
-        assert path in tracked or any(t.startswith(f"{path}/") for t in tracked), path
+        assert path in tracked or any(t.startswith(f"{path}/") for t in tracked), (
+            f"the command of stage {name} in dvc.yaml names {path}, which is in none of its deps, outs, metrics and "
+            "plots: DVC would not see it; add it to one of them"
+        )
 
 
 def test_scoring_and_deciding_stay_apart():
     for package in ("metrics", "select"):
         for path in (ROOT / "src/stepsift" / package).rglob("*.py"):
-            text = path.read_text()
-            assert "import torch" not in text
-            assert "from torch" not in text
+            assert not any(name.split(".")[0] == "torch" for name in imported_names(path)), (
+                f"{path.relative_to(ROOT)} imports torch: metrics/ and select/ compute on tables; what needs the model "
+                "is a column of step_scores, made in score/"
+            )
     for path in (ROOT / "src/stepsift/score").rglob("*.py"):
         code = tree(path)
         loaded = {
             ast.unparse(n) for n in ast.walk(code) if isinstance(n, ast.Subscript) and "teacher" in ast.unparse(n)
         }
-        assert not loaded, path
+        assert not loaded, (
+            f"{path.relative_to(ROOT)} reads {', '.join(sorted(loaded))}: score/ never learns which teacher wrote a "
+            "trace; do this in select/, which joins scores and teachers"
+        )
 
 
 LIBRARY = ("segment", "score", "metrics", "select", "verify", "report")

@@ -3,9 +3,16 @@
 import ast
 import re
 from collections import defaultdict
+from pathlib import Path
 
+from helpers.places import ROOT
 from helpers.source_code import FILES, LIBRARY, STAGES, imported, name_of, run_by, strings, tree
 from stepsift.core import tables
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(LIBRARY).parts[0]
+
 
 SHARED = {"core", "params", "metrics", "tracking", "verify"}
 """Folders that stages share."""
@@ -13,20 +20,37 @@ NOT_RUN = {"train/launched.py"}  # accelerate starts it, as the training in seve
 
 
 def test_a_stage_runs_all_that_lies_in_its_folder():
-    assert all((LIBRARY / stage / "__init__.py").is_file() for stage in STAGES)
+    homeless = {stage for stage in STAGES if not (LIBRARY / stage / "__init__.py").is_file()}
+    assert homeless == set(), (
+        f"stage {', '.join(sorted(homeless))} of dvc.yaml has no package of its name in src/stepsift/: make one, and "
+        "let stages/NAME.py call it"
+    )
     idle = {name_of(f) for s in STAGES for f in (LIBRARY / s).rglob("*.py") if f not in run_by(s)}
-    assert idle == NOT_RUN, (
-        f"no stage runs {', '.join(sorted(idle ^ NOT_RUN))}, which lies in a stage's folder: move it to commands/ or "
-        "to the folder of what uses it"
+    assert idle - NOT_RUN == set(), (
+        f"no stage runs {', '.join(sorted(idle - NOT_RUN))}, which lies in a stage's folder: move it to commands/ or "
+        "to the folder of what uses it, or let the stage import it"
+    )
+    assert NOT_RUN - idle == set(), (
+        f"{', '.join(sorted(NOT_RUN - idle))} is run by its stage now, or is gone: take it out of NOT_RUN here"
     )
 
 
 def test_what_stages_run_lies_in_their_folders_or_in_shared_ones():
-    folders = {f.relative_to(LIBRARY).parts[0] for s in STAGES for f in run_by(s) if f.parent != LIBRARY}
-    assert folders == SHARED | set(STAGES), (
-        f"a stage runs code of {', '.join(sorted(folders ^ (SHARED | set(STAGES))))}: what stages run lies in their "
-        "own folders or in a shared one"
+    own = SHARED | set(STAGES)
+    outside = {name_of(f): s for s in STAGES for f in run_by(s) if f.parent != LIBRARY and _room(f) not in own}
+    importing = {
+        name_of(f) if f.is_relative_to(LIBRARY) else f.relative_to(ROOT).as_posix(): sorted(into)
+        for s in STAGES
+        for f in {ROOT / f"stages/{s}.py", *run_by(s)}
+        if (f.parent == LIBRARY or not f.is_relative_to(LIBRARY) or _room(f) in own)
+        and (into := {name_of(i) for i in imported(f)} & outside.keys())
+    }
+    assert outside == {}, (
+        f"stage {', '.join(sorted(set(outside.values())))} runs what is of no stage: {importing}; a stage imports from "
+        f"stages' folders and {', '.join(sorted(SHARED))} alone: move there what it needs, or pass it in"
     )
+    unused = SHARED - {_room(f) for s in STAGES for f in run_by(s)}
+    assert unused == set(), f"no stage runs code of {', '.join(sorted(unused))}: take it out of SHARED here"
 
 
 ENTRY = {"commands/main.py"}  # the function that the command `stepsift` calls
@@ -44,18 +68,18 @@ def test_no_two_public_classes_have_one_name():
 
 def test_no_function_has_the_name_of_its_module():
     alike = {name_of(f) for f in FILES for n in tree(f).body if isinstance(n, ast.FunctionDef) and n.name == f.stem}
-    assert alike == ENTRY, (
-        f"{', '.join(sorted(alike ^ ENTRY))}: a function named like its module hides which of them is meant; rename one"
+    assert alike - ENTRY == set(), (
+        f"{', '.join(sorted(alike - ENTRY))}: a function named like its module hides which of them is meant; rename one"
     )
 
 
 def test_the_file_of_a_table_is_named_in_tables_alone():
-    files = [re.escape(table.file) for table in vars(tables).values() if isinstance(table, tables.Table)]
+    files = [re.escape(table.file) for table in tables.ALL.values()]
     names = re.compile(rf"(?:.*/)?(?:{'|'.join(files)})")
     others = [f for f in FILES if f != LIBRARY / "core/tables.py"]
-    naming = {name_of(f) for f in others for s in strings(f) if names.fullmatch(s)}
+    naming = {f"{name_of(f)} ('{s}')" for f in others for s in strings(f) if names.fullmatch(s)}
     assert naming == set(), (
-        f"{', '.join(sorted(naming))}: write tables.NAME.file for a table's file, as core/tables.py names it"
+        f"{', '.join(sorted(naming))}: only core/tables.py names a table's file; write tables.TRACES.file in its place"
     )
 
 
@@ -76,8 +100,16 @@ OTHERWISE = {
 
 
 def test_text_is_made_safe_in_one_place():
-    others = {name_of(f) for f in FILES if SAFE.search(f.read_text())} - {"core/text.py"} - OTHERWISE
+    by_hand = {name_of(f): m[0] for f in FILES if (m := SAFE.search(f.read_text()))}
+    others = {f"{name} ({by_hand[name]})" for name in by_hand.keys() - {"core/text.py"} - OTHERWISE}
     assert others == set(), (
-        f"{', '.join(sorted(others))}: text is made safe by the function of core/text.py for its medium"
+        f"{', '.join(sorted(others))}: text is made safe in core/text.py alone, by a function for each medium "
+        "(terminal_line, markdown_cell, html, shell_word, ..); call that one, or add one there"
     )
-    assert LIBRARY / "core/text.py" in imported(LIBRARY / "report/page.py")
+    assert by_hand.keys() >= OTHERWISE, (
+        f"{', '.join(sorted(OTHERWISE - by_hand.keys()))} does nothing of the kind any more: take it out of "
+        "OTHERWISE here"
+    )
+    assert LIBRARY / "core/text.py" in imported(LIBRARY / "report/page.py"), (
+        "report/page.py does not import core/text.py: what the page shows is foreign text, made visible there first"
+    )

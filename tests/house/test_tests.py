@@ -12,9 +12,17 @@ NOT_OF_THE_LIBRARY = {"bench", "demo", "docs", "helpers", "house", "system"}
 def test_folders_are_those_of_the_library():
     folders = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
     folders = {folder for folder in folders if folder.parts and folder.parts[0] not in NOT_OF_THE_LIBRARY}
-    assert {str(folder) for folder in folders if not (LIBRARY / folder / "__init__.py").is_file()} == set()
+    others = {str(folder) for folder in folders if not (LIBRARY / folder / "__init__.py").is_file()}
+    assert others == set(), (
+        f"tests/{', tests/'.join(sorted(others))}: tests lie in the folder of what they test, and there is no such "
+        f"folder of src/stepsift/; move them to one, or to {', '.join(sorted(NOT_OF_THE_LIBRARY))}"
+    )
 
 
 def test_no_test_imports_another():
     other = re.compile(r"^\s*(?:from|import)\s+(?:\w+\.)*(?:test_\w+|conftest)\b", re.MULTILINE)
-    assert {path.name for path in TESTS.rglob("*.py") if other.search(path.read_text(encoding="utf-8"))} == set()
+    files = [path for path in TESTS.rglob("*.py") if other.search(path.read_text(encoding="utf-8"))]
+    assert not files, (
+        f"{', '.join(path.relative_to(TESTS).as_posix() for path in files)} imports a module of tests: what two of "
+        "them need is a fixture of a conftest.py, or lies in tests/helpers/"
+    )
