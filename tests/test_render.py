@@ -55,6 +55,24 @@ def test_ids_hold_the_response(renderer, name, response):
 
 
 @pytest.mark.parametrize("name", TEMPLATED + PLAIN)
+def test_many_at_once_are_each_by_itself(renderer, name):
+    """However many cores encode: the same ids, places and ink, and what one refuses keeps none of the others."""
+    r = renderer(name)
+    refused = [{"role": "system", "content": "."}, {"role": "system", "content": "."}, *MESSAGES]
+    examples = [(messages, text) for messages in (MESSAGES, refused) for text in [*RESPONSES, ""]]
+    for many, (messages, response) in zip(r.render_many(examples), examples, strict=True):
+        try:
+            alone = r.render(messages, response)
+        except StudentError as e:
+            assert isinstance(many, StudentError) and str(many) == str(e)
+            continue
+        assert (many.prompt_ids, many.response_ids, many.end_id) == (alone.prompt_ids, alone.response_ids, alone.end_id)
+        assert many.last_char.tolist() == alone.last_char.tolist() and many.inked.tolist() == alone.inked.tolist()
+    assert r.render_many([]) == []
+    assert name != "gemma" or sum(isinstance(x, StudentError) for x in r.render_many(examples)) == 5
+
+
+@pytest.mark.parametrize("name", TEMPLATED + PLAIN)
 def test_prompt_ids_are_the_same_for_all_candidates(renderer, name):
     r = renderer(name)
     assert all(r.render(MESSAGES, response).prompt_ids == r.prompt(MESSAGES) for response in RESPONSES)

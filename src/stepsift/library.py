@@ -81,7 +81,7 @@ class Scorer:
 
         messages: Messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [*map(dict, prompt)]
         ends = [segment.step_ends(text, self._segment) for text in responses]
-        plans = [self._planner.plan(messages, text, e) for text, e in zip(responses, ends, strict=True)]
+        plans = self._planner.plan_many([(messages, text, e) for text, e in zip(responses, ends, strict=True)])
         places = [i for i, plan in enumerate(plans) if isinstance(plan, Planned)]
         requests = [plan.request() for plan in plans if isinstance(plan, Planned)]
         results = dict(zip(places, in_order(self._backend, requests), strict=True))

@@ -13,6 +13,7 @@ decides whether there is reasoning at all.
 import copy
 import datetime
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -165,7 +166,25 @@ class Renderer:
         Tokens of a markup that the template wants and the response does not have lie on the character that it precedes.
         """
         pieces = self.pieces(messages, response)
-        encoding = self._raw.encode("".join(p.text for p in pieces), add_special_tokens=False)
+        encoding = self._raw.encode(_joined(pieces), add_special_tokens=False)
+        return self._rendered(pieces, self.prompt(messages), response, encoding)
+
+    def render_many(self, examples: Sequence[tuple[Messages, str]]) -> list[Rendered | StudentError]:
+        """What `render` gives, or raises, for each prompt and response; the responses are encoded on all cores."""
+        begun: list[tuple[list[Piece], list[int]] | StudentError] = []
+        for messages, response in examples:
+            try:
+                begun.append((self.pieces(messages, response), self.prompt(messages)))
+            except StudentError as e:
+                begun.append(e)
+        texts = [_joined(b[0]) for b in begun if not isinstance(b, StudentError)]
+        encodings = iter(self._raw.encode_batch(texts, add_special_tokens=False))
+        return [
+            b if isinstance(b, StudentError) else self._rendered(*b, response, next(encodings))
+            for b, (_, response) in zip(begun, examples, strict=True)
+        ]
+
+    def _rendered(self, pieces: list[Piece], prompt_ids: list[int], response: str, encoding: Any) -> Rendered:
         ids = encoding.ids
         while ids and ids[-1] == self.end_id:  # training appends it
             ids = ids[:-1]
@@ -183,7 +202,7 @@ class Renderer:
         # A blank that the tokenizer puts before a text is said to lie on the first character.
         if len(last) and not self._raw.decode(ids[:1], skip_special_tokens=False).strip():
             inked[0] = False
-        return Rendered(self.prompt(messages), ids, last, inked, self.end_id)
+        return Rendered(prompt_ids, ids, last, inked, self.end_id)
 
     def thinking_of_prompt(self, messages: Messages) -> Literal["open", "closed"] | None:
         """Whether the generation prompt opens reasoning, or opens and closes it."""
@@ -311,6 +330,10 @@ class Renderer:
                 "set eos_token in its tokenizer_config.json"
             )
         return self.tokenizer.eos_token_id
+
+
+def _joined(pieces: list[Piece]) -> str:
+    return "".join(p.text for p in pieces)
 
 
 def _after_open(prompt: str) -> str:

@@ -8,7 +8,7 @@ from helpers.score_cases import MESSAGES
 from stepsift import params
 from stepsift.score.forward.request import Refused
 from stepsift.score.forward.windows import Pass
-from stepsift.score.plan import plan_trace, sample_prompts
+from stepsift.score.plan import Planner, plan_trace, sample_prompts
 
 
 def test_response_without_tokens_is_refused(load_student):
@@ -25,6 +25,22 @@ def test_a_request_may_be_for_a_part(load_student):
     assert whole.local == case.passes(4) and whole.full
     assert all(isinstance(p, Pass) for p in planned.request(full=False).local) and not planned.request(full=False).full
     assert planned.request(local=False).local == [] and planned.request(local=False).full
+
+
+def test_many_plans_are_those_of_each_trace(load_student):
+    """In their order, what is refused among them."""
+    student = load_student("llama")
+    planner = Planner(student.renderer, params.Score(max_step_tokens=16), 512, 10_000)
+    texts = ["So x = 4.", "", "So x is four, as was to be shown. " * 9, "7"]
+    traces = [(MESSAGES, text, np.array([max(1, len(text))])) for text in texts]
+    many, alone = planner.plan_many(traces), [planner.plan(*trace) for trace in traces]
+    for one, other in zip(many, alone, strict=True):
+        assert type(one) is type(other)
+        if isinstance(one, Refused):
+            assert one == other
+        else:
+            assert one.request() == other.request() and one.bounds.tolist() == other.bounds.tolist()
+    assert [getattr(p, "reason", None) for p in many[1:3]] == ["no_tokens", "step_too_long"]
 
 
 def test_samples_of_prompts_are_nested_and_free_of_order():

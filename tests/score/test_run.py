@@ -30,6 +30,7 @@ from stepsift.score.cache.shards import ShardStore
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.request import Refused, Request
 from stepsift.score.identity import Identity
+from stepsift.score.job import Job
 from stepsift.score.plan import Planner
 from stepsift.score.pool import read
 from stepsift.score.progress import Progress
@@ -70,6 +71,12 @@ def run(wanted: Scoring, folder: Path, pool: dict[str, str] = POOL, prompts: dic
     rejected = table_files.read(tables.REJECTED, folder / "out" / "rejected.parquet")
     scores = table_files.read(tables.STEP_SCORES, folder / "out" / "step_scores.parquet")
     return scores, dict(rejected.select("trace_id", "reason").iter_rows()), wanted.progress
+
+
+def forget_sums(cache: Path) -> None:
+    """Leave the values of tokens alone in the cache."""
+    (shard,) = (cache / "scores").rglob("own_sums/*.parquet")
+    shard.unlink()
 
 
 def test_scores_of_a_pool_are_sums_over_steps(load_student, tmp_path: Path):
@@ -137,6 +144,58 @@ def test_what_is_in_the_cache_is_not_computed_again(load_student, tmp_path: Path
     assert more.filter(pl.col("trace_id") != "d").equals(cold)
 
 
+@pytest.mark.parametrize("by_prompt", [False, True])
+def test_what_is_in_the_cache_is_not_even_read_where_its_sums_are(load_student, tmp_path: Path, by_prompt: bool):
+    """Two readings of the pool by prompt, one without; the same bytes from values, from sums, and from both."""
+    student = load_student("llama")
+    cold, _, _ = run(scoring(student, tmp_path), tmp_path)
+    written = (tmp_path / "out" / "step_scores.parquet").read_bytes()
+    hits = []
+    for reads in ([], ["tokens"], []):  # as they were put; made anew; as they were made anew
+        warm = dataclasses.replace(scoring(student, tmp_path), by_prompt=by_prompt)
+        read_tokens = warm.cache._tokens.get_many
+        seen: list[str] = []
+        warm.cache._tokens.get_many = lambda keys, read=read_tokens, seen=seen: (
+            seen.extend(["tokens"] if (asked := list(keys)) else []) or read(asked)
+        )
+        again, _, progress = run(warm, tmp_path)
+        assert seen == reads and warm.backend.asked == [] and progress.from_cache == 3
+        assert again.equals(cold) and (tmp_path / "out" / "step_scores.parquet").read_bytes() == written
+        hits.append(warm.cache.counts())
+        if not reads and len(hits) == 1:
+            forget_sums(tmp_path)
+    tokens = sum(len(student.renderer.render(MESSAGES, text).response_ids) for text in POOL.values())
+    counted = {"hits": 6, "misses": 0, "tokens_hit": 2 * tokens}
+    assert hits == [counted | {"sums_hits": 0}] * 3
+
+
+def test_by_prompt_what_is_not_in_the_cache_is_computed_before_the_tables(load_student, tmp_path: Path):
+    student = load_student("llama")
+    cold, _, _ = run(scoring(student, tmp_path / "a"), tmp_path)
+    run(scoring(student, tmp_path / "b"), tmp_path, {"b": SHORT})
+    warm = dataclasses.replace(scoring(student, tmp_path / "b"), by_prompt=True)
+    table, _, progress = run(warm, tmp_path)
+    assert table.equals(cold) and len(warm.backend.asked) == 2
+    assert (progress.from_cache, progress.computed) == (1, sum(len(r.response) for r in warm.backend.asked))
+
+
+def test_a_cache_that_may_only_be_read_is_as_good_without_sums(load_student, tmp_path: Path, monkeypatch, caplog):
+    student = load_student("llama")
+    cold, _, _ = run(scoring(student, tmp_path), tmp_path)
+    forget_sums(tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise ScoringError("read-only")
+
+    caplog.set_level("INFO")
+    with monkeypatch.context() as m:
+        m.setattr("stepsift.score.cache.shards.write_durably", refuse)
+        again, _, progress = run(scoring(student, tmp_path), tmp_path)
+    assert again.equals(cold) and progress.from_cache == 3
+    assert "step sums are not kept, so the next run makes them anew: read-only" in caplog.text
+    assert not list((tmp_path / "scores").rglob("own_sums/*.parquet"))
+
+
 def test_other_steps_repeat_the_local_pass_alone(load_student, tmp_path: Path, monkeypatch):
     student = load_student("llama")
     cold, _, _ = run(scoring(student, tmp_path), tmp_path, {"a": RESPONSE})
@@ -154,6 +213,7 @@ def test_other_steps_repeat_the_local_pass_alone(load_student, tmp_path: Path, m
 def test_what_was_in_a_damaged_shard_is_computed_again(load_student, tmp_path: Path, caplog, damage: str):
     student = load_student("llama")
     cold, _, _ = run(scoring(student, tmp_path), tmp_path)
+    forget_sums(tmp_path)
     (shard,) = (tmp_path / "scores").rglob("tokens/*.parquet")
     content = bytearray(shard.read_bytes())
     if damage == "truncated":
@@ -185,7 +245,7 @@ def test_sums_of_another_revision_serve_where_tokens_are_not_known(version, load
         for trace in read([pl.concat(frames(POOL)[0])], iter([pl.concat(frames(POOL)[1])]), PROMPTS):
             planned = first.planner.plan(MESSAGES, trace.response, trace.ends)
             rows = cold.filter(pl.col("trace_id") == trace.trace_id)
-            cache.put_sums(run_module._job(trace, planned).sums_key(), rows)
+            cache.put_sums(Job.of(trace, planned).sums_key(), rows)
     warm = scoring(student, tmp_path / "b")
     table, _, progress = run(warm, tmp_path)
     assert warm.backend.asked == [] and progress.from_cache == 3
@@ -367,12 +427,13 @@ def _forge(cache: Path, change: float) -> None:
     """Every shard's log-probabilities moved, and the shards named by what they now hold: nothing is damaged."""
     for path in list(cache.rglob("*.parquet")):
         table = pq.read_table(path)
-        i = table.column_names.index("logprob")
-        moved = pa.array(
-            [[x + change for x in row] for row in table["logprob"].to_pylist()], table.schema.field(i).type
-        )
+        for name in {"logprob", "local_logprob", "full_logprob"} & set(table.column_names):
+            i = table.column_names.index(name)
+            lists = table[name].to_pylist()
+            moved = [[None if x is None else x + change for x in row] for row in lists]
+            table = table.set_column(i, table.schema.field(i), pa.array(moved, table.schema.field(i).type))
         out = pa.BufferOutputStream()
-        pq.write_table(table.set_column(i, table.schema.field(i), moved), out)
+        pq.write_table(table, out)
         content = out.getvalue().to_pybytes()
         path.unlink()
         (path.parent / f"{hashlib.sha256(content).hexdigest()}.parquet").write_bytes(content)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepsift.core import tables
+from stepsift.score.cache.scores import OWN_VERSION
 from stepsift.score.forward.request import Scores, TokenValues
 from stepsift.score.step_sums import Scored, first_tokens, picked_sums, step_rows, sum_steps
 
@@ -144,3 +145,17 @@ def test_rows_of_traces_together_are_those_of_each_alone():
     assert together["local_first_two_logprob"].to_list() == [None, -2, -12, -3, 0, None, None]
     assert together["full_rank"].to_list() == [None, None, None, 3, 100, 204, None]
     assert step_rows([]).schema == tables.STEP_SCORES.schema
+
+
+def test_other_sums_of_the_same_tokens_need_another_version():
+    """Sums are kept under `OWN_VERSION`: raise it, and correct the numbers here, where a sum becomes another."""
+    at = np.arange(450)
+    values = TokenValues(-(at % 7 + 0.25), at * 3 % 250 + 1, at * 11 % 64 / 16, at % 8 / 8)
+    bounds, inked = np.array([0, 3, 3, 120, 450]), np.arange(450) % 3 > 0
+    rows = step_rows([Scored("t", bounds, inked, Scores(values, None))]).drop("trace_id", "opens_branch")
+    sums = {name: column.sum() for name, column in rows.to_dict().items() if column.null_count() < 4}
+    assert (OWN_VERSION, sums) == (1, {
+        "step": 10, "n_tokens": 450, "n_first": 6, "local_logprob": -1457.5, "local_rank": 35_100,
+        "local_entropy": 882.6875, "local_brier": 196.125, "local_first_logprob": -7.75,
+        "local_first_two_logprob": -18.5, "local_first_100_logprob": -320, "local_top_entropy": 11.8125,
+    })  # fmt: skip

@@ -21,7 +21,7 @@ from stepsift.core.disk import last_change_s, n_bytes, read_regular, remove
 from stepsift.core.errors import CacheError
 from stepsift.core.text import count
 from stepsift.score.cache import shards
-from stepsift.score.cache.scores import LAST_RUN, PICKED, SCORES, SPACE, STORES, SUMS, TOKENS, Numerics
+from stepsift.score.cache.scores import LAST_RUN, OWN, PICKED, SCORES, SPACE, STORES, SUMS, TOKENS, Numerics
 from stepsift.segment import llm
 from stepsift.sidecache import EntryInfo, SideCache
 
@@ -192,7 +192,7 @@ def _space_folders(root: Path) -> list[Path]:
 def _info(folder: Path) -> SpaceInfo:
     space, last_run = _read_json(folder / SPACE), _read_json(folder / LAST_RUN)
     tokens = [shards.count(p) for p in shards.files(folder / TOKENS, shards.SHARD)]
-    sums = [shards.count(p) for p in shards.files(folder / SUMS, shards.SHARD)]
+    sums = [shards.count(p) for name in (OWN, SUMS) for p in shards.files(folder / name, shards.SHARD)]
     picked = shards.files(folder / PICKED, shards.SHARD)
     return SpaceInfo(
         folder=folder,

@@ -27,6 +27,7 @@ from stepsift.core.text import count
 from stepsift.evaluate import run as evaluate
 from stepsift.lineage.revision import Revision
 from stepsift.score.cache.scores import Numerics, ScoreCache, sums_key
+from stepsift.score.forward.request import Refused
 from stepsift.score.plan import Planned, Planner
 from stepsift.score.pool import Pool, PoolTables, Prompts, Trace
 from stepsift.score.shipped import is_shipped
@@ -161,16 +162,16 @@ def _fill(cache: ScoreCache, planner: Planner, paths: PoolTables, scores: Path) 
     filled = there = other = 0
     trace_id, sums = next(rows, (None, pl.DataFrame()))
     for chunk in pool.chunks():
-        keyed: list[tuple[bytes, pl.DataFrame]] = []
+        scored: list[tuple[Trace, pl.DataFrame]] = []
         for trace in chunk:
             # Traces without scores were refused, or are not in the sample of prompts.
             if trace.trace_id == trace_id:
-                key = _key_of(trace, pool, planner, sums)
-                if key is None:
-                    other += 1
-                else:
-                    keyed.append((key, sums))
+                scored.append((trace, sums))
                 trace_id, sums = next(rows, (None, pl.DataFrame()))
+        plans = planner.plan_many([(pool.prompts[t.prompt_id], t.response, t.ends) for t, _ in scored])
+        keys = [_key_of(planned, frame) for planned, (_, frame) in zip(plans, scored, strict=True)]
+        keyed = [(key, frame) for key, (_, frame) in zip(keys, scored, strict=True) if key is not None]
+        other += len(keys) - len(keyed)
         known = cache.get_sums(key for key, _ in keyed)
         for key, frame in keyed:
             if key in known:
@@ -185,9 +186,8 @@ def _fill(cache: ScoreCache, planner: Planner, paths: PoolTables, scores: Path) 
     return filled, there, other
 
 
-def _key_of(trace: Trace, pool: Pool, planner: Planner, sums: pl.DataFrame) -> bytes | None:
+def _key_of(planned: Planned | Refused, sums: pl.DataFrame) -> bytes | None:
     """Key of a trace's step sums; None if they are not sums over these tokens and passes."""
-    planned = planner.plan(pool.prompts[trace.prompt_id], trace.response, trace.ends)
     if not isinstance(planned, Planned):
         return None
     n_tokens = sums["n_tokens"].to_list()

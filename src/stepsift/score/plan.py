@@ -1,7 +1,7 @@
 """What has to be computed for a trace: its ids, the first token of each step, and its passes; or why it cannot be."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,9 +82,18 @@ class Planner:
     def plan(self, messages: Messages, response: str, ends: np.ndarray) -> Planned | Refused:
         """The plan of one trace, or why there is none; `ends` [steps] as for `plan_trace`."""
         try:
-            rendered = self.renderer.render(messages, response)
+            return self._of(self.renderer.render(messages, response), ends)
         except StudentError as e:
-            return Refused("not_renderable", error_line(e))
+            return self._of(e, ends)
+
+    def plan_many(self, traces: Sequence[tuple[Messages, str, np.ndarray]]) -> list[Planned | Refused]:
+        """What `plan` gives for each trace (messages, response, ends); the responses are encoded on all cores."""
+        rendered = self.renderer.render_many([(messages, response) for messages, response, _ in traces])
+        return [self._of(r, ends) for r, (_, _, ends) in zip(rendered, traces, strict=True)]
+
+    def _of(self, rendered: Rendered | StudentError, ends: np.ndarray) -> Planned | Refused:
+        if isinstance(rendered, StudentError):
+            return Refused("not_renderable", error_line(rendered))
         highest = max(rendered.prompt_ids + rendered.response_ids)
         if highest >= self.vocabulary:
             return Refused(

@@ -7,7 +7,7 @@ which teacher wrote a trace.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,45 +19,16 @@ from stepsift.core.interrupt import Interrupt
 from stepsift.core.pace import duration
 from stepsift.core.text import count
 from stepsift.render import Messages
-from stepsift.score.cache.scores import full_key, local_key, sums_key
 from stepsift.score.cache.spot_check import SpotCheck
-from stepsift.score.forward.request import Refused, Scores, TokenValues
-from stepsift.score.plan import Planned
+from stepsift.score.forward.request import Refused, Scores
+from stepsift.score.job import Job, rows_of
 from stepsift.score.pool import Pool, Trace
 from stepsift.score.progress import OnProgress, Progress, Reporter
 from stepsift.score.setup import Scoring
-from stepsift.score.step_sums import Scored, step_rows
-from stepsift.segment.branch import branches
 
 log = logging.getLogger(__name__)
 
 _TABLE = tables.STEP_SCORES.file
-
-
-@dataclass(eq=False)
-class _Job:
-    """A trace on its way: its plan, its keys (None for a pass that is not wanted), and what is known so far."""
-
-    trace: Trace
-    planned: Planned
-    local_key: bytes | None
-    full_key: bytes | None
-    sums: pl.DataFrame | None = None
-    local: TokenValues | None = None
-    full: TokenValues | None = None
-    refused: Refused | None = None
-
-    def lacks_local(self) -> bool:
-        return self.local_key is not None and self.local is None
-
-    def lacks_full(self) -> bool:
-        return self.full_key is not None and self.full is None
-
-    def sums_key(self) -> bytes:
-        rendered, local, full = self.planned.rendered, self.local_key is not None, self.full_key is not None
-        return sums_key(
-            rendered.prompt_ids, rendered.response_ids, self.planned.bounds, self.planned.local, local, full
-        )
 
 
 class _PoolScorer:
@@ -74,52 +45,102 @@ class _PoolScorer:
         self, chunk: list[Trace], prompts: Mapping[str, Messages], reporter: Reporter
     ) -> tuple[pl.DataFrame, list[tuple[Trace, Refused]]]:
         """Rows of step_scores of a chunk, in its order, and the traces that were refused."""
-        refused: list[tuple[Trace, Refused]] = []
-        jobs: list[_Job] = []
+        jobs, refused = self._plan(chunk, prompts)
+        self._recall(jobs)
+        missing = self._settle(jobs, reporter)
+        refused += [(j.trace, j.refused) for j in missing if j.refused is not None]
+        scored = [j for j in jobs if j.refused is None]
+        rows = rows_of(scored)
+        self._keep_sums([j for j in scored if j.sums is None and j.usual], rows)
+        return rows, refused
+
+    def fill(self, chunk: list[Trace], prompts: Mapping[str, Messages], reporter: Reporter) -> None:
+        """Have computed what the cache lacks of a chunk, of which nothing else is read but what is checked."""
+        jobs, _ = self._plan(chunk, prompts)
+        self._look_up(jobs)
+        self._settle(jobs, reporter)
+
+    def _plan(
+        self, chunk: list[Trace], prompts: Mapping[str, Messages]
+    ) -> tuple[list[Job], list[tuple[Trace, Refused]]]:
+        """A job for each trace that can be scored, and the others with what is in the way."""
         self.stop_if_asked()
+        rest = [t for t in chunk if t.trace_id not in self.refused]
+        plans = iter(self.planner.plan_many([(prompts[t.prompt_id], t.response, t.ends) for t in rest]))
+        jobs: list[Job] = []
+        refused: list[tuple[Trace, Refused]] = []
         for trace in chunk:
-            if (known := self.refused.get(trace.trace_id)) is not None:
-                refused.append((trace, known))
-                self._count_refused(known)
-                continue
-            planned = self.planner.plan(prompts[trace.prompt_id], trace.response, trace.ends)
+            planned = self.refused.get(trace.trace_id) or next(plans)
             if isinstance(planned, Refused):
                 refused.append((trace, planned))
                 self._count_refused(planned)
             else:
-                jobs.append(_job(trace, planned))
-        self._recall(jobs)
-        missing, hits = [], []
-        for job in jobs:
-            if job.sums is None and (job.lacks_local() or job.lacks_full()):
-                missing.append(job)
-            else:
-                hits.append(job)
-                self.progress.from_cache += 1
-                self._count(job)
-        self._check_cache(hits)
-        self._compute(missing, reporter)
-        refused += [(j.trace, j.refused) for j in missing if j.refused is not None]
-        reporter.tick()
-        return _rows([j for j in jobs if j.refused is None]), refused
+                jobs.append(Job.of(trace, planned))
+        return jobs, refused
 
-    def _recall(self, jobs: list[_Job]) -> None:
-        """Take from the cache what is there: values of tokens, and where they are not, sums over steps."""
-        values = self.cache.get_many(k for j in jobs for k in (j.local_key, j.full_key) if k is not None)
+    def _look_up(self, jobs: list[Job]) -> None:
+        """Ask the cache for keys alone: of own sums, else of values of tokens, else of another revision's sums."""
+        own = self.cache.has_own_sums(j.own_key for j in jobs)
+        values = self.cache.has(k for j in jobs if j.own_key not in own for k in j.value_keys)
         for job in jobs:
+            job.present = {k for k in (job.own_key, *job.value_keys) if k in own or k in values}
+        keys = {id(j): j.sums_key() for j in jobs if not j.is_known()}
+        sums = self.cache.has_sums(keys.values())
+        for job in jobs:
+            if keys.get(id(job)) in sums:
+                job.present.add(job.own_key)  # as good as these
+        tokens = {k: j.n_tokens for j in jobs for k in j.value_keys}
+        self.cache.count_known(
+            tokens, {*values, *(k for j in jobs if j.own_key in own for k in j.value_keys)}, len(sums)
+        )
+
+    def _recall(self, jobs: list[Job]) -> None:
+        """Take from the cache what rows are made of: own sums, else values of tokens, else another revision's sums."""
+        own = self.cache.get_own_sums(j.own_key for j in jobs)
+        tokens = {k: j.n_tokens for j in jobs if j.own_key in own for k in j.value_keys}
+        self.cache.count_known(tokens, tokens)
+        rest = [j for j in jobs if j.own_key not in own]
+        values = self.cache.get_many(k for j in rest for k in j.value_keys)
+        for job in jobs:
+            job.present, job.sums = set(), own.get(job.own_key)
             job.local = values.get(job.local_key) if job.local_key else None
             job.full = values.get(job.full_key) if job.full_key else None
-        keys = {id(j): j.sums_key() for j in jobs if j.lacks_local() or j.lacks_full()}
-        sums = self.cache.get_sums(keys.values()) if keys else {}
-        for job in jobs:
+        keys = {id(j): j.sums_key() for j in rest if j.lacks_values()}
+        sums = self.cache.get_sums(keys.values())
+        for job in rest:
             job.sums = sums.get(keys[id(job)]) if id(job) in keys else None
 
-    def _check_cache(self, jobs: list[_Job]) -> None:
+    def _settle(self, jobs: list[Job], reporter: Reporter) -> list[Job]:
+        """Count and check what is known, have the rest computed; the rest."""
+        missing = [j for j in jobs if not j.is_known()]
+        hits = [j for j in jobs if j.is_known()]
+        for job in hits:
+            self.progress.from_cache += 1
+            self._count(job)
+        self._check_cache(hits)
+        self._compute(missing, reporter)
+        reporter.tick()
+        return missing
+
+    def _keep_sums(self, jobs: list[Job], rows: pl.DataFrame) -> None:
+        """Keep the sums that were made of values of tokens, so that those are not read again."""
+        if not jobs:
+            return
+        own = {j.trace.trace_id: j.own_key for j in jobs}
+        made = rows.filter(pl.col("trace_id").is_in(pl.Series(list(own)).implode()))
+        ids, n_steps = made["trace_id"].rle().struct.unnest().get_columns()[::-1]
+        self.cache.put_own_sums([own[i] for i in ids], n_steps.to_list(), made)
+
+    def _check_cache(self, jobs: list[Job]) -> None:
         """Score a share of what the cache gave again; raises ScoringError where it said something else."""
         check = self.spot_check
         drawn = [j for j in jobs if check is not None and check.draws(j.trace.trace_id)]
         if check is None or not drawn:
             return
+        counts = self.cache.counts()
+        self._recall([j for j in drawn if j.present])
+        self.cache.set_counts(counts)
+        drawn = [j for j in drawn if j.is_known()]
         again = []
         for done in self.backend.score([j.planned.request() for j in drawn]):
             for i, result in done:
@@ -127,11 +148,11 @@ class _PoolScorer:
                     again.append(replace(drawn[i], sums=None, local=result.local, full=result.full))
         names = {j.trace.trace_id for j in again}
         if again:
-            check.compare(_rows([j for j in drawn if j.trace.trace_id in names]), _rows(again))
+            check.compare(rows_of([j for j in drawn if j.trace.trace_id in names]), rows_of(again))
 
-    def _compute(self, jobs: list[_Job], reporter: Reporter) -> None:
+    def _compute(self, jobs: list[Job], reporter: Reporter) -> None:
         """Have what is missing computed, and keep it; raises Stopped where the run is asked to end."""
-        alike: dict[tuple[bytes | None, bytes | None], list[_Job]] = {}
+        alike: dict[tuple[bytes | None, bytes | None], list[Job]] = {}
         for job in jobs:
             alike.setdefault((job.local_key, job.full_key), []).append(job)
         groups = list(alike.values())
@@ -155,7 +176,7 @@ class _PoolScorer:
                 "run it again to go on from there"
             )
 
-    def _keep(self, jobs: list[_Job], result: Scores | Refused) -> None:
+    def _keep(self, jobs: list[Job], result: Scores | Refused) -> None:
         """Give a result to all traces with the same tokens and passes, and to the cache."""
         for job in jobs:
             if isinstance(result, Refused):
@@ -164,6 +185,7 @@ class _PoolScorer:
             else:
                 job.local = job.local if result.local is None else result.local
                 job.full = job.full if result.full is None else result.full
+                job.usual = result.usual
                 self._count(job)
         if isinstance(result, Refused) or not result.usual:
             return
@@ -171,11 +193,11 @@ class _PoolScorer:
             if key is not None and values is not None:
                 self.cache.put(key, values)
 
-    def _count(self, job: _Job) -> None:
+    def _count(self, job: Job) -> None:
         progress, planned = self.progress, job.planned
         progress.traces += 1
         progress.scored += 1
-        progress.tokens += len(planned.rendered.response_ids)
+        progress.tokens += job.n_tokens
         progress.steps_without_tokens += int((np.diff(planned.bounds) == 0).sum())
         progress.full_not_possible += "full" in self.planner.settings.passes and not planned.full
 
@@ -248,31 +270,7 @@ def _fill(
     filler.spot_check = check
     with Reporter(progress, on_progress) as reporter:
         for chunk in pool.chunks_by_prompt():
-            filler.score(chunk, pool.prompts, reporter)
+            filler.fill(chunk, pool.prompts, reporter)
     scoring.cache.flush()
     writing.refused = filler.refused
     return progress
-
-
-def _job(trace: Trace, planned: Planned) -> _Job:
-    ids = planned.rendered.prompt_ids, planned.rendered.response_ids
-    local = local_key(*ids, planned.local) if planned.local else None
-    return _Job(trace, planned, local, full_key(*ids) if planned.full else None)
-
-
-def _scored(job: _Job) -> Scored:
-    trace, planned = job.trace, job.planned
-    scores = Scores(job.local, job.full)
-    return Scored(trace.trace_id, planned.bounds, planned.rendered.inked, scores, branches(trace.response, trace.ends))
-
-
-def _rows(jobs: list[_Job]) -> pl.DataFrame:
-    """Rows of step_scores in the order of `jobs`, from values of tokens or from sums that were kept."""
-    frames = [step_rows([_scored(j) for j in jobs if j.sums is None])]
-    for job in jobs:
-        if job.sums is not None:
-            steps = pl.int_range(1, job.sums.height + 1, dtype=pl.Int32, eager=True).alias("step")
-            opens = pl.Series("opens_branch", branches(job.trace.response, job.trace.ends))
-            frames.append(job.sums.with_columns(steps, opens, trace_id=pl.lit(job.trace.trace_id)))
-    columns = list(tables.STEP_SCORES.schema)
-    return pl.concat(f.select(columns) for f in frames).sort("trace_id", "step")

@@ -191,6 +191,40 @@ def test_values_of_different_spaces_never_meet(tmp_path: Path) -> None:
 KEPT = [*cache.SUMS_COLUMNS, *cache.PICKED_COLUMNS]
 
 
+def test_own_step_sums_come_back_by_trace(tmp_path: Path) -> None:
+    """Some traces' rows in one frame, each with its nulls; another key of the same values has none."""
+    rows = pl.concat([step_frame(2), step_frame(4)]).with_columns(local_top_entropy=pl.Series([None, *[0.5] * 5]))
+    with opened(tmp_path) as c:
+        c.put_own_sums([key(1), key(2)], [2, 4], rows)
+        assert c.has_own_sums([key(2), key(3)]) == {key(2)}
+    c = opened(tmp_path)
+    assert c.has_own_sums([key(2), key(1), key(3)]) == {key(1), key(2)} and c.has([key(1)]) == c.has_sums([key(1)])
+    found = c.get_own_sums([key(2), key(3), key(1)])
+    assert found.keys() == {key(1), key(2)}
+    assert_frame_equal(found[key(1)], rows[:2].select(KEPT))
+    assert_frame_equal(found[key(2)], rows[2:].select(KEPT))
+    assert verify_scores(tmp_path) == []
+    [info] = spaces(tmp_path)
+    assert (info.n_shards, info.n_keys, info.n_sums) == (1, 0, 2)
+
+
+def test_a_key_of_own_sums_names_all_that_they_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two texts with the same tokens and other white space differ in the first tokens alone."""
+    bounds, firsts = np.array([0, 2, 3]), np.array([[0, 1], [2, -1]])
+    a, b = local_key([1], [2, 3, 4], PASSES), full_key([1], [2, 3, 4])
+    keys = [
+        cache.own_sums_key(a, b, bounds, firsts),
+        cache.own_sums_key(a, None, bounds, firsts),
+        cache.own_sums_key(None, a, bounds, firsts),
+        cache.own_sums_key(None, b, bounds, firsts),
+        cache.own_sums_key(a, b, np.array([0, 1, 3]), firsts),
+        cache.own_sums_key(a, b, bounds, np.array([[1, -1], [2, -1]])),
+    ]
+    monkeypatch.setattr(cache, "OWN_VERSION", 2)
+    keys.append(cache.own_sums_key(a, b, bounds, firsts))
+    assert len(set(keys)) == 7 and {len(k) for k in keys} == {16}
+
+
 def test_sums_over_picked_tokens_are_kept_where_they_are_known(tmp_path: Path) -> None:
     """Those of one pass alone, beside an entry that has none."""
     known = step_frame(4).with_columns(local_top_entropy=pl.Series([None, 1.5, 0.0, 2.0]))

@@ -3,15 +3,17 @@
 A space, the folder `<root>/scores/<space key>`, holds the values of one student under one `numerics` (device kind,
 dtype, engine and so on); values of different spaces never meet. A key names exactly the tokens that a value depends on,
 so a better splitter or a new metric repeats no forward pass that it need not. Beside the values of tokens stand step
-sums, for traces of which only a table of another revision is known.
+sums: those of them that a table was made from, so that making it again reads no values of tokens; and those of traces
+of which only a table of another revision is known.
 
 The cache may be deleted at any time and shared by several processes; files and damage are the matter of `shards.py`.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -46,16 +48,20 @@ SUMS_COLUMNS = ["n_tokens", "n_first", *(f"{p}_{s}" for p in tables.PASSES for s
 PICKED_COLUMNS = [f"{p}_{s}" for p in tables.PASSES for s in tables.PICKED]
 """Sums over picked tokens, which are kept beside the others: entries of before have none."""
 
-SCORES, TOKENS, SUMS, PICKED = "scores", "tokens", "sums", "picked"
+OWN_VERSION = 1
+"""Of what own step sums are sums of: part of their key, to be raised with every change of `score/step_sums.py` that
+gives other numbers for the same tokens."""
+
+SCORES, TOKENS, OWN, SUMS, PICKED = "scores", "tokens", "own_sums", "sums", "picked"
 SPACE, LAST_RUN = "space.json", "last_run.json"
-"""Names of folders and files below the root: scores/<space key>/{tokens/, sums/, picked/, space.json, last_run.json}.
-"""
+"""Names of folders and files below the root: scores/<space key>/{tokens/, own_sums/, sums/, picked/, space.json,
+last_run.json}."""
 TOKENS_SCHEMA = pa.schema([(name, pa.from_numpy_dtype(dtype)) for name, dtype in DTYPES.items()])
-SUMS_SCHEMA, PICKED_SCHEMA = (
+SUMS_SCHEMA, PICKED_SCHEMA, OWN_SCHEMA = (
     pl.DataFrame(schema={c: tables.STEP_SCORES.schema[c] for c in columns}).to_arrow().schema
-    for columns in (SUMS_COLUMNS, PICKED_COLUMNS)
+    for columns in (SUMS_COLUMNS, PICKED_COLUMNS, [*SUMS_COLUMNS, *PICKED_COLUMNS])
 )
-STORES = {TOKENS: TOKENS_SCHEMA, SUMS: SUMS_SCHEMA, PICKED: PICKED_SCHEMA}
+STORES = {TOKENS: TOKENS_SCHEMA, OWN: OWN_SCHEMA, SUMS: SUMS_SCHEMA, PICKED: PICKED_SCHEMA}
 """Folder of a space to the columns of its shards."""
 
 Ids = Sequence[int] | np.ndarray
@@ -77,6 +83,16 @@ def sums_key(  # noqa: PLR0913 - all that step sums rest on, one by one: nothing
 ) -> bytes:
     """Key of the step sums of a response for these first tokens of steps [steps + 1] and kinds of pass; 16 bytes."""
     return _key("sums", prompt_ids, response_ids, bounds, _spans(passes), [local, full])
+
+
+def own_sums_key(local: bytes | None, full: bytes | None, bounds: np.ndarray, firsts: np.ndarray) -> bytes:
+    """Key of the step sums of the values that these keys name (None: that pass was not made); 16 bytes.
+
+    `bounds` [steps + 1] are first tokens of steps, `firsts` [steps, 2] their `first_tokens`: two texts with the same
+    tokens may differ in them.
+    """
+    made = np.frombuffer((local or b"") + (full or b""), dtype="<i4")
+    return _key("own sums", [OWN_VERSION, local is not None, full is not None], made, bounds, firsts.ravel())
 
 
 def _spans(passes: list[Pass]) -> list[int]:
@@ -104,8 +120,8 @@ class ScoreCache:
     """One space of the cache below `root`; use as a context manager, which stores everything at its end.
 
     Nothing is made before the first `put`, so a folder that may only be read serves for reading. `hits` and `misses`
-    count the keys that `get_many` found and did not find, `tokens_hit` the tokens of the former, `sums_hits` the keys
-    that `get_sums` found. `kept_bytes` of what was read stay in memory.
+    count the keys of token values that were found, or that own step sums answered for, and not found; `tokens_hit` the
+    tokens of the former, `sums_hits` the keys that `get_sums` found. `kept_bytes` of what was read stay in memory.
     """
 
     def __init__(  # noqa: PLR0913 - three sizes that are given by name, in tests alone
@@ -123,6 +139,8 @@ class ScoreCache:
         self._space = _space(fingerprint, numerics)
         shards.remove_leftovers(self.folder)
         self._tokens = ShardStore(self.folder / TOKENS, TOKENS_SCHEMA, shard_tokens, shard_seconds, kept_bytes)
+        self._own = ShardStore(self.folder / OWN, OWN_SCHEMA, SHARD_STEPS, shard_seconds, KEPT_BYTES)
+        self._keeps_own = True
         self._sums = ShardStore(self.folder / SUMS, SUMS_SCHEMA, SHARD_STEPS, shard_seconds)
         self._picked = ShardStore(self.folder / PICKED, PICKED_SCHEMA, SHARD_STEPS, shard_seconds)
         self._described = False
@@ -137,6 +155,44 @@ class ScoreCache:
         self.misses += len(distinct) - len(values)
         self.tokens_hit += sum(len(v.logprob) for v in values.values())
         return values
+
+    def has(self, keys: Iterable[bytes]) -> set[bytes]:
+        """Those of the keys of token values that are there, as far as can be said without reading any."""
+        return self._tokens.has(keys)
+
+    def has_own_sums(self, keys: Iterable[bytes]) -> set[bytes]:
+        """As `has`, for keys of own step sums."""
+        return self._own.has(keys)
+
+    def has_sums(self, keys: Iterable[bytes]) -> set[bytes]:
+        """As `has`, for keys of step sums of another revision."""
+        return self._sums.has(keys)
+
+    def get_own_sums(self, keys: Iterable[bytes]) -> dict[bytes, pl.DataFrame]:
+        """Frames with SUMS_COLUMNS and PICKED_COLUMNS, one row per step, of those keys that are there."""
+        return _frames(self._own.get_many(keys))
+
+    def put_own_sums(self, keys: Sequence[bytes], steps: Sequence[int], rows: pl.DataFrame) -> None:
+        """Keep step sums that were made of token values, `steps` rows of step_scores for each key.
+
+        They can be made again at any time: where they cannot be stored, they are not, and only the log says so.
+        """
+        if not self._keeps_own or not keys:
+            return
+        batch = _batch(rows.select(OWN_SCHEMA.names))
+        starts = np.cumsum([0, *steps]).tolist()
+        with self._own_may_fail():
+            self._describe()
+            for key, a, b in zip(keys, starts[:-1], starts[1:], strict=True):
+                self._own.put(key, batch.slice(a, b - a))
+
+    @contextlib.contextmanager
+    def _own_may_fail(self) -> Iterator[None]:
+        try:
+            yield
+        except ScoringError as e:
+            self._keeps_own = False
+            log.info("step sums are not kept, so the next run makes them anew: %s", e)
 
     def put(self, key: bytes, values: TokenValues) -> None:
         """Keep values, bit for bit; raises ScoringError where they cannot be stored."""
@@ -167,6 +223,15 @@ class ScoreCache:
         if picked.select(pl.any_horizontal(pl.all().is_not_null().any())).item():
             self._picked.put(key, _batch(picked))
 
+    def count_known(self, tokens: Mapping[bytes, int], known: Iterable[bytes], n_sums: int = 0) -> None:
+        """Count keys of token values, each with its number of tokens, that are `known` and were not asked of `get_many`
+        since that was enough; and `n_sums` as `get_sums` does."""
+        found = set(known) & tokens.keys()
+        self.hits += len(found)
+        self.misses += len(tokens) - len(found)
+        self.tokens_hit += sum(tokens[k] for k in found)
+        self.sums_hits += n_sums
+
     def counts(self) -> dict[str, int]:
         """Hits and misses until now."""
         return {k: getattr(self, k) for k in ("hits", "misses", "tokens_hit", "sums_hits")}
@@ -179,6 +244,9 @@ class ScoreCache:
         """Store what is in flight; raises ScoringError where that is not possible."""
         for store in (self._tokens, self._sums, self._picked):
             store.flush()
+        if self._keeps_own:
+            with self._own_may_fail():
+                self._own.flush()
 
     def close(self) -> None:
         """Store what is in flight, and the counts in last_run.json; raises ScoringError where values are not stored."""

@@ -113,6 +113,15 @@ class ShardStore:
                 entries |= self._entries(shard, rows)
         return entries | {k: self._flight[k] for k in distinct if k not in entries and k in self._flight}
 
+    def has(self, keys: Iterable[bytes]) -> set[bytes]:
+        """Those of the keys that are in flight or whose first half the index has: no shard is read.
+
+        `get_many` may still lack one of them, if its shard is damaged or was deleted since.
+        """
+        distinct = list(dict.fromkeys(keys))
+        places = zip(distinct, self._index.find(distinct), strict=True)
+        return {k for k, shards in places if k in self._flight or any(s not in self._gone for s, _ in shards)}
+
     def put(self, key: bytes, values: pa.RecordBatch) -> None:
         """Add an entry to the shard in flight.
 
@@ -180,7 +189,7 @@ class ShardStore:
         try:
             return read(path, self.schema)
         except DamagedShardError as e:
-            log.warning("%s: %s; its entries count as missing and are scored again", e, set_aside(path))
+            log.warning("%s: %s; its entries count as missing and are made again where needed", e, set_aside(path))
         except FileNotFoundError:
             log.info("shard %s was deleted: its entries count as missing", path)
         except OSError as e:
