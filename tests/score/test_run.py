@@ -30,7 +30,7 @@ from stepsift.score.cache.shards import ShardStore
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.request import Refused, Request
 from stepsift.score.identity import Identity
-from stepsift.score.job import Job
+from stepsift.score.job import TraceJob
 from stepsift.score.plan import Planner
 from stepsift.score.pool import read
 from stepsift.score.progress import Progress
@@ -245,7 +245,7 @@ def test_sums_of_another_revision_serve_where_tokens_are_not_known(version, load
         for trace in read([pl.concat(frames(POOL)[0])], iter([pl.concat(frames(POOL)[1])]), PROMPTS):
             planned = first.planner.plan(MESSAGES, trace.response, trace.ends)
             rows = cold.filter(pl.col("trace_id") == trace.trace_id)
-            cache.put_sums(Job.of(trace, planned).sums_key(), rows)
+            cache.put_sums(TraceJob.of(trace, planned).sums_key(), rows)
     warm = scoring(student, tmp_path / "b")
     table, _, progress = run(warm, tmp_path)
     assert warm.backend.asked == [] and progress.from_cache == 3

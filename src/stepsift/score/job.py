@@ -16,7 +16,7 @@ from stepsift.segment.branch import branches
 
 
 @dataclass(eq=False)
-class Job:
+class TraceJob:
     """A trace on its way: its plan, its keys (None for a pass that is not wanted), and what is known so far.
 
     `present` are those of its keys that the cache has, whether or not anything of them was read.
@@ -36,7 +36,7 @@ class Job:
     """As in `Scores`: False where the values are no others' and so are kept nowhere."""
 
     @classmethod
-    def of(cls, trace: Trace, planned: Planned) -> "Job":
+    def of(cls, trace: Trace, planned: Planned) -> "TraceJob":
         """A job of which nothing is known yet."""
         rendered = planned.rendered
         ids = np.asarray(rendered.prompt_ids, dtype="<i4"), np.asarray(rendered.response_ids, dtype="<i4")
@@ -83,7 +83,7 @@ class Job:
         return Scored(trace.trace_id, planned.bounds, planned.rendered.inked, scores, opens)
 
 
-def summed_rows(jobs: Sequence[Job]) -> pl.DataFrame:
+def summed_rows(jobs: Sequence[TraceJob]) -> pl.DataFrame:
     """Rows of step_scores of jobs whose sums are known, in their order."""
     frames = [j.sums for j in jobs if j.sums is not None]
     if not frames:
@@ -99,7 +99,7 @@ def summed_rows(jobs: Sequence[Job]) -> pl.DataFrame:
     )
 
 
-def rows_of(jobs: Sequence[Job]) -> pl.DataFrame:
+def rows_of(jobs: Sequence[TraceJob]) -> pl.DataFrame:
     """Rows of step_scores by trace and step, from values of tokens or from sums that were kept."""
     from_values = step_rows([j.scored() for j in jobs if j.sums is None])
     frames = [from_values, summed_rows([j for j in jobs if j.sums is not None])]

@@ -21,7 +21,7 @@ from stepsift.core.text import count
 from stepsift.render import Messages
 from stepsift.score.cache.spot_check import SpotCheck
 from stepsift.score.forward.request import Refused, Scores
-from stepsift.score.job import Job, rows_of
+from stepsift.score.job import TraceJob, rows_of
 from stepsift.score.pool import Pool, Trace
 from stepsift.score.progress import OnProgress, Progress, Reporter
 from stepsift.score.setup import Scoring
@@ -62,12 +62,12 @@ class _PoolScorer:
 
     def _plan(
         self, chunk: list[Trace], prompts: Mapping[str, Messages]
-    ) -> tuple[list[Job], list[tuple[Trace, Refused]]]:
+    ) -> tuple[list[TraceJob], list[tuple[Trace, Refused]]]:
         """A job for each trace that can be scored, and the others with what is in the way."""
         self.stop_if_asked()
         rest = [t for t in chunk if t.trace_id not in self.refused]
         plans = iter(self.planner.plan_many([(prompts[t.prompt_id], t.response, t.ends) for t in rest]))
-        jobs: list[Job] = []
+        jobs: list[TraceJob] = []
         refused: list[tuple[Trace, Refused]] = []
         for trace in chunk:
             planned = self.refused.get(trace.trace_id) or next(plans)
@@ -75,10 +75,10 @@ class _PoolScorer:
                 refused.append((trace, planned))
                 self._count_refused(planned)
             else:
-                jobs.append(Job.of(trace, planned))
+                jobs.append(TraceJob.of(trace, planned))
         return jobs, refused
 
-    def _look_up(self, jobs: list[Job]) -> None:
+    def _look_up(self, jobs: list[TraceJob]) -> None:
         """Ask the cache for keys alone: of own sums, else of values of tokens, else of another revision's sums."""
         own = self.cache.has_own_sums(j.own_key for j in jobs)
         values = self.cache.has(k for j in jobs if j.own_key not in own for k in j.value_keys)
@@ -94,7 +94,7 @@ class _PoolScorer:
             tokens, {*values, *(k for j in jobs if j.own_key in own for k in j.value_keys)}, len(sums)
         )
 
-    def _recall(self, jobs: list[Job]) -> None:
+    def _recall(self, jobs: list[TraceJob]) -> None:
         """Take from the cache what rows are made of: own sums, else values of tokens, else another revision's sums."""
         own = self.cache.get_own_sums(j.own_key for j in jobs)
         tokens = {k: j.n_tokens for j in jobs if j.own_key in own for k in j.value_keys}
@@ -110,7 +110,7 @@ class _PoolScorer:
         for job in rest:
             job.sums = sums.get(keys[id(job)]) if id(job) in keys else None
 
-    def _settle(self, jobs: list[Job], reporter: Reporter) -> list[Job]:
+    def _settle(self, jobs: list[TraceJob], reporter: Reporter) -> list[TraceJob]:
         """Count and check what is known, have the rest computed; the rest."""
         missing = [j for j in jobs if not j.is_known()]
         hits = [j for j in jobs if j.is_known()]
@@ -122,7 +122,7 @@ class _PoolScorer:
         reporter.tick()
         return missing
 
-    def _keep_sums(self, jobs: list[Job], rows: pl.DataFrame) -> None:
+    def _keep_sums(self, jobs: list[TraceJob], rows: pl.DataFrame) -> None:
         """Keep the sums that were made of values of tokens, so that those are not read again."""
         if not jobs:
             return
@@ -131,7 +131,7 @@ class _PoolScorer:
         ids, n_steps = made["trace_id"].rle().struct.unnest().get_columns()[::-1]
         self.cache.put_own_sums([own[i] for i in ids], n_steps.to_list(), made)
 
-    def _check_cache(self, jobs: list[Job]) -> None:
+    def _check_cache(self, jobs: list[TraceJob]) -> None:
         """Score a share of what the cache gave again; raises ScoringError where it said something else."""
         check = self.spot_check
         drawn = [j for j in jobs if check is not None and check.draws(j.trace.trace_id)]
@@ -150,9 +150,9 @@ class _PoolScorer:
         if again:
             check.compare(rows_of([j for j in drawn if j.trace.trace_id in names]), rows_of(again))
 
-    def _compute(self, jobs: list[Job], reporter: Reporter) -> None:
+    def _compute(self, jobs: list[TraceJob], reporter: Reporter) -> None:
         """Have what is missing computed, and keep it; raises Stopped where the run is asked to end."""
-        alike: dict[tuple[bytes | None, bytes | None], list[Job]] = {}
+        alike: dict[tuple[bytes | None, bytes | None], list[TraceJob]] = {}
         for job in jobs:
             alike.setdefault((job.local_key, job.full_key), []).append(job)
         groups = list(alike.values())
@@ -176,7 +176,7 @@ class _PoolScorer:
                 "run it again to go on from there"
             )
 
-    def _keep(self, jobs: list[Job], result: Scores | Refused) -> None:
+    def _keep(self, jobs: list[TraceJob], result: Scores | Refused) -> None:
         """Give a result to all traces with the same tokens and passes, and to the cache."""
         for job in jobs:
             if isinstance(result, Refused):
@@ -193,7 +193,7 @@ class _PoolScorer:
             if key is not None and values is not None:
                 self.cache.put(key, values)
 
-    def _count(self, job: Job) -> None:
+    def _count(self, job: TraceJob) -> None:
         progress, planned = self.progress, job.planned
         progress.traces += 1
         progress.scored += 1
