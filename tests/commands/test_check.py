@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 
 from stepsift import params
 from stepsift import tasks as evaluate_tasks
+from stepsift.commands import estimate
 from stepsift.commands import selfcheck as naive
 from stepsift.commands.check import collect
 from stepsift.commands.selfcheck import compare_engine, differences
@@ -160,6 +161,30 @@ def test_a_sample_of_prompts_costs_its_share(sources: Path, student_folder: Stud
         return int(re.search(r"tokens      about (\d+)", text)[1])  # type: ignore[index]
 
     assert tokens() == tokens(prompts=5) == 2 * tokens(prompts=1)
+
+
+def test_of_a_large_student_hours_are_said(sources: Path, student_folder: Student, monkeypatch: pytest.MonkeyPatch):
+    """Four traces of at most two steps: each is one window that holds all of it, and one full pass."""
+    folder = student_folder("llama")
+    size = 2_000_000_000
+    monkeypatch.setattr(estimate, "count_parameters", lambda _: size)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    n_response = 2 * sum(len(tokenizer(text, add_special_tokens=False).input_ids) for text in ANSWERS)
+    n_prompt = len(tokenizer("What is 1 and 1?\n", add_special_tokens=False).input_ids)
+    chosen = settings(folder, train={"epochs": 5, "dtype": "mixed"})
+    report = collect(chosen, sources, sources.parent / "tasks")
+    work = report.as_json()["rooms"]["scoring"]["data"]["work"]
+    assert work["scoring"] == pytest.approx(2 * size * (4 * n_prompt + 2 * n_response))
+    # Two prompts, five times each, with a trace of the mean length.
+    assert work["training"] == pytest.approx(6 * size * 2 * 5 * (n_prompt + n_response / 4))
+    assert (work["training_bytes"], work["processes"]) == (32e9, 1)
+    (line,) = (line for line in report.plan if line.startswith("work "))
+    assert line.startswith("work        scoring the pool: ") and line.endswith(" on one H200 at 270 Tflop/s")
+    # One of two prompts halves the first, a budget of tokens decides the second.
+    budget = settings(folder, score={"prompts": 1}, train={"budget": {"tokens": n_response}})
+    sampled = collect(budget, sources, sources.parent / "tasks").as_json()["rooms"]["scoring"]["data"]["work"]
+    assert sampled["scoring"] == pytest.approx(work["scoring"] / 2)
+    assert sampled["training"] == pytest.approx(6 * size * (4 * n_prompt + n_response))
 
 
 def test_a_template_is_named_in_the_plan(sources: Path, student_folder: Student):

@@ -4,12 +4,13 @@ import itertools
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import polars as pl
 
 from stepsift import params, segment
+from stepsift.commands.expected_work import FEWEST_PARAMETERS, ExpectedWork, examples_shown, work_of
 from stepsift.core import table_files, tables
 from stepsift.core.errors import StudentError
 from stepsift.core.finding import Finding
@@ -21,7 +22,7 @@ from stepsift.score.plan import Planned, Planner, plan_trace
 from stepsift.score.pool import Prompts
 from stepsift.score.window_share import WindowShare, of_token_counts
 from stepsift.scratch import Ingested, ScoredTraces
-from stepsift.student import StudentSource
+from stepsift.student import StudentSource, count_parameters
 
 PLANNED_TRACES = 64
 """So many of the remaining traces are planned; ids are hashes, so the smallest are as good as drawn."""
@@ -101,7 +102,7 @@ def check_cost(pool: Survey, source: StudentSource, renderer: Renderer, settings
     problems = []
     if cost.refused.total() == cost.n_sampled:
         problems.append(f"not one of {sampled} can be scored: {cost.refusal}")
-    share = min(1.0, settings.score.prompts / pool.prompts) if settings.score.prompts and pool.prompts else 1.0
+    share = _scored_share(pool, settings.score)
     traces = pool.total.kept * share
     tokens = pool.response_chars * share * cost.response_tokens_per_char
     n_local = cost.local_passes * traces
@@ -122,7 +123,36 @@ def check_cost(pool: Survey, source: StudentSource, renderer: Renderer, settings
             f"            {cost.full_not_possible} of {sampled}: longer than the student's context of {context} "
             "tokens, without a full pass"
         )
-    return Finding(lines, problems)
+    work = _work(pool, cost, source, settings)
+    if work is None:
+        return Finding(lines, problems)
+    return Finding([*lines, *work.lines(settings.train)], problems, data={"work": asdict(work)})
+
+
+def _scored_share(pool: Survey, settings: params.Score) -> float:
+    """The share of the pool's prompts that `score.prompts` has scored."""
+    return min(1.0, settings.prompts / pool.prompts) if settings.prompts and pool.prompts else 1.0
+
+
+def _work(pool: Survey, cost: Estimate, source: StudentSource, settings: params.Params) -> ExpectedWork | None:
+    """What a large student's scores and training take; None for a small one, and where its size cannot be read."""
+    n_parameters = count_parameters(source.files)
+    if n_parameters is None or n_parameters < FEWEST_PARAMETERS or not cost.requests:
+        return None
+    share = _scored_share(pool, settings.score)
+    positions = sum(_positions(request) for request in cost.requests) * share * pool.response_chars / cost.chars
+    response_tokens = pool.response_chars / pool.total.kept * cost.response_tokens_per_char
+    per_example = cost.prompt_tokens + response_tokens
+    budget, shown = settings.train.budget, examples_shown(settings.train, pool.prompts * share)
+    if shown is None:
+        assert budget is not None and budget.tokens is not None
+        shown = budget.tokens / response_tokens
+    return work_of(n_parameters, positions, shown * per_example, settings.train)
+
+
+def _positions(request: Request) -> int:
+    """Tokens that go through the student for a trace: its prompt, its windows, and all of it in a full pass."""
+    return len(request.prompt) + sum(p.length for p in request.local) + len(request.response) * request.full
 
 
 def seconds_left(pool: Ingested, scored: ScoredTraces, left: pl.DataFrame, settings: params.Params) -> float | None:
