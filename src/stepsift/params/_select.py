@@ -251,6 +251,9 @@ class Select(Section):
     """Seed of draws, orders of prompts and the bootstrap."""
     bootstrap: Annotated[int, Field(ge=100, le=100_000)] = 2_000
     """Resamples of prompts behind the intervals of the teacher ranking."""
+    workers: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    """How many processes read the texts for the filters side by side; null: one for each core. The output does not
+    depend on it."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ def select(
     selecting = [s.metric for s in settings.selectors]
     sums = stability.read_sums(pool.step_scores(), stability.columns_of([m for m in selecting if m.draw is None]))
     scored = trace_scores(sums.traces, pool.traces, settings.seed)
-    filtered = filters.apply_filters(pool, scored, settings.filters, questions)
+    filtered = filters.apply_filters(pool, scored, settings.filters, questions, settings.workers)
     candidates, dropped = find_candidates(pool.prompts, pool.traces, scored, settings.correct, filtered)
     fits = fit_all(candidates, settings.casl_fit)
     candidates = with_fits(candidates, fits)

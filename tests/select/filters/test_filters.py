@@ -1,6 +1,7 @@
 """Filters of single responses: lengths, thinking, loops, language; and what holds for all of them."""
 
 import functools
+from concurrent.futures.process import BrokenProcessPool
 
 import polars as pl
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from helpers.filter_pools import NOTHING_ASKED, OFF, make_pool, prose, reasons, rejected
 from stepsift import params
 from stepsift.core.errors import SelectionError
-from stepsift.select.filters import apply_filters
+from stepsift.select.filters import apply, apply_filters, near_duplicates
 from stepsift.select.filters.loops import repeated_unit_chars
 from stepsift.select.filters.words import read_words, words_of
 from stepsift.select.questions import collect
@@ -163,10 +164,15 @@ RESPONSES = {
 }
 
 
-def all_reasons(order: list[str], rows_a_frame: int) -> pl.DataFrame:
-    rows = [{"trace_id": name, "response": RESPONSES[name], "hash": "1" if name == "kept" else "2"} for name in order]
-    pool = make_pool(rows, rows_a_frame=rows_a_frame)
-    return rejected(pool, ALL, collect({"cats": [QUESTION]}), too_short=9)
+def all_reasons(order: list[str], rows_a_frame: int, workers: int = 1) -> pl.DataFrame:
+    rows = [
+        {"trace_id": name, "response": RESPONSES[name], "hash": "1" if name == "kept" else "2"}
+        | {"prompt_id": "q" if name.endswith("too") else "p"}
+        for name in order
+    ]
+    pool = make_pool(rows, {"q": QUESTION}, rows_a_frame)
+    n_tokens = pl.DataFrame({"trace_id": order, "n_tokens": [9 if name == "too_short" else 100 for name in order]})
+    return apply_filters(pool, n_tokens, ALL, collect({"cats": [QUESTION]}), workers)
 
 
 def test_the_first_filter_that_drops_gives_the_only_row() -> None:
@@ -184,6 +190,26 @@ def in_their_order() -> pl.DataFrame:
 def test_nothing_depends_on_the_order_or_on_frames(order: list[str], rows_a_frame: int) -> None:
     got = all_reasons(order, rows_a_frame).drop("source_line").sort("trace_id")
     assert got.equals(in_their_order())
+
+
+@pytest.mark.slow
+def test_any_number_of_processes_drops_the_same_traces_for_the_same_reasons() -> None:
+    """Every reason among them, near duplicates on either side of a cut, and prompts of several parts."""
+    expected = all_reasons(list(RESPONSES), 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(apply, "SLICE_ROWS", 2)
+        patch.setattr(near_duplicates, "PROMPTS", 1)
+        for workers in (1, 2):
+            assert all_reasons(list(RESPONSES), 3, workers).equals(expected), workers
+
+
+def test_a_process_that_is_killed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(apply.Crew, "map", killed)
+    with pytest.raises(SelectionError, match=r"was killed, .* lower select\.workers \(now 1\)"):
+        rejected(make_pool([{"response": LOOP}]), only(near_duplicates=0.9))
 
 
 def test_only_scored_traces_are_looked_at() -> None:

@@ -92,12 +92,13 @@ def contaminated_prompts(prompts: pl.DataFrame, index: Index) -> pl.DataFrame:
     )
 
 
-def contaminated(frame: pl.DataFrame, words: Words, prompts: pl.DataFrame, index: Index) -> pl.DataFrame:
-    """Columns trace_id and detail of the rows (trace_id, prompt_id, row) that are dropped.
+def contaminated(frame: pl.DataFrame, words: Words, index: Index) -> pl.DataFrame:
+    """Columns trace_id and detail of the rows (trace_id, row, held_by_prompt) that are dropped.
 
-    `words` are those of the responses, `row` numbers them; `prompts` what `contaminated_prompts` found.
+    `words` are those of the responses, `row` numbers them; `held_by_prompt` is the detail that `contaminated_prompts`
+    gave of the prompt, or null.
     """
-    by_prompt = frame.select("trace_id", "prompt_id").join(prompts, on="prompt_id").select("trace_id", "detail")
+    by_prompt = frame.select("trace_id", detail="held_by_prompt").drop_nulls()
     by_response = (
         index.shared_runs(words, "response")
         .join(frame.select("trace_id", "row"), on="row")

@@ -5,41 +5,67 @@ Jaccard similarity. MinHash finds the pairs that are worth a look (one in a thou
 sets themselves decide. Traces are taken in the order of prompt_id, content_hash and trace_id, and each that is like a
 kept one before it is dropped. Two teachers who answer the same prompt alike are both kept: ranking teachers needs them.
 
-In memory stay 512 bytes of signature for each trace; texts that are looked at once more come in passes of bounded size.
+In memory stay 512 bytes of signature for each trace and prompt; texts that are looked at once more come in passes of
+bounded size. What reads texts is done by worker processes, part by part.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from stepsift.core.processes import Crew
 from stepsift.select.filters.minhash import Signatures, buckets, keep_first, sign
 from stepsift.select.filters.words import Hashes, Words, read_words
 from stepsift.select.pool import ScoredPool
 
 SHINGLE_WORDS = 5
+PROMPTS = 4_096
+"""Prompts, or traces that are compared exactly, whose words are in memory at once."""
 MAX_SHINGLES = 2**25
 """Shingles of one pass of exact comparisons, 8 bytes each."""
 
 
-class NearDuplicates:
-    """Takes the responses in frames, then says which traces are near duplicates."""
+@dataclass(frozen=True)
+class Sketches:
+    """Signatures [texts, 128] of the shingles of some texts, and how many shingles each has."""
 
-    def __init__(self, pool: ScoredPool, threshold: float):
-        self.pool, self.threshold = pool, threshold
-        self._prompts = _Shingles.of(read_words(_last_user(pool.prompts)))
+    signatures: Signatures
+    sizes: NDArray[np.int64]
+
+
+def sketch(words: Words, rows: Iterable[int]) -> Sketches:
+    """Sketches of the texts with these numbers."""
+    shingles = _Shingles.of(words)
+    sets = [shingles[row] for row in rows]
+    return Sketches(sign(sets), np.array([len(s) for s in sets], np.int64))
+
+
+class NearDuplicates:
+    """Takes the sketches of responses in parts, then says which traces are near duplicates."""
+
+    def __init__(self, pool: ScoredPool, threshold: float, crew: Crew[Any]):
+        self.pool, self.threshold, self._crew = pool, threshold, crew
+        self._last_user = _last_user(pool.prompts)
+        parts = [sketch(read_words(self._last_user.head(0)), [])]
+        parts += crew.map(_sketch_all, self._last_user.to_frame("text").iter_slices(PROMPTS))
+        signatures, sizes = ([getattr(p, name) for p in parts] for name in ("signatures", "sizes"))
+        self._prompts = Sketches(np.concatenate(signatures), np.concatenate(sizes))
         self._rows = dict(zip(pool.prompts["prompt_id"], range(pool.prompts.height), strict=True))
         self._ids: list[pl.Series] = []
         self._signatures: list[Signatures] = []
         self._sizes: list[NDArray[np.int64]] = []
 
-    def add(self, frame: pl.DataFrame, words: Words) -> None:
-        """Take rows (trace_id, prompt_id, row); `row` is the number of the response in `words`."""
-        sets = self._sets(frame, words)
-        self._ids.append(frame["trace_id"])
-        self._signatures.append(sign(sets))
-        self._sizes.append(np.array([len(s) for s in sets], np.int64))
+    def add(self, kept: pl.DataFrame, responses: Sketches) -> None:
+        """Take rows (trace_id, prompt_id), and the sketches of their responses."""
+        prompts = [self._rows[prompt_id] for prompt_id in kept["prompt_id"]]
+        self._ids.append(kept["trace_id"])
+        # The least hash of both sets is the lesser one of each.
+        self._signatures.append(np.minimum(responses.signatures, self._prompts.signatures[prompts]))
+        self._sizes.append(responses.sizes + self._prompts.sizes[prompts])
 
     def find(self) -> pl.DataFrame:
         """Columns trace_id and detail of the near duplicates among all rows that were taken."""
@@ -74,23 +100,29 @@ class NearDuplicates:
         ]
         return pl.DataFrame(rows, schema={"trace_id": pl.String, "detail": pl.String}, orient="row")
 
-    def _sets(self, frame: pl.DataFrame, words: Words) -> list[Hashes]:
-        responses = _Shingles.of(words)
-        return [
-            np.concatenate([self._prompts[self._rows[prompt_id]], responses[row]])
-            for row, prompt_id in frame.select("row", "prompt_id").iter_rows()
-        ]
-
     def _compare(self, pairs: list[tuple[int, int]], about: pl.DataFrame) -> dict[tuple[int, int], float]:
         """Jaccard similarities of pairs of rows of `about`; one pass over the responses."""
         places = about.with_row_index("place").select("trace_id", "place", "prompt_id")
         places = places[sorted({place for pair in pairs for place in pair})]
-        sets: dict[int, Hashes] = {}
-        for frame in self.pool.responses():
-            placed = frame.join(places, on="trace_id").with_row_index("row")
-            shingles = self._sets(placed, read_words(placed["response"]))
-            sets |= dict(zip(placed["place"], (np.unique(s) for s in shingles), strict=True))
+        asked = self.pool.prompts.select("prompt_id", asked=self._last_user)
+        places = places.join(asked, on="prompt_id", how="left", maintain_order="left")
+        placed = (frame.join(places, on="trace_id") for frame in self.pool.responses())
+        parts = (part for frame in placed for part in frame.iter_slices(PROMPTS))
+        sets = {place: hashes for part in self._crew.map(_exact_sets, parts) for place, hashes in part}
         return {pair: _jaccard(sets[pair[0]], sets[pair[1]]) for pair in pairs}
+
+
+def _sketch_all(_: object, frame: pl.DataFrame) -> Sketches:
+    """Of the texts of a frame."""
+    return sketch(read_words(frame["text"]), range(frame.height))
+
+
+def _exact_sets(_: object, frame: pl.DataFrame) -> list[tuple[int, Hashes]]:
+    """Place and shingles, in order and each once, of rows (place, asked, response)."""
+    asked, responses = (_Shingles.of(read_words(frame[c])) for c in ("asked", "response"))
+    return [
+        (place, np.unique(np.concatenate([asked[row], responses[row]]))) for row, place in enumerate(frame["place"])
+    ]
 
 
 class _Shingles:
