@@ -81,8 +81,10 @@ ui: $(INSTALLED)  ## MLflow in the browser
 
 bench: $(INSTALLED)  ## speed and memory, measured on this machine
 	$(BIN)/python bench/segment.py
+	$(BIN)/python bench/segment.py --workers 1 2
 	$(BIN)/python bench/ingest.py
 	$(BIN)/python bench/tables.py
+	$(BIN)/python bench/warm.py
 	$(BIN)/python bench/curate.py
 	$(BIN)/python bench/evaluate.py
 	$(BIN)/python bench/score.py --quick
