@@ -11,7 +11,19 @@ from stepsift.commands.main import build_parser
 from stepsift.metrics import all_metrics
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
-FOLDERS = ("src/", "docs/", "tests/", "scripts/", "stages/", "demo/", "configs/", "requirements/", "bench/", ".github/")
+FOLDERS = (
+    "src/",
+    "docs/",
+    "tests/",
+    "scripts/",
+    "stages/",
+    "demo/",
+    "configs/",
+    "requirements/",
+    "bench/",
+    ".github/",
+    "recipes/",
+)
 
 
 def options(parser: argparse.ArgumentParser) -> set[str]:
@@ -72,7 +84,14 @@ def test_links_and_paths_lead_somewhere(page: str):
 
 def test_every_page_is_linked_from_the_readme():
     text = (ROOT / "README.md").read_text()
-    assert [page for page in PAGES[1:] if f"({page})" not in text] == []
+    assert [page for page in PAGES if page.startswith("docs/") and f"({page})" not in text] == []
+
+
+def test_every_recipe_is_linked_from_the_page_on_auditions():
+    text = (ROOT / "docs/AUDITION.md").read_text()
+    recipes = [page for page in PAGES if page.startswith("recipes/")]
+    assert recipes
+    assert [page for page in recipes if f"(../{page})" not in text] == []
 
 
 def test_every_metric_is_explained():

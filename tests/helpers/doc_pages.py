@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     "README.md",
     *sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").rglob("*.md") if p.name != "LOG.md"),
+    *sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "recipes").glob("*/README.md")),
 ]
 """The log tells what was; its commands are history."""
 

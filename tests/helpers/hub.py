@@ -12,10 +12,12 @@ from huggingface_hub._tree_cache import TreeCacheEntry, write_tree_cache
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def put_into_cache(cache: Path, repository: str, files: Mapping[str, str | bytes], branch: str = "main") -> Path:
-    """Write a data set of the hub into `cache`, with `branch` at COMMIT; its snapshot."""
+def put_into_cache(
+    cache: Path, repository: str, files: Mapping[str, str | bytes], branch: str = "main", commit: str = COMMIT
+) -> Path:
+    """Write a data set of the hub into `cache`, with `branch` at `commit`; its snapshot."""
     home = cache / f"datasets--{repository.replace('/', '--')}"
-    snapshot = home / "snapshots" / COMMIT
+    snapshot = home / "snapshots" / commit
     tree = {}
     for name, content in files.items():
         data = content.encode() if isinstance(content, str) else content
@@ -23,8 +25,8 @@ def put_into_cache(cache: Path, repository: str, files: Mapping[str, str | bytes
         (snapshot / name).write_bytes(data)
         tree[name] = TreeCacheEntry(len(data), f"{len(tree):040x}", None, None, None)
     (home / "refs").mkdir(exist_ok=True)
-    (home / "refs" / branch).write_text(COMMIT)
-    write_tree_cache(str(home), COMMIT, tree)
+    (home / "refs" / branch).write_text(commit)
+    write_tree_cache(str(home), commit, tree)
     return snapshot
 
 

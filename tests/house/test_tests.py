@@ -6,7 +6,7 @@ from helpers.places import ROOT
 from helpers.source_code import LIBRARY
 
 TESTS = ROOT / "tests"
-NOT_OF_THE_LIBRARY = {"bench", "demo", "docs", "helpers", "house", "system"}
+NOT_OF_THE_LIBRARY = {"bench", "demo", "docs", "helpers", "house", "recipes", "system"}
 
 
 def test_folders_are_those_of_the_library():
