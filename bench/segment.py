@@ -5,13 +5,15 @@
 
 Ordinary text is generated here; FOLDER may hold `*.jsonl.gz` files whose rows have a `response`. A line of the second
 table shows linear time where its seconds double from column to column. With `--workers`, a table of traces of so many
-megabytes is cut by each number of processes in turn, as the stage does it, and the bytes written are compared.
+megabytes is cut by each number of processes in turn, as the stage does it, and the bytes written are compared. CPU
+seconds are those of all processes.
 """
 
 import argparse
 import gzip
 import json
 import random
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -113,6 +115,7 @@ def show_workers(numbers: list[int], megabytes: float, repeat: int) -> None:
     base = ordinary(8)
     responses = base * max(1, round(megabytes / 8))
     seconds: dict[int, list[float]] = {n: [] for n in numbers}
+    cpu: dict[int, list[float]] = {n: [] for n in numbers}
     written: dict[int, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         pool, out = Path(folder) / "traces.parquet", Path(folder) / "steps.parquet"
@@ -127,18 +130,26 @@ def show_workers(numbers: list[int], megabytes: float, repeat: int) -> None:
                 writer.write(pl.DataFrame(row, schema=tables.TRACES.schema))
         for _ in range(repeat):
             for n in numbers:
-                begin = time.perf_counter()
+                begin, cpu_begin = time.perf_counter(), _cpu_s()
                 with table_files.Writer(tables.STEPS, out) as writer:
                     frames = table_files.scan(tables.TRACES, pool, ["trace_id", "response"])
                     for steps in segment_tables(frames, params.Segment(workers=n)):
                         writer.write(steps)
                 seconds[n].append(time.perf_counter() - begin)
+                cpu[n].append(_cpu_s() - cpu_begin)
                 written[n] = disk.file_sha256(out)
     first = min(seconds[numbers[0]])
     print(f"{len(responses):,} traces, {sum(map(len, responses)) / 1e6:.0f} million characters")
     for n in numbers:
         same = "the same bytes" if written[n] == written[numbers[0]] else "OTHER BYTES"
-        print(f"{n} workers: {min(seconds[n]):.1f} s, {first / min(seconds[n]):.2f} x as fast, {same}")
+        least = min(seconds[n])
+        print(f"{n} workers: {least:.1f} s, {first / least:.2f} x as fast, {min(cpu[n]):.1f} CPU s, {same}")
+
+
+def _cpu_s() -> float:
+    """CPU seconds of this process and of those that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 def main() -> None:
