@@ -2,7 +2,10 @@
 
 import importlib.util
 import json
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +19,7 @@ from helpers.places import ROOT
 from helpers.recipe_pools import LIMO, RSR_TEACHERS, limo_set, rsr_set, vllm_answers
 from stepsift import params
 from stepsift.commands.expected_work import SCORING_RATE, TRAINING_RATE, work_of
+from stepsift.commands.main import build_parser
 from stepsift.core import tables
 from stepsift.ingest.run import ingest
 from stepsift.sources.add import plan_addition
@@ -87,6 +91,58 @@ def test_the_script_has_as_many_questions_as_tasks_want(tmp_path: Path):
         field = yaml.safe_load(file.read_text()).get("prompt", "prompt")
         (tmp_path / f"{file.stem}.jsonl").write_text(json.dumps({field: "2 + 2?", "answer": "4"}) + "\n")
     assert check_tasks(sorted(fetched), tmp_path) == []
+
+
+# --- commands
+
+
+def bash(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a script from the repository's root with a `stepsift` that writes its arguments into `folder/said.json`."""
+    fake = folder / "bin/stepsift"
+    fake.parent.mkdir(exist_ok=True)
+    code = (
+        f"import json, pathlib, sys\npathlib.Path({str(folder / 'said.json')!r}).write_text(json.dumps(sys.argv[1:]))"
+    )
+    fake.write_text(f"#!{sys.executable}\n{code}\n")
+    fake.chmod(0o755)
+    env = os.environ | {"PATH": f"{fake.parent}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(("bash", *words), cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["limo", "rsr"])
+def test_sources_are_added_by_a_command_that_exists(recipe: str, tmp_path: Path):
+    script = f"recipes/{recipe}/sources.sh"
+    (tmp_path / "traces").mkdir()
+    if recipe == "limo":
+        done = bash(tmp_path, script, str(tmp_path))
+        assert (done.returncode, (tmp_path / "said.json").exists()) == (1, False)
+        assert done.stderr.startswith(f"there are no traces in {tmp_path}/traces; ")
+    for teacher in ("a", "b c"):
+        (tmp_path / f"traces/{teacher}.jsonl").touch()
+    assert bash(tmp_path, script, str(tmp_path)).returncode == 0
+    args = build_parser().parse_args(json.loads((tmp_path / "said.json").read_text()))
+    assert args.rules == Path(f"recipes/{recipe}/{'traces' if recipe == 'limo' else 'rsr'}.rule.yaml")
+    if recipe == "limo":
+        assert args.paths == [f"{tmp_path}/traces/a.jsonl", f"{tmp_path}/traces/b c.jsonl"]
+    else:
+        assert (args.files, args.name) == (["*/short-sys_5k_gen?.json"], "rsr")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "recipes/run.sh [--check] SETTINGS FOLDER [WORKERS] "),
+        (("--check", "recipes/limo/params.yaml"), "recipes/run.sh [--check] SETTINGS FOLDER [WORKERS] "),
+        (("recipes/lima/params.yaml", "x"), "there is no recipes/lima/params.yaml in "),
+    ],
+)
+def test_a_wrong_command_makes_nothing(words: tuple[str, ...], sentence: str, tmp_path: Path):
+    done = bash(tmp_path, "recipes/run.sh", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(sentence)
+    assert not (ROOT / "x").exists()
 
 
 # --- what is said of hours and memory
