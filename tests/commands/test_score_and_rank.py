@@ -307,6 +307,8 @@ def test_rejected_rows_and_what_has_no_full_pass_are_said(place: Path, settings)
         ("a.jsonl", "f.parquet", "--out is 'f.parquet', but f.parquet is a folder"),
         ("a.jsonl", "g.parquet", "--out is 'g.parquet', but g.steps.parquet is a folder"),
         ("a.parquet", "a.parquet", "--out is 'a.parquet', which would overwrite a.parquet"),
+        ("a.parquet", "folder/../a.parquet", "--out is 'folder/../a.parquet', which would overwrite a.parquet"),
+        ("a.parquet", "link.parquet", "--out is 'link.parquet', which would overwrite a.parquet"),
         ("b.steps.parquet", "b.parquet", "--out is 'b.parquet', which would overwrite b.steps.parquet"),
     ],
 )
@@ -319,6 +321,7 @@ def test_files_that_will_not_do_are_one_sentence(
     (place / "broken.jsonl").write_text("{\n")
     for name in ("folder", "f.parquet", "g.steps.parquet"):
         (place / name).mkdir()
+    (place / "link.parquet").symlink_to("a.parquet")
     before = {p: p.read_bytes() for p in place.iterdir() if p.is_file()}
     monkeypatch.setattr(setup, "load", lambda *_: pytest.fail("the student was loaded"))
     code, printed, err = run_cli("score", file, "--student", student_folder("llama"), "--out", out)

@@ -491,6 +491,26 @@ def test_what_a_first_metric_gives_for_a_question_is_a_share_or_refused(value: o
         assert harness._share({"points": good}, "toy", "points") == share
 
 
+class Bytes:
+    """A tokenizer whose tokens are single bytes."""
+
+    def batch_decode(self, rows: torch.Tensor) -> list[str]:
+        return [bytes(row).decode("utf-8", "replace") for row in rows.tolist()]
+
+    def decode(self, ids: list[int]) -> str:
+        return bytes(ids).decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("stop", ["\n", "Question:", "。", "答え", "→ end", "🙂"])
+def test_a_stop_string_is_seen_with_its_last_token_though_that_is_a_byte(stop: str) -> None:
+    from stepsift.evaluate.student_lm import _Stop
+
+    ids = list(f"It is 4{stop} and on".encode())
+    stopping = _Stop(Bytes(), [stop, ""], [], 0, [len(ids) + 1])
+    seen = [bool(stopping(torch.tensor([ids[:n]]), None)) for n in range(1, len(ids) + 1)]
+    assert seen.index(True) + 1 == len(f"It is 4{stop}".encode())
+
+
 def test_without_a_trained_student_there_is_nothing_to_compare(bench: Bench) -> None:
     shutil.rmtree(bench.folder / "train")
     with pytest.raises(EvaluationError, match="no trained student"):

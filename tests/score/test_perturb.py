@@ -14,6 +14,7 @@ from stepsift.score.pool import PoolTables
     ("window", "windows"),
     [
         (4, {"window-3": 3, "window-5": 5}),
+        (2, {"window-1": 1, "window-3": 3}),
         (1, {"window-2": 2}),
         (0.25, {"window-0.166667": 0.25 / 1.5, "window-0.375": 0.375}),
         (0.8, {"window-0.533333": 0.8 / 1.5}),

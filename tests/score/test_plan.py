@@ -3,9 +3,11 @@
 import itertools
 
 import numpy as np
+import pytest
 
 from helpers.score_cases import MESSAGES
 from stepsift import params
+from stepsift.render import Rendered
 from stepsift.score.forward.request import Refused
 from stepsift.score.forward.windows import Pass
 from stepsift.score.plan import Planner, plan_trace, sample_prompts
@@ -51,3 +53,30 @@ def test_samples_of_prompts_are_nested_and_free_of_order():
     assert sample_prompts(reversed(ids), 10, seed=3) == samples[1]
     assert sample_prompts(ids, 10, seed=4) != samples[1]
     assert sample_prompts(ids, None, 0) == sample_prompts(ids, 100, 0) == set(ids)
+
+
+# Three tokens of prompt, and steps of 16, 2 and 17 tokens, each token a character.
+ENDS = np.array([16, 18, 35])
+RENDERED = Rendered([1, 2, 3], [*range(35)], np.arange(35), np.ones(35, dtype=bool), 9)
+
+
+@pytest.mark.parametrize(
+    ("context", "settings", "gives"),
+    [
+        # Windows of one step hold 16 + 2 and 2 + 17 tokens: the wider one and the prompt just fit, or just do not.
+        (22, {}, "local"),
+        (21, {}, "window_too_long"),
+        (37, {}, "local"),
+        (38, {}, "local and full"),
+        (38, {"passes": ("full",)}, "full"),
+        (37, {"passes": ("full",)}, "context_too_long"),
+        (38, {"max_step_tokens": 17}, "local and full"),
+        (38, {"max_step_tokens": 16}, "step_too_long"),
+    ],
+)
+def test_what_just_fits_is_scored(context: int, settings: dict, gives: str):
+    planned = plan_trace(RENDERED, ENDS, params.Score(window=1, **settings), context)
+    if isinstance(planned, Refused):
+        assert planned.reason == gives
+    else:
+        assert " and ".join(["local"] * bool(planned.local) + ["full"] * planned.full) == gives

@@ -72,6 +72,11 @@ def test_a_link_out_of_the_folder_that_dvc_watches_is_refused(checkout, student_
     (reference,) = settings_of("teacher").references
     with pytest.raises(StudentError, match=r"'teacher' is 'data/references/teacher', a link that leads to '.*DVC does"):
         require_inside(reference)
+    # Of shipped log-probabilities the tokenizer decides which token is whose.
+    (checkout / "data/references/own.jsonl").touch()
+    (shipped,) = settings_of("own.jsonl", tokenizer="data/references/teacher").references
+    with pytest.raises(StudentError, match=r"'own.jsonl' is 'data/references/teacher', a link that leads to"):
+        require_inside(shipped)
     # What lies in DVC's cache is content that DVC knows.
     cached = checkout / ".dvc/cache/files/md5/ab" / ("c" * 30)
     cached.parent.mkdir(parents=True)

@@ -85,6 +85,27 @@ def test_half_precisions_stay_near(student_folder, tmp_path: Path, dtype: str):
     assert not half.equals(single)
 
 
+@pytest.mark.parametrize(
+    ("device", "placement", "workers", "place"),
+    [
+        ("cuda", "one", None, "cuda, 4 processes"),
+        ("cuda", "one", 1, "cuda"),
+        # One student over all of them, or a share for each that is asked for.
+        ("cuda", "spread", None, "cuda"),
+        ("cuda", "cpu_offload", None, "cuda"),
+        ("cuda", "spread", 2, "cuda, 2 processes"),
+        ("cpu", "one", None, "cpu"),
+        ("cpu", "one", 3, "cpu, 3 processes"),
+    ],
+)
+def test_of_four_devices_each_has_a_student_unless_it_is_divided(
+    device: str, placement: str, workers: int | None, place: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(setup.torch.cuda, "device_count", lambda: 4)
+    backend = setup._backend(params.Student(placement=placement), params.Score(workers=workers), device)
+    assert backend.device == place
+
+
 def test_no_student_is_said_before_anything_is_loaded(tmp_path: Path):
     with pytest.raises(StudentError, match="where there is nothing"):
         setup.load(params.Student(path=str(tmp_path / "none")), params.Score(), tmp_path)

@@ -1,11 +1,15 @@
 """Students in other processes: who gets which requests, and that no worker is left behind or lost by Ctrl-C."""
 
 import itertools
+import logging
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +18,7 @@ from hypothesis import strategies as st
 from stepsift import params
 from stepsift.core import processes
 from stepsift.score.backends.processes import SHARD_REQUESTS, ProcessBackend, hand_out
-from stepsift.score.forward.request import Request
+from stepsift.score.forward.request import Refused, Request, Scores
 
 
 def of_prompts(prompts: list[int]) -> list[Request]:
@@ -40,6 +44,30 @@ def test_everything_is_handed_out_once(prompts: list[int], batching: str, worker
     assert all(len(shard) > 0 for shard in cut)
     if batching == "packed":
         assert all(prompts[a[-1]] != prompts[b[0]] for a, b in itertools.pairwise(cut))
+
+
+@pytest.mark.parametrize("deadly", [set(), {5}, {0, 11}, {4, 6, 7}])
+def test_each_request_is_done_once_whichever_take_their_worker_down(
+    deadly: set[int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """A stand-in for a pool, in which a shard with one of the `deadly` requests breaks it."""
+    done = Scores(None, None)
+
+    def submit(_: object, function: Any, *shards: list[Request]) -> Future:
+        future: Future = Future()
+        if any(r.prompt[0] in deadly for shard in shards for r in shard):
+            future.set_exception(BrokenProcessPool())
+        else:
+            future.set_result([done for shard in shards for _ in shard])
+        return future
+
+    monkeypatch.setattr(processes, "start", lambda *_: SimpleNamespace(shutdown=lambda **_: None))
+    monkeypatch.setattr(processes, "submit", submit)
+    caplog.set_level(logging.ERROR)
+    backend = ProcessBackend(params.Student(), params.Score(), "cpu", 2, "trace")
+    results = [pair for some in backend.score(of_prompts([*range(12)])) for pair in some]
+    assert sorted(place for place, _ in results) == [*range(12)]
+    assert {place for place, result in results if isinstance(result, Refused)} == deadly
 
 
 @pytest.mark.system
