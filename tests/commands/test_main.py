@@ -116,8 +116,8 @@ def test_a_typo_is_one_line_and_loads_nothing_heavy(tmp_path: Path):
         [],
         [
             "error: params.yaml: unknown key 'score.windw', did you mean 'window'?; known in 'score' are window, "
-            "passes, dtype, device, batching, batch_tokens, products, engine, workers, max_step_tokens, prompts, seed, "
-            "references, cache_check"
+            "passes, dtype, device, batching, batch_tokens, products, decoder, engine, workers, max_step_tokens, "
+            "prompts, seed, references, cache_check"
         ],
         [],
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from helpers.score_cases import MESSAGES, RESPONSE
 from stepsift import params
-from stepsift.commands import tuning, turn_timing
+from stepsift.commands import turn_timing
 from stepsift.commands.tuning import Bench, Setting, advice, candidates, present, propose
 from stepsift.commands.turn_timing import KEPT, TURNS, Fastest, ImpossibleError, judge, time_in_turns
 from stepsift.core.errors import ScoringError
@@ -203,7 +203,7 @@ def test_what_is_timed_is_what_the_setting_says(
     def crowded(self: Engine, request: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(tuning.Engine, "score", crowded)
+    monkeypatch.setattr(Engine, "score", crowded)
     with pytest.raises(ImpossibleError, match="out of memory at batch_tokens 512"):
         bench.run(Setting("trace", 512, "native"))
 

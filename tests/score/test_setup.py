@@ -13,6 +13,8 @@ from stepsift.commands.cache import spaces
 from stepsift.core import table_files, tables
 from stepsift.core.errors import StudentError
 from stepsift.score import setup
+from stepsift.score.forward import own
+from stepsift.score.forward.pieces import LayerPieces
 from stepsift.score.identity import identify
 from stepsift.score.progress import Progress
 from stepsift.score.run import score_to_tables
@@ -60,6 +62,27 @@ def test_identity_is_that_of_the_scores(student_folder, tmp_path: Path):
     other = identify(params.Student(path=str(student_folder("gpt2"))), params.Score(device="cpu"))
     assert dataclasses.replace(other, student=mine.student) == mine != other
     assert mine.as_json() == {"student": mine.student, "numerics": mine.numerics}
+
+
+def test_scores_of_the_decoder_of_ours_are_kept_apart(student_folder, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(own, "compiler", lambda: "g++ 1.2.3")
+    monkeypatch.setattr(LayerPieces, "compiled", classmethod(lambda cls: cls()))
+    student, pool = student_folder("llama"), {"c": POOL["c"]}
+    settings = params.Score(device="cpu", decoder="own")
+    mine, default = (
+        identify(params.Student(path=str(student)), s).numerics for s in (settings, params.Score(device="cpu"))
+    )
+    assert mine == default | {"decoder": f"own {own.VERSION}, g++ 1.2.3, float32 products"}
+    by_model, _ = run(student, tmp_path, pool)
+    ours, first = run(student, tmp_path, pool, decoder="own")
+    _, again = run(student, tmp_path, pool, decoder="own")
+    assert (first.from_cache, again.from_cache, again.computed) == (0, 1, 0)
+    assert len(spaces(tmp_path / "cache")) == 2
+    for column in SUMS:
+        assert ((ours[column] - by_model[column]).abs().fill_null(0) <= 5e-5 * by_model["n_tokens"].clip(1)).all()
+    # A compiler that is no longer there: as if nothing had been asked for.
+    monkeypatch.setattr(own, "compiler", lambda: None)
+    assert identify(params.Student(path=str(student)), settings).numerics == default
 
 
 def test_a_run_that_finds_all_in_the_cache_loads_no_student(student_folder, tmp_path: Path, monkeypatch):

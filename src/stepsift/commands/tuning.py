@@ -20,10 +20,10 @@ from stepsift.commands.turn_timing import SMALLEST_GAIN, Fastest, ImpossibleErro
 from stepsift.core.errors import ScoringError
 from stepsift.core.text import count
 from stepsift.ingest.run import SampleTrace
-from stepsift.score.backends.local import ModelSize, is_out_of_memory, model_size
+from stepsift.score.backends.local import ModelSize, is_out_of_memory, model_size, score_requests
 from stepsift.score.forward.devices import wait_for
-from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.numerics import batch_tokens, batching, prepare, products
+from stepsift.score.forward.own import make_engine
 from stepsift.score.forward.packed import PackedEngine
 from stepsift.score.forward.request import Request
 from stepsift.score.plan import Planned, Planner
@@ -143,11 +143,8 @@ class Bench:
             before = torch.cuda.memory_allocated(self.device)
         start = time.perf_counter()
         try:
-            if isinstance(engine, PackedEngine):
-                engine.score_many(self.requests)
-            else:
-                for request in self.requests:
-                    engine.score(request)
+            for requests in [self.requests] if setting.batching == "packed" else [[r] for r in self.requests]:
+                score_requests(engine, requests)
         except (MemoryError, RuntimeError) as e:
             if not is_out_of_memory(e):
                 raise
@@ -168,9 +165,9 @@ class Bench:
         # An engine looks at its model's layers when it is made.
         kind = setting.batching, setting.products
         if kind not in self._engines:
-            make = PackedEngine if setting.batching == "packed" else Engine
+            settings = self.settings.model_copy(update={"batching": setting.batching})
             try:
-                self._engines[kind] = make(self.model, setting.batch_tokens)
+                self._engines[kind] = make_engine(self.model, settings, self.device, setting.batch_tokens)
             except ScoringError as e:
                 raise ImpossibleError(str(e)) from e
         engine = self._engines[kind]

@@ -210,6 +210,10 @@ class Score(Section):
     products: Literal["auto", "native", "onednn"] = "auto"
     """Who multiplies float32 matrices on a CPU: torch's own library or oneDNN; `auto`: oneDNN where Intel did not make
     the processor; `stepsift tune` measures."""
+    decoder: Literal["model", "own"] = "model"
+    """Who computes a student's layers on a CPU: `model`, its own code in transformers; `own`, a decoder of ours with
+    float32 sums and compiled pieces, for Llama, Qwen 2, Qwen 3 and Gemma 3 in float32 or bfloat16, where a C++
+    compiler is (else as `model`). Scores of the two are kept apart."""
     engine: Literal["local", "ray"] = "local"
     """`local`: this machine; `ray`: a Ray cluster (needs the extra `ray`)."""
     workers: Annotated[int, Field(ge=1, le=1_024)] | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from stepsift import params, student
 from stepsift.score.cache.scores import Numerics
 from stepsift.score.forward.numerics import describe_numerics
+from stepsift.score.forward.own import decoder_used
 
 
 @dataclass(frozen=True)
@@ -22,4 +23,7 @@ class Identity:
 def identify(student_settings: params.Student, settings: params.Score) -> Identity:
     """Whose scores these settings give on this machine; raises StudentError if there is no student or no device."""
     files = student.locate(student_settings)
-    return Identity(student.fingerprint(files), describe_numerics(settings, student.pick_device(settings.device)))
+    device = student.pick_device(settings.device)
+    # Of the files alone, as who asks for an identity often loads no student.
+    decoder = None if settings.decoder == "model" else decoder_used(student.load_config(files), settings, device)
+    return Identity(student.fingerprint(files), describe_numerics(settings, device, decoder))

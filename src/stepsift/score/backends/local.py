@@ -16,6 +16,7 @@ from stepsift.core.text import count
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.masked import MaskedEngine
 from stepsift.score.forward.numerics import batch_tokens, batching, prepare, threads
+from stepsift.score.forward.own import make_engine
 from stepsift.score.forward.packed import PackedEngine
 from stepsift.score.forward.request import Refused, Request, Scores
 
@@ -87,8 +88,10 @@ class LocalBackend:
         self.device = device
         self.size = model_size(model, student.context_tokens(model.config, student_settings))
         self._packed = masked or batching(settings, device) == "packed"
-        make = MaskedEngine if masked else PackedEngine if self._packed else Engine
-        self._engine = make(model, batch_tokens(settings, device))
+        budget = batch_tokens(settings, device)
+        self._engine: AnyEngine = (
+            MaskedEngine(model, budget) if masked else make_engine(model, settings, device, budget)
+        )
 
     def score(self, requests: list[Request]) -> Iterator[Done]:
         """Yield the place in `requests` and the result of each, as they are done."""
@@ -136,7 +139,7 @@ def attempt(engine: AnyEngine, requests: list[Request]) -> list[Result]:
                 engine.batch_tokens //= 2
                 log.warning("out of memory: trying a trace again with batches of %d tokens", engine.batch_tokens)
             try:
-                return [_checked(replace(s, usual=not seen)) for s in _score(engine, requests)]
+                return [_checked(replace(s, usual=not seen)) for s in score_requests(engine, requests)]
             except (MemoryError, RuntimeError) as e:
                 if not is_out_of_memory(e):
                     raise
@@ -162,7 +165,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _score(engine: AnyEngine, requests: list[Request]) -> list[Scores]:
+def score_requests(engine: AnyEngine, requests: list[Request]) -> list[Scores]:
+    """What an engine gives for requests, in one call where it takes many."""
     if isinstance(engine, PackedEngine | MaskedEngine):
         return engine.score_many(requests)
     return [engine.score(r) for r in requests]

@@ -6,7 +6,7 @@ processor's cache from the product that makes it to the sums that are all that i
 a tile and in float64 across tiles (in float32 on devices that have no float64).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,6 +33,10 @@ class Tile:
 def tile(device: torch.device) -> Tile:
     """The tile of a device. On a CPU: what a core's second-level cache holds; on a GPU: enough work for one launch."""
     return Tile(512, 2**18) if device.type == "cpu" else Tile(4_096, 2**26)
+
+
+SliceSums = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, ...]]
+"""`pieces.slice_sums`, compiled."""
 
 
 class Head(Protocol):
@@ -67,8 +71,7 @@ class SlicedHead:
 
     def targets(self, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         # A product of the same kind as that of the slices, of which the diagonal is wanted: rounded alike.
-        weight = self.weight[targets]
-        z = onednn_linear(x, weight) if self.onednn else torch.mm(x, weight.T).float()
+        z = self.product(x, self.weight[targets]).float()
         return self._finish(z, None if self.bias is None else self.bias[targets]).diagonal()[:, None].contiguous()
 
     def slices(self, x: torch.Tensor, width: int) -> Iterator[torch.Tensor]:
@@ -78,11 +81,14 @@ class SlicedHead:
         for low in range(0, self.vocabulary, width):
             weight = self.weight[low : low + width]
             shape = len(x), len(weight)
-            z = product[: shape[0] * shape[1]].view(shape)
-            z = onednn_linear(x, weight) if self.onednn else torch.mm(x, weight.T, out=z)
+            z = self.product(x, weight, product[: shape[0] * shape[1]].view(shape))
             if numbers is not product:
                 z = numbers[: z.numel()].view(shape).copy_(z)
             yield self._finish(z, None if self.bias is None else self.bias[low : low + width])
+
+    def product(self, x: torch.Tensor, weight: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits of some rows of the embedding, before anything is done to them; they may be written to `out`."""
+        return onednn_linear(x, weight) if self.onednn else torch.mm(x, weight.T, out=out)
 
     def _finish(self, z: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """Logits of float32 products, in place."""
@@ -109,14 +115,16 @@ class ModelLogits:
             yield x[:, low : low + width].to(torch.float32, copy=True)
 
 
-def token_values(head: Head, x: torch.Tensor, targets: torch.Tensor) -> TokenValues:
-    """Values of `targets` [rows] under the rows `x` of the head's input."""
+def token_values(
+    head: Head, x: torch.Tensor, targets: torch.Tensor, slice_sums: SliceSums | None = None
+) -> TokenValues:
+    """Values of `targets` [rows] under the rows `x` of the head's input; `slice_sums`: in place of `_Sums.add`."""
     rows = tile(x.device).rows
-    parts = [_values(head, x[i : i + rows], targets[i : i + rows]) for i in range(0, len(targets), rows)]
+    parts = [_values(head, x[i : i + rows], targets[i : i + rows], slice_sums) for i in range(0, len(targets), rows)]
     return TokenValues(*(np.concatenate(columns) for columns in zip(*(p.columns() for p in parts), strict=True)))
 
 
-def _values(head: Head, x: torch.Tensor, targets: torch.Tensor) -> TokenValues:
+def _values(head: Head, x: torch.Tensor, targets: torch.Tensor, slice_sums: SliceSums | None) -> TokenValues:
     """Values of at most one tile's rows."""
     width = min(tile(x.device).width(len(targets)), head.vocabulary)
     target = head.targets(x, targets)
@@ -127,7 +135,10 @@ def _values(head: Head, x: torch.Tensor, targets: torch.Tensor) -> TokenValues:
     for z in head.slices(x, width):
         here = (targets >= low) & (targets < low + width)
         own = torch.where(here[:, None], z.gather(1, (targets - low).clamp_(0, z.shape[1] - 1)[:, None]), own)
-        sums.add(z, buffer[:, : z.shape[1]])
+        if slice_sums is None:
+            sums.add(z, buffer[:, : z.shape[1]])
+        else:
+            sums.merge(*slice_sums(z, target, sums.top))
         low += width
     return sums.values(own)
 
@@ -150,17 +161,29 @@ class _Sums:
 
     def add(self, z: torch.Tensor, buffer: torch.Tensor) -> None:
         """Add a slice of logits [rows, entries], which is overwritten, as is `buffer` of its shape."""
-        self.greater += torch.gt(z, self.target, out=buffer).sum(dim=1)
+        greater = torch.gt(z, self.target, out=buffer).sum(dim=1)
         top = torch.maximum(self.top, z.amax(dim=1, keepdim=True))
         z.sub_(top)
         p = torch.exp(z, out=buffer)
+        total, squared = p.sum(dim=1), torch.linalg.vector_norm(p, dim=1).to(self.wide).square()
+        # A logit of minus infinity has p = 0 and adds nothing; minus infinity times 0 would be NaN.
+        self.merge(top, greater, total, squared, z.clamp_(min=-1e4).mul_(p).sum(dim=1))
+
+    def merge(
+        self,
+        top: torch.Tensor,
+        greater: torch.Tensor,
+        total: torch.Tensor,
+        squared: torch.Tensor,
+        weighted: torch.Tensor,
+    ) -> None:
+        """Add the sums of a slice, whose largest logit or the one before is `top`."""
         shift = (self.top - top).squeeze(1).to(self.wide)
         shrink = shift.exp()
-        self.weighted = (self.weighted + shift * self.total) * shrink
-        self.total = self.total * shrink + p.sum(dim=1)
-        self.squared = self.squared * shrink.square() + torch.linalg.vector_norm(p, dim=1).to(self.wide).square()
-        # A logit of minus infinity has p = 0 and adds nothing; minus infinity times 0 would be NaN.
-        self.weighted += z.clamp_(min=-1e4).mul_(p).sum(dim=1)
+        self.greater += greater
+        self.weighted = (self.weighted + shift * self.total) * shrink + weighted
+        self.total = self.total * shrink + total
+        self.squared = self.squared * shrink.square() + squared
         self.top = top
 
     def values(self, own: torch.Tensor) -> TokenValues:

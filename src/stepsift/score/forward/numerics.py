@@ -59,8 +59,14 @@ def threads(settings: "params.Score", device: str) -> int:
     return max(1, _THREADS // (settings.workers or 1))
 
 
-def describe_numerics(settings: "params.Score", device: str) -> dict[str, str | int | float]:
-    """Everything but the student and the tokens that a cached value may depend on."""
+def describe_numerics(
+    settings: "params.Score", device: str, decoder: str | None = None
+) -> dict[str, str | int | float]:
+    """Everything but the student and the tokens that a cached value may depend on.
+
+    `decoder`: what `own.decoder_used` says of the student; values of the model's own are known by having no such key.
+    """
+    own = {} if decoder is None else {"decoder": decoder}
     return {
         "engine": ENGINE_VERSION,
         "device": device,
@@ -71,6 +77,7 @@ def describe_numerics(settings: "params.Score", device: str) -> dict[str, str | 
         "threads": threads(settings, device),
         "torch": torch.__version__,
         "transformers": version("transformers"),
+        **own,
     }
 
 

@@ -8,12 +8,12 @@ What shares a batch changes a value by rounding, so values agree with those of `
 the byte.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ from stepsift.score.forward.windows import Pass
 
 NAME = "stepsift_packed"
 """Under this name transformers knows our attention."""
+UNSTEADY = frozenset({"dynamic", "longrope"})
+"""Rotary positions that depend on the longest row of a batch."""
 
 KeysValues = dict[int, tuple[torch.Tensor, torch.Tensor]]
 """By layer: keys and values of tokens one after another, each [tokens, key heads, width]."""
@@ -42,6 +44,8 @@ class PackedEngine:
     Raises ScoringError for a family that cannot be packed. `kernel` computes attention, if not what suits the device.
     """
 
+    _way_out = "in packed batches: {}; set score.batching: trace"
+
     def __init__(self, model: Any, batch_tokens: int, kernel: Kernel | None = None):
         self.model = model
         self.batch_tokens = batch_tokens
@@ -54,8 +58,7 @@ class PackedEngine:
             self._probe()
         except Exception as e:  # a family that needs something else says so in its own way
             raise ScoringError(
-                f"the student ({type(model).__name__}) cannot be scored in packed batches: {e}; "
-                "set score.batching: trace"
+                f"the student ({type(model).__name__}) cannot be scored {self._way_out.format(e)}"
             ) from e
 
     @torch.inference_mode()
@@ -73,9 +76,13 @@ class PackedEngine:
         """A request's share of the values; those over a context beyond the budget are computed here."""
         over_all = values.take(whole) if whole else None
         if over_all is None and _wants_whole(request):
-            over_all = self.trace.score(Request(request.prompt, request.response, [], full=True)).full
+            over_all = self.long_pass(request)
         in_windows = values.take(local) if local else over_all if _one_window(request) else None
         return Scores(in_windows, over_all if request.full else None)
+
+    def long_pass(self, request: Request) -> TokenValues | None:
+        """Values over a whole context that is longer than the budget."""
+        return self.trace.score(Request(request.prompt, request.response, [], full=True)).full
 
     def _values(self, rows: "_Rows") -> TokenValues:
         """Values of all segments' scored tokens, where `rows` wants them."""
@@ -105,9 +112,7 @@ class PackedEngine:
             return {}
         return {n: (torch.cat([p[n][0] for p in parts]), torch.cat([p[n][1] for p in parts])) for n in parts[0]}
 
-    def forward(
-        self, ids: np.ndarray, positions: np.ndarray, segments: Segments, kept: KeysValues | None
-    ) -> "_Forward":
+    def forward(self, ids: np.ndarray, positions: np.ndarray, segments: Segments, kept: KeysValues | None) -> "Passed":
         """One pass over packed tokens, within `packing`; without `kept` it keeps its own keys and values."""
         under_way = _Forward(partial(self._kernel, segments), kept)
         token = _current.set(under_way)
@@ -118,6 +123,11 @@ class PackedEngine:
         under_way.hidden = out.last_hidden_state[0]
         return under_way
 
+    def expected(self, row: np.ndarray) -> tuple[torch.Tensor, float]:
+        """The model's own hidden states [tokens, width] of one row of ids, and how far from them others may be."""
+        whole = self.decoder(input_ids=self._put(row)[None], use_cache=False).last_hidden_state[0]
+        return whole, 1e-3 if self.model.dtype == torch.float32 else 0.1
+
     def _put(self, numbers: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(numbers).to(self.device)
 
@@ -126,7 +136,7 @@ class PackedEngine:
         """Try segments of two prompts against whole rows. Raises an error that says why they cannot be packed."""
         if isinstance(self.trace.head, ModelLogits):
             raise ScoringError("it changes its logits in a way of its own")
-        if unsteady := {"dynamic", "longrope"} & _rotary_types(self.decoder.config):
+        if unsteady := UNSTEADY & rotary_types(self.decoder.config):
             raise ScoringError(f"its rotary positions ({', '.join(unsteady)}) depend on the longest row of a batch")
         ids = np.arange(1, 21, dtype=np.int64) % self.trace.vocabulary
         prompts = [ids[:7], ids[9:13]]
@@ -139,13 +149,13 @@ class PackedEngine:
             tokens, positions, segments = rows.inputs(slice(None))
             under_way = self.forward(tokens, positions, segments, self.keep([p[:-1] for p in rows.prompts]))
         if unused := under_way.masked - under_way.used:
-            raise ScoringError(f"a layer does not say that it sees {unused.pop()} positions only")
+            raise ScoringError(f"a layer does not say that it sees {next(iter(unused))} positions only")
         for packed, request in zip(under_way.hidden.split(rows.length.tolist()), requests, strict=True):
             row = np.array(request.prompt + request.response[:-1])
-            whole = self.decoder(input_ids=self._put(row)[None], use_cache=False).last_hidden_state[0]
+            whole, tolerance = self.expected(row)
             own = whole[-len(packed) :].float()
             distance = float((packed.float() - own).abs().mean() / own.abs().mean())
-            if not distance <= (1e-3 if self.model.dtype == torch.float32 else 0.1):
+            if not distance <= tolerance:
                 raise ScoringError(f"what it computes of packed rows differs from that of whole rows by {distance:.2g}")
 
 
@@ -228,6 +238,20 @@ class _Rows:
             self._ids[spans(self._begin[batch] + skip, scored)],
             spans(self._at[batch] + skip, scored),
         )
+
+
+class Passed(Protocol):
+    """What a forward pass leaves: hidden states [tokens, width], keys and values of its own tokens, and both of
+    `_Forward` that tell of sliding windows."""
+
+    @property
+    def hidden(self) -> torch.Tensor: ...
+    @property
+    def own(self) -> KeysValues: ...
+    @property
+    def masked(self) -> Set[int]: ...
+    @property
+    def used(self) -> Set[int | None]: ...
 
 
 @dataclass
@@ -315,7 +339,7 @@ def _register() -> None:
     AttentionMaskInterface.register(NAME, _no_mask)
 
 
-def _rotary_types(config: Any) -> set[str]:
+def rotary_types(config: Any) -> set[str]:
     """Kinds of rotary positions of a family; some have one for each kind of layer."""
     settings = getattr(config, "rope_parameters", None) or {}
     kinds = [settings, *(v for v in settings.values() if isinstance(v, dict))]

@@ -1,0 +1,65 @@
+"""x W^T + b with float32 results, whatever the precision of W: how the decoder of our own multiplies."""
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stepsift.score.forward.numerics import onednn_linear, uses_onednn
+
+Product = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
+"""Of x [rows, width] float32, W [outputs, width] and b [outputs] or None: [rows, outputs] float32."""
+
+
+def product_of(linear: Any) -> Product:
+    """How such a layer's products are made: float32 by the library that it uses, bfloat16 as is best here."""
+    if linear.weight.dtype == torch.float32:
+        return onednn_linear if uses_onednn(linear) else torch.nn.functional.linear
+    return narrow if rounds_activations(linear.weight.dtype) else widened
+
+
+def rounds_activations(dtype: torch.dtype) -> bool:
+    """Whether `product_of` rounds what it multiplies such weights by."""
+    return dtype == torch.bfloat16 and multiplies_bfloat16()
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has units for products of bfloat16 (AMX); without them, float32 is faster."""
+    return bool(torch.cpu.get_capabilities().get("amx_bf16")) and _gemm() is not None
+
+
+def widened(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """Exact but for float32's rounding, as a bfloat16 weight is a float32 number."""
+    return torch.nn.functional.linear(x, weight.float(), None if bias is None else bias.float())
+
+
+def narrow(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """x is rounded to bfloat16; sums and results are float32, for which torch has no operation on a CPU."""
+    gemm = _gemm()
+    assert gemm is not None
+    (rows, width), outputs = x.shape, len(weight)
+    x, weight = x.to(torch.bfloat16).contiguous(), weight.contiguous()
+    out = torch.empty(rows, outputs)
+    row_major, plain, transposed = 101, 111, 112
+    gemm(
+        *(row_major, plain, transposed, rows, outputs, width, 1.0, x.data_ptr(), width),
+        *(weight.data_ptr(), width, 0.0, out.data_ptr(), outputs),
+    )
+    return out if bias is None else out.add_(bias)
+
+
+@cache
+def _gemm() -> Any:
+    """MKL's product of bfloat16 matrices with float32 results, which torch's library brings along; None without it."""
+    try:
+        library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        gemm = library.cblas_gemm_bf16bf16f32
+    except (OSError, AttributeError):
+        return None
+    number, real, pointer = ctypes.c_int, ctypes.c_float, ctypes.c_void_p
+    gemm.argtypes = [*[number] * 6, real, pointer, number, pointer, number, real, pointer, number]
+    gemm.restype = None
+    return gemm
