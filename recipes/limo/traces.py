@@ -47,7 +47,9 @@ def traces(answers: Iterable[Row], rows: list[Row], commit: str, teacher: str) -
                 f"an answer is to a prompt of {prompts_commit}, and the prompts are those of {commit}; name the first "
                 "with --prompts hub:GAIR/LIMO@COMMIT"
             )
-        choices = ((answer.get("response") or {}).get("body") or {}).get("choices") or []
+        response = answer.get("response") or {}
+        # Servers differ in whether the completion is the response or its body.
+        choices = (response.get("body") or response).get("choices") or []
         if not choices:
             yield "no answer"
         elif choices[0].get("finish_reason") != "stop":

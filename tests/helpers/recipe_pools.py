@@ -21,7 +21,8 @@ def limo_set(n_prompts: int) -> dict[str, str | bytes]:
 
 
 def vllm_answers(requests: Sequence[dict[str, Any]], teacher: str) -> Iterator[dict[str, Any]]:
-    """Lines as `vllm run-batch` writes them; the last answer is cut off, the one before it an error."""
+    """Lines as `vllm run-batch` writes them, of one teacher as some of its pages show them, without a body; the last
+    answer is cut off, the one before it an error."""
     for number, request in enumerate(requests):
         half = number / 2
         thought, answer = f"Half of {number} is {half:g}. I am {teacher}.", f"It is \\boxed{{{half:g}}}."
@@ -33,7 +34,9 @@ def vllm_answers(requests: Sequence[dict[str, Any]], teacher: str) -> Iterator[d
         finish = "length" if number == len(requests) - 1 else "stop"
         choice = {"index": 0, "message": {"role": "assistant", **messages[teacher]}, "finish_reason": finish}
         failed = number == len(requests) - 2
-        response = {"status_code": 500 if failed else 200, "body": {} if failed else {"choices": [choice]}}
+        completion: dict[str, Any] = {} if failed else {"choices": [choice]}
+        within = {"status_code": 500 if failed else 200, "body": completion}
+        response = completion if teacher == "Qwen3-32B" else within
         yield {"id": f"vllm-{number}", "custom_id": request["custom_id"], "response": response, "error": None}
 
 
