@@ -23,7 +23,7 @@ class Progress:
 
     `ceiling` measures the flops a second of a product, once something was computed.
     `tokens` are those of responses, `computed` those of responses that went through the student in this run, `flops`
-    what that took (see backend.ModelSize.flops); `from_cache` are traces for which nothing was computed.
+    what that took (see local.ModelSize.flops); `from_cache` are traces for which nothing was computed.
     """
 
     total: int = 0

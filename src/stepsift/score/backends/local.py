@@ -1,4 +1,4 @@
-"""Who does the forward passes: this process here; other processes and machines in `workers.py` and `cluster.py`.
+"""Who does the forward passes: this process here; other processes and machines in `processes.py` and `ray.py`.
 
 A backend takes requests and gives scores, in whatever order they are done. It never sees a table, a teacher or the
 cache, so that where the work is done cannot change what is kept of it.
