@@ -80,6 +80,17 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixt
     return SharedFolder((own.parent if hasattr(request.config, "workerinput") else own) / "shared")
 
 
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the hub, and no network."""
+    import huggingface_hub
+
+    cache = tmp_path / "hub"
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return cache
+
+
 @pytest.fixture(scope="session")
 def tokenizer_folder(shared_folder: SharedFolder) -> Callable[[str], Path]:
     """`tokenizer_folder(name)`: a folder with that tokenizer of helpers.students.TOKENIZERS, for reading only."""

@@ -197,15 +197,6 @@ def test_wrong_pin(tmp_path: Path, content: object, says: str):
     one_sentence(e)
 
 
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty hub cache, and no network."""
-    cache = tmp_path / "hub"
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    return cache
-
-
 def snapshot(hub: Path) -> Path:
     return hub / "models--tiny--llama" / "snapshots" / REVISION
 
