@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,18 @@ def test_checksums(tmp_path: Path):
     (tmp_path / "file").write_bytes(b"abc")
     assert disk.file_md5(tmp_path / "file") == "900150983cd24fb0d6963f7d28e17f72"
     assert disk.file_sha256(tmp_path / "file") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_what_a_killed_writer_of_a_file_left_goes_with_the_next_write(tmp_path: Path):
+    ended = 2**22 + 1  # above the highest number that Linux gives to a process
+    left = tmp_path / f".tmp-step_sums.json-{ended}-{socket.gethostname()}"
+    of_another_file = tmp_path / f".tmp-sums.json-{ended}-{socket.gethostname()}"
+    of_a_living_process = tmp_path / f".tmp-step_sums.json-1-{socket.gethostname()}"
+    of_another_machine = tmp_path / f".tmp-step_sums.json-{ended}-elsewhere"
+    for path in (left, of_another_file, of_a_living_process, of_another_machine):
+        path.write_text("half of i")
+    disk.write_json([1], tmp_path / "step-sums.json")
+    assert disk.read_json(tmp_path / "step-sums.json") == [1]
+    assert sorted(tmp_path.iterdir()) == sorted(
+        [of_another_file, of_a_living_process, of_another_machine, tmp_path / "step-sums.json"]
+    )

@@ -7,6 +7,7 @@ after its process, so that the next one can clear away what a dead one left, and
 
 import contextlib
 import errno
+import glob
 import hashlib
 import hmac
 import json
@@ -182,6 +183,16 @@ def temporary_beside(folder: Path, name: str) -> Path:
     return folder / f".tmp-{name}-{os.getpid()}-{socket.gethostname()}"
 
 
+def temporary_for(path: Path) -> Path:
+    """A path of this process's own beside `path`, for what becomes it; what killed writers of it left is removed."""
+    name = path.name.replace("-", "_")
+    for left in path.parent.glob(f".tmp-{glob.escape(name)}-*"):
+        if is_leftover(left):
+            with contextlib.suppress(CacheError):  # it stands in nobody's way
+                remove(left)
+    return temporary_beside(path.parent, name)
+
+
 def is_temporary(path: Path) -> bool:
     """Whether a path is one of `temporary_beside`, whosesoever."""
     return _TEMPORARY.fullmatch(path.name) is not None
@@ -219,7 +230,7 @@ def write_text(text: str, path: Path) -> None:
 def write_lines(lines: Iterable[str], path: Path) -> None:
     """Write text piece by piece, each with its own line end, atomically; the folder is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_for(path)
     try:
         with temporary.open("w", encoding="utf-8", newline="") as f:
             f.writelines(lines)

@@ -9,7 +9,6 @@ Rows are Polars frames everywhere; only the file itself is written through pyarr
 row group to an open file.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -75,7 +74,7 @@ class Writer:
     def __init__(self, table: Table, path: Path):
         self.table, self.path = table, path
         self.rows = 0
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._temporary = disk.temporary_for(path)
         self._pending: list[pl.DataFrame] = []
         self._pending_rows = self._pending_bytes = 0
         self._columns: list[str] | None = None
