@@ -70,12 +70,12 @@ KILLS_ITSELF = """
 import os, signal
 from stepsift.score.backends import local as backend
 
-score = backend._score
+score = backend.score_requests
 def deadly(engine, requests):
     if any(r.prompt[0] == {deadly} for r in requests):
         os.kill(os.getpid(), signal.SIGKILL)
     return score(engine, requests)
-backend._score = deadly
+backend.score_requests = deadly
 """
 
 
