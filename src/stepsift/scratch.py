@@ -18,11 +18,11 @@ from stepsift.core import table_files, tables
 from stepsift.core.errors import SelectionError
 from stepsift.ingest.run import IngestCounts, ingest
 from stepsift.metrics import all_metrics, fit_all, trace_scores, trace_sums, with_fits
-from stepsift.score.forward.request import Request
 from stepsift.score.plan import Planner
 from stepsift.score.pool import Pool, PoolTables, Prompts
 
 if TYPE_CHECKING:  # it imports torch
+    from stepsift.score.backends.local import ModelSize
     from stepsift.score.identity import Identity
     from stepsift.score.setup import Scoring
 
@@ -56,7 +56,8 @@ class ScoredSteps:
     """Traces after scoring: the tables steps, step_scores and rejected, whose scores they are, and what they took.
 
     `flops` operations were computed in `seconds`; all of `from_cache` traces was in the cache. `full_not_possible`
-    traces are longer than the student's context. `planner` planned them; `request_flops` says what a request takes.
+    traces are longer than the student's context. `planner` planned them; `size` is the model's,
+    None where nothing was computed and so no model was loaded.
     """
 
     steps: pl.DataFrame
@@ -68,7 +69,7 @@ class ScoredSteps:
     from_cache: int
     full_not_possible: int
     planner: Planner
-    request_flops: Callable[[Request], float]
+    size: "ModelSize | None"
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def _scored_steps(prompts: Path, prompt_ids: set[str], load: Callable[[], "Scori
         score_to_tables(scoring, Pool(Prompts(prompts, prompt_ids), traces, steps), out)
         progress = scoring.progress
         seconds = progress.speed()["seconds"]
-        request_flops = scoring.backend.size.flops
+        size = scoring.backend.size if progress.flops else None
     return ScoredSteps(
         steps=table_files.read(tables.STEPS, steps),
         step_scores=table_files.read(tables.STEP_SCORES, out / tables.STEP_SCORES.file),
@@ -158,7 +159,7 @@ def _scored_steps(prompts: Path, prompt_ids: set[str], load: Callable[[], "Scori
         from_cache=progress.from_cache,
         full_not_possible=progress.full_not_possible,
         planner=scoring.planner,
-        request_flops=request_flops,
+        size=size,
     )
 
 

@@ -9,8 +9,8 @@ fast machine and on a slow one alike; `make chaos` kills at random moments, DVC 
 grow beyond a random size (RLIMIT_FSIZE), as on a disk that is full; a stage then ends with a sentence, or gets by.
 
 A stage runs in a fork of this process, which imports whatever the stage imported when it first ran, so that starting
-costs no time again. Prints one JSON object: stage to the places
-it was killed at, the number of places that it has, how many full disks ended it, and the outputs that differ.
+costs no time again. Prints one JSON object: stage to the places it was killed at, the number of places that it has,
+how many full disks ended it, and the outputs that differ, with what else was left beside them.
 """
 
 import contextlib
@@ -109,8 +109,9 @@ def remove(path: Path) -> None:
 
 
 def digests(repo: Path, outputs: list[str]) -> dict[str, str]:
-    """Path to SHA-256 of every file of these outputs."""
-    files = [f for name in outputs for f in [repo / name, *(repo / name).rglob("*")] if f.is_file()]
+    """Path to SHA-256 of every file of these outputs, and of the hidden ones beside them: what a killed run left."""
+    paths = [repo / name for name in outputs]
+    files = [f for p in paths for f in (p, *p.rglob("*"), *p.parent.glob(".*")) if f.is_file()]
     return {str(f.relative_to(repo)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 

@@ -161,7 +161,7 @@ def seconds_left(pool: Ingested, scored: ScoredTraces, left: pl.DataFrame, setti
     Operations of planned traces, scaled by the characters of all and divided by the operations per second of what was
     scored: holds whichever passes that needed, and whatever part of it the cache had.
     """
-    if not scored.flops:
+    if scored.size is None:
         return None
     drawn = left.sort("trace_id").head(PLANNED_TRACES)
     prompts = Prompts(pool.folder / tables.PROMPTS.file, set(drawn["prompt_id"]))
@@ -169,5 +169,5 @@ def seconds_left(pool: Ingested, scored: ScoredTraces, left: pl.DataFrame, setti
     rows = itertools.chain.from_iterable(f.join(drawn, on="trace_id", how="semi").iter_rows() for f in frames)
     sample = [SampleTrace(trace_id, prompts[prompt_id], response) for trace_id, prompt_id, response in rows]
     cost = estimate_cost(sample, scored.planner.renderer, settings, scored.planner.context)
-    flops = sum(scored.request_flops(request) for request in cost.requests)
+    flops = sum(scored.size.flops(request) for request in cost.requests)
     return flops * sum(left["chars"]) / cost.chars * scored.seconds / scored.flops

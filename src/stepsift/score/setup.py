@@ -1,7 +1,7 @@
 """From parameters to everything that a run of scoring needs: plans, a backend, and the cache."""
 
+import functools
 from dataclasses import dataclass
-from functools import cache as kept
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +10,6 @@ import torch
 
 from stepsift import params, student
 from stepsift.core.errors import StudentError
-from stepsift.render import Renderer
 from stepsift.score.backends.deferred import DeferredBackend
 from stepsift.score.backends.local import Backend, LocalBackend
 from stepsift.score.backends.processes import ProcessBackend
@@ -52,8 +51,8 @@ class Scoring:
 def load(student_settings: params.Student, settings: params.Score, cache: Path) -> Scoring:
     """Read the student's configuration and tokenizer, and open the cache below the folder `cache`.
 
-    The weights are loaded with the first trace that the cache lacks; only a cluster is joined at once. This and that
-    raise StudentError or ScoringError where the student cannot be loaded or not be scored with.
+    The weights are loaded with the first trace that the cache lacks; only a cluster is joined at once.
+    Both raise StudentError or ScoringError where the student cannot be loaded, or traces cannot be scored with it.
     """
     device = student.pick_device(settings.device)
     backend = _backend(student_settings, settings, device)
@@ -76,11 +75,11 @@ def _scoring(
 ) -> Scoring:
     own = identify(student_settings, settings)
     source = student.find(student_settings)
-    renderer: Renderer = source.load_renderer()
+    renderer = source.load_renderer()
     config = student.load_config(source.files)
     vocabulary = getattr(config.get_text_config(decoder=True), "vocab_size", None) or backend.size.vocabulary
     # Measured once a trace was computed: the student then has the threads that it computes with.
-    measure = kept(partial(ceiling, student.pick_device(settings.device), settings.dtype))
+    measure = functools.cache(partial(ceiling, student.pick_device(settings.device), settings.dtype))
     return Scoring(
         planner=Planner(renderer, settings, student.context_tokens(config, student_settings), vocabulary),
         backend=backend,

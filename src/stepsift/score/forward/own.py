@@ -60,7 +60,7 @@ def make_engine(model: Any, settings: "params.Score", device: str, batch_tokens:
     """The engine that these settings ask for, of a loaded model; raises ScoringError where it cannot be used."""
     if decoder_used(model.config, settings, device) is None:
         return (PackedEngine if batching(settings, device) == "packed" else Engine)(model, batch_tokens)
-    log.info("compiling the pieces of a decoder with %s: a minute or two, but for what torch kept on disk", compiler())
+    log.info("compiling the decoder with %s, which takes a minute or two the first time", compiler())
     start = time.perf_counter()
     engine = OwnEngine(model, batch_tokens, LayerPieces.compiled())
     log.info("compiled in %.0f s", time.perf_counter() - start)
