@@ -76,10 +76,10 @@ class Progress:
     def line(self) -> str:
         """All of it in one line."""
         speed = self.speed()
-        parts = [f"{self.traces} of {count(self.total, 'trace')}", f"{self.from_cache} from the cache"]
+        parts = [f"{self.traces:,} of {count(self.total, 'trace')}", f"{self.from_cache:,} from the cache"]
         if self.computed:
             share = f" ({speed['share_of_ceiling']:.0%} of ceiling)" if self.ceiling else ""
-            parts.append(f"{speed['response_tokens_per_s']:.0f} tokens/s{share}")
+            parts.append(f"{speed['response_tokens_per_s']:,.0f} tokens/s{share}")
         left = self.seconds_left()
         if left:
             parts.append(f"{duration(left)} left")

@@ -250,14 +250,14 @@ def score_to_tables(scoring: Scoring, pool: Pool, out: Path, on_progress: OnProg
     check.tell()
     speed = progress.speed()
     log.info(
-        "scored %d of %s (%d from the cache), %s in %s (%.0f computed per second), rejected %d",
-        progress.scored,
+        "scored %s of %s (%s from the cache), %s in %s (%s computed per second), rejected %s",
+        f"{progress.scored:,}",
         count(progress.total, "trace"),
-        progress.from_cache,
+        f"{progress.from_cache:,}",
         count(progress.tokens, "response token"),
         duration(speed["seconds"]),
-        speed["response_tokens_per_s"],
-        len(rejected),
+        f"{speed['response_tokens_per_s']:,.0f}",
+        f"{len(rejected):,}",
     )
 
 
