@@ -26,7 +26,7 @@ def test_nothing_is_said_of_speed_where_nothing_was_computed():
     progress = Progress(total=10, traces=4, from_cache=4)
     assert progress.seconds_left() is None and progress.line() == "4 of 10 traces, 4 from the cache"
     assert "share_of_ceiling" not in progress.speed()
-    assert Progress(total=4_000, traces=1_234, from_cache=1_200).line() == "1,234 of 4,000 traces, 1,200 from the cache"
+    assert Progress(total=4_000, traces=1_234, from_cache=1_234).line() == "1,234 of 4,000 traces, 1,234 from the cache"
     assert Progress(total=4, traces=4).seconds_left() == 0
 
 
