@@ -23,6 +23,9 @@ def flip(path: Path) -> None:
 
 def test_a_forgery_with_which_all_md5s_agree_is_found(finished: Path):
     repo = finished
+    honest = run(repo, "stepsift", "verify", "--sample", "2")
+    assert honest.returncode == 0, honest.stdout + honest.stderr
+    assert {line[8:25].strip() for line in honest.stdout.splitlines()} >= {"scores", "answers", "accuracies"}
     scores = repo / "data/score/step_scores.parquet"
     frame = table_files.read(tables.STEP_SCORES, scores)
     some = frame["trace_id"].unique().sort().to_list()[:4]
@@ -49,5 +52,6 @@ def test_a_forgery_with_which_all_md5s_agree_is_found(finished: Path):
     assert all(trace in found["scores"] for trace in some)
     # That of the other selector, which comes first, was trained again to the same bytes.
     assert found["students"] == "data/train/random/seed-0/model.safetensors comes out differently"
-    assert "evaluations.parquet is not what answers.parquet gives" in found["accuracies"]
+    # The chart and the metrics file were not forged.
+    assert found["accuracies"] == "data/evaluate/evaluations.parquet is not what answers.parquet gives"
     assert "lalp" not in found.get("answers", "")

@@ -76,7 +76,6 @@ def check_accuracies(folders: Mapping[str, Path], declared: DeclaredStage) -> Ch
     from stepsift.evaluate.pass_rates import ks_of, with_pass_at
     from stepsift.evaluate.run import UNTRAINED, Evaluated, Model, evaluations_of, trained_models
 
-    *_, chart, metrics = declared.paths()
     answers = table_files.read(tables.ANSWERS, folders["evaluate"] / tables.ANSWERS.file)
     path = folders["evaluate"] / tables.EVALUATIONS.file
     untrained = Model(UNTRAINED, None, None, student.StudentFiles(Path()))
@@ -87,7 +86,7 @@ def check_accuracies(folders: Mapping[str, Path], declared: DeclaredStage) -> Ch
     broken = []
     if not evaluations.equals(there):
         broken.append(f"{path} is not what {tables.ANSWERS.file} gives")
-    expected = {metrics: evaluated.metrics(), chart: evaluated.chart()}
+    expected = dict.fromkeys(declared.metrics, evaluated.metrics()) | dict.fromkeys(declared.charts, evaluated.chart())
     for name, content in expected.items():
         if json.loads(json.dumps(content)) != _content(Path(name)):
             broken.append(f"{name} is not what {tables.ANSWERS.file} gives")

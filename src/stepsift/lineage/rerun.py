@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import yaml
@@ -27,10 +28,15 @@ _PARAMS = "params.yaml"
 
 @dataclass(frozen=True)
 class DeclaredStage:
-    """A stage as dvc.yaml of this checkout declares it: its command, and the paths that it writes."""
+    """A stage as dvc.yaml of this checkout declares it: its command, and the paths that it writes.
+
+    `charts` and `metrics` are those of `outs` that dvc.yaml lists as such.
+    """
 
     command: str
     outs: tuple[str, ...]
+    charts: tuple[str, ...]
+    metrics: tuple[str, ...]
 
     def paths(self) -> list[str]:
         """The paths in the command, in its order."""
@@ -51,11 +57,17 @@ def declared_stages() -> dict[str, DeclaredStage]:
         with Repo() as repo:
             # Not of the index: reading that opens the lock files too, which are what is checked.
             stages = [s for s in repo.stage.load_file("dvc.yaml") if isinstance(s, PipelineStage)]
-            return {s.name: DeclaredStage(str(s.cmd), tuple(str(out.def_path) for out in s.outs)) for s in stages}
+            return {s.name: _declared(s) for s in stages}
     except DvcException as e:
         raise LineageError(
             f"DVC cannot read dvc.yaml: {error_line(e)}; mend it, or check out a version that works"
         ) from e
+
+
+def _declared(stage: Any) -> DeclaredStage:
+    paths = {str(out.def_path): out for out in stage.outs}
+    charts, metrics = (tuple(p for p, out in paths.items() if getattr(out, kind)) for kind in ("plot", "metric"))
+    return DeclaredStage(str(stage.cmd), tuple(paths), charts, metrics)
 
 
 def check_stage(stage: str, lock: Lock, declared: Mapping[str, DeclaredStage]) -> CheckResult:
