@@ -51,6 +51,11 @@ class Examples:
         """Examples that a pass shows."""
         return len(self.rotation or self.ids)
 
+    @property
+    def mean_tokens(self) -> float:
+        """Tokens of an example on average, prompt and completion."""
+        return sum(len(prompt) + len(completion) for prompt, completion in self.ids) / max(1, len(self.ids))
+
     def part(self, places: list[int]) -> "Examples":
         """These examples alone, in this order."""
         number = {place: i for i, place in enumerate(places)}

@@ -4,23 +4,28 @@ import itertools
 import json
 import logging
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from tqdm import tqdm
 
 from stepsift import params, sidecache
 from stepsift.core import disk, table_files, tables
 from stepsift.core.errors import TrainingError
 from stepsift.core.pace import ProgressBar
+from stepsift.core.processes import Crew
 from stepsift.student import StudentSource, pick_device
 from stepsift.train.examples import Examples, hold_out_places, load_examples
 from stepsift.train.launch import Job, configuration, launch_training
 from stepsift.train.order import presentation
+from stepsift.train.side_by_side import choose_workers
 
 log = logging.getLogger(__name__)
 
@@ -138,9 +143,8 @@ def train_all(
     keys: dict[str, dict[str, Any]] = {}
     planned = {(s, seed): _n_updates(data, training.settings, seed) for s, data in sets.items() for seed in seeds}
     with disk.fresh_folder(out) as folder, _Curves(planned, on_log) as curves:
-        for selector, seed in planned:
+        for (selector, seed), one in _students(training, sets, planned, curves):
             name = f"{selector}/seed-{seed}"
-            one = train_student(training, sets[selector], seed, partial(curves.show, selector, seed))
             keys[name] = one.parts
             n_reused += one.reused
             log.info("train %s, seed %d: %s", selector, seed, "from the cache" if one.reused else "done")
@@ -149,6 +153,49 @@ def train_all(
         table_files.write(tables.REJECTED, rejected, folder / tables.REJECTED.file)
     results = {(s, seed): _result(out / s / f"seed-{seed}", sets[s]) for s in sets for seed in seeds}
     return Trained(results, rejected, len(results) - n_reused, n_reused)
+
+
+def _students(
+    training: Training, sets: dict[str, Examples], planned: dict[tuple[str, int], int], curves: "_Curves"
+) -> Iterator[tuple[tuple[str, int], TrainedStudent]]:
+    """The trained students in the order of `planned`, each with its curve told; some at once, see side_by_side.py."""
+    store, settings = sidecache.SideCache(training.cache), training.settings
+    todo: dict[str, tuple[str, int]] = {}  # two selectors that chose the same traces share a student
+    tokens = []
+    for (selector, seed), n_updates in planned.items():
+        data = sets[selector]
+        key = sidecache.key(**key_parts(training.source.fingerprint, data, settings, seed))
+        if key not in todo and not store.has(key):
+            todo[key] = selector, seed
+            tokens.append(round(n_updates * settings.batch_size * data.mean_tokens))
+    workers = choose_workers(training.source, settings, tokens)
+    beside = list(todo.values()) if workers > 1 else []
+    if beside:
+        log.info("train: %d students at once", workers)
+    with Crew(workers, (training, sets)) as crew:
+        ahead = crew.map(_train_in_worker, beside)
+        for selector, seed in planned:
+            is_new = (selector, seed) in beside
+            if is_new:
+                try:
+                    next(ahead)
+                except BrokenProcessPool:
+                    raise TrainingError(
+                        "a process that trained a student was ended from outside (out of memory?); run it again: "
+                        "finished students are kept"
+                    ) from None
+            # One that was made in a process comes from the cache here, with its curve.
+            one = train_student(training, sets[selector], seed, partial(curves.show, selector, seed))
+            yield (selector, seed), replace(one, reused=one.reused and not is_new)
+
+
+def _train_in_worker(shared: tuple[Training, dict[str, Examples]], planned: tuple[str, int]) -> None:
+    training, sets = shared
+    # tqdm's own lock is a semaphore, of which Python complains where a worker that is ended leaves one behind.
+    tqdm.set_lock(threading.RLock())
+    logging.disable(logging.INFO)
+    selector, seed = planned
+    train_student(training, sets[selector], seed)
 
 
 def _n_updates(data: Examples, settings: params.Train, seed: int) -> int:
