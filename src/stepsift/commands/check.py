@@ -107,6 +107,7 @@ def collect(settings: params.Params, sources: Path, tasks: Path) -> Checkup:
     # After the parameters: what follows takes seconds to import.
     from stepsift import student
     from stepsift.commands.estimate import check_cost
+    from stepsift.commands.precision import check_precision
     from stepsift.container.image import check_machine
     from stepsift.evaluate.run import check_evaluation
     from stepsift.ingest.run import check_sources
@@ -131,6 +132,7 @@ def collect(settings: params.Params, sources: Path, tasks: Path) -> Checkup:
     if source is not None and renderer is not None:
         report.ask("student", student.check_student, source, renderer)
         report.ask("memory", student.check_memory, source, settings.score.dtype)
+        report.ask("precision", check_precision, settings, source)
         if report.sample:
             report.ask("scoring", check_cost, pool, source, renderer, settings)
     if settings.score.references:

@@ -10,6 +10,9 @@ import torch
 
 from stepsift.score.forward.numerics import onednn_linear, uses_onednn
 
+BFLOAT16_UNITS = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
+"""Instructions that multiply bfloat16 numbers, as torch names them: of Intel and AMD (the first two), and of Arm."""
+
 Product = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
 """Of x [rows, width] float32, W [outputs, width] and b [outputs] or None: [rows, outputs] float32."""
 
@@ -26,8 +29,14 @@ def rounds_activations(dtype: torch.dtype) -> bool:
     return dtype == torch.bfloat16 and multiplies_bfloat16()
 
 
+def has_bfloat16_units() -> bool:
+    """Whether this processor has any instruction for products of bfloat16; without one, float32 is faster."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(unit) for unit in BFLOAT16_UNITS)
+
+
 def multiplies_bfloat16() -> bool:
-    """Whether this processor has units for products of bfloat16 (AMX); without them, float32 is faster."""
+    """Whether the decoder of ours multiplies bfloat16 numbers as such: where there is AMX, and MKL to call it."""
     return bool(torch.cpu.get_capabilities().get("amx_bf16")) and _gemm() is not None
 
 
