@@ -55,7 +55,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory, student_folder: Callable[..
         )
         with setup.load(SETTINGS.student, SETTINGS.score, Path("cache")) as scoring:
             score_to_tables(scoring, pool, FOLDERS["score"])
-        disk.write_json(scoring.identity.as_json(), FOLDERS["score"] / "numerics.json")
+        about = scoring.identity.as_json() | {"rendering": {"template": True}}  # as the stage does
+        disk.write_json(about, FOLDERS["score"] / "numerics.json")
     return folder
 
 

@@ -61,7 +61,7 @@ def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: i
         return CheckResult("scores", "", (f"{count(len(drawn), 'trace')} cannot be scored again: {e}",))
     current, new = again.identity.as_json(), again.step_scores
     old = table_files.read_part(tables.STEP_SCORES, path, where=of_sample)
-    exact = current == recorded and recorded["numerics"].get("batching") == "trace"
+    exact = is_exact(current, recorded)
     how = "tolerance 0" if exact else f"tolerance {TOLERANCE_NATS:g} nats per token, {_why(current, recorded)}"
     broken = differences(old, new, None if exact else TOLERANCE_NATS)
     n_left = len(scored) - len(drawn)
@@ -74,10 +74,35 @@ def check_scores(folders: Mapping[str, Path], settings: params.Params, sample: i
     )
 
 
+def is_exact(current: Mapping[str, Any], recorded: Mapping[str, Any]) -> bool:
+    """Whether scores come out to the last bit: recorded is all that is said of them now, and a batch held one trace.
+
+    What else is recorded, such as how the student is given traces, moves no score by itself.
+    """
+    one_trace = current.get("numerics", {}).get("batching", "trace") == "trace"
+    return one_trace and all(k in recorded and recorded[k] == value for k, value in current.items())
+
+
 def _why(current: Mapping[str, Any], recorded: Mapping[str, Any]) -> str:
     one, other = current["numerics"], recorded["numerics"]
     names = [k for k in sorted({*one, *other}) if one.get(k) != other.get(k)]
     return f"for this machine differs in {', '.join(names)}" if names else "for batches hold many traces"
+
+
+def same_values(tolerance: float | None) -> dict[str, pl.Expr]:
+    """Column of table step_scores to whether it is the same as its twin with `_new` behind its name.
+
+    `tolerance` in nats, as a mean over a step's tokens of log-probability and entropy; None: all columns are equal.
+    """
+    if tolerance is None:
+        here = [c for c in tables.STEP_SCORES.schema if c not in tables.STEP_SCORES.key]
+        return {c: pl.col(c).eq_missing(pl.col(f"{c}_new")) for c in here}
+    room = tolerance * pl.col("n_tokens").clip(lower_bound=1)
+    same = {"n_tokens": pl.col("n_tokens").eq_missing(pl.col("n_tokens_new"))}
+    for c in NATS:
+        a, b = pl.col(c), pl.col(f"{c}_new")
+        same[c] = ((a - b).abs() <= room).fill_null(False) | (a.is_null() & b.is_null())
+    return same
 
 
 def differences(old: pl.DataFrame, new: pl.DataFrame, tolerance: float | None) -> list[str]:
@@ -86,15 +111,7 @@ def differences(old: pl.DataFrame, new: pl.DataFrame, tolerance: float | None) -
     `tolerance` in nats, as a mean over a step's tokens of log-probability and entropy; None: all columns are equal.
     """
     both = old.join(new, on=["trace_id", "step"], how="full", coalesce=True, suffix="_new")
-    here = [c for c in tables.STEP_SCORES.schema if c not in tables.STEP_SCORES.key]
-    if tolerance is None:
-        same = [pl.col(c).eq_missing(pl.col(f"{c}_new")) for c in here]
-    else:
-        room = tolerance * pl.col("n_tokens").clip(lower_bound=1)
-        same = [pl.col("n_tokens").eq_missing(pl.col("n_tokens_new"))]
-        for c in NATS:
-            a, b = pl.col(c), pl.col(f"{c}_new")
-            same.append(((a - b).abs() <= room).fill_null(False) | (a.is_null() & b.is_null()))
+    same = same_values(tolerance).values()
     wrong = both.filter(~pl.all_horizontal(same)).sort("trace_id", "step")
     steps = wrong.group_by("trace_id", maintain_order=True).agg(pl.len().alias("n"), pl.col("step").first())
     return [f"trace {t} has other scores in {count(n, 'step')}, from step {step} on" for t, n, step in steps.rows()]

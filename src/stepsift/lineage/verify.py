@@ -17,6 +17,7 @@ from stepsift.lineage import lock as locks
 from stepsift.lineage.check_result import CheckResult
 from stepsift.lineage.exports import check_exports
 from stepsift.lineage.lock import Lock
+from stepsift.lineage.other_scores import check_other_scores
 from stepsift.lineage.outputs import check_outputs
 from stepsift.lineage.reevaluate import check_accuracies, check_answers
 from stepsift.lineage.rerun import CHEAP, DeclaredStage, check_stage, declared_stages
@@ -78,6 +79,7 @@ def _checks(
             yield f"{stage} run again", partial(_one, check_stage, stage, lock, declared)
         sample = None if full else effort.sample
         yield "scores", lambda: [check_scores(folders, settings, sample, effort.seed)]
+        yield "other scores", lambda: check_other_scores(folders, settings, full)
         if "train" in lock:
             yield "students", lambda: [check_students(folders, settings, full)]
         if "evaluate" in lock and "evaluate" in declared:
