@@ -5,6 +5,6 @@
 `page.py` writes it down, `cost.py` says what it costs; `run.py` does all of it.
 """
 
-from stepsift.audition.run import AuditionOutcome, AuditionPlaces, run_audition
+from stepsift.audition.run import AuditionOutcome, AuditionPlaces, finished_runs, run_audition
 
-__all__ = ["AuditionOutcome", "AuditionPlaces", "run_audition"]
+__all__ = ["AuditionOutcome", "AuditionPlaces", "finished_runs", "run_audition"]

@@ -110,6 +110,16 @@ def run_audition(settings: params.Params, places: AuditionPlaces, workers: int, 
     return AuditionOutcome(folder, content, lines)
 
 
+def finished_runs(settings: params.Params, places: AuditionPlaces) -> tuple[list[tuple[AuditionRun, RunResult]], int]:
+    """The runs of an audition that are known by now, with their results, and how many there are in all.
+
+    For a look at one that goes on: nothing is trained, planned or written. Raises as `run_audition` does.
+    """
+    prepared = _prepare(settings, places, None)
+    there = finished(prepared.setting, prepared.runs)
+    return list(run_all(prepared.setting, prepared.sets, there, 1)), len(prepared.runs)
+
+
 def _prepare(settings: params.Params, places: AuditionPlaces, pilot: float | None) -> _Prepared:
     tables_of_pool = (places.prompts, places.traces, places.step_scores)
     cuts = _masks(settings)
