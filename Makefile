@@ -12,7 +12,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet $(if $(PYTHONDONTWRITEBYTECODE),,--no-
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo repro check ray remotes moto browser quick test test-system lint ui bench lock image chaos clean
+.PHONY: help setup demo repro check ray remotes moto browser quick test test-system lint ui bench evidence-real lock image chaos clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -88,6 +88,17 @@ bench: $(INSTALLED)  ## speed and memory, measured on this machine
 	$(BIN)/python bench/curate.py
 	$(BIN)/python bench/evaluate.py
 	$(BIN)/python bench/score.py --quick
+
+STUDENT ?= smollm2 gemma3
+SEEDS ?= 0 1
+WORKERS ?= 1
+PROMPTS ?= 300
+EXAMPLES ?= 100
+QUESTIONS ?= 100
+FOLDER ?= .stepsift/evidence-real
+evidence-real: $(INSTALLED)  ## audition with really pre-trained students from PyPI: STUDENT=smollm2 SEEDS="0 1" WORKERS=1 FOLDER=..
+	$(BIN)/python demo/real_evidence.py --folder $(FOLDER) --students $(STUDENT) --seeds $(SEEDS) --workers $(WORKERS) \
+	  --prompts $(PROMPTS) --examples $(EXAMPLES) --questions $(QUESTIONS)
 
 lock: ## resolve the dependencies of pyproject.toml anew and pin them
 	$(PYTHON) scripts/lock.py

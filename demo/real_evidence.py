@@ -263,7 +263,7 @@ def _write_lines(path: Path, content: Iterator[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content), encoding="utf-8")
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Audition with really pre-trained students, in plain English.")
     parser.add_argument("--folder", type=Path, default=Path(".stepsift/evidence-real"), help="everything lies here")
     parser.add_argument("--students", nargs="+", choices=list(STUDENTS), default=list(STUDENTS))
@@ -276,7 +276,7 @@ def _arguments() -> argparse.Namespace:
     what.add_argument("--page", action="store_true", help="print what is finished, run nothing")
     what.add_argument("--reference", action="store_true", help=argparse.SUPPRESS)  # in a clone
     what.add_argument("--finished", action="store_true", help=argparse.SUPPRESS)  # in a clone
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def main() -> int:

