@@ -55,7 +55,14 @@ def settings_of(model: str, size: Size, seeds: Sequence[int]) -> dict[str, Any]:
             "window": 2,  # four steps of a dozen show more than a third of what precedes
             "references": [{"name": REFERENCE, "path": f"data/references/{REFERENCE}"}],
         },
-        "select": {"selectors": [*SELECTORS, "random"], "reference": REFERENCE, "correct": "prefer", "seed": 0},
+        "select": {
+            "selectors": [*SELECTORS, "random"],
+            "reference": REFERENCE,
+            "correct": "prefer",
+            "stability": "jackknife",
+            "stability_prompts": None,
+            "seed": 0,
+        },
         "train": {
             "seeds": [0],
             "budget": {"examples": size.examples},
