@@ -6,9 +6,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 import real_evidence
 import real_students
+from helpers.places import DEMO
 from real_evidence import CONTROLS, REFERENCE, REFERENCE_PROMPTS, SELECTORS, Size, settings_of, write_reference_set
 from real_students import STUDENTS, DownloadError, RealStudent, fetch, said_before
 from real_teachers import REAL_TEACHERS, respond_in_english, steps_of
@@ -68,6 +70,15 @@ def test_the_plan_has_all_arms():
     assert settings.train.lora is not None
     default = vars(real_evidence._arguments([]))
     assert (default["prompts"], default["seeds"], default["students"]) == (300, [0, 1], ["smollm2", "gemma3"])
+
+
+def test_the_settings_name_all_that_the_stages_of_the_run_depend_on():
+    stages = yaml.safe_load((DEMO.parent / "dvc.yaml").read_text())["stages"]
+    settings = settings_of("model", SIZE, (0,))
+    for key in (key for stage in ("ingest", "segment", "score") for key in stages[stage]["params"]):
+        section, _, name = key.partition(".")
+        assert section in settings
+        assert not name or name in settings[section], key
 
 
 def test_pool_questions_and_what_the_reference_learns_from_have_no_prompt_in_common(tmp_path: Path):
