@@ -12,13 +12,27 @@ from hypothesis import strategies as st
 
 from helpers.score_cases import MESSAGES, RESPONSE
 from stepsift import params
-from stepsift.commands import turn_timing
-from stepsift.commands.tuning import Bench, Setting, advice, candidates, present, propose
+from stepsift.commands import tuning, turn_timing
+from stepsift.commands.tuning import (
+    Bench,
+    Race,
+    Setting,
+    advice,
+    candidates,
+    of_other_decoder,
+    present,
+    propose,
+    race_decoders,
+)
 from stepsift.commands.turn_timing import KEPT, TURNS, Fastest, ImpossibleError, judge, time_in_turns
 from stepsift.core.errors import ScoringError
 from stepsift.ingest.run import SampleTrace
+from stepsift.score.forward import own
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.numerics import describe_numerics
+from stepsift.score.forward.own import OwnEngine
+from stepsift.score.forward.pieces import LayerPieces
+from stepsift.score.forward.products import are_bfloat16_numbers
 
 SHORT = "So x = 4. Yes!\n\nThe answer is 7."
 
@@ -137,6 +151,74 @@ def test_advice_is_kept_apart_from_noise() -> None:
     }
 
 
+def test_the_other_decoder_is_tried_in_both_ways_and_in_larger_batches() -> None:
+    best = Setting("trace", 512, "onednn", "model")
+    assert [str(s) for s in of_other_decoder(best)] == [
+        f"own {way} {n} onednn" for way in ("packed", "trace") for n in (512, 1024, 2048)
+    ]
+    other = of_other_decoder(Setting("packed", 2048, None, "own"))
+    assert [str(s) for s in other] == ["packed 1024", "packed 2048", "trace 1024", "trace 2048"]
+    # A line says which decoder in either case, where there is a choice.
+    assert written(other[0].lines())["score"]["decoder"] == "model"
+    assert written(of_other_decoder(best)[0].lines()) == {
+        "score": {"batching": "packed", "batch_tokens": 512, "products": "onednn", "decoder": "own"}
+    }
+
+
+class Timed:
+    """In place of a Bench: seconds by the beginning of a setting's name; what it ran is remembered."""
+
+    def __init__(self, seconds: dict[str, float], rounded: "Timed | None" = None, refused: str | None = None):
+        self.seconds, self.rounded, self.refused, self.ran = seconds, rounded, refused, list[str]()
+
+    def run(self, setting: Setting) -> float:
+        self.ran.append(str(setting))
+        return next(t for name, t in self.seconds.items() if str(setting).startswith(name))
+
+    def compile(self, setting: Setting) -> str:
+        if self.refused:
+            raise ImpossibleError(self.refused)
+        return f"compiled for {setting}"
+
+    def in_bfloat16(self) -> "Timed | None":
+        return self.rounded
+
+
+NOW, BEST = Setting("trace", 512, None, "model"), Setting("packed", 2048, None, "model")
+BATCHES = Race({NOW: [2.0] * 4, BEST: [1.5] * 4}, {}, judge({NOW: [2.0] * 4, BEST: [1.5] * 4}, NOW), 1, ("before",))
+
+
+def test_own_is_proposed_only_where_it_is_faster_than_the_best_of_the_model() -> None:
+    slower = Timed({"own": 1.6, "packed": 1.5, "trace": 2.0})
+    race = race_decoders(slower, BATCHES, NOW, 60.0)
+    assert (race.fastest.best, race.fastest.gain, race.n_untried) == (BEST, pytest.approx(2 / 1.5), 1)
+    assert race.notes == ("before", "compiled for own packed 1024")
+    assert {str(s) for s in race.times} >= {"own packed 1024", "own trace 2048", "trace 512", "packed 2048"}
+    faster = Timed({"own packed 1024": 1.0, "own": 1.1, "packed": 1.5, "trace": 2.0})
+    race = race_decoders(faster, BATCHES, NOW, 60.0)
+    assert str(race.fastest.best) == "own packed 1024"
+    assert written(advice(race.fastest, NOW))["score"] == {
+        "batching": "packed", "batch_tokens": 1024, "decoder": "own",
+    }  # fmt: skip
+
+
+def test_bfloat16_is_a_row_and_never_a_proposal() -> None:
+    rounded = Timed({"own": 0.5, "packed": 9.0})
+    bench = Timed({"own": 1.0, "packed": 1.5, "trace": 2.0}, rounded)
+    race = race_decoders(bench, BATCHES, NOW, 60.0)
+    assert set(rounded.ran) == {"own packed 1024 bfloat16", "packed 1024 bfloat16"}
+    assert race.fastest.best.dtype is None and race.fastest.best.decoder == "own"
+    assert race.notes[-1].startswith("own packed 1024 bfloat16 is 100% faster than own packed 1024, and rounds")
+    assert len(race.notes) == 3
+    assert {s.dtype for s in race.times} == {None, "bfloat16"}
+
+
+def test_a_decoder_that_gives_other_values_is_left_out() -> None:
+    race = race_decoders(Timed({}, refused="it differs"), BATCHES, NOW, 60.0)
+    assert race.notes == ("before", "score.decoder: own was not measured: it differs")
+    assert (race.times, race.fastest) == (BATCHES.times, BATCHES.fastest)
+
+
 SAMPLE = [SampleTrace("", MESSAGES, response) for response in (RESPONSE, SHORT, "Let x be 4. So it is.")]
 
 
@@ -150,7 +232,81 @@ def two_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turn_timing, "TURNS", 2)
 
 
-@pytest.mark.usefixtures("two_turns")
+@pytest.fixture
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "compiler", lambda: None)
+
+
+@pytest.fixture
+def plain_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler that does nothing: what it compiles takes a minute and is tested elsewhere."""
+    for module in (tuning, own):
+        monkeypatch.setattr(module, "compiler", lambda: "g++ 1.2.3")
+    monkeypatch.setattr(LayerPieces, "compiled", classmethod(lambda cls: cls()))
+
+
+@pytest.mark.usefixtures("two_turns", "plain_pieces")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_both_decoders_have_rows(student_folder: Callable[..., Path], dtype: str) -> None:
+    folder = student_folder("llama")
+    lines = propose(of(folder, params.Score(device="cpu", dtype=dtype)), SAMPLE, 600.0)
+    rows = [line.split(maxsplit=2)[:2] for line in lines]
+    assert ["own", "packed"] in rows and ["own", "trace"] in rows
+    assert sum(line.endswith("  as it is") for line in lines) == 1
+    [said] = [line for line in lines if "compiling it with g++ 1.2.3 took " in line]
+    assert said.startswith("score.decoder: own gives the student's own values; ")
+    assert params.parse(written(lines)).score.decoder in ("model", "own")
+    assert "decoder" in written(lines)["score"]
+    # Weights at random are no bfloat16 numbers.
+    assert not any("bfloat16 " in line for line in lines[2:] if line.startswith(("own ", "packed ")))
+
+
+@pytest.mark.usefixtures("two_turns", "plain_pieces")
+def test_the_decoder_that_is_set_may_lose_to_the_model(
+    student_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Bench.run
+    monkeypatch.setattr(Bench, "run", lambda self, s: run(self, s) * 0 + (9.0 if s.decoder == "own" else 1.0))
+    lines = propose(of(student_folder("llama"), params.Score(device="cpu", decoder="own")), SAMPLE, 600.0)
+    assert [line for line in lines if line.startswith("own ") and line.endswith("as it is")]
+    assert written(lines)["score"]["decoder"] == "model"
+
+
+@pytest.mark.usefixtures("two_turns", "no_compiler")
+def test_without_a_compiler_one_sentence_says_so(student_folder: Callable[..., Path]) -> None:
+    for family, n_said in (("llama", 1), ("openai-gpt", 0)):
+        lines = propose(of(student_folder(family), params.Score(device="cpu", decoder="own")), SAMPLE, 20.0)
+        assert len([line for line in lines if "there is no C++ compiler here; install g++" in line]) == n_said
+        assert "decoder" not in written(lines)["score"] and not any(line.startswith("own ") for line in lines)
+
+
+@pytest.mark.usefixtures("plain_pieces")
+def test_engines_of_ours_are_held_one_at_a_time(
+    student_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(of(student_folder("llama"), params.Score(device="cpu")), "cpu")
+    bench.requests = bench.plan(SAMPLE)[:1]
+    ours = bench._engine(Setting("trace", 512, "native", "own"))
+    assert isinstance(ours, OwnEngine)
+    assert bench._engine(Setting("packed", 1024, "native", "own")) is ours and ours.batch_tokens == 1024
+    assert bench._engine(Setting("packed", 1024, "onednn", "own")) is not ours
+    assert [kind for kind in bench._engines if kind[0] == "own"] == [("own", "onednn")]
+    assert isinstance(bench._engine(Setting("trace", 512, "native", "model")), Engine)
+    assert bench.in_bfloat16() is None
+    for parameter in bench.model.parameters():
+        parameter.data = parameter.data.bfloat16().float()
+    assert are_bfloat16_numbers(bench.model)
+    other = bench.in_bfloat16()
+    assert other is not None and other.model.dtype == torch.bfloat16 and other.requests == bench.requests
+    assert other.run(Setting("packed", 512, None, "own", "bfloat16")) > 0
+    # Values that are not the student's own are found while it is made.
+    normed = LayerPieces().normed
+    monkeypatch.setattr(LayerPieces, "compiled", classmethod(lambda cls: cls(normed=lambda *a: 2 * normed(*a))))
+    with pytest.raises(ImpossibleError, match="by the decoder of ours: "):
+        bench.compile(Setting("trace", 512, "native", "own"))
+
+
+@pytest.mark.usefixtures("two_turns", "no_compiler")
 def test_tune_measures_and_prints_lines_that_params_accepts(student_folder: Callable[..., Path]) -> None:
     settings = params.Score(device="cpu", passes=("local", "full"))
     lines = propose(of(student_folder("llama"), settings), SAMPLE, 60.0)
@@ -165,7 +321,7 @@ def test_tune_measures_and_prints_lines_that_params_accepts(student_folder: Call
     assert describe_numerics(chosen, "cpu")["batch_tokens"] == chosen.batch_tokens
 
 
-@pytest.mark.usefixtures("two_turns")
+@pytest.mark.usefixtures("two_turns", "no_compiler")
 def test_a_student_that_cannot_be_packed_is_tuned_for_traces(student_folder: Callable[..., Path]) -> None:
     lines = propose(of(student_folder("openai-gpt"), params.Score(device="cpu")), SAMPLE, 60.0)
     refused = [line for line in lines if line.startswith("packed ")]

@@ -213,7 +213,7 @@ class Score(Section):
     decoder: Literal["model", "own"] = "model"
     """Who computes a student's layers on a CPU: `model`, its own code in transformers; `own`, a decoder of ours with
     float32 sums and compiled pieces, for Llama, Qwen 2, Qwen 3 and Gemma 3 in float32 or bfloat16, where a C++
-    compiler is (else as `model`). Scores of the two are kept apart."""
+    compiler is (else as `model`). Scores of the two are kept apart; `stepsift tune` measures."""
     engine: Literal["local", "ray"] = "local"
     """`local`: this machine; `ray`: a Ray cluster (needs the extra `ray`)."""
     workers: Annotated[int, Field(ge=1, le=1_024)] | None = None

@@ -40,20 +40,26 @@ def decoder_used(config: Any, settings: "params.Score", device: str) -> str | No
     It names what was compiled by, and whether products round activations to bfloat16 (where the processor has units for
     that), since both may move a score.
     """
-    known = (
-        config.model_type in FAMILIES
-        and getattr(config, "hidden_activation", getattr(config, "hidden_act", None)) == FAMILIES[config.model_type]
-        and getattr(config, "attn_logit_softcapping", None) is None
-        and not getattr(config, "use_bidirectional_attention", False)
-        and not rotary_types(config) & UNSTEADY
-    )
-    if settings.decoder != "own" or device != "cpu" or settings.dtype == "float16" or not known:
+    if settings.decoder != "own" or not is_known(config, settings, device):
         return None
     if (name := compiler()) is None:
         log.warning("score.decoder is 'own', but there is no C++ compiler here: the student's own decoder is used")
         return None
     products = "bfloat16" if rounds_activations(getattr(torch, settings.dtype)) else "float32"
     return f"own {VERSION}, {name}, {products} products"
+
+
+def is_known(config: Any, settings: "params.Score", device: str) -> bool:
+    """Whether the decoder of ours knows models of this configuration, in this precision and on this device."""
+    return (
+        device == "cpu"
+        and settings.dtype != "float16"
+        and config.model_type in FAMILIES
+        and getattr(config, "hidden_activation", getattr(config, "hidden_act", None)) == FAMILIES[config.model_type]
+        and getattr(config, "attn_logit_softcapping", None) is None
+        and not getattr(config, "use_bidirectional_attention", False)
+        and not rotary_types(config) & UNSTEADY
+    )
 
 
 def make_engine(model: Any, settings: "params.Score", device: str, batch_tokens: int) -> Engine | PackedEngine:

@@ -40,6 +40,11 @@ def multiplies_bfloat16() -> bool:
     return bool(torch.cpu.get_capabilities().get("amx_bf16")) and _gemm() is not None
 
 
+def are_bfloat16_numbers(model: Any) -> bool:
+    """Whether bfloat16 holds every matrix of a model exactly, as it does where its weights were published so."""
+    return all(torch.equal(p, p.to(torch.bfloat16).to(p.dtype)) for p in model.parameters() if p.dim() == 2)
+
+
 def widened(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     """Exact but for float32's rounding, as a bfloat16 weight is a float32 number."""
     return torch.nn.functional.linear(x, weight.float(), None if bias is None else bias.float())
