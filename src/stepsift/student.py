@@ -205,6 +205,13 @@ def count_parameters(files: StudentFiles) -> int | None:
     return total or None
 
 
+def takes_one_core(source: StudentSource) -> bool:
+    """Whether one thread computes the student on this machine (`SMALL_PARAMETERS`), so that other cores have nothing to
+    do: several such students can be trained or asked at once, and none is changed by it."""
+    n_parameters = count_parameters(source.files)
+    return n_parameters is not None and n_parameters < SMALL_PARAMETERS and pick_device("auto") == "cpu"
+
+
 def _require(folder: Path, name: str, key: str) -> None:
     if not (folder / name).is_file():
         raise StudentError(

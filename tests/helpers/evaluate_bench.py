@@ -87,6 +87,14 @@ class Bench:
         return target
 
     def run(self, settings: params.Evaluate = SETTINGS, student: params.Student = STUDENT) -> evaluate.Evaluated:
-        source = StudentSource(files_in(self.student), student)
-        evaluation = evaluate.Evaluation(source, settings, self.folder / "cache")
-        return evaluate.evaluate_all(evaluation, self.folder / "train", self.folder / "tasks", self.folder / "out")
+        places = (self.folder / name for name in ("train", "tasks", "out"))
+        return evaluate.evaluate_all(self.evaluation(settings, student), *places)
+
+    def evaluation(
+        self, settings: params.Evaluate = SETTINGS, student: params.Student = STUDENT
+    ) -> evaluate.Evaluation:
+        return evaluate.Evaluation(StudentSource(files_in(self.student), student), settings, self.folder / "cache")
+
+    def forget(self) -> None:
+        """Empty the side cache."""
+        shutil.rmtree(self.folder / "cache")

@@ -1,18 +1,16 @@
 """Small students are trained several at once; what comes out does not depend on it."""
 
 import json
-import logging
 import os
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from helpers.pools import PoolHere
 from helpers.training import STUDENT, files_in, row, write
-from stepsift import params, train
+from stepsift import params, student, train
 from stepsift.core import processes
 from stepsift.core.errors import TrainingError
 from stepsift.student import StudentFiles, StudentSource
@@ -43,32 +41,13 @@ def test_small_students_with_enough_to_learn_are_trained_on_all_cores(
     assert choose_workers(llama, SETTINGS, []) == 1
     assert choose_workers(llama, SETTINGS, [ENOUGH, 10]) == 1
     assert choose_workers(llama, SETTINGS.model_copy(update={"launch": "ddp.yaml"}), [ENOUGH] * 3) == 1
-    monkeypatch.setattr(side_by_side, "SMALL_PARAMETERS", 100)
+    monkeypatch.setattr(student, "SMALL_PARAMETERS", 100)
     assert choose_workers(llama, SETTINGS, [ENOUGH] * 3) == 1
 
 
 def test_a_gpu_trains_one_student_at_a_time(llama: StudentSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(side_by_side, "pick_device", lambda _: "cuda")
+    monkeypatch.setattr(student, "pick_device", lambda _: "cuda")
     assert choose_workers(llama, SETTINGS, [ENOUGH] * 3) == 1
-
-
-class _Here:
-    """Stands in for a pool of processes: each task is done where it is handed in, or breaks the pool."""
-
-    def __init__(self, shared: Any, breaks: bool):
-        self.shared, self.breaks = shared, breaks
-        self._processes: dict[int, Any] = {}
-
-    def submit(self, call: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        done: Future[Any] = Future()
-        if self.breaks:
-            done.set_exception(BrokenProcessPool())
-        else:
-            processes._share(0, self.shared)
-            done.set_result(call(*arguments))
-        return done
-
-    def shutdown(self, **_: Any) -> None: ...
 
 
 def _train(llama: StudentFiles, folder: Path) -> tuple[train.Trained, list[tuple[str, int, int]]]:
@@ -92,7 +71,7 @@ def test_students_at_once_are_those_one_after_the_other(
 ) -> None:
     alone, told_alone = _train(llama.files, tmp_path / "alone")
     monkeypatch.setattr(side_by_side, "WORTH_OPERATIONS", 0)
-    monkeypatch.setattr(logging, "disable", lambda _: None)
+    monkeypatch.setattr(run, "leave_to_parent", lambda: None)
     handed_out: list[tuple[str, int]] = []
     in_worker = run._train_in_worker
 
@@ -101,7 +80,7 @@ def test_students_at_once_are_those_one_after_the_other(
         in_worker(shared, planned)
 
     monkeypatch.setattr(run, "_train_in_worker", noted)
-    monkeypatch.setattr(processes, "start", lambda _workers, _begin, shared: _Here(shared, breaks=False))
+    monkeypatch.setattr(processes, "start", lambda _workers, _begin, shared: PoolHere(shared, breaks=False))
     at_once, told = _train(llama.files, tmp_path / "at once")
     # The third selector chose what the first did: its students are the first one's.
     assert handed_out == [("first", 0), ("first", 1), ("second", 0), ("second", 1)]
@@ -120,6 +99,6 @@ def test_a_process_that_is_ended_from_outside_is_one_sentence(
     llama: StudentSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(side_by_side, "WORTH_OPERATIONS", 0)
-    monkeypatch.setattr(processes, "start", lambda _workers, _begin, shared: _Here(shared, breaks=True))
+    monkeypatch.setattr(processes, "start", lambda _workers, _begin, shared: PoolHere(shared, breaks=True))
     with pytest.raises(TrainingError, match=r"ended from outside \(out of memory\?\); run it again: finished"):
         _train(llama.files, tmp_path)

@@ -7,7 +7,6 @@ side by side, each on its own device or its share of the processor.
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import as_completed
@@ -17,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from tqdm import tqdm
 
 from stepsift import evaluate, params, sidecache, train
 from stepsift.audition.arms import HALF, NamedBudget
 from stepsift.core import disk, processes, tables
 from stepsift.core.errors import AuditionError, StepsiftError
+from stepsift.core.pace import leave_to_parent
 from stepsift.evaluate import Evaluation
 from stepsift.student import StudentSource, take_share
 from stepsift.tasks import TaskSource
@@ -196,10 +195,8 @@ def _begin(number: int, workers: int, setting: RunSettings, sets: dict[str, trai
     """A worker process begins."""
     global _shared  # noqa: PLW0603 - an initializer has no other way to leave something to its process
     take_share(number, workers)
-    # tqdm's own lock is a semaphore, of which Python complains where a worker that is ended leaves one behind.
-    tqdm.set_lock(threading.RLock())
     _shared = (setting, sets)
-    logging.disable(logging.INFO)
+    leave_to_parent()
 
 
 def _work(run: AuditionRun) -> None:

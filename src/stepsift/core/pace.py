@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 import time
 from typing import Any, Self
 
@@ -19,6 +20,20 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
+_tells = True
+
+
+def leave_to_parent() -> None:
+    """In a worker process: no bar and no line about how far it is, which its parent says."""
+    global _tells  # noqa: PLW0603 - of this process, like the logging that it turns down
+    _tells = False
+    logging.disable(logging.INFO)
+    from tqdm import tqdm
+
+    # tqdm's own lock is a semaphore, of which Python complains where a worker that is ended leaves one behind.
+    tqdm.set_lock(threading.RLock())
+
+
 class ProgressBar:
     """How far long work is: a bar where standard error is a terminal, else a line in the log every EVERY_S seconds.
 
@@ -31,7 +46,7 @@ class ProgressBar:
         self._last_s = time.monotonic()
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
+        if _tells and sys.stderr.isatty():
             from tqdm import tqdm
 
             layout = "{percentage:3.0f} % {bar:16} {desc}"

@@ -3,8 +3,11 @@
 import functools
 import json
 import logging
+import math
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -18,9 +21,11 @@ from stepsift import params, sidecache
 from stepsift.core import disk, table_files, tables
 from stepsift.core.errors import EvaluationError
 from stepsift.core.finding import Finding
+from stepsift.core.pace import leave_to_parent
+from stepsift.core.processes import Crew
 from stepsift.core.quiet import silenced
 from stepsift.evaluate.pass_rates import VALUE, ks_of, with_pass_at
-from stepsift.student import StudentFiles, StudentSource, context_tokens, pick_device
+from stepsift.student import StudentFiles, StudentSource, context_tokens, pick_device, takes_one_core
 from stepsift.tasks import TaskSource, check_tasks, find_tasks, load_task, local_tasks
 
 log = logging.getLogger(__name__)
@@ -33,6 +38,14 @@ _Z95 = 1.96
 """Standard errors to either side of a mean that hold 95 % of a normal distribution."""
 KEYS = "keys.json"
 _ANSWERS = "answers.jsonl"
+
+
+_Graded = tuple[TaskSource, dict[str, Any], list[dict[str, Any]], bool]
+"""A task, the parts of its key, the graded answers, and whether they were in the side cache."""
+_ASKED_FIRST = 2
+"""Students after which it is known what one takes: the first one's time is that of imports, too."""
+_START_S = 20.0
+"""Seconds that a process takes to import what it needs."""
 
 
 @dataclass(frozen=True)
@@ -140,16 +153,12 @@ def evaluate_all(evaluation: Evaluation, models: Path, tasks: Path, out: Path) -
     rows: list[dict[str, Any]] = []
     keys: list[dict[str, Any]] = []
     n_reused = 0
-    with tempfile.TemporaryDirectory() as scratch, silenced():
-        load_once = functools.cache(partial(load_task, scratch=Path(scratch)))
-        for model in candidates:
-            of_model = replace(evaluation, source=replace(evaluation.source, files=model.files))
-            for source, parts, graded, reused in _by_task(of_model, sources, load_once):
-                n_reused += reused
-                keys.append({"model": model.name, "tasks": sorted({a["task"] for a in graded}), "key": parts})
-                rows += [answer | {"model": model.name} for answer in graded]
-                accuracy = sum(answer["correct"] for answer in graded) / len(graded)
-                log.info("evaluate %s on %s: %.3f%s", model.name, source.name, accuracy, " (from the cache)" * reused)
+    for model, (source, parts, graded, reused) in _asked(evaluation, sources, candidates):
+        n_reused += reused
+        keys.append({"model": model.name, "tasks": sorted({a["task"] for a in graded}), "key": parts})
+        rows += [answer | {"model": model.name} for answer in graded]
+        accuracy = sum(answer["correct"] for answer in graded) / len(graded)
+        log.info("evaluate %s on %s: %.3f%s", model.name, source.name, accuracy, " (from the cache)" * reused)
     answers = pl.DataFrame(rows, schema=tables.ANSWERS.schema).sort(tables.ANSWERS.key)
     evaluations = with_pass_at(evaluations_of(answers, candidates), answers, evaluation.settings.pass_at)
     with disk.fresh_folder(out) as folder:
@@ -172,9 +181,58 @@ def answers_of(evaluation: Evaluation, sources: list[TaskSource]) -> pl.DataFram
     return pl.DataFrame(rows, schema=schema).sort("task", "question", "sample")
 
 
-def _by_task(
-    evaluation: Evaluation, sources: list[TaskSource], load: Callable[[TaskSource], Any]
-) -> Iterator[tuple[TaskSource, dict[str, Any], list[dict[str, Any]], bool]]:
+def _asked(evaluation: Evaluation, sources: list[TaskSource], models: list[Model]) -> Iterator[tuple[Model, _Graded]]:
+    """Each model with its answers, in order. Two are asked in this process; then it is known what one takes, and where
+    several processes are sooner, they ask the others."""
+    students = [replace(evaluation, source=replace(evaluation.source, files=m.files)) for m in models]
+    last_s: list[float] = []
+    beside: list[Evaluation] = []
+    with tempfile.TemporaryDirectory() as scratch, silenced(), Crew(None, sources) as crew:
+        load_once = functools.cache(partial(load_task, scratch=Path(scratch)))
+        ahead: Iterator[None] = iter(())
+        for place, (model, student) in enumerate(zip(models, students, strict=True)):
+            if len(last_s) == _ASKED_FIRST and not beside:
+                beside = _for_processes(students[place:], sources, last_s[-1], crew.workers)
+                ahead = crew.map(_ask_in_worker, beside)
+            is_beside, begin = student in beside, time.monotonic()
+            if is_beside:
+                try:
+                    next(ahead)
+                except BrokenProcessPool:
+                    raise EvaluationError(
+                        "a process that asked a student was ended from outside (out of memory?); run it again: "
+                        "finished students are kept"
+                    ) from None
+            is_new = False
+            for source, parts, graded, reused in _by_task(student, sources, load_once):
+                is_new |= not reused
+                # What a process asked comes from the cache here.
+                yield model, (source, parts, graded, reused and not is_beside)
+            if is_new:
+                last_s.append(time.monotonic() - begin)
+
+
+def _for_processes(
+    students: list[Evaluation], sources: list[TaskSource], one_s: float, workers: int
+) -> list[Evaluation]:
+    """Those that processes are to ask, each of which takes `one_s` seconds; none where that would be later."""
+    store = sidecache.SideCache(students[0].cache)
+    new = [
+        s for s in students if any(not store.has(sidecache.key(**_key_parts(s.source, t, s.settings))) for t in sources)
+    ]
+    saved_s = one_s * (len(new) - math.ceil(len(new) / workers))
+    is_sooner = saved_s > _START_S and students[0].settings.engine == "hf" and takes_one_core(students[0].source)
+    return new if is_sooner else []
+
+
+def _ask_in_worker(sources: list[TaskSource], evaluation: Evaluation) -> None:
+    leave_to_parent()
+    with tempfile.TemporaryDirectory() as scratch, silenced():
+        for _ in _by_task(evaluation, sources, partial(load_task, scratch=Path(scratch))):
+            pass
+
+
+def _by_task(evaluation: Evaluation, sources: list[TaskSource], load: Callable[[TaskSource], Any]) -> Iterator[_Graded]:
     """For each task: the parts of its key, the graded answers, and whether they were in the side cache."""
     student, settings = evaluation.source, evaluation.settings
     store = sidecache.SideCache(evaluation.cache)

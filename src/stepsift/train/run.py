@@ -4,7 +4,6 @@ import itertools
 import json
 import logging
 import math
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, fields, replace
@@ -14,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from tqdm import tqdm
 
 from stepsift import params, sidecache
 from stepsift.core import disk, table_files, tables
 from stepsift.core.errors import TrainingError
-from stepsift.core.pace import ProgressBar
+from stepsift.core.pace import ProgressBar, leave_to_parent
 from stepsift.core.processes import Crew
 from stepsift.student import StudentSource, pick_device
 from stepsift.train.examples import Examples, hold_out_places, load_examples
@@ -191,9 +189,7 @@ def _students(
 
 def _train_in_worker(shared: tuple[Training, dict[str, Examples]], planned: tuple[str, int]) -> None:
     training, sets = shared
-    # tqdm's own lock is a semaphore, of which Python complains where a worker that is ended leaves one behind.
-    tqdm.set_lock(threading.RLock())
-    logging.disable(logging.INFO)
+    leave_to_parent()
     selector, seed = planned
     train_student(training, sets[selector], seed)
 
