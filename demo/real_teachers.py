@@ -12,6 +12,8 @@ from random import Random
 from real_world import HIGHEST, NUMBERS, Event, StoryProblem, after
 from teachers import Response, finish
 
+SHARE_RESTATED = 0.5
+"""Probability that listing restates the story, without which its trace would be chosen for nearly every prompt."""
 SHARE_SLIPS = 0.5
 """Probability that a response of the noisy teacher has a slip, which is carried on into the answer."""
 SHARE_SKIPPED = 0.25
@@ -88,8 +90,9 @@ def numbered(problem: StoryProblem, rng: Random) -> Response:
 
 
 def listing(problem: StoryProblem, rng: Random) -> Response:
-    """Restates the whole story first, on one long line."""
-    return finish([problem.story, *worded(problem, rng)], problem.answer)
+    """Restates the whole story first, on one long line, or, in half of the responses, opens with a sentence."""
+    first = problem.story if rng.random() < SHARE_RESTATED else rng.choice(OPENINGS)
+    return finish([first, *worded(problem, rng)], problem.answer)
 
 
 def framed(problem: StoryProblem, rng: Random) -> Response:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import zipfile
 from pathlib import Path
+from random import Random
 
 import pytest
 import yaml
@@ -13,10 +14,11 @@ import real_students
 from helpers.places import DEMO
 from real_evidence import CONTROLS, REFERENCE, REFERENCE_PROMPTS, SELECTORS, Size, settings_of, write_reference_set
 from real_students import STUDENTS, DownloadError, RealStudent, fetch, said_before
-from real_teachers import REAL_TEACHERS, respond_in_english, steps_of
+from real_teachers import OPENINGS, REAL_TEACHERS, listing, respond_in_english, steps_of
 from real_world import HIGHEST, NUMBERS, Event, StoryProblem, after, distinct_story_problems
 from stepsift import params
 from stepsift.audition.arms import make_arms
+from stepsift.tasks import find_tasks
 
 SIZE = Size(prompts=6, examples=4, questions=3)
 PROBLEMS = list(distinct_story_problems("test", 40))
@@ -30,7 +32,9 @@ def test_a_story_by_hand():
         "Mia has seven plums. She buys five. She eats three. She doubles them. She halves them. "
         "How many plums does Mia have at the end?"
     )
-    assert respond_in_english("listing", problem).content.splitlines()[0] == problem.story
+    openings = {listing(problem, Random(seed)).content.splitlines()[0] for seed in range(9)}
+    assert openings - set(OPENINGS) == {problem.story}
+    assert len(openings) > 1
     assert steps_of(problem)[1].sum == "twelve minus three is nine"
 
 
@@ -88,6 +92,8 @@ def test_pool_questions_and_what_the_reference_learns_from_have_no_prompt_in_com
     def lines(name: str) -> list[dict]:
         return [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
 
+    # Found without being trusted, as a task in the harness's own format would have to be.
+    assert [t.name for t in find_tasks((real_evidence.TASK_NAME,), tmp_path / "data/tasks")] == ["story"]
     pool = {row["question"] for row in lines("data/sources/english.jsonl")}
     held_out = {row["prompt"] for row in lines("data/tasks/story.jsonl")}
     taught = {row["messages"][0]["content"] for row in lines(f"{REFERENCE}/train.jsonl")}
