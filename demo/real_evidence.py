@@ -171,7 +171,8 @@ def prepare(name: str, folder: Path, size: Size, seeds: Sequence[int]) -> Path:
     before = json.loads((root / "size.json").read_text(encoding="utf-8"))
     if before["prompts"] != size.prompts:
         raise DownloadError(
-            f"{root} has a pool of {before['prompts']} prompts, and {size.prompts} are asked for; name another FOLDER"
+            f"{root} has a pool of {before['prompts']} prompts, and {size.prompts} are asked for; remove that "
+            "folder (scores stay in the cache beside it), or name another FOLDER"
         )
     text = yaml.safe_dump(settings_of("model", size, seeds), sort_keys=False)
     (root / "params.yaml").write_text(text, encoding="utf-8")

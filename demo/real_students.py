@@ -117,12 +117,15 @@ def _joined(student: RealStudent, unpacked: Path) -> Path:
 def convert(gguf: Path, ready: Path) -> None:
     """A GGUF file to a folder in float32 with its tokenizer; what is half done lies beside it."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     half = ready.with_name(f"{ready.name}.part")
     shutil.rmtree(half, ignore_errors=True)
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    whole = GgufConfig(dequantize=True)  # else it could not be saved
+    model = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.float32, quantization_config=whole
+    )
     model.save_pretrained(half)
     tokenizer.save_pretrained(half)
     half.rename(ready)
