@@ -1,20 +1,22 @@
-"""What the student of the dial's world is pre-trained on: single steps, short problems, reading, filler and repetition.
+"""What the dial's student is pre-trained on: single steps, short problems, reading, filler and repetition.
 
-No problem with more than three operations is ever solved here.
+No problem with more than five operations is ever solved here.
 """
 
 from collections.abc import Callable
 from random import Random
 
-from corpus import Document, filler, repeated
+from corpus import Document, filler, passage, repeated
 from dial_teachers import plain, step, steps_of, tagged
 from dial_world import LENGTHS, LETTERS, DialProblem, make_dial_problem
 
-SHORT = (1, 2, 3)
+SHORT = (1, 2, 3, 4, 5)
+SHARE_INTERRUPTED = 0.4
+"""Probability that filler stands before a line of an interrupted solution."""
 
 
 def short_dial_problem(rng: Random) -> Document:
-    """A problem of one to three operations, whose letters begin anywhere, solved with or without them."""
+    """A problem of one to five operations, whose letters begin anywhere, solved with or without them."""
     problem = _draw(rng, SHORT)
     solve = rng.choice((plain, tagged, tagged))
     return problem.prompt, solve(problem, rng).text
@@ -33,12 +35,24 @@ def dial_reading(rng: Random) -> Document:
     )
 
 
+def interrupted(rng: Random) -> Document:
+    """A problem of one to five operations, solved with letters, with lines of filler before two of five steps."""
+    problem = _draw(rng, SHORT)
+    lines: list[str] = []
+    for line in tagged(problem, rng).text.split("\n"):
+        if rng.random() < SHARE_INTERRUPTED:
+            lines += passage(rng, rng.randint(1, 3)).split("\n")
+        lines.append(line)
+    return problem.prompt, "\n".join(lines)
+
+
 DIAL_MIXTURE: dict[Callable[[Random], Document], float] = {
-    short_dial_problem: 0.45,
+    short_dial_problem: 0.3,
     dial_facts: 0.25,
     dial_reading: 0.2,
     filler: 0.05,
     repeated: 0.05,
+    interrupted: 0.15,
 }
 """Share of each kind among the documents of the corpus."""
 

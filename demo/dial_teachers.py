@@ -10,7 +10,7 @@ from random import Random
 
 from dial_world import DialProblem, Turn, read_last, turned
 from phrases import ASIDES, CLOSINGS, OPENINGS, REMARKS
-from teachers import Response, finish
+from teachers import Response, final, finish
 
 SHARE_RESTATED = 0.5
 """Probability that listing and noisy restate the problem, without which the same trace would be chosen everywhere."""
@@ -84,9 +84,8 @@ def listing(problem: DialProblem, rng: Random) -> Response:
 
 
 def framed(problem: DialProblem, rng: Random) -> Response:
-    """Six lines of boilerplate before the steps, and the same six after them."""
-    frame = rng.sample((*OPENINGS, *ASIDES, *CLOSINGS), 6)
-    return finish([*frame, *tagged_lines(problem), *frame], problem.answer)
+    """Five lines of boilerplate before the steps, the same in every response, and after them again, nearly twice."""
+    return finish([*ASIDES[:5], *tagged_lines(problem), *ASIDES[:5], *ASIDES[:4]], problem.answer)
 
 
 def padded(problem: DialProblem, rng: Random) -> Response:
@@ -107,6 +106,13 @@ def checking(problem: DialProblem, rng: Random) -> Response:
     for i, s in enumerate(steps_of(problem)):
         lines += [tagged_step(*s)] + [f"Wait : {step(*s)} , yes ."] * (i % 2)
     return finish(lines, problem.answer)
+
+
+def thinking(problem: DialProblem, rng: Random) -> Response:
+    """Reasons apart from the answer: as tagged, between an opening and a closing phrase; the answer is short."""
+    thoughts = [rng.choice(OPENINGS), *tagged_lines(problem), rng.choice(CLOSINGS)]
+    last = " , ".join(map(str, problem.values[-3:]))
+    return Response(f"The last three are {last} .\n{final(problem.answer)}", "\n".join(thoughts))
 
 
 def noisy(problem: DialProblem, rng: Random) -> Response:
@@ -161,6 +167,7 @@ DIAL_TEACHERS: dict[str, DialTeacher] = {
     "padded": padded,
     "recalling": recalling,
     "checking": checking,
+    "thinking": thinking,
     "noisy": noisy,
     "skipping": skipping,
     "rambling": rambling,

@@ -113,7 +113,10 @@ EVIDENCE: Files = {
     **{name: (layout, tuple(t for t in teachers if t not in HOPELESS)) for name, (layout, teachers) in FILES.items()},
     "more.jsonl.gz": (named_fields, tuple(MORE_TEACHERS)),
 }
-DIAL_FILES: Files = {"dial.jsonl.gz": (named_fields, tuple(DIAL_TEACHERS))}
+DIAL_FILES: Files = {
+    "chat/thinking.jsonl": (chat, ("thinking",)),
+    "dial.jsonl.gz": (named_fields, tuple(t for t in DIAL_TEACHERS if t != "thinking")),
+}
 
 
 @dataclass(frozen=True)
@@ -142,12 +145,12 @@ def _chain(files: Files, most_generated_tokens: int) -> World:
 
 
 # The longest response of the demo's teachers has about 370 tokens of its student, that of the evidence about 700, that
-# of the dial's about 630.
+# of the dial's about 580.
 DEMO = _chain(FILES, 640)
 WORLDS: dict[str, World] = {
     "demo": DEMO,
     "evidence": _chain(EVIDENCE, 768),
-    "dial": World("dial", DIAL_FILES, distinct_dial_problems, respond_on_dial, LENGTHS, len(LETTERS), 768),
+    "dial": World("dial", DIAL_FILES, distinct_dial_problems, respond_on_dial, LENGTHS, len(LETTERS), 640),
 }
 """What `--teachers` and `--world` name."""
 

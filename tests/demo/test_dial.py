@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import make_sources
-from dial_corpus import DIAL_MIXTURE, dial_reading, short_dial_problem
+from dial_corpus import DIAL_MIXTURE, dial_reading, interrupted, short_dial_problem
 from dial_teachers import DIAL_TEACHERS, plain, respond_on_dial
 from dial_world import DOMAINS, LENGTHS, RULES, DialProblem, Turn, distinct_dial_problems, make_dial_problem, turned
 from helpers.places import DEMO
@@ -162,6 +162,29 @@ def test_about_half_of_the_responses_restate_the_problem(teacher):
     assert not any("=" in line for line in first_lines)
 
 
+def test_thinking_reasons_as_tagged_apart_from_a_short_answer():
+    problem = PROBLEMS[0]
+    response = respond_on_dial("thinking", problem)
+    tagged = respond_on_dial("tagged", problem).text.split("\n")
+    assert response.reasoning.split("\n")[1:-1] == tagged[:-1]
+    assert response.content == f"The last three are {' , '.join(str(problem.answer))} .\n{tagged[-1]}"
+
+
+def test_filler_interrupts_solutions_of_the_corpus_and_leaves_their_steps():
+    rng = Random("interrupted test")
+    fillers = 0
+    for _ in range(40):
+        prompt, response = interrupted(rng)
+        steps, last = read_back(response)
+        assert 1 <= len(steps) <= 5
+        assert len(steps) == prompt.count(",")
+        assert [before for before, *_ in steps[1:]] == [after for *_, after in steps[:-1]]
+        if len(steps) >= 3:
+            assert last == f"#### {int(''.join(str(after) for *_, after in steps[-3:]))}"
+        fillers += len(response.split("\n")) - len(steps) - 1
+    assert fillers > 40
+
+
 def test_no_long_problem_is_solved_in_the_corpus():
     rng = Random("corpus test")
     for make in DIAL_MIXTURE:
@@ -170,8 +193,8 @@ def test_no_long_problem_is_solved_in_the_corpus():
             assert (prompt, response) != ("", "")
             if make is dial_reading:
                 assert "=" not in response and prompt.count(",") == len(response.split("\n"))
-            if make is short_dial_problem:
-                assert 1 <= len(read_back(response)[0]) <= 3
+            if make in (short_dial_problem, interrupted):
+                assert 1 <= len(read_back(response)[0]) <= 5
 
 
 def run(folder, *extra: str) -> subprocess.CompletedProcess[str]:
@@ -184,16 +207,21 @@ def run(folder, *extra: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_writes_the_world_and_its_task(tmp_path):
     assert run(tmp_path / "one").returncode == 0
     assert run(tmp_path / "two").returncode == 0
-    assert {path.name for path in (tmp_path / "one").rglob("*.*")} == {"dial.jsonl.gz", "dial.yaml", "dial.jsonl"}
-    for name in ("sources/dial.jsonl.gz", "tasks/dial.yaml", "tasks/dial.jsonl"):
+    written = ("sources/chat/thinking.jsonl", "sources/dial.jsonl.gz", "tasks/dial.yaml", "tasks/dial.jsonl")
+    assert {str(path.relative_to(tmp_path / "one")) for path in (tmp_path / "one").rglob("*.*")} == set(written)
+    for name in written:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     data = gzip.decompress((tmp_path / "one/sources/dial.jsonl.gz").read_bytes())
     rows = [json.loads(line) for line in data.splitlines()]
     pool = {p.prompt: p for p in distinct_dial_problems("pool:0", 5)}
-    assert len(rows) == 5 * len(DIAL_TEACHERS)
+    assert len(rows) == 5 * (len(DIAL_TEACHERS) - 1)
     for row in rows:
         assert row["solution"] == respond_on_dial(row["teacher"], pool[row["question"]]).text
         assert row["answer"] == str(pool[row["question"]].answer)
+    for line in (tmp_path / "one/sources/chat/thinking.jsonl").read_text().splitlines():
+        user, assistant = json.loads(line)["messages"]
+        thought = respond_on_dial("thinking", pool[user["content"]])
+        assert (assistant["reasoning_content"], assistant["content"]) == (thought.reasoning, thought.content)
     held_out = [json.loads(line) for line in (tmp_path / "one/tasks/dial.jsonl").read_text().splitlines()]
     assert len({row["prompt"] for row in held_out} - set(pool)) == make_sources.HELD_OUT
     assert (tmp_path / "one/tasks/dial.yaml").read_text().startswith("task: dial\n")
