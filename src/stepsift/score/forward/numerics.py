@@ -37,8 +37,8 @@ def batch_tokens(settings: "params.Score", device: str) -> int:
 def products(settings: "params.Score", device: str) -> str:
     """'native' or 'onednn': who multiplies float32 matrices.
 
-    'auto': torch's own library (MKL), except on processors that Intel did not make, where MKL reaches half of the peak
-    and oneDNN nearly all of it.
+    'auto': torch's own library (MKL), except on processors that Intel did not make: on an AMD Zen 5 MKL reaches half of
+    the peak and oneDNN nearly all of it, on a Zen 3 oneDNN takes 0.8 to 1.0 of MKL's time (docs/SCORING.md).
     """
     if device != "cpu" or settings.dtype != "float32" or not torch.backends.mkldnn.is_available():
         return "native"
