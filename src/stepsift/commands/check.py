@@ -69,6 +69,13 @@ def _survey(sources: Path, settings: params.Ingest) -> Any:
     return survey(sources, settings)
 
 
+def _precision(settings: params.Params, source: Any) -> Finding:
+    # It brings torch, for which nobody waits whose student is not there.
+    from stepsift.commands.precision import check_precision
+
+    return check_precision(settings, source)
+
+
 def _lines(finding: Finding) -> list[str]:
     return [*finding.lines, *(f"warning     {warning}" for warning in finding.warnings)]
 
@@ -107,7 +114,6 @@ def collect(settings: params.Params, sources: Path, tasks: Path) -> Checkup:
     # After the parameters: what follows takes seconds to import.
     from stepsift import student
     from stepsift.commands.estimate import check_cost
-    from stepsift.commands.precision import check_precision
     from stepsift.container.image import check_machine
     from stepsift.evaluate.run import check_evaluation
     from stepsift.ingest.run import check_sources
@@ -132,7 +138,7 @@ def collect(settings: params.Params, sources: Path, tasks: Path) -> Checkup:
     if source is not None and renderer is not None:
         report.ask("student", student.check_student, source, renderer)
         report.ask("memory", student.check_memory, source, settings.score.dtype)
-        report.ask("precision", check_precision, settings, source)
+        report.ask("precision", _precision, settings, source)
         if report.sample:
             report.ask("scoring", check_cost, pool, source, renderer, settings)
     if settings.score.references:
