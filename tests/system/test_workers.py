@@ -67,16 +67,29 @@ def test_two_processes_one_of_them_killed(student_folder):
 DEADLY = 66
 """Prompt id at which the student of a test kills its own process."""
 KILLS_ITSELF = """
-import os, signal
-from stepsift.score.backends import local as backend
+import importlib.machinery, os, signal, sys
 
-score = backend.score_requests
-def deadly(engine, requests):
-    if any(r.prompt[0] == {deadly} for r in requests):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return score(engine, requests)
-backend.score_requests = deadly
+class Deadly(importlib.machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name != "stepsift.score.backends.local":
+            return None
+        spec = super().find_spec(name, path, target)
+        load = spec.loader.exec_module
+        spec.loader.exec_module = lambda module: (load(module), make_deadly(module))
+        return spec
+
+def make_deadly(backend):
+    score = backend.score_requests
+    def deadly(engine, requests):
+        if any(r.prompt[0] == {deadly} for r in requests):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return score(engine, requests)
+    backend.score_requests = deadly
+
+sys.meta_path.insert(0, Deadly)
 """
+"""Not before the backend is imported: Ray starts processes that never do so, and that would each load torch for it."""
 
 
 @pytest.fixture
