@@ -64,6 +64,12 @@ def test_two_processes_one_of_them_killed(student_folder):
     assert {i: as_bytes(r) for i, r in results.items()} == {i: as_bytes(r) for i, r in expected.items()}
 
 
+@pytest.fixture(autouse=True)
+def _equal_actors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray gives its workers what other processes leave (niceness 15), so the tests beside these would stop them."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+
+
 DEADLY = 66
 """Prompt id at which the student of a test kills its own process."""
 KILLS_ITSELF = """
