@@ -22,7 +22,13 @@ def ok(repo: Path, *command: str) -> str:
     return done.stdout
 
 
-def run_queue(repo: Path, limit_s: float = 900) -> None:
+def finished(repo: Path) -> set[str]:
+    """Names of the experiments whose results are in the repository, as git has them: DVC takes seconds to say so."""
+    refs = ok(repo, "git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
+    return {ref.rpartition("/")[2] for ref in refs}
+
+
+def run_queue(repo: Path, names: set[str], limit_s: float = 900, look_again_s: float = 20) -> None:
     """Run all that is queued, starting DVC's workers again where they ended too early, as on a slow machine they do.
 
     `dvc exp run --run-all` starts them once: it was seen to wait for more than an hour.
@@ -30,7 +36,9 @@ def run_queue(repo: Path, limit_s: float = 900) -> None:
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
         ok(repo, "dvc", "queue", "start", "--jobs", "2")
-        time.sleep(3)
+        patient_until = time.monotonic() + look_again_s
+        while not names <= finished(repo) and time.monotonic() < patient_until:
+            time.sleep(1)
         said = ok(repo, "dvc", "queue", "status")
         assert "Failed" not in said
         if not {"Queued", "Running"} & set(said.split()):
@@ -81,7 +89,7 @@ def test_experiments_of_every_kind_leave_their_results_and_runs(added: Path, mon
     ok(repo, "dvc", "exp", "run", "--temp", "-n", "copy", "-S", "select.selectors=[galp]")
     for name, selector in (("queued-1", "rank"), ("queued-2", "lalp")):
         ok(repo, "dvc", "exp", "run", "--queue", "-n", name, "-S", f"select.selectors=[{selector}]")
-    run_queue(repo)
+    run_queue(repo, {"queued-1", "queued-2"})
 
     selectors = {"here": ["rsr"], "copy": ["galp"], "queued-1": ["rank"], "queued-2": ["lalp"]}
     assert experiments(repo) == {
