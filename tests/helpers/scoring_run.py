@@ -23,7 +23,9 @@ PROMPT = [{"role": "user", "content": "What is 12 + 30, and is it more than 40?"
 
 
 def load(student: str, cache: Path) -> setup.Scoring:
-    scoring = setup.load(params.Student(path=student), params.Score(device="cpu", batching="trace"), cache)
+    scoring = setup.load(
+        params.Student(path=student), params.Score(products="native", device="cpu", batching="trace"), cache
+    )
     _ = scoring.backend.size  # loads the weights
     return scoring
 

@@ -1,5 +1,6 @@
 """Scoring that is killed again and again ends with the bytes of a run that never was."""
 
+import math
 import os
 import random
 import signal
@@ -39,11 +40,12 @@ def write_pool(folder: Path, n: int) -> None:
     table_files.write(tables.STEPS, pl.DataFrame(steps, schema=tables.STEPS.schema), folder / "steps.parquet")
 
 
-def work_for(number: int, cpu_s: float) -> None:
-    """Return when a process has worked for so long, however busy the machine is, or has ended."""
+def work_for(number: int, cpu_s: float = math.inf) -> float:
+    """Return when a process has worked for so long, however busy the machine is, or has ended: how long it worked."""
     process = psutil.Process(number)
     while process.status() != psutil.STATUS_ZOMBIE and sum(process.cpu_times()[:2]) < cpu_s:
         time.sleep(0.01)
+    return sum(process.cpu_times()[:2])
 
 
 class Runs:
@@ -89,13 +91,16 @@ def test_kills_at_random_moments_change_no_byte(student_folder, tmp_path: Path):
     draw = random.Random(1)
     cache, kills, kept = tmp_path / "cache", 0, []
     with Runs(student_folder("llama"), tmp_path) as runs:
-        expected = runs.finish(tmp_path / "never-killed", tmp_path / "expected")
+        undisturbed = runs.start(tmp_path / "never-killed", tmp_path / "expected")
+        whole_s = work_for(undisturbed)  # processors differ by more than the part of a run that is worth a kill
+        assert runs.wait(undisturbed) == 0
+        expected = (tmp_path / "expected" / "step_scores.parquet").read_bytes()
         while kills < KILLS:
             # Two at once on one cache, as two people may have it.
             numbers = [runs.start(cache, tmp_path / f"out-{i}") for i in range(2)]
             codes = []
             for number in numbers:
-                work_for(number, draw.uniform(0.05, 1.0))
+                work_for(number, draw.uniform(0.05, 1.0) * whole_s)
                 os.kill(number, signal.SIGKILL)  # nothing happens where it has ended: nobody has waited for it yet
                 codes.append(runs.wait(number))
             kills += codes.count(-signal.SIGKILL)
@@ -108,7 +113,7 @@ def test_kills_at_random_moments_change_no_byte(student_folder, tmp_path: Path):
             if 0 in codes:  # everything is in the cache: begin anew
                 cache = tmp_path / f"cache-{kills}"
         assert runs.finish(cache, tmp_path / "out") == expected
-    print(f"{kills} kills; keys kept after each pair of runs: {kept}")
+    print(f"{kills} kills in runs of {whole_s:.1f} CPU s; keys kept after each pair of runs: {kept}")
     assert len(set(kept)) > 3  # killed runs did leave work behind, and others went on from it
 
 
