@@ -254,6 +254,7 @@ def page(names: Sequence[str], folder: Path) -> str:
         lines += [
             f"- the whole audition: `{path.relative_to(folder)}`" for path in sorted(root.glob("auditions/*/README.md"))
         ]
+        lines.append("")
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ from stepsift.tasks import find_tasks
 
 @pytest.fixture
 def bench(student_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """The untrained student and four trained ones, two of which are the same, on two cores."""
+    """The untrained student and five trained ones, of which two and two are the same, on two cores."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     bench = Bench(tmp_path, student_folder("llama"))
-    for seed, scale in ((1, 2.0), (2, -2.0), (3, -1.0)):
+    for seed, scale in ((1, 2.0), (2, -2.0), (3, -1.0), (4, 2.0)):
         bench.add_trained("lalp", seed, scale)
     write_task(tmp_path / "tasks", [{"question": q, "answer": "42"} for q in QUESTIONS])
     return bench
@@ -47,14 +48,14 @@ def test_answers_of_students_asked_at_once_are_those_of_one_after_the_other(
     monkeypatch.setattr(run, "leave_to_parent", lambda: None)
     monkeypatch.setattr(processes, "start", lambda _workers, _begin, shared: PoolHere(shared, breaks=False))
     alone = bench.run()
-    assert (alone.evaluated, alone.reused, asked) == (4, 1, [])
+    assert (alone.evaluated, alone.reused, asked) == (4, 2, [])
     expected = _tables(bench)
     bench.forget()
     monkeypatch.setattr(run, "_START_S", 0.0)
     at_once = bench.run()
-    # The first two are asked here, and tell what one takes; seed 3 is seed 0 again.
+    # The first two are asked here, and tell what one takes; seed 3 is seed 0 again, seed 4 is seed 1.
     assert asked == ["seed-1", "seed-2"]
-    assert (at_once.evaluated, at_once.reused) == (4, 1)
+    assert (at_once.evaluated, at_once.reused) == (4, 2)
     assert _tables(bench) == expected
     assert (bench.run().evaluated, asked) == (0, ["seed-1", "seed-2"])
 
@@ -65,10 +66,12 @@ def test_another_engine_and_a_larger_student_ask_one_at_a_time(
 ) -> None:
     monkeypatch.setattr(run, "takes_one_core", lambda _: is_small)
     evaluation = bench.evaluation(params.Evaluate.model_validate(SETTINGS.model_dump() | {"engine": engine}))
+    trained = [bench.folder / "train/lalp" / f"seed-{seed}" for seed in (0, 1, 2)]
+    students = [replace(evaluation, source=evaluation.source.at(folder)) for folder in trained]
     sources = find_tasks(("toy",), bench.folder / "tasks", ("toy",))
     # Three of 25 s take two cores 50 s instead of 75.
-    assert len(run._for_processes([evaluation] * 3, sources, 25.0, 2)) == expected
-    assert run._for_processes([evaluation] * 3, sources, 15.0, 2) == []
+    assert len(run._for_processes(students, sources, 25.0, 2)) == expected
+    assert run._for_processes(students, sources, 15.0, 2) == []
 
 
 def test_a_process_that_is_ended_from_outside_is_one_sentence(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

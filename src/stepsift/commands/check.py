@@ -70,7 +70,7 @@ def _survey(sources: Path, settings: params.Ingest) -> Any:
 
 
 def _precision(settings: params.Params, source: Any) -> Finding:
-    # It brings torch, for which nobody waits whose student is not there.
+    # Imported here: it brings torch, and a student that is not there should be said without that wait.
     from stepsift.commands.precision import check_precision
 
     return check_precision(settings, source)

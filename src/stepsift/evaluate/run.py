@@ -217,9 +217,12 @@ def _for_processes(
 ) -> list[Evaluation]:
     """Those that processes are to ask, each of which takes `one_s` seconds; none where that would be later."""
     store = sidecache.SideCache(students[0].cache)
-    new = [
-        s for s in students if any(not store.has(sidecache.key(**_key_parts(s.source, t, s.settings))) for t in sources)
-    ]
+    by_keys: dict[tuple[str, ...], Evaluation] = {}  # students that are the same are asked once
+    for student in students:
+        keys = tuple(sidecache.key(**_key_parts(student.source, t, student.settings)) for t in sources)
+        if not all(store.has(key) for key in keys):
+            by_keys.setdefault(keys, student)
+    new = list(by_keys.values())
     saved_s = one_s * (len(new) - math.ceil(len(new) / workers))
     is_sooner = saved_s > _START_S and students[0].settings.engine == "hf" and takes_one_core(students[0].source)
     return new if is_sooner else []
