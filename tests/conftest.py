@@ -1,6 +1,7 @@
 """Fixtures that the tests of several rooms share, and what makes a test slow (helpers/quick.py)."""
 
 import functools
+import gc
 import logging
 import os
 import sys
@@ -28,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until the tests are collected: all that is imported stays
     is_controller = bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
     if not config.getoption("quick") and not is_controller:
         import torch
@@ -41,14 +43,19 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Modules of which no test would run are not imported."""
+    is_tests = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    if config.getoption("markexpr") == "system":
+        return True if is_tests and "mark.system" not in collection_path.read_text(encoding="utf-8") else None
     if not config.getoption("quick"):
         return None
-    is_tests = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
     return True if collection_path.name == "system" or (is_tests and is_heavy(collection_path)) else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m is applied
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("quick") and "slow" not in config.getoption("markexpr"):
+        return
     slow = []
     for item in items:
         if is_heavy(item.path) or not SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
@@ -59,6 +66,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=slow)
         dropped = set(slow)
         items[:] = [item for item in items if item not in dropped]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Garbage is looked for in what tests make alone: each training has it collected, in 800,000 objects otherwise."""
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
