@@ -13,8 +13,11 @@ from stepsift.commands.cache import spaces
 from stepsift.core import table_files, tables
 from stepsift.core.errors import StudentError
 from stepsift.score import setup
+from stepsift.score.backends.local import LocalBackend
 from stepsift.score.forward import own
 from stepsift.score.forward.pieces import LayerPieces
+from stepsift.score.forward.request import Request
+from stepsift.score.forward.windows import Pass
 from stepsift.score.identity import identify
 from stepsift.score.progress import Progress
 from stepsift.score.run import score_to_tables
@@ -49,6 +52,48 @@ def test_packed_batches_give_the_scores_of_single_traces(student_folder, tmp_pat
         again, warm = run(student, tmp_path, pool, batching="packed", batch_tokens=budget)
         assert warm.from_cache == 5 and warm.computed == 0 and again.equals(packed)
     assert len(spaces(tmp_path / "cache")) == 3
+
+
+SOME_REQUESTS = [Request([1] * 10, [2] * 20, [Pass(0, 0, 12), Pass(5, 12, 20)], full=True)] * 6
+
+
+def test_processes_for_a_small_student(student_folder, monkeypatch):
+    source = params.Student(path=str(student_folder("llama")))
+    monkeypatch.setattr(setup.student, "count_parameters", lambda _: 1_000)
+    monkeypatch.setattr(setup.os, "sched_getaffinity", lambda _: set(range(4)))
+
+    def chosen(settings: params.Score | None = None, requests: list[Request] = SOME_REQUESTS) -> int:
+        return setup.choose_workers(source, settings or params.Score(), requests)
+
+    tokens = 6 * (10 + sum(p.length for p in SOME_REQUESTS[0].local) + 20)
+    for share, workers in [(1.01, 1), (0.51, 1), (0.5, 2), (0.34, 2), (0.1, 4)]:
+        monkeypatch.setattr(setup, "WORTH_OPERATIONS", share * 2 * 1_000 * tokens)
+        assert chosen() == workers
+    assert chosen(requests=SOME_REQUESTS[:1]) == 1 and chosen(requests=[]) == 1
+    # Values of packed batches depend on what a process is given; a student with several threads needs the cores.
+    assert chosen(params.Score(batching="packed")) == 1
+    monkeypatch.setattr(setup.student, "count_parameters", lambda _: 10_000_000)
+    assert chosen() == 1
+    monkeypatch.setattr(setup.student, "count_parameters", lambda _: 1_000)
+    monkeypatch.setattr(setup.os, "sched_getaffinity", lambda _: {0})
+    assert chosen() == 1
+
+
+def test_a_run_with_much_to_do_divides_itself(student_folder, tmp_path: Path, monkeypatch):
+    alone, _ = run(student_folder("llama"), tmp_path / "alone")
+    asked: list[int] = []
+
+    def start(source: params.Student, settings: params.Score, device: str, workers: int, batching: str) -> LocalBackend:
+        asked.append(workers)
+        return LocalBackend(source, settings.model_copy(update={"workers": workers}), device)
+
+    monkeypatch.setattr(setup, "ProcessBackend", start)
+    monkeypatch.setattr(setup, "WORTH_OPERATIONS", 1.0)
+    monkeypatch.setattr(setup.os, "sched_getaffinity", lambda _: {0, 1, 2})
+    divided, _ = run(student_folder("llama"), tmp_path / "divided")
+    assert divided.equals(alone) and asked == [3]
+    run(student_folder("llama"), tmp_path / "one", workers=1)
+    assert asked == [3]
 
 
 def test_identity_is_that_of_the_scores(student_folder, tmp_path: Path):

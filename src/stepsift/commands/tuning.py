@@ -24,7 +24,7 @@ from stepsift.ingest.run import SampleTrace
 from stepsift.placement import Memory
 from stepsift.score.backends.local import ModelSize, is_out_of_memory, model_size, score_requests
 from stepsift.score.forward.devices import wait_for
-from stepsift.score.forward.numerics import batch_tokens, batching, prepare, products
+from stepsift.score.forward.numerics import batch_tokens, batching, of_student, prepare, products
 from stepsift.score.forward.own import is_known, make_engine
 from stepsift.score.forward.packed import PackedEngine
 from stepsift.score.forward.pieces import compiler
@@ -102,8 +102,10 @@ class Bench:
     """The student with every way to score it; `run` times one of them over `requests`."""
 
     def __init__(self, settings: params.Params, device: str):
-        self.device, self.settings, self._all = device, settings.score, settings
-        self.model = student.load_model(student.locate(settings.student), self.settings.dtype, device)
+        files = student.locate(settings.student)
+        self.device, self.settings = device, of_student(settings.score, student.count_parameters(files))
+        self._all = settings
+        self.model = student.load_model(files, self.settings.dtype, device)
         self.size: ModelSize = model_size(self.model, student.context_tokens(self.model.config, settings.student))
         self.ceiling = ceiling(device, self.settings.dtype)
         self.requests: list[Request] = []
@@ -260,11 +262,11 @@ def propose(settings: params.Params, sample: Sequence[SampleTrace], seconds: flo
         else:
             decoder = settings.score.decoder
     for_decoders = DECODERS_SHARE * seconds if decoder else 0.0
-    now = present(settings.score, device, decoder)
+    now = present(bench.settings, device, decoder)
     if decoder == "own":
         bench.requests = requests[:1]
         notes.append(bench.compile(now))
-    race = race_batches(bench, requests, candidates(settings.score, device, decoder), seconds - for_decoders)
+    race = race_batches(bench, requests, candidates(bench.settings, device, decoder), seconds - for_decoders)
     if decoder:
         race = race_decoders(bench, race, now, for_decoders)
     lines = bench.report(now, race.times, race.impossible, race.n_untried)

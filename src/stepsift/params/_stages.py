@@ -217,7 +217,8 @@ class Score(Section):
     engine: Literal["local", "ray"] = "local"
     """`local`: this machine; `ray`: a Ray cluster (needs the extra `ray`)."""
     workers: Annotated[int, Field(ge=1, le=1_024)] | None = None
-    """How many students work side by side, each in a process; null: one for each CUDA device, one on a CPU."""
+    """How many students work side by side, each in a process; null: one for each CUDA device; on a CPU one, or one for
+    each core where a small student has much to do."""
     max_step_tokens: Annotated[int, Field(ge=16, le=100_000)] = 4_096
     """A trace with a longer step, in tokens, is rejected."""
     prompts: Annotated[int, Field(ge=1)] | None = None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from stepsift import params, student
 from stepsift.score.cache.scores import Numerics
-from stepsift.score.forward.numerics import describe_numerics
+from stepsift.score.forward.numerics import describe_numerics, of_student
 from stepsift.score.forward.own import decoder_used
 
 
@@ -26,4 +26,5 @@ def identify(student_settings: params.Student, settings: params.Score) -> Identi
     device = student.pick_device(settings.device)
     # Of the files alone, as who asks for an identity often loads no student.
     decoder = None if settings.decoder == "model" else decoder_used(student.load_config(files), settings, device)
+    settings = of_student(settings, student.count_parameters(files))
     return Identity(student.fingerprint(files), describe_numerics(settings, device, decoder))

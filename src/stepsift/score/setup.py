@@ -1,6 +1,8 @@
 """From parameters to everything that a run of scoring needs: plans, a backend, and the cache."""
 
 import functools
+import logging
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,15 +12,22 @@ import torch
 
 from stepsift import params, student
 from stepsift.core.errors import StudentError
+from stepsift.core.text import count
 from stepsift.score.backends.deferred import DeferredBackend
 from stepsift.score.backends.local import Backend, LocalBackend
 from stepsift.score.backends.processes import ProcessBackend
 from stepsift.score.cache.scores import KEPT_BYTES, ScoreCache
 from stepsift.score.forward.numerics import batching
+from stepsift.score.forward.request import Request
 from stepsift.score.identity import Identity, identify
 from stepsift.score.plan import Planner
 from stepsift.score.progress import Progress, ceiling
 
+log = logging.getLogger(__name__)
+
+WORTH_OPERATIONS = 2e11
+"""Of a process's share of a run's first traces, 2 for each parameter and token: some seven seconds of a core, which
+make up for the start of a process."""
 PACKED_KEPT_BYTES = 2**30
 """Values of tokens that a run with packed batches holds at most while it writes the tables: 64 million tokens."""
 
@@ -103,8 +112,30 @@ def _backend(student_settings: params.Student, settings: params.Score, device: s
 
         return RayBackend(student_settings, settings, device, settings.workers, batching(settings, device))
     alone = device != "cuda" or student_settings.placement != "one"
-    workers = settings.workers or (1 if alone else torch.cuda.device_count())
-    if workers == 1:
-        return DeferredBackend(partial(LocalBackend, student_settings, settings, device), device)
-    start = partial(ProcessBackend, student_settings, settings, device, workers, batching(settings, device))
-    return DeferredBackend(start, f"{device}, {workers} processes")
+    given = settings.workers or (1 if alone else torch.cuda.device_count())
+    may_divide = settings.workers is None and device == "cpu"
+
+    def start(requests: list[Request]) -> Backend:
+        workers = choose_workers(student_settings, settings, requests) if may_divide else given
+        if workers == 1:
+            return LocalBackend(student_settings, settings, device)
+        if may_divide:
+            log.info("this student keeps one core busy: %s score side by side", count(workers, "process"))
+        return ProcessBackend(student_settings, settings, device, workers, batching(settings, device))
+
+    return DeferredBackend(start, device if given == 1 else f"{device}, {given} processes")
+
+
+def choose_workers(student_settings: params.Student, settings: params.Score, requests: list[Request]) -> int:
+    """Processes for a run on a CPU that begins with `requests`: 1 is this one alone.
+
+    More, up to the number of cores, where a student takes one of them (`takes_one_core`), batches hold one trace, so
+    that values are the same in any process, and each process has enough to do (`WORTH_OPERATIONS`).
+    """
+    cores = len(os.sched_getaffinity(0))
+    source = student.find(student_settings)
+    if cores == 1 or batching(settings, "cpu") != "trace" or not student.takes_one_core(source):
+        return 1
+    tokens = sum(len(r.prompt) + sum(p.length for p in r.local) + r.full * len(r.response) for r in requests)
+    operations = 2 * (student.count_parameters(source.files) or 0) * tokens
+    return max(1, min(cores, int(operations / WORTH_OPERATIONS)))

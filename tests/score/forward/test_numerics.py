@@ -12,6 +12,7 @@ from stepsift.score.forward.numerics import (
     batch_tokens,
     batching,
     describe_numerics,
+    of_student,
     onednn_linear,
     prepare,
     products,
@@ -42,6 +43,15 @@ def test_who_multiplies(monkeypatch, settings: dict, device: str, intel: bool, c
     monkeypatch.setattr(module, "_made_by_intel", lambda: intel)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     assert products(params.Score(**settings), device) == chosen
+
+
+def test_small_layers_are_not_onednns(monkeypatch):
+    monkeypatch.setattr(module, "_made_by_intel", lambda: False)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    auto = params.Score()
+    sizes = [(9_999_999, "native"), (10_000_000, "onednn"), (None, "onednn")]
+    assert [products(of_student(auto, n), "cpu") for n, _ in sizes] == [chosen for _, chosen in sizes]
+    assert products(of_student(params.Score(products="onednn"), 5), "cpu") == "onednn"
 
 
 def test_everything_that_moves_a_score_is_in_numerics():

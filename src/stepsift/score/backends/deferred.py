@@ -7,12 +7,12 @@ from stepsift.score.forward.request import Request
 
 
 class DeferredBackend:
-    """What `start` makes, made with the first request or when its `size` is asked for, on what `device` says.
+    """What `start` makes of the first requests, or of none when its `size` is asked for first, on what `device` says.
 
     Both raise what `start` raises.
     """
 
-    def __init__(self, start: Callable[[], Backend], device: str):
+    def __init__(self, start: Callable[[list[Request]], Backend], device: str):
         self.device = device
         self._start = start
         self._started: Backend | None = None
@@ -20,19 +20,19 @@ class DeferredBackend:
     @property
     def size(self) -> ModelSize:
         """The student's."""
-        return self._backend().size
+        return self._backend([]).size
 
     def score(self, requests: list[Request]) -> Iterator[Done]:
         """Yield the place in `requests` and the result of each, as they are done."""
         if requests:
-            yield from self._backend().score(requests)
+            yield from self._backend(requests).score(requests)
 
     def close(self) -> None:
         """Give up what was started."""
         if self._started is not None:
             self._started.close()
 
-    def _backend(self) -> Backend:
+    def _backend(self, requests: list[Request]) -> Backend:
         if self._started is None:
-            self._started = self._start()
+            self._started = self._start(requests)
         return self._started

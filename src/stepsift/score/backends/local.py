@@ -15,7 +15,7 @@ from stepsift import params, student
 from stepsift.core.text import count
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.masked import MaskedEngine
-from stepsift.score.forward.numerics import batch_tokens, batching, prepare, threads
+from stepsift.score.forward.numerics import batch_tokens, batching, of_student, prepare, threads
 from stepsift.score.forward.own import make_engine
 from stepsift.score.forward.packed import PackedEngine
 from stepsift.score.forward.request import Refused, Request, Scores
@@ -81,6 +81,7 @@ class LocalBackend:
 
     def __init__(self, student_settings: params.Student, settings: params.Score, device: str, masked: bool = False):
         files = student.locate(student_settings)
+        settings = of_student(settings, student.count_parameters(files))
         if device == "cpu":
             torch.set_num_threads(threads(settings, device))
         model = self.model = student.load_model(files, settings.dtype, device, student_settings.placement)
