@@ -29,7 +29,7 @@ from stepsift.core.errors import ScoringError
 from stepsift.ingest.run import SampleTrace
 from stepsift.score.forward import own
 from stepsift.score.forward.engine import Engine
-from stepsift.score.forward.numerics import describe_numerics
+from stepsift.score.forward.numerics import describe_numerics, of_student
 from stepsift.score.forward.own import OwnEngine
 from stepsift.score.forward.pieces import LayerPieces
 from stepsift.score.forward.products import are_bfloat16_numbers
@@ -312,7 +312,10 @@ def test_tune_measures_and_prints_lines_that_params_accepts(student_folder: Call
     lines = propose(of(student_folder("llama"), settings), SAMPLE, 60.0)
     assert " response tokens, float32 on cpu; a large matrix product reaches " in lines[0]
     [mine] = [line for line in lines if line.endswith("  as it is")]
-    name, speed, share, turns = str(present(settings, "cpu")), *mine.removesuffix("  as it is").split()[-3:]
+    name, speed, share, turns = (
+        str(present(of_student(settings, 1), "cpu")),
+        *mine.removesuffix("  as it is").split()[-3:],
+    )
     assert mine.startswith(name + " ") and float(speed.replace(",", "")) > 0 and share.endswith("%") and int(turns) > 0
     assert len([line for line in lines if line.startswith("packed ")]) > 1
     chosen = params.parse(written(lines)).score
