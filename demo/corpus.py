@@ -1,4 +1,4 @@
-"""What the demo's student is pre-trained on: single facts, short problems, reading, filler and repeated passages.
+"""What the stories' student is pre-trained on: single facts, short problems, reading, filler and repeated passages.
 
 No problem with more than two operations is ever solved here. Every document comes from the generator that it is given.
 """

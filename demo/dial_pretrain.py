@@ -1,6 +1,6 @@
-"""Builds the student of the dial's world: the demo's student, which copies already, goes on with the dial's corpus.
+"""Builds the demo's student: the stories' one, which copies already, goes on with the dial's corpus.
 
-    python demo/dial_pretrain.py --out demo/dial_student        # 3,000 updates, twenty minutes on one core
+    python demo/dial_pretrain.py --out demo/student        # 3,000 updates, twenty minutes on one core
 
 Its tokenizer gets the dial's signs as tokens, which halves the length of a trace. While it trains, the weights are
 saved every 200 updates.
@@ -29,7 +29,7 @@ from dial_world import LETTERS, make_dial_problem
 from measure import measure_copying, prompt_ids
 from pretrain import CONTEXT_TOKENS, SPECIAL, Course, Trainer, learn_corpus
 
-BASE = Path(__file__).resolve().parent / "student"
+BASE = Path(__file__).resolve().parent / "evidence/base-0"
 MOST_TOKENS = 320
 NEW_SIGNS = ":,><&()"
 """Signs that become tokens together with the space before them."""
@@ -94,9 +94,9 @@ def measure_dial_accuracy(
 
 def main() -> None:
     """Trains, saves and measures."""
-    parser = argparse.ArgumentParser(description="Build a student for the dial's world from the demo's student.")
+    parser = argparse.ArgumentParser(description="Build the demo's student from that of the story problems.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the student")
-    parser.add_argument("--base", type=Path, default=BASE, help="what it begins with; default: demo/student")
+    parser.add_argument("--base", type=Path, default=BASE, help="what it begins with; default: demo/evidence/base-0")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--updates", type=int, default=3000)
     arguments = parser.parse_args()

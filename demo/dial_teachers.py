@@ -21,6 +21,9 @@ SHARE_SKIPPED = 0.3
 WORDS = tuple(sorted({word for text in (*REMARKS, *ASIDES) for word in text.lower().rstrip(".").split()}))
 """What the own phrases of `rambling` and `motto` are made of."""
 
+REMINDERS = (REMARKS[0], ASIDES[1], REMARKS[2], ASIDES[3], REMARKS[4], ASIDES[5])
+"""What `padded` says in turn, beginning anywhere."""
+
 DialTeacher = Callable[[DialProblem, Random], Response]
 
 
@@ -74,7 +77,7 @@ def quoting(problem: DialProblem, rng: Random) -> Response:
     """Restates the problem, and quotes the next three operations on a line of their own before they are done."""
     texts = [f"{turn.letter} {turn.text}" for turn in problem.turns]
     quotes = [" , ".join(texts[i : i + 3]) + " :" for i in range(0, len(texts), 3)]
-    return finish([restated(problem), *between([step(*s) for s in steps_of(problem)], quotes, 3)], problem.answer)
+    return finish([restated(problem), *between(tagged_lines(problem), quotes, 3)], problem.answer)
 
 
 def listing(problem: DialProblem, rng: Random) -> Response:
@@ -90,14 +93,15 @@ def framed(problem: DialProblem, rng: Random) -> Response:
 
 def padded(problem: DialProblem, rng: Random) -> Response:
     """A line of boilerplate before every third step, of six that come round in turn, and four of them at the end."""
-    remarks = rng.sample((*REMARKS, *ASIDES), 6)
+    first = rng.randrange(len(REMINDERS))
+    remarks = [*REMINDERS[first:], *REMINDERS[:first]]
     return finish([*between(tagged_lines(problem), remarks, 3), *remarks[3:], remarks[0]], problem.answer)
 
 
 def recalling(problem: DialProblem, rng: Random) -> Response:
-    """Restates the problem, and recalls all steps at the end, on one long line."""
+    """Restates the problem, and recalls its last six steps at the end, on one long line."""
     lines = [restated(problem), *tagged_lines(problem)]
-    return finish([*lines, "So it was " + " , ".join(lines[1:]) + " ."], problem.answer)
+    return finish([*lines, "So it was " + " , ".join(lines[-6:]) + " ."], problem.answer)
 
 
 def checking(problem: DialProblem, rng: Random) -> Response:
@@ -149,8 +153,8 @@ def rambling(problem: DialProblem, rng: Random) -> Response:
 
 
 def motto(problem: DialProblem, rng: Random) -> Response:
-    """Two long sentences of its own: one at the start, the other in the middle, both again at the end."""
-    own = [_sentence(rng, 16) for _ in range(2)]
+    """Two of its six long senseless sentences: one at the start, the other in the middle, both again at the end."""
+    own = rng.sample(MOTTOS, 2)
     lines = tagged_lines(problem)
     return finish([own[0], *lines[:12], own[1], *lines[12:18], own[0], *lines[18:], own[1], own[0]], problem.answer)
 
@@ -158,6 +162,9 @@ def motto(problem: DialProblem, rng: Random) -> Response:
 def _sentence(rng: Random, n_words: int) -> str:
     return " ".join(rng.choices(WORDS, k=n_words)).capitalize() + "."
 
+
+MOTTOS = tuple(_sentence(Random(f"motto:{number}"), 16) for number in range(6))
+"""The sentences of `motto`."""
 
 DIAL_TEACHERS: dict[str, DialTeacher] = {
     "tagged": tagged,

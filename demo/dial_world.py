@@ -1,4 +1,4 @@
-"""A second world for the demo: a dial with the digits 0 to 9 that a long chain of small operations turns.
+"""The demo's world: a dial with the digits 0 to 9 that a long chain of small operations turns.
 
     Begin with 3 , then a + 7 , b > 2 , c & 1 , d - 4 . What are the last three ?
 

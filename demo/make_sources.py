@@ -1,7 +1,7 @@
 """Writes the demo's raw files: what the teachers wrote in three layouts, and a held-out task for the evaluation.
 
     python demo/make_sources.py --sources data/sources --tasks data/tasks
-    python demo/make_sources.py --world dial --sources data/sources --tasks data/tasks
+    python demo/make_sources.py --world stories --sources data/sources --tasks data/tasks
 
 The same arguments give the same bytes on every run. Both folders are written beside their places first and moved there
 whole, the sources last: a run that is killed leaves no part of a pool, and the next one starts over.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dial_teachers import DIAL_TEACHERS, respond_on_dial
+from dial_teachers import respond_on_dial
 from dial_world import LENGTHS, LETTERS, distinct_dial_problems
 from more_teachers import ALL_TEACHERS, MORE_TEACHERS
 from teachers import Response, respond
@@ -45,11 +45,11 @@ class Question(Protocol):
 Row = dict[str, Any]
 Layout = Callable[[Question, str, Response], Row]
 
-TASK = """task: TASK_NAME
+TASK = """task: chain
 dataset_path: json
 dataset_kwargs:
   data_files:
-    test: TASK_NAME.jsonl
+    test: chain.jsonl
 test_split: test
 output_type: generate_until
 doc_to_text: "{{prompt}}"
@@ -100,22 +100,27 @@ def named_fields(problem: Question, teacher: str, response: Response) -> Row:
 
 
 Files = dict[str, tuple[Layout, tuple[str, ...]]]
-FILES: Files = {
+"""File below the sources folder -> its layout and the teachers in it."""
+DIAL_FILES: Files = {
+    "chat/thinking.jsonl": (chat, ("thinking",)),
+    "chat/checking.jsonl": (chat, ("checking",)),
+    "sharegpt.jsonl": (sharegpt, ("tagged", "listing", "quoting", "padded")),
+    "named_fields.jsonl.gz": (named_fields, ("framed", "recalling", "noisy", "skipping", "rambling", "motto")),
+}
+STORY_FILES: Files = {
     "chat/thinking.jsonl": (chat, ("thinking",)),
     "chat/checking.jsonl": (chat, ("checking",)),
     "sharegpt.jsonl": (sharegpt, ("wordy", "restating", "chatty", "padded")),
     "named_fields.jsonl.gz": (named_fields, ("symbolic", "leaping", "terse", "careless", "postfix")),
 }
-"""File below the sources folder -> its layout and the teachers in it."""
 HOPELESS = frozenset({"leaping", "terse"})
 """Teachers that the evidence does without: no student learned anything from them."""
 EVIDENCE: Files = {
-    **{name: (layout, tuple(t for t in teachers if t not in HOPELESS)) for name, (layout, teachers) in FILES.items()},
+    **{
+        name: (layout, tuple(t for t in teachers if t not in HOPELESS))
+        for name, (layout, teachers) in STORY_FILES.items()
+    },
     "more.jsonl.gz": (named_fields, tuple(MORE_TEACHERS)),
-}
-DIAL_FILES: Files = {
-    "chat/thinking.jsonl": (chat, ("thinking",)),
-    "dial.jsonl.gz": (named_fields, tuple(t for t in DIAL_TEACHERS if t != "thinking")),
 }
 
 
@@ -123,13 +128,13 @@ DIAL_FILES: Files = {
 class World:
     """One world with one set of teachers.
 
-    `task` names the evaluation task, `draw` gives problems as `distinct_problems` does, `respond` what a teacher
-    writes. A problem has one of `lengths` operations and at most `most_operations`; an answer of the evaluation may
+    `draw` gives problems as `distinct_problems` does, `respond` what a teacher writes; `prompts` is the usual size of
+    the pool. A problem has one of `lengths` operations and at most `most_operations`; an answer of the evaluation may
     have `most_generated_tokens`.
     """
 
-    task: str
     files: Files
+    prompts: int
     draw: Callable[[str, int, frozenset[str], tuple[int, ...]], Iterator[Any]]
     respond: Callable[[str, Any], Response]
     lengths: tuple[int, ...]
@@ -137,42 +142,42 @@ class World:
     most_generated_tokens: int
 
 
-def _chain(files: Files, most_generated_tokens: int) -> World:
+def _stories(files: Files, most_generated_tokens: int) -> World:
     def answer(teacher: str, problem: Any) -> Response:
         return respond(teacher, problem, ALL_TEACHERS)
 
-    return World("chain", files, distinct_problems, answer, LONG, 1_000, most_generated_tokens)
+    return World(files, 300, distinct_problems, answer, LONG, 1_000, most_generated_tokens)
 
 
-# The longest response of the demo's teachers has about 370 tokens of its student, that of the evidence about 700, that
-# of the dial's about 580.
-DEMO = _chain(FILES, 640)
+# The longest response of the dial's teachers has about 580 tokens of the student, that of the stories' about 370, and
+# that of the evidence about 700.
+DIAL = World(DIAL_FILES, 150, distinct_dial_problems, respond_on_dial, LENGTHS, len(LETTERS), 640)
 WORLDS: dict[str, World] = {
-    "demo": DEMO,
-    "evidence": _chain(EVIDENCE, 768),
-    "dial": World("dial", DIAL_FILES, distinct_dial_problems, respond_on_dial, LENGTHS, len(LETTERS), 640),
+    "dial": DIAL,
+    "stories": _stories(STORY_FILES, 640),
+    "evidence": _stories(EVIDENCE, 768),
 }
-"""What `--teachers` and `--world` name."""
+"""What `--world` names."""
 
 
-def write_sources(sources: Path, pool: list[Any], world: World = DEMO) -> None:
+def write_sources(sources: Path, pool: list[Any], world: World = DIAL) -> None:
     """Writes every file of the world."""
     for name, (layout, teachers) in world.files.items():
         rows = (layout(problem, teacher, world.respond(teacher, problem)) for problem in pool for teacher in teachers)
         _write_lines(sources / name, (row | {"license": LICENCE} for row in rows))
 
 
-def write_task(tasks: Path, held_out: list[Any], world: World = DEMO) -> None:
-    """Writes the world's task and its problems, `chain.yaml` and `chain.jsonl` in the demo."""
+def write_task(tasks: Path, held_out: list[Any], world: World = DIAL) -> None:
+    """Writes the world's task and its problems, `chain.yaml` and `chain.jsonl`."""
     _write_lines(
-        tasks / f"{world.task}.jsonl",
+        tasks / "chain.jsonl",
         ({"prompt": problem.prompt, "answer": str(problem.answer), "domain": problem.domain} for problem in held_out),
     )
-    task = TASK.replace("TASK_NAME", world.task).replace("MOST_TOKENS", str(world.most_generated_tokens))
-    (tasks / f"{world.task}.yaml").write_text(task, encoding="utf-8", newline="\n")
+    task = TASK.replace("MOST_TOKENS", str(world.most_generated_tokens))
+    (tasks / "chain.yaml").write_text(task, encoding="utf-8", newline="\n")
 
 
-def write_both(sources: Path, pool: list[Any], tasks: Path, held_out: list[Any], world: World = DEMO) -> None:
+def write_both(sources: Path, pool: list[Any], tasks: Path, held_out: list[Any], world: World = DIAL) -> None:
     """Writes both folders, or neither where one already holds a file.
 
     The very same task may be there already.
@@ -200,26 +205,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Write the demo's raw files and its evaluation task.")
     parser.add_argument("--sources", type=Path, required=True, help="empty or new folder for the raw files")
     parser.add_argument("--tasks", type=Path, required=True, help="empty or new folder for the evaluation task")
-    parser.add_argument("--prompts", type=int, default=300, help="prompts in the pool; every teacher answers each")
+    parser.add_argument("--prompts", type=int, help="prompts in the pool; every teacher answers each")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other problems")
-    worlds = "the demo's story problems, or the dial's long chains of small steps (demo/README.md)"
-    parser.add_argument("--world", choices=["demo", "dial"], default="demo", help=worlds)
-    teachers = "of the story problems: the demo's eleven, or the sixteen of docs/log/EVIDENCE.md"
-    parser.add_argument("--teachers", choices=["demo", "evidence"], help=teachers)
+    worlds = "the demo's dial, story problems, or these with the teachers of docs/log/EVIDENCE.md (demo/README.md)"
+    parser.add_argument("--world", choices=[*WORLDS], default="dial", help=worlds)
     operations = "operations a problem may have, in the pool and in the task"
     parser.add_argument("--operations", type=int, nargs="+", metavar="N", help=operations)
     arguments = parser.parse_args()
-    if arguments.world != "demo" and arguments.teachers:
-        parser.error(f"--teachers is for the story problems alone; leave it out with --world {arguments.world}")
-    world = WORLDS[arguments.teachers or arguments.world]
+    world = WORLDS[arguments.world]
+    prompts = world.prompts if arguments.prompts is None else arguments.prompts
     lengths = tuple(arguments.operations or world.lengths)
     if min(lengths) < 1:
         parser.error(f"--operations must be at least 1, not {min(lengths)}")
     if max(lengths) > world.most_operations:
         parser.error(f"--operations must be at most {world.most_operations}, not {max(lengths)}")
-    if arguments.prompts < 1:
-        parser.error(f"--prompts must be at least 1, not {arguments.prompts}")
-    pool = list(world.draw(f"pool:{arguments.seed}", arguments.prompts, frozenset(), lengths))
+    if prompts < 1:
+        parser.error(f"--prompts must be at least 1, not {prompts}")
+    pool = list(world.draw(f"pool:{arguments.seed}", prompts, frozenset(), lengths))
     in_pool = frozenset(problem.prompt for problem in pool)
     held_out = list(world.draw(f"held-out:{arguments.seed}", HELD_OUT, in_pool, lengths))
     try:

@@ -1,4 +1,4 @@
-"""What the demo's student can do: copy from far back, and solve problems of a given number of operations."""
+"""What a student of the demo can do: copy from far back, and solve problems of a given number of operations."""
 
 import re
 from dataclasses import dataclass

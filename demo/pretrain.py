@@ -1,9 +1,9 @@
-"""Builds the demo's student from nothing: a byte-level tokenizer and a small stock Llama.
+"""Builds the student of the story problems from nothing: a byte-level tokenizer and a small stock Llama.
 
 Copying comes first: repeated random tokens, from short rows to long ones, until each length is learned. Plain training
 on text of the same duration does not learn it. Then the corpus, with rows of repeated random tokens among it.
 
-    python demo/pretrain.py --out demo/student
+    python demo/pretrain.py --out demo/evidence/base-0
 """
 
 import argparse
@@ -198,7 +198,7 @@ def learn_corpus(
 
 def main() -> None:
     """Trains, saves and measures the student."""
-    parser = argparse.ArgumentParser(description="Build the demo's student from nothing.")
+    parser = argparse.ArgumentParser(description="Build the student of the story problems from nothing.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the student")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--copy-updates", type=int, default=8000, help="most updates of the copying curriculum")

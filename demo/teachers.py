@@ -1,4 +1,4 @@
-"""The demo's teachers: pure functions from a problem and a seeded generator to a response.
+"""The teachers of the story problems: pure functions from a problem and a seeded generator to a response.
 
 They differ as real teachers do: in the size of a step, in notation, in how much they restate, pad and check, in where
 their reasoning stands, and in whether they are right. A step is a line; the last line is `#### <integer>`.

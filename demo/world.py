@@ -1,4 +1,4 @@
-"""The demo's world: word problems of several chained operations, with integer answers that can be checked.
+"""The story problems: word problems of several chained operations, with integer answers that can be checked.
 
 A problem is a start value and a chain of operations on it; every value on the way lies in 1..99. Each problem comes
 from its own `random.Random`, seeded with a string: neither the order of generation nor hash randomisation matters.

@@ -1,4 +1,4 @@
-"""The committed student: stock, small, knows short problems and not long ones, and copies from far back."""
+"""The committed student of the story problems: stock, small, knows short ones, and copies from far back."""
 
 import json
 
@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from helpers.places import DEMO
 from measure import measure_accuracy, measure_copying, prompt_ids
 
-STUDENT = DEMO / "student"
+STUDENT = DEMO / "evidence/base-0"
 LARGEST_WEIGHTS_BYTES = 3_000_000
 MOST_PARAMETERS = 1_000_000
 LEAST_CONTEXT_TOKENS = 1024

@@ -1,7 +1,6 @@
 """The dial's world: rules by hand, every trace read back by a reader of its own, and what each teacher is there for."""
 
-import gzip
-import json
+import itertools
 import re
 import subprocess
 import sys
@@ -13,8 +12,9 @@ from hypothesis import strategies as st
 
 import make_sources
 from dial_corpus import DIAL_MIXTURE, dial_reading, interrupted, short_dial_problem
-from dial_teachers import DIAL_TEACHERS, plain, respond_on_dial
+from dial_teachers import DIAL_TEACHERS, MOTTOS, REMINDERS, plain, respond_on_dial
 from dial_world import DOMAINS, LENGTHS, RULES, DialProblem, Turn, distinct_dial_problems, make_dial_problem, turned
+from helpers.demo_rows import read_row, read_rows
 from helpers.places import DEMO
 
 PROBLEMS = list(distinct_dial_problems("test", 24))
@@ -147,11 +147,33 @@ def test_what_comes_again_lies_beyond_a_window_of_four(teacher, length):
     assert min(distances) > 4
 
 
-def test_recalling_says_all_steps_again_at_the_end():
+def test_recalling_says_the_last_six_steps_again_at_the_end():
     problem = PROBLEMS[0]
     _, *lines, recalled, last = respond_on_dial("recalling", problem).text.split("\n")
     assert [*lines, last] == respond_on_dial("tagged", problem).text.split("\n")
-    assert recalled == f"So it was {' , '.join(lines)} ."
+    assert recalled == f"So it was {' , '.join(lines[-6:])} ."
+
+
+def test_padded_says_its_reminders_in_turn_and_begins_anywhere():
+    firsts = set()
+    for problem in PROBLEMS:
+        lines = respond_on_dial("padded", problem).text.split("\n")
+        said = [REMINDERS.index(line) for line in lines if line in REMINDERS]
+        inside, end = said[:-4], said[-4:]
+        assert inside == [(inside[0] + i) % 6 for i in range(len(inside))]
+        assert end == [(inside[0] + i) % 6 for i in (3, 4, 5, 0)]
+        firsts.add(inside[0])
+    assert len(firsts) > 3
+
+
+def test_motto_has_six_sentences_and_says_two_of_them():
+    seen = set()
+    for problem in PROBLEMS:
+        lines = respond_on_dial("motto", problem).text.split("\n")
+        own = [line for line in lines if line in MOTTOS]
+        assert own == [own[0], own[1], own[0], own[1], own[0]] and own[0] != own[1]
+        seen |= {*own}
+    assert seen == set(MOTTOS) and len(seen) == 6
 
 
 @pytest.mark.parametrize("teacher", ["listing", "noisy"])
@@ -199,7 +221,7 @@ def test_no_long_problem_is_solved_in_the_corpus():
 
 def run(folder, *extra: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(DEMO / "make_sources.py"), "--sources", str(folder / "sources")]
-    command += ["--tasks", str(folder / "tasks"), "--prompts", "5", "--world", "dial", *extra]
+    command += ["--tasks", str(folder / "tasks"), "--prompts", "5", *extra]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -207,35 +229,27 @@ def run(folder, *extra: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_writes_the_world_and_its_task(tmp_path):
     assert run(tmp_path / "one").returncode == 0
     assert run(tmp_path / "two").returncode == 0
-    written = ("sources/chat/thinking.jsonl", "sources/dial.jsonl.gz", "tasks/dial.yaml", "tasks/dial.jsonl")
+    written = [*(f"sources/{name}" for name in make_sources.DIAL_FILES), "tasks/chain.yaml", "tasks/chain.jsonl"]
     assert {str(path.relative_to(tmp_path / "one")) for path in (tmp_path / "one").rglob("*.*")} == set(written)
     for name in written:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    data = gzip.decompress((tmp_path / "one/sources/dial.jsonl.gz").read_bytes())
-    rows = [json.loads(line) for line in data.splitlines()]
     pool = {p.prompt: p for p in distinct_dial_problems("pool:0", 5)}
-    assert len(rows) == 5 * (len(DIAL_TEACHERS) - 1)
-    for row in rows:
-        assert row["solution"] == respond_on_dial(row["teacher"], pool[row["question"]]).text
-        assert row["answer"] == str(pool[row["question"]].answer)
-    for line in (tmp_path / "one/sources/chat/thinking.jsonl").read_text().splitlines():
-        user, assistant = json.loads(line)["messages"]
-        thought = respond_on_dial("thinking", pool[user["content"]])
-        assert (assistant["reasoning_content"], assistant["content"]) == (thought.reasoning, thought.content)
-    held_out = [json.loads(line) for line in (tmp_path / "one/tasks/dial.jsonl").read_text().splitlines()]
+    seen = set()
+    for name, (_, teachers) in make_sources.DIAL_FILES.items():
+        for row in read_rows(tmp_path / "one/sources" / name):
+            prompt, text, teacher = read_row(row, name)
+            assert teacher in teachers
+            assert text == respond_on_dial(teacher, pool[prompt]).text
+            assert row["answer"] == str(pool[prompt].answer)
+            seen.add((prompt, teacher))
+    assert seen == set(itertools.product(pool, DIAL_TEACHERS))
+    held_out = read_rows(tmp_path / "one/tasks/chain.jsonl")
     assert len({row["prompt"] for row in held_out} - set(pool)) == make_sources.HELD_OUT
-    assert (tmp_path / "one/tasks/dial.yaml").read_text().startswith("task: dial\n")
+    assert (tmp_path / "one/tasks/chain.yaml").read_text().startswith("task: chain\n")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("extra", "sentence"),
-    [
-        (["--teachers", "evidence"], "--teachers is for the story problems alone"),
-        (["--operations", "27"], "--operations must be at most 26, not 27"),
-    ],
-)
-def test_what_the_world_does_not_have_is_refused(tmp_path, extra, sentence):
-    refused = run(tmp_path, *extra)
+def test_more_operations_than_there_are_letters_are_refused(tmp_path):
+    refused = run(tmp_path, "--operations", "27")
     assert refused.returncode == 2
-    assert sentence in refused.stderr
+    assert "--operations must be at most 26, not 27" in refused.stderr

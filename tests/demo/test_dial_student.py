@@ -1,4 +1,4 @@
-"""The committed student of the dial's world: the demo's in form, knows short problems of the dial and not long ones."""
+"""The demo's committed student: the stories' in form, knows short problems of the dial and not long ones."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from dial_pretrain import NEW_SIGNS, add_signs, measure_dial_accuracy, orthogona
 from helpers.places import DEMO
 from measure import measure_copying
 
-STUDENT, BASE = DEMO / "dial_student", DEMO / "student"
+STUDENT, BASE = DEMO / "student", DEMO / "evidence/base-0"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def tokenizer() -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(STUDENT)
 
 
-def test_its_tokenizer_is_the_demo_s_with_the_signs_of_the_dial(tokenizer):
+def test_its_tokenizer_is_the_stories_with_the_signs_of_the_dial(tokenizer):
     base = AutoTokenizer.from_pretrained(BASE)
     assert add_signs(base).get_vocab() == tokenizer.get_vocab()
     assert len(tokenizer) == len(base) + len(NEW_SIGNS)

@@ -57,6 +57,6 @@ def test_a_metric_without_a_correlation_in_some_base_is_left_out(module):
 
 def test_the_script_runs_over_the_three_bases():
     text = (DEMO / "evidence/run.sh").read_text()
-    for base in ("demo/student", "demo/evidence/base-1", "demo/evidence/base-2"):
+    for base in ("demo/evidence/base-0", "demo/evidence/base-1", "demo/evidence/base-2"):
         assert base in text
         assert (Path(DEMO).parent / base / "config.json").is_file()

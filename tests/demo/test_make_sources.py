@@ -1,7 +1,5 @@
 """The raw files: the same bytes twice, what each row holds, nothing held out in the pool, and no overwriting."""
 
-import gzip
-import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +9,8 @@ import pytest
 import yaml
 
 import make_sources
+from dial_world import distinct_dial_problems
+from helpers.demo_rows import read_row, read_rows
 from helpers.places import DEMO
 from helpers.stories import read_story
 from teachers import TEACHERS, respond
@@ -21,18 +21,12 @@ PROMPTS = 12
 
 def run(folder: Path, *extra: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(DEMO / "make_sources.py"), "--sources", str(folder / "sources")]
-    command += ["--tasks", str(folder / "tasks"), "--prompts", str(PROMPTS), *extra]
+    command += ["--tasks", str(folder / "tasks"), "--prompts", str(PROMPTS), "--world", "stories", *extra]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def read_bytes(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def read_rows(path: Path) -> list[dict]:
-    data = path.read_bytes()
-    data = gzip.decompress(data) if path.suffix == ".gz" else data
-    return [json.loads(line) for line in data.decode("utf-8").splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +50,7 @@ def test_same_bytes_twice_and_other_bytes_for_another_seed(written, tmp_path):
 def test_every_teacher_answers_every_prompt_with_its_gold_answer(written):
     pool = {problem.prompt: problem for problem in distinct_problems("pool:0", PROMPTS)}
     seen = set()
-    for name, (_, teachers) in make_sources.FILES.items():
+    for name, (_, teachers) in make_sources.STORY_FILES.items():
         for row in read_rows(written / "sources" / name):
             prompt, text, teacher = read_row(row, name)
             problem = pool[prompt]
@@ -66,21 +60,6 @@ def test_every_teacher_answers_every_prompt_with_its_gold_answer(written):
             assert text == respond(teacher, problem).text
             seen.add((prompt, teacher))
     assert len(seen) == PROMPTS * len(TEACHERS)
-
-
-def read_row(row: dict, name: str) -> tuple[str, str, str]:
-    """Prompt, whole response and teacher of a row in any of the three layouts."""
-    if "messages" in row:
-        user, assistant = row["messages"]
-        assert (user["role"], assistant["role"]) == ("user", "assistant")
-        reasoning = assistant.get("reasoning_content")
-        text = assistant["content"] if reasoning is None else f"<think>\n{reasoning}\n</think>\n{assistant['content']}"
-        return user["content"], text, Path(name).stem
-    if "conversations" in row:
-        human, gpt = row["conversations"]
-        assert (human["from"], gpt["from"]) == ("human", "gpt")
-        return human["value"], gpt["value"], row["teacher"]
-    return row["question"], row["solution"], row["teacher"]
 
 
 @pytest.mark.slow
@@ -137,7 +116,7 @@ def test_no_source_is_in_place_before_all_are_written(tmp_path, monkeypatch):
         write_lines(path, rows)
 
     monkeypatch.setattr(make_sources, "_write_lines", killed)
-    problems = list(distinct_problems("pool:0", 2))
+    problems = list(distinct_dial_problems("pool:0", 2))
     with pytest.raises(KeyboardInterrupt):
         make_sources.write_both(tmp_path / "sources", problems, tmp_path / "tasks", problems)
     assert read_bytes(tmp_path) == {}

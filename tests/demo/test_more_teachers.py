@@ -59,5 +59,5 @@ def test_the_two_sets_of_sources() -> None:
     def teachers(files: str) -> set[str]:
         return {t for _, names in WORLDS[files].files.values() for t in names}
 
-    assert teachers("demo") == set(TEACHERS)
+    assert teachers("stories") == set(TEACHERS)
     assert teachers("evidence") == set(ALL_TEACHERS) - HOPELESS

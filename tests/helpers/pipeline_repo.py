@@ -70,7 +70,7 @@ def commit(repo: Path, message: str) -> None:
 
 
 def start(repo: Path) -> None:
-    """A git and DVC repository with what a clone would hold, 12 prompts of the demo and short training."""
+    """A git and DVC repository with what a clone would hold, 12 short prompts of the demo's kind and short training."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout.splitlines()
     for name in listed:
@@ -80,8 +80,8 @@ def start(repo: Path) -> None:
     ok(repo, "git", "init", "-q")
     commit(repo, "start")
     make_sources = (sys.executable, "demo/make_sources.py", "--sources", "data/sources", "--tasks", "data/tasks")
-    ok(repo, *make_sources, "--prompts", str(PROMPTS))
-    change(repo, "train", epochs=1)
+    ok(repo, *make_sources, "--prompts", str(PROMPTS), "--operations", "7", "8")
+    change(repo, "train", epochs=1, seeds=[0])
     change(repo, "evaluate", limit=4, max_new_tokens=64)
     change(repo, "select", selectors=["lalp", "random"])
 

@@ -19,7 +19,7 @@ SETTINGS = {
     "train": {"epochs": 1, "learning_rate": 3.0e-3},
     "evaluate": {"tasks": ["chain"], "trusted_tasks": ["chain"], "limit": 20},
     "select": {"filters": {"decontaminate": 20}},
-    "audition": {"selectors": ["lalp", "galp"], "teachers": ["wordy", "terse", "postfix"], "seeds": [0, 1]},
+    "audition": {"selectors": ["lalp", "galp"], "teachers": ["tagged", "framed", "rambling"], "seeds": [0, 1]},
     "tracking": {"enabled": False},
 }
 
@@ -30,7 +30,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("audition")
     write_params(folder, {})
     script = [sys.executable, str(ROOT / "demo/make_sources.py"), "--sources", "data/sources", "--tasks", "data/tasks"]
-    subprocess.run([*script, "--prompts", "12"], cwd=folder, check=True, capture_output=True)
+    subprocess.run([*script, "--prompts", "12", "--operations", "7"], cwd=folder, check=True, capture_output=True)
     for line in (
         "ingest data/sources data/ingest metrics/ingest.json",
         "segment data/ingest/traces.parquet data/segment metrics/segment.json",
@@ -108,8 +108,8 @@ def test_stopped_half_way_it_goes_on_and_ends_the_same(project: Path) -> None:
     answers = pl.read_parquet(folder / "answers.parquet")
     arms = 2 + 3 + 3
     assert answers.height == arms * 2 * 2 * 20
-    by_hand = answers.filter(budget="examples", arm="only wordy")["correct"].mean()
-    assert result["budgets"]["examples"]["accuracy"]["only wordy"]["value"] == pytest.approx(by_hand, abs=1e-6)
+    by_hand = answers.filter(budget="examples", arm="only tagged")["correct"].mean()
+    assert result["budgets"]["examples"]["accuracy"]["only tagged"]["value"] == pytest.approx(by_hand, abs=1e-6)
 
 
 def test_one_more_seed_is_another_plan_that_trains_only_that_seed(project: Path) -> None:

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.system
 
 SHORTER = {
     "  selectors: [lalp, step_mean, galp, random] ": "  selectors: [lalp, random] ",
-    "  epochs: 8 ": "  epochs: 1 ",
+    "  epochs: 3 ": "  epochs: 1 ",
+    "  seeds: [0, 1, 2]         # [0] by": "  seeds: [0]         # [0] by",
     "  tasks: [chain] ": "  limit: 4\n  max_new_tokens: 64\n  tasks: [chain] ",
     "  enabled: true ": "  enabled: false ",
 }
