@@ -20,6 +20,7 @@ from typing import Any
 
 import polars as pl
 
+from stepsift.report.numbers import AlongTraces
 from stepsift.score.window_share import of_teachers
 
 WINDOW = 4
@@ -64,21 +65,9 @@ def by_position(steps: pl.DataFrame, traces: pl.DataFrame, parts: int = PARTS) -
     token lies, with as much weight as it has tokens; traces without a full score are left out. Columns: teacher, part
     (1 to `parts`), n_tokens, full, windowed.
     """
-    ahead = pl.col("n_tokens").cum_sum().over("trace_id", order_by="step") - pl.col("n_tokens") / 2
-    share = ahead / pl.col("n_tokens").sum().over("trace_id")
-    return (
-        steps.drop_nulls(["full_logprob", "local_logprob"])
-        .filter(pl.col("n_tokens") > 0)
-        .with_columns(part=(share * parts).floor().cast(pl.Int32) + 1)
-        .join(traces.select("trace_id", "teacher"), on="trace_id")
-        .group_by("teacher", "part")
-        .agg(
-            pl.col("n_tokens").sum(),
-            full=pl.col("full_logprob").sum() / pl.col("n_tokens").sum(),
-            windowed=pl.col("local_logprob").sum() / pl.col("n_tokens").sum(),
-        )
-        .sort("teacher", "part")
-    )
+    along = AlongTraces(traces, parts)
+    along.add(steps)
+    return along.means()
 
 
 def table(positions: pl.DataFrame, lengths: dict[str, float], shown: tuple[int, ...] = SHOWN) -> str:

@@ -199,6 +199,35 @@ def test_rejections_are_by_stage_and_the_most_frequent_first():
     assert found.rows() == [("ingest", "b", 2), ("ingest", "a", 1), ("select", "a", 1)]
 
 
+STEPS = pl.DataFrame(
+    {
+        "trace_id": ["a", "a", "a", "b", "b", "c"],
+        "step": [1, 2, 3, 1, 2, 1],
+        "n_tokens": [2, 6, 2, 4, 0, 8],
+        "full_logprob": [-2.0, -3.0, -8.0, -4.0, 0.0, None],
+        "local_logprob": [-4.0, -9.0, -6.0, -4.0, 0.0, -1.0],
+    },
+    schema_overrides={"n_tokens": pl.Int32},
+)
+
+
+def test_along_traces_by_hand():
+    # Middles of a: 1, 5 and 9 of 10 tokens; b has one step with tokens, c no score in the whole context.
+    along = numbers.AlongTraces(pl.DataFrame({"trace_id": ["a", "b", "c"], "teacher": ["t", "t", "u"]}), parts=2)
+    along.add(STEPS)
+    assert along.means().rows() == [("t", 1, 2, -1.0, -2.0), ("t", 2, 12, -1.25, -19 / 12)]
+
+
+def test_along_traces_does_not_depend_on_how_rows_come():
+    teachers = pl.DataFrame({"trace_id": ["a", "b", "c"], "teacher": ["t", "u", "u"]})
+    whole, pieces, none = (numbers.AlongTraces(teachers) for _ in range(3))
+    whole.add(STEPS)
+    pieces.add(STEPS[3:].reverse())
+    pieces.add(STEPS[:3])
+    assert pieces.means().equals(whole.means()) and whole.means().height == 4
+    assert none.means().schema == whole.means().schema and none.means().height == 0
+
+
 def learned(*rows: tuple) -> pl.DataFrame:
     """Table learned: selector, trace, step, place, then local before and after, full before and after."""
     names = ["selector", "trace_id", "step", "place", "local_before", "local_after", "full_before", "full_after"]

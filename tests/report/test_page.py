@@ -159,6 +159,7 @@ def test_every_figure_says_what_it_rests_on(places: report.Places):
         "agreement": "From scores alone",
         "trace-lengths": "From scores alone",
         "step-lengths": "From scores alone",
+        "along": "From scores alone",
         "composition": "",
         "rejected": "",
         "curves": "Measured by training",

@@ -15,6 +15,7 @@ from stepsift.report.numbers import OTHERS
 
 Spec = dict[str, Any]
 PALETTE = ["#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#b07aa1", "#edc948", "#ff9da7", "#9c755f", "#8d99ae"]
+PALETTE += ["#499894", "#d37295"]
 MAIN = PALETTE[0]
 _ROW = 22
 """Pixels of a row of marks."""
@@ -201,12 +202,47 @@ def curves(points: list[dict[str, Any]]) -> Spec:
     return _spec(base.mark_line(strokeWidth=1.5), height=280)
 
 
+CONTEXTS = {"full": "in the whole context", "windowed": "in its window"}
+
+
+def along(means: pl.DataFrame) -> Spec:
+    """Mean log-probability along a teacher's traces; columns part, n_tokens, full and windowed (nats per token)."""
+    long = means.unpivot([*CONTEXTS], index=["part", "n_tokens"], variable_name="context", value_name="mean")
+    named = long.with_columns(pl.col("context").replace_strict(CONTEXTS))
+    base = _base(named).encode(
+        x=_tenths("part"),
+        y=_axis_y("mean", "log-probability (nats per token)"),
+        color=_colour("context", list(CONTEXTS.values())),
+        tooltip=[
+            *(alt.Tooltip("context:N"), alt.Tooltip("part:O", title="tenth")),
+            *(alt.Tooltip("mean:Q", format=".3f"), alt.Tooltip("n_tokens:Q", title="tokens")),
+        ],
+    )
+    return _spec(base.mark_line(point=True, strokeWidth=1.5), height=240)
+
+
+def gained_from_afar(means: pl.DataFrame) -> Spec:
+    """What the whole context adds along traces, a line per teacher; columns as for `along`, and teacher."""
+    gains = means.select("teacher", "part", gain=pl.col("full") - pl.col("windowed"))
+    base = _base(gains).encode(
+        x=_tenths("part"),
+        y=_axis_y("gain", "whole context less window (nats per token)"),
+        color=_colour("teacher", gains["teacher"].unique().sort().to_list()),
+        tooltip=[alt.Tooltip("teacher:N"), alt.Tooltip("part:O", title="tenth"), alt.Tooltip("gain:Q", format="+.3f")],
+    )
+    return _spec(base.mark_line(point=True, strokeWidth=1.5), height=280)
+
+
+def _tenths(field: str) -> Any:
+    return alt.X(f"{field}:O", title="tenth of the trace", axis=alt.Axis(labelAngle=0))
+
+
 def learned(means: pl.DataFrame) -> Spec:
     """Mean log-probability of steps by the tenth of their trace, before and after training; columns tenth, n, before
     and after (nats per token)."""
     long = means.unpivot(["before", "after"], index=["tenth", "n"], variable_name="when", value_name="mean")
     base = _base(long).encode(
-        x=alt.X("tenth:O", title="tenth of the trace", axis=alt.Axis(labelAngle=0)),
+        x=_tenths("tenth"),
         y=_axis_y("mean", "mean over steps (nats per token)"),
         color=_colour("when", ["before", "after"]),
         tooltip=[

@@ -16,6 +16,8 @@ _MOST_TEACHERS = 40
 """Teachers that the chart of a ranking shows, the best ones."""
 _MOST_STUDENTS = 24
 """Curves and accuracies that a chart shows; the tables have all."""
+_MOST_LINES = 12
+"""Teachers of a chart with a line for each."""
 SCORES, TRAINING = "From scores alone", "Measured by training"
 
 
@@ -43,6 +45,7 @@ def all_figures(outputs: Outputs) -> dict[str, Figure]:
         _agreement(outputs),
         _trace_lengths(outputs),
         _step_lengths(outputs),
+        _along(outputs),
         _composition(outputs),
         _rejected(outputs),
         _curves(outputs),
@@ -161,6 +164,21 @@ def _step_lengths(outputs: Outputs) -> Figure:
     )
     spec = charts.lengths(shares, "step", "nats per token, in the window")
     return Figure("step-lengths", "Score against length of the step", note, SCORES, {"": spec} if shares.height else {})
+
+
+def _along(outputs: Outputs) -> Figure:
+    means = outputs.along.means()
+    traces = outputs.scores.filter(pl.col("teacher").is_in(means["teacher"].implode()))["teacher"]
+    names = numbers.few(traces, numbers.MOST_NAMES)
+    few = numbers.few(traces, _MOST_LINES)
+    shown = {n: charts.along(means.filter(pl.col("teacher") == n)) for n in sorted(names)}
+    if len(few) > 1:
+        shown = {"what far context adds": charts.gained_from_afar(means.filter(pl.col("teacher").is_in(few)))} | shown
+    note = (
+        "Log-probability of a token by where its step lies. Late text that is probable in the whole context alone can "
+        "be copied from further back than a window reaches: galp prefers it, lalp does not."
+    )
+    return Figure("along", "Log-probability along a trace", note, SCORES, shown)
 
 
 def _composition(outputs: Outputs) -> Figure:

@@ -188,6 +188,42 @@ class StepLengths:
         return float((xy - x * y) / spread**0.5) if spread > _ROUNDING * xx * yy else None
 
 
+class AlongTraces:
+    """Log-probabilities by where a step lies in its trace, in the whole context and in its window.
+
+    `teachers` has trace_id and teacher. A trace has `parts` parts, numbered from 1; a step counts where its middle
+    token lies, with as much weight as it has tokens. Steps without tokens, or without a score of either kind, are left
+    out.
+    """
+
+    def __init__(self, teachers: pl.DataFrame, parts: int = 10) -> None:
+        self._teachers, self._parts = teachers.select("trace_id", "teacher"), parts
+        self._sums: list[pl.DataFrame] = []
+
+    def add(self, steps: pl.DataFrame) -> None:
+        """Count rows of step_scores, all of each trace that is among them."""
+        n = pl.col("n_tokens")
+        middle = (n.cum_sum().over("trace_id", order_by="step") - n / 2) / n.sum().over("trace_id")
+        self._sums.append(
+            steps.drop_nulls(["full_logprob", "local_logprob"])
+            .filter(n > 0)
+            .with_columns(part=(middle * self._parts).floor().cast(pl.Int32) + 1)
+            .join(self._teachers, on="trace_id")
+            .group_by("teacher", "part")
+            .agg(pl.col("n_tokens", "full_logprob", "local_logprob").sum())
+        )
+
+    def means(self) -> pl.DataFrame:
+        """Teacher, part, n_tokens, and the means full and windowed (nats per token), sorted by teacher and part."""
+        empty = pl.DataFrame(schema={"teacher": pl.String, "part": pl.Int32, "n_tokens": pl.Int64})
+        summed = pl.concat([empty, *self._sums], how="diagonal_relaxed").group_by("teacher", "part").agg(pl.all().sum())
+        if not self._sums:
+            return empty.with_columns(full=pl.lit(None, pl.Float64), windowed=pl.lit(None, pl.Float64))
+        means = {"full": "full_logprob", "windowed": "local_logprob"}
+        columns = [(pl.col(of) / pl.col("n_tokens")).alias(name) for name, of in means.items()]
+        return summed.select("teacher", "part", "n_tokens", *columns).sort("teacher", "part")
+
+
 def _cells(values: pl.DataFrame, lowest: float, width: float) -> pl.DataFrame:
     """How many rows of n_tokens and value lie in which cell: length_bin (half octaves), value_bin, n."""
     # NumPy's log2 is exact at powers of two, polars' logarithm to a base is not.

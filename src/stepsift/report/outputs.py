@@ -10,7 +10,7 @@ from stepsift.core import disk, table_files, tables
 from stepsift.metrics import all_metrics
 from stepsift.report import choice
 from stepsift.report.explorer import ShownPool
-from stepsift.report.numbers import StepLengths, most_learned, rejections
+from stepsift.report.numbers import AlongTraces, StepLengths, most_learned, rejections
 from stepsift.select.manifest import OF_ONE_SELECTOR, Manifest, read_manifests
 
 
@@ -60,6 +60,7 @@ class Outputs:
     learned_most: pl.DataFrame
     """See `most_learned`, with the step's text and teacher."""
     step_lengths: StepLengths
+    along: AlongTraces
     chosen: dict[str, list[str]]
     pool: ShownPool
 
@@ -88,8 +89,11 @@ def read(places: Places, prompts: int) -> Outputs:
     ids = pl.col("trace_id").is_in(traces["trace_id"].to_list())
     lengths = StepLengths()
     step_scores = []
-    for part in table_files.scan(tables.STEP_SCORES, places.score / tables.STEP_SCORES.file, _STEP_COLUMNS):
+    along = AlongTraces(scores)
+    scanned = table_files.scan(tables.STEP_SCORES, places.score / tables.STEP_SCORES.file, _STEP_COLUMNS)
+    for part in table_files.regroup(scanned, "trace_id"):
         lengths.add(part)
+        along.add(part)
         step_scores.append(part.filter(ids))
     steps = [part.filter(ids) for part in table_files.scan(tables.STEPS, places.steps)]
     learned = table_files.read(tables.LEARNED, places.learned)
@@ -119,6 +123,7 @@ def read(places: Places, prompts: int) -> Outputs:
         learned=learned,
         learned_most=_with_texts(most_learned(learned), places),
         step_lengths=lengths,
+        along=along,
         chosen=chosen,
         pool=ShownPool(
             prompts=texts,
