@@ -1,6 +1,6 @@
 """The auditions of several bases side by side, as the tables of docs/log/EVIDENCE.md.
 
-    python demo/evidence/summary.py FOLDER/student/auditions/*/ FOLDER/base-1/auditions/*/ FOLDER/base-2/auditions/*/
+    python demo/evidence/summary.py FOLDER/base-0/auditions/*/ FOLDER/base-1/auditions/*/ FOLDER/base-2/auditions/*/
 
 Each folder is one audition: plan.json and result.json. Means over bases are plain means; what spreads is shown beside.
 """
