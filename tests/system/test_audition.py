@@ -14,10 +14,11 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.system
 
+QUESTIONS = 6
 SETTINGS = {
     "student": {"path": str(ROOT / "demo/student")},
     "train": {"epochs": 1, "learning_rate": 3.0e-3},
-    "evaluate": {"tasks": ["chain"], "trusted_tasks": ["chain"], "limit": 20},
+    "evaluate": {"tasks": ["chain"], "trusted_tasks": ["chain"], "limit": QUESTIONS, "max_new_tokens": 48},
     "select": {"filters": {"decontaminate": 20}},
     "audition": {"selectors": ["lalp", "galp"], "teachers": ["tagged", "framed", "rambling"], "seeds": [0, 1]},
     "tracking": {"enabled": False},
@@ -107,7 +108,7 @@ def test_stopped_half_way_it_goes_on_and_ends_the_same(project: Path) -> None:
             assert all(0 < tokens <= amount for tokens in of_budget["presented_tokens"].values())
     answers = pl.read_parquet(folder / "answers.parquet")
     arms = 2 + 3 + 3
-    assert answers.height == arms * 2 * 2 * 20
+    assert answers.height == arms * 2 * 2 * QUESTIONS
     by_hand = answers.filter(budget="examples", arm="only tagged")["correct"].mean()
     assert result["budgets"]["examples"]["accuracy"]["only tagged"]["value"] == pytest.approx(by_hand, abs=1e-6)
 
