@@ -94,9 +94,13 @@ def finish(repo: Path, begun: Path) -> None:
     (repo / RAN).write_text(json.dumps(ran))
 
 
-def add_and_finish(repo: Path, begun: Path) -> None:
-    """A copy of what `start` made whose sources are under DVC, with one selector; run and committed. No remote yet."""
+def add_and_finish(repo: Path, begun: Path, finished: Path) -> None:
+    """A copy of what `start` made whose sources are under DVC, with one selector; run and committed. No remote yet.
+
+    Scores, students and answers are those that `finished` has in its cache.
+    """
     shutil.copytree(begun, repo, symlinks=True)
+    shutil.copytree(finished / ".stepsift/cache", repo / ".stepsift/cache")
     for file in files.find_files(repo / "data/sources")[0]:
         ok(repo, "stepsift", "add", str(file.path.relative_to(repo)), "--quiet")
     change(repo, "select", selectors=["random"])

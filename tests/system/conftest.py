@@ -55,15 +55,20 @@ def repo(begun: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _copy(begun, tmp_path_factory)
 
 
+@pytest.fixture(scope="session")
+def ran(begun: Path, shared_folder: SharedFolder) -> Path:
+    """What helpers.pipeline_repo.finish makes, for reading only."""
+    return shared_folder.get("finished", functools.partial(pipeline_repo.finish, begun=begun))
+
+
 @pytest.fixture(scope="module")
-def finished(begun: Path, shared_folder: SharedFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(ran: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with a small pool on which the pipeline was run; nothing of it is committed but the code."""
-    make = functools.partial(pipeline_repo.finish, begun=begun)
-    return _copy(shared_folder.get("finished", make), tmp_path_factory)
+    return _copy(ran, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def added(begun: Path, shared_folder: SharedFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def added(begun: Path, ran: Path, shared_folder: SharedFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository whose sources are under DVC, run with the selector `random`, and committed; it has no remote."""
-    make = functools.partial(pipeline_repo.add_and_finish, begun=begun)
+    make = functools.partial(pipeline_repo.add_and_finish, begun=begun, finished=ran)
     return _copy(shared_folder.get("added", make), tmp_path_factory)

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from helpers.pipeline_repo import PROMPTS, RAN, STAGES, change, repro, run
+from helpers.pipeline_repo import PROMPTS, RAN, STAGES, change, repro, run, untrack
 from stepsift.core import table_files, tables
 
 pytestmark = pytest.mark.system
@@ -51,7 +51,28 @@ def test_second_run_does_nothing(repo: Path):
     assert repro(repo) == []
 
 
+def test_a_selector_more_trains_one_model_and_scores_nothing(repo: Path):
+    change(repo, "select", selectors=["lalp", "galp", "random"])
+    assert repro(repo) == ["select", "train", "evaluate", "report"]
+    metrics = json.loads((repo / "metrics/train.json").read_text())
+    assert {s: set(seeds) for s, seeds in metrics.items()} == {s: {"seed-0"} for s in ("lalp", "galp", "random")}
+    assert len(list((repo / ".stepsift/cache/models").iterdir())) <= 3
+
+
+def test_mlflow_holds_one_parent_and_a_child_for_each_stage(repo: Path):
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{repo / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("stepsift")
+    runs = client.search_runs([experiment.experiment_id], max_results=200)
+    parents = {r.info.run_id for r in runs if "mlflow.parentRunId" not in r.data.tags}
+    children = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
+    assert {r.data.tags["mlflow.parentRunId"] for r in children} <= parents
+    assert {r.data.tags["dvc.stage"] for r in children} == set(STAGES)
+
+
 def test_outputs_hold_the_same_bytes_when_made_again(repo: Path):
+    untrack(repo)  # and in the tests below
     before = {
         p: p.read_bytes()
         for d in ("ingest", "segment", "score", "select")
@@ -61,14 +82,6 @@ def test_outputs_hold_the_same_bytes_when_made_again(repo: Path):
         done = run(repo, "dvc", "repro", "--single-item", "--force", "--no-run-cache", stage)
         assert done.returncode == 0, done.stderr
     assert {p: p.read_bytes() for p in before} == before
-
-
-def test_a_selector_more_trains_one_model_and_scores_nothing(repo: Path):
-    change(repo, "select", selectors=["lalp", "galp", "random"])
-    assert repro(repo) == ["select", "train", "evaluate", "report"]
-    metrics = json.loads((repo / "metrics/train.json").read_text())
-    assert {s: set(seeds) for s, seeds in metrics.items()} == {s: {"seed-0"} for s in ("lalp", "galp", "random")}
-    assert len(list((repo / ".stepsift/cache/models").iterdir())) <= 3
 
 
 def test_a_typo_fails_before_anything_runs(repo: Path):
@@ -108,15 +121,3 @@ def test_a_corrupt_line_is_one_rejected_row(repo: Path):
     assert row["reason"] == "broken_json"
     assert row["source_line"] == sum(1 for _ in source.open())
     assert table_files.read(tables.TRACES, repo / "data/ingest/traces.parquet").equals(before)
-
-
-def test_mlflow_holds_one_parent_and_a_child_for_each_stage(repo: Path):
-    import mlflow
-
-    client = mlflow.MlflowClient(f"sqlite:///{repo / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("stepsift")
-    runs = client.search_runs([experiment.experiment_id], max_results=200)
-    parents = {r.info.run_id for r in runs if "mlflow.parentRunId" not in r.data.tags}
-    children = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
-    assert {r.data.tags["mlflow.parentRunId"] for r in children} <= parents
-    assert {r.data.tags["dvc.stage"] for r in children} == set(STAGES)
