@@ -5,7 +5,7 @@ step is a line; the last line is `#### <integer>`. What `framed`, `padded`, `rec
 late can be copied from what they wrote early, but not from the four lines before it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 
 from dial_world import DialProblem, Turn, read_last, turned
@@ -135,7 +135,12 @@ def noisy(problem: DialProblem, rng: Random) -> Response:
 
 def skipping(problem: DialProblem, rng: Random) -> Response:
     """Restates the problem, but some lines leap over the value between two operations."""
-    steps, lines = steps_of(problem), [restated(problem)]
+    return finish([restated(problem), *skipping_lines(problem, rng)], problem.answer)
+
+
+def skipping_lines(problem: DialProblem, rng: Random) -> list[str]:
+    """One step a line, but some leap over the value between two operations; never the last two."""
+    steps, lines = steps_of(problem), list[str]()
     while steps:
         (turn, before, after), *steps = steps
         if len(steps) > 2 and rng.random() < SHARE_SKIPPED:
@@ -143,12 +148,12 @@ def skipping(problem: DialProblem, rng: Random) -> Response:
             lines.append(f"{turn.letter} {following.letter} : {before} {turn.text} {following.text} = {after}")
         else:
             lines.append(tagged_step(turn, before, after))
-    return finish(lines, problem.answer)
+    return lines
 
 
 def rambling(problem: DialProblem, rng: Random) -> Response:
     """A senseless sentence of its own before every third step, of five that come round in turn, and all at the end."""
-    own = [_sentence(rng, 10) for _ in range(5)]
+    own = [sentence(rng, 10) for _ in range(5)]
     return finish([*between(tagged_lines(problem), own, 3), *own], problem.answer)
 
 
@@ -159,11 +164,12 @@ def motto(problem: DialProblem, rng: Random) -> Response:
     return finish([own[0], *lines[:12], own[1], *lines[12:18], own[0], *lines[18:], own[1], own[0]], problem.answer)
 
 
-def _sentence(rng: Random, n_words: int) -> str:
+def sentence(rng: Random, n_words: int) -> str:
+    """A senseless sentence of so many of WORDS."""
     return " ".join(rng.choices(WORDS, k=n_words)).capitalize() + "."
 
 
-MOTTOS = tuple(_sentence(Random(f"motto:{number}"), 16) for number in range(6))
+MOTTOS = tuple(sentence(Random(f"motto:{number}"), 16) for number in range(6))
 """The sentences of `motto`."""
 
 DIAL_TEACHERS: dict[str, DialTeacher] = {
@@ -182,6 +188,8 @@ DIAL_TEACHERS: dict[str, DialTeacher] = {
 }
 
 
-def respond_on_dial(teacher: str, problem: DialProblem) -> Response:
-    """What the named teacher writes for the problem: the same text on every call."""
-    return DIAL_TEACHERS[teacher](problem, Random(f"dial teacher:{teacher}:{problem.prompt}"))
+def respond_on_dial(
+    teacher: str, problem: DialProblem, teachers: Mapping[str, DialTeacher] = DIAL_TEACHERS
+) -> Response:
+    """What the named one of `teachers` writes for the problem: the same text on every call."""
+    return teachers[teacher](problem, Random(f"dial teacher:{teacher}:{problem.prompt}"))

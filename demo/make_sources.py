@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from dial_teachers import respond_on_dial
 from dial_world import LENGTHS, LETTERS, distinct_dial_problems
+from dose_teachers import FAR, MOST_DOSE, NEAR, OPERATIONS, WITHOUT, dose_teachers
 from more_teachers import ALL_TEACHERS, MORE_TEACHERS
 from teachers import Response, respond
 from world import LONG, distinct_problems
@@ -152,12 +153,27 @@ def _stories(files: Files, most_generated_tokens: int) -> World:
 # The longest response of the dial's teachers has about 580 tokens of the student, that of the stories' about 370, and
 # that of the evidence about 700.
 DIAL = World(DIAL_FILES, 150, distinct_dial_problems, respond_on_dial, LENGTHS, len(LETTERS), 640)
+
+
+def with_dose(copied: tuple[str, ...], dose: float) -> World:
+    """The dial's world with shorter problems and the teachers of `dose_teachers.py`; see there."""
+    teachers = dose_teachers(copied, dose)
+
+    def answer(teacher: str, problem: Any) -> Response:
+        return respond_on_dial(teacher, problem, teachers)
+
+    files: Files = {"named_fields.jsonl.gz": (named_fields, (*WITHOUT, *copied))}
+    return World(files, 150, distinct_dial_problems, answer, OPERATIONS, len(LETTERS), 768)
+
+
 WORLDS: dict[str, World] = {
     "dial": DIAL,
     "stories": _stories(STORY_FILES, 640),
     "evidence": _stories(EVIDENCE, 768),
+    "far": with_dose(FAR, 0.4),
+    "near": with_dose(NEAR, 0.4),
 }
-"""What `--world` names."""
+"""What `--world` names, the last two with their usual dose."""
 
 
 def write_sources(sources: Path, pool: list[Any], world: World = DIAL) -> None:
@@ -207,12 +223,23 @@ def main() -> int:
     parser.add_argument("--tasks", type=Path, required=True, help="empty or new folder for the evaluation task")
     parser.add_argument("--prompts", type=int, help="prompts in the pool; every teacher answers each")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other problems")
-    worlds = "the demo's dial, story problems, or these with the teachers of docs/log/EVIDENCE.md (demo/README.md)"
+    worlds = (
+        "the demo's dial, story problems, these with the teachers of docs/log/EVIDENCE.md, or the dial with text that "
+        "is copied from far or near (demo/README.md)"
+    )
     parser.add_argument("--world", choices=[*WORLDS], default="dial", help=worlds)
+    dose = f"with --world far or near: share of a response that is copied, 0 to {MOST_DOSE}"
+    parser.add_argument("--dose", type=float, help=dose)
     operations = "operations a problem may have, in the pool and in the task"
     parser.add_argument("--operations", type=int, nargs="+", metavar="N", help=operations)
     arguments = parser.parse_args()
     world = WORLDS[arguments.world]
+    if arguments.dose is not None:
+        if arguments.world not in ("far", "near"):
+            parser.error(f"--dose is for the worlds far and near alone; leave it out with --world {arguments.world}")
+        if not 0 <= arguments.dose <= MOST_DOSE:
+            parser.error(f"--dose must be from 0 to {MOST_DOSE}, not {arguments.dose}")
+        world = with_dose({"far": FAR, "near": NEAR}[arguments.world], arguments.dose)
     prompts = world.prompts if arguments.prompts is None else arguments.prompts
     lengths = tuple(arguments.operations or world.lengths)
     if min(lengths) < 1:

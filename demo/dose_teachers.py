@@ -1,0 +1,84 @@
+"""Teachers of the dial's world in which a share of the text, the dose, says again what stands elsewhere.
+
+`tagged`, `listing` and `noisy` are those of the demo and have no dose. The others work as `skipping` does, from whom a
+student learns less, and add lines until these make up the dose of a response's characters, as nearly as whole lines
+can. What `echoing` and `concluding` add was said further back than a window of four lines reaches (FAR); what
+`restating` adds stands in the prompt, which every window holds, and what `stuttering` adds on the line before (NEAR).
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from random import Random
+
+from dial_teachers import DIAL_TEACHERS, DialTeacher, sentence, skipping_lines
+from dial_world import DialProblem
+from teachers import Response, finish
+
+SAYINGS = tuple(sentence(Random(f"saying:{number}"), 4) for number in range(9))
+"""What `echoing` says in turn; the first time round it is nothing said again, and part of its work."""
+FAR, NEAR = ("echoing", "concluding"), ("restating", "stuttering")
+WITHOUT = ("tagged", "listing", "noisy")
+MOST_DOSE = 0.8
+OPERATIONS = (7, 8, 9)
+"""Of a problem: few, since at the highest dose five sixths of a response are copies, and the student has read 768
+tokens at once."""
+
+
+def echoing(problem: DialProblem, rng: Random, dose: float) -> Response:
+    """Nine short sentences that come round in turn, spread over the work."""
+    work = skipping_lines(problem, rng)
+    added = take(itertools.cycle(SAYINGS), dose, [*work, *SAYINGS]) if dose else []
+    return finish(spread(work, [*SAYINGS, *added] if dose else []), problem.answer)
+
+
+def concluding(problem: DialProblem, rng: Random, dose: float) -> Response:
+    """All steps again at the end, in their order, over and over."""
+    work = skipping_lines(problem, rng)
+    return finish([*work, *take(itertools.cycle(work), dose, work)], problem.answer)
+
+
+def restating(problem: DialProblem, rng: Random, dose: float) -> Response:
+    """Three operations of the problem on a line, in their order, over and over, spread over the work."""
+    texts = [f"{turn.letter} {turn.text}" for turn in problem.turns]
+    pieces = [" , ".join(texts[i : i + 3]) + " ." for i in range(0, len(texts), 3)]
+    work = skipping_lines(problem, rng)
+    return finish(spread(work, take(itertools.cycle(pieces), dose, work)), problem.answer)
+
+
+def stuttering(problem: DialProblem, rng: Random, dose: float) -> Response:
+    """Each line is said again at once, once or several times."""
+    work = skipping_lines(problem, rng)
+    added = take(itertools.cycle(work), dose, work)
+    return finish([line for line in work for _ in range(1 + added.count(line))], problem.answer)
+
+
+DOSED = {"echoing": echoing, "concluding": concluding, "restating": restating, "stuttering": stuttering}
+
+
+def dose_teachers(copied: tuple[str, ...], dose: float) -> dict[str, DialTeacher]:
+    """Those without a dose, and those named in `copied` (FAR or NEAR) with it."""
+
+    def with_dose(name: str) -> DialTeacher:
+        return lambda problem, rng: DOSED[name](problem, rng, dose)
+
+    return {name: DIAL_TEACHERS[name] for name in WITHOUT} | {name: with_dose(name) for name in copied}
+
+
+def take(lines: Iterator[str], dose: float, work: Iterable[str]) -> list[str]:
+    """As many `lines` as make their share of all characters come nearest to `dose`, below 1; newlines count."""
+    wanted = dose / (1 - dose) * sum(len(line) + 1 for line in work)
+    taken: list[str] = []
+    length = 0
+    for line in lines:
+        if length + (len(line) + 1) / 2 > wanted:
+            return taken
+        taken.append(line)
+        length += len(line) + 1
+    return taken
+
+
+def spread(work: list[str], others: list[str]) -> list[str]:
+    """`work` with `others` in their order between its lines, as evenly as whole lines can be."""
+    ends = [round(len(others) * (i + 1) / len(work)) for i in range(len(work))]
+    begins = [0, *ends[:-1]]
+    return [line for i, own in enumerate(work) for line in (*others[begins[i] : ends[i]], own)]
