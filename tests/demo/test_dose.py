@@ -1,0 +1,156 @@
+"""The dose: how much of a response says again what stands elsewhere, where that is, and tables of its auditions."""
+
+import importlib.util
+import itertools
+import json
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import make_sources
+from dial_teachers import DIAL_TEACHERS, respond_on_dial, skipping_lines
+from dial_world import distinct_dial_problems
+from dose_teachers import DOSED, FAR, MOST_DOSE, NEAR, OPERATIONS, SAYINGS, dose_teachers, spread, take
+from helpers.places import DEMO
+
+PROBLEMS = list(distinct_dial_problems("dose test", 12, lengths=OPERATIONS))
+DOSES = (0.2, 0.4, 0.6, MOST_DOSE)
+
+
+def test_lines_are_taken_by_hand():
+    # Work of 2 lines of 4 characters and their newlines: 10; at a half 10 more, at a third 5.
+    def taken(dose: float) -> list[str]:
+        return take(itertools.cycle(["abcd", "xy"]), dose, ["1234", "5678"])
+
+    assert taken(0.0) == []
+    assert taken(1 / 3) == ["abcd"]
+    assert taken(0.5) == ["abcd", "xy"]
+    assert taken(0.6) == ["abcd", "xy", "abcd", "xy"]  # 16 are nearer to 15 than 13
+
+
+def test_lines_are_spread_by_hand():
+    assert spread(["1", "2"], ["a", "b", "c", "d"]) == ["a", "b", "1", "c", "d", "2"]
+    assert spread(["1", "2", "3"], ["a"]) == ["1", "a", "2", "3"]
+    assert spread(["1", "2"], []) == ["1", "2"]
+
+
+@given(st.lists(st.text("xyz", max_size=9), min_size=1), st.lists(st.text("ab", max_size=9)))
+def test_spreading_loses_nothing_and_keeps_both_orders(work, others):
+    mixed = spread([f"1{line}" for line in work], [f"2{line}" for line in others])
+    assert [line[1:] for line in mixed if line[0] == "1"] == work
+    assert [line[1:] for line in mixed if line[0] == "2"] == others
+
+
+def parts(teacher: str, problem, dose: float) -> tuple[list[str], list[str], list[str]]:
+    """Lines of a response without the answer, those of them that the work has, and all others."""
+    text = DOSED[teacher](problem, Random("x"), dose).text
+    *lines, last = text.split("\n")
+    assert last == f"#### {problem.answer}"
+    work = skipping_lines(problem, Random("x"))
+    rest = list(lines)
+    for line in work:
+        rest.remove(line)
+    return lines, work, rest
+
+
+@pytest.mark.parametrize("teacher", DOSED)
+@pytest.mark.parametrize("problem", PROBLEMS[:4], ids=range(4))
+def test_copies_make_up_the_dose_to_half_a_line(teacher, problem):
+    for dose in DOSES:
+        lines, _, added = parts(teacher, problem, dose)
+        said_again = added[len(SAYINGS) :] if teacher == "echoing" else added
+        total, copied = (sum(len(line) + 1 for line in of) for of in (lines, said_again))
+        assert abs(copied - dose * total) <= max(len(line) + 1 for line in added) / 2
+    lines, work, added = parts(teacher, problem, 0.0)
+    assert lines == work and added == []
+
+
+@pytest.mark.parametrize("teacher", FAR)
+@pytest.mark.parametrize("problem", PROBLEMS, ids=range(len(PROBLEMS)))
+def test_what_is_far_was_last_said_beyond_a_window_of_four(teacher, problem):
+    lines, _, _ = parts(teacher, problem, MOST_DOSE)
+    last: dict[str, int] = {}
+    distances = []
+    for i, line in enumerate(lines):
+        distances += [i - last[line]] if line in last else []
+        last[line] = i
+    assert len(distances) > 10 and min(distances) > 4
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=range(len(PROBLEMS)))
+def test_what_is_near_stands_in_the_prompt_or_on_the_line_before(problem):
+    _, _, added = parts("restating", problem, MOST_DOSE)
+    assert len(added) > 5 and all(line.removesuffix(" .") in problem.prompt for line in added)
+    lines, work, _ = parts("stuttering", problem, MOST_DOSE)
+    assert [line for line, _ in itertools.groupby(lines)] == work
+    counts = [len(list(same)) for _, same in itertools.groupby(lines)]
+    assert max(counts) - min(counts) <= 1 and min(counts) > 2
+
+
+def test_only_the_named_teachers_have_the_dose():
+    teachers = dose_teachers(NEAR, 0.6)
+    assert list(teachers) == ["tagged", "listing", "noisy", "restating", "stuttering"]
+    for name, teacher in teachers.items():
+        plain = respond_on_dial(name, PROBLEMS[0], DIAL_TEACHERS if name in DIAL_TEACHERS else dose_teachers(NEAR, 0.0))
+        mine = respond_on_dial(name, PROBLEMS[0], teachers)
+        assert teacher(PROBLEMS[0], Random("y")) == teacher(PROBLEMS[0], Random("y"))
+        assert (mine == plain) is (name not in NEAR)
+
+
+@pytest.mark.parametrize(
+    ("extra", "sentence"),
+    [
+        (["--dose", "0.4"], "--dose is for the worlds far and near alone; leave it out with --world dial"),
+        (["--world", "near", "--dose", "0.9"], "--dose must be from 0 to 0.8, not 0.9"),
+        (["--world", "far", "--dose", "-0.1"], "--dose must be from 0 to 0.8, not -0.1"),
+    ],
+)
+def test_a_dose_that_there_is_not_is_refused(monkeypatch, tmp_path, capsys, extra, sentence):
+    places = ["--sources", str(tmp_path / "s"), "--tasks", str(tmp_path / "t")]
+    monkeypatch.setattr(sys, "argv", ["make_sources.py", *places, *extra])
+    with pytest.raises(SystemExit, match="2"):
+        make_sources.main()
+    assert sentence in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def summary():
+    spec = importlib.util.spec_from_file_location("dose_summary", DEMO / "dose/summary.py")
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = made
+    spec.loader.exec_module(made)
+    return made
+
+
+def write_audition(folder: Path, arms: dict[str, tuple[str, float]]) -> None:
+    folder.mkdir(parents=True)
+    plan = {a: {"kind": kind, "examples": 10, "response_tokens": 55} for a, (kind, _) in arms.items()}
+    accuracy = {a: {"value": value, "low": value - 0.1, "high": value + 0.1} for a, (_, value) in arms.items()}
+    (folder / "plan.json").write_text(json.dumps({"arms": plan}))
+    (folder / "result.json").write_text(json.dumps({"budgets": {"examples": {"accuracy": accuracy}}}))
+
+
+def test_tables_by_hand(summary, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["summary.py", str(tmp_path)])
+    assert summary.main() == 1 and "run demo/dose/run.sh first" in capsys.readouterr().err
+    both = {"lalp": ("selector", 0.9), "random": ("control", 0.25)}
+    write_audition(tmp_path / "far-0/auditions/window-4/aa", both)
+    write_audition(tmp_path / "far-0.4/auditions/window-4/bb", both | {"lalp": ("selector", 0.8)})
+    write_audition(tmp_path / "far-0.4/auditions/window-0.25/cc", both | {"lalp": ("selector", 0.5)})
+    (tmp_path / "near-0/auditions/window-4/dd").mkdir(parents=True)  # not finished
+    picture = tmp_path / "dose.png"
+    monkeypatch.setattr(sys, "argv", ["summary.py", str(tmp_path), "--picture", str(picture)])
+    assert summary.main() == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "| far: accuracy (tokens a trace) | dose 0 | dose 0.4 |",
+        "|---|---|---|",
+        "| lalp | 0.900 (6) | 0.800 (6) |",
+        "| lalp at 0.25 |  | 0.500 (6) |",
+        "| random | 0.250 (6) | 0.250 (6) |",
+    ]
+    assert picture.read_bytes().startswith(b"\x89PNG\r\n")
