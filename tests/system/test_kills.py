@@ -87,7 +87,7 @@ class Runs:
 
 
 def test_kills_at_random_moments_change_no_byte(student_folder, tmp_path: Path):
-    write_pool(tmp_path, 400)
+    write_pool(tmp_path, 200)
     draw = random.Random(1)
     cache, kills, kept = tmp_path / "cache", 0, []
     with Runs(student_folder("llama"), tmp_path) as runs:
