@@ -14,6 +14,7 @@ how many full disks ended it, and the outputs that differ, with what else was le
 """
 
 import contextlib
+import gc
 import hashlib
 import importlib
 import json
@@ -96,11 +97,12 @@ def run(repo: Path, command: list[str], fatal: int = 0, most_bytes: int | None =
 
 
 def import_all(modules: list[str]) -> None:
-    """Import modules, as far as that is possible by their names."""
+    """Import modules, as far as that is possible by their names; forks then look for no garbage among them."""
     for module in modules:
         if module not in sys.modules and module != "__main__":
             with contextlib.suppress(Exception):
                 importlib.import_module(module)
+    gc.freeze()
 
 
 def remove(path: Path) -> None:
