@@ -29,10 +29,11 @@ from stepsift.core.errors import ScoringError
 from stepsift.ingest.run import SampleTrace
 from stepsift.score.forward import own
 from stepsift.score.forward.engine import Engine
-from stepsift.score.forward.numerics import describe_numerics, of_student
+from stepsift.score.forward.numerics import describe_numerics
 from stepsift.score.forward.own import OwnEngine
 from stepsift.score.forward.pieces import LayerPieces
 from stepsift.score.forward.products import are_bfloat16_numbers
+from stepsift.score.identity import of_student
 
 SHORT = "So x = 4. Yes!\n\nThe answer is 7."
 

@@ -24,12 +24,13 @@ from stepsift.ingest.run import SampleTrace
 from stepsift.placement import Memory
 from stepsift.score.backends.local import ModelSize, is_out_of_memory, model_size, score_requests
 from stepsift.score.forward.devices import wait_for
-from stepsift.score.forward.numerics import batch_tokens, batching, of_student, prepare, products
+from stepsift.score.forward.numerics import batch_tokens, batching, prepare, products
 from stepsift.score.forward.own import is_known, make_engine
 from stepsift.score.forward.packed import PackedEngine
 from stepsift.score.forward.pieces import compiler
 from stepsift.score.forward.products import are_bfloat16_numbers
 from stepsift.score.forward.request import Request
+from stepsift.score.identity import of_student
 from stepsift.score.plan import Planned, Planner
 from stepsift.score.progress import ceiling
 

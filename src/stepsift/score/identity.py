@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from stepsift import params, student
 from stepsift.score.cache.scores import Numerics
-from stepsift.score.forward.numerics import describe_numerics, of_student
+from stepsift.score.forward.numerics import describe_numerics
 from stepsift.score.forward.own import decoder_used
 
 
@@ -18,6 +18,16 @@ class Identity:
     def as_json(self) -> dict[str, object]:
         """For a file beside the scores."""
         return {"student": self.student, "numerics": self.numerics}
+
+
+def of_student(settings: params.Score, n_parameters: int | None) -> params.Score:
+    """The settings with what 'auto' means for a student of so many parameters, None where its files do not tell.
+
+    Small layers are torch's own library's on every processor: on AMD's, oneDNN takes 1.1 to 2 times as long for them.
+    """
+    if settings.products == "auto" and n_parameters is not None and n_parameters < student.SMALL_PARAMETERS:
+        return settings.model_copy(update={"products": "native"})
+    return settings
 
 
 def identify(student_settings: params.Student, settings: params.Score) -> Identity:

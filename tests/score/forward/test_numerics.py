@@ -12,13 +12,13 @@ from stepsift.score.forward.numerics import (
     batch_tokens,
     batching,
     describe_numerics,
-    of_student,
     onednn_linear,
     prepare,
     products,
     uses_onednn,
 )
 from stepsift.score.forward.request import Request
+from stepsift.score.identity import of_student
 
 
 def test_choices_of_a_device():

@@ -79,7 +79,7 @@ def test_a_backend_is_believed_only_when_every_attempt_failed(
 
 
 def test_a_home_within_the_python_installation_would_be_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_why_none", lambda: "")
+    monkeypatch.setattr(sandbox.shutil, "which", lambda _: "/usr/bin/bwrap")
     monkeypatch.setattr(Path, "home", lambda: Path(sys.prefix) / "home")
     found = sandbox.find()
     assert found.command == ()

@@ -15,10 +15,11 @@ from stepsift import params, student
 from stepsift.core.text import count
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.masked import MaskedEngine
-from stepsift.score.forward.numerics import batch_tokens, batching, of_student, prepare, threads
+from stepsift.score.forward.numerics import batch_tokens, batching, prepare, threads
 from stepsift.score.forward.own import make_engine
 from stepsift.score.forward.packed import PackedEngine
 from stepsift.score.forward.request import Refused, Request, Scores
+from stepsift.score.identity import of_student
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stepsift.student import SMALL_PARAMETERS
-
 if TYPE_CHECKING:
     from stepsift import params
 
@@ -41,23 +39,13 @@ def products(settings: "params.Score", device: str) -> str:
 
     'auto': torch's own library (MKL), except on processors that Intel did not make: on an AMD Zen 5 MKL reaches half of
     the peak and oneDNN nearly all of it, on a Zen 3 oneDNN takes 0.8 to 1.0 of MKL's time (docs/SCORING.md). For a
-    small student see `of_student`.
+    small student see `identity.of_student`.
     """
     if device != "cpu" or settings.dtype != "float32" or not torch.backends.mkldnn.is_available():
         return "native"
     if settings.products != "auto":
         return settings.products
     return "native" if _made_by_intel() else "onednn"
-
-
-def of_student(settings: "params.Score", n_parameters: int | None) -> "params.Score":
-    """The settings with what 'auto' means for a student of so many parameters, None where its files do not tell.
-
-    Small layers are torch's own library's on every processor: on AMD's, oneDNN takes 1.1 to 2 times as long for them.
-    """
-    if settings.products == "auto" and n_parameters is not None and n_parameters < SMALL_PARAMETERS:
-        return settings.model_copy(update={"products": "native"})
-    return settings
 
 
 def threads(settings: "params.Score", device: str) -> int:
