@@ -12,7 +12,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet $(if $(PYTHONDONTWRITEBYTECODE),,--no-
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo repro check ray remotes moto browser quick test test-system lint ui bench evidence-real lock image chaos clean
+.PHONY: help setup demo repro check ray remotes moto browser quick test types tests test-system ui bench evidence-real lock image chaos clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -54,7 +54,13 @@ quick: $(INSTALLED)  ## before a commit: tests that load no model and start no p
 test: $(INSTALLED)  ## lint, format, types, and all tests but those of the system
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory -j 2 types tests
+
+# mypy has one process: the tests take what it leaves.
+types: $(INSTALLED)
 	$(BIN)/mypy
+
+tests: $(INSTALLED)
 	$(BIN)/pytest $(SIDE_BY_SIDE) --dist worksteal
 
 ray: $(INSTALLED)  ## the extra `ray`: scoring on a cluster
