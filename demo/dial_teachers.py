@@ -1,8 +1,8 @@
 """The teachers of the dial's world (`dial_world.py`): functions from a problem and a seeded generator to a response.
 
 They differ in boilerplate, in what they restate and recall, in the length of a step, in noise and in self-checks. A
-step is a line; the last line is `#### <integer>`. What `framed`, `padded`, `recalling`, `rambling` and `motto` write
-late can be copied from what they wrote early, but not from the four lines before it.
+step is a line; the last line is `#### <integer>`. What `framed`, `padded`, `rambling` and `motto` write late can be
+copied from what they wrote early, but not from the four lines before it.
 """
 
 from collections.abc import Callable, Mapping
@@ -53,6 +53,12 @@ def restated(problem: DialProblem) -> str:
     return f"Begin with {problem.start} , then {problem.listed} ."
 
 
+def in_threes(problem: DialProblem) -> list[str]:
+    """The operations with their letters, three at a time: `a + 7 , b > 2 , c & 1`."""
+    texts = [f"{turn.letter} {turn.text}" for turn in problem.turns]
+    return [" , ".join(texts[i : i + 3]) for i in range(0, len(texts), 3)]
+
+
 def between(lines: list[str], others: list[str], every: int) -> list[str]:
     """`lines`, with the next of `others`, which come round in turn, before every `every`-th one, the first included."""
     mixed: list[str] = []
@@ -75,8 +81,7 @@ def tagged(problem: DialProblem, rng: Random) -> Response:
 
 def quoting(problem: DialProblem, rng: Random) -> Response:
     """Restates the problem, and quotes the next three operations on a line of their own before they are done."""
-    texts = [f"{turn.letter} {turn.text}" for turn in problem.turns]
-    quotes = [" , ".join(texts[i : i + 3]) + " :" for i in range(0, len(texts), 3)]
+    quotes = [f"{three} :" for three in in_threes(problem)]
     return finish([restated(problem), *between(tagged_lines(problem), quotes, 3)], problem.answer)
 
 

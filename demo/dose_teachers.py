@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from random import Random
 
-from dial_teachers import DIAL_TEACHERS, DialTeacher, sentence, skipping_lines
+from dial_teachers import DIAL_TEACHERS, DialTeacher, in_threes, sentence, skipping_lines
 from dial_world import DialProblem
 from teachers import Response, finish
 
@@ -39,8 +39,7 @@ def concluding(problem: DialProblem, rng: Random, dose: float) -> Response:
 
 def restating(problem: DialProblem, rng: Random, dose: float) -> Response:
     """Three operations of the problem on a line, in their order, over and over, spread over the work."""
-    texts = [f"{turn.letter} {turn.text}" for turn in problem.turns]
-    pieces = [" , ".join(texts[i : i + 3]) + " ." for i in range(0, len(texts), 3)]
+    pieces = [f"{three} ." for three in in_threes(problem)]
     work = skipping_lines(problem, rng)
     return finish(spread(work, take(itertools.cycle(pieces), dose, work)), problem.answer)
 

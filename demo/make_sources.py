@@ -166,12 +166,13 @@ def with_dose(copied: tuple[str, ...], dose: float) -> World:
     return World(files, 150, distinct_dial_problems, answer, OPERATIONS, len(LETTERS), 768)
 
 
+COPIED = {"far": FAR, "near": NEAR}
+"""World with a dose -> the teachers that have it."""
 WORLDS: dict[str, World] = {
     "dial": DIAL,
     "stories": _stories(STORY_FILES, 640),
     "evidence": _stories(EVIDENCE, 768),
-    "far": with_dose(FAR, 0.4),
-    "near": with_dose(NEAR, 0.4),
+    **{name: with_dose(copied, 0.4) for name, copied in COPIED.items()},
 }
 """What `--world` names, the last two with their usual dose."""
 
@@ -221,7 +222,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Write the demo's raw files and its evaluation task.")
     parser.add_argument("--sources", type=Path, required=True, help="empty or new folder for the raw files")
     parser.add_argument("--tasks", type=Path, required=True, help="empty or new folder for the evaluation task")
-    parser.add_argument("--prompts", type=int, help="prompts in the pool; every teacher answers each")
+    parser.add_argument(
+        "--prompts", type=int, help="in the pool; every teacher answers each; default: 150, or 300 stories"
+    )
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other problems")
     worlds = (
         "the demo's dial, story problems, these with the teachers of docs/log/EVIDENCE.md, or the dial with text that "
@@ -235,11 +238,11 @@ def main() -> int:
     arguments = parser.parse_args()
     world = WORLDS[arguments.world]
     if arguments.dose is not None:
-        if arguments.world not in ("far", "near"):
+        if arguments.world not in COPIED:
             parser.error(f"--dose is for the worlds far and near alone; leave it out with --world {arguments.world}")
         if not 0 <= arguments.dose <= MOST_DOSE:
             parser.error(f"--dose must be from 0 to {MOST_DOSE}, not {arguments.dose}")
-        world = with_dose({"far": FAR, "near": NEAR}[arguments.world], arguments.dose)
+        world = with_dose(COPIED[arguments.world], arguments.dose)
     prompts = world.prompts if arguments.prompts is None else arguments.prompts
     lengths = tuple(arguments.operations or world.lengths)
     if min(lengths) < 1:

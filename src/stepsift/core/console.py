@@ -50,7 +50,7 @@ def _on_uncaught(kind: type[BaseException], error: BaseException, trace: Traceba
 
 # Modules that a command imports before it calls `run` take seconds, too.
 sys.excepthook = _on_uncaught
-# Of Python's 700, an eighth of the CPU time of a short stage went into looking for garbage among what it imported.
+# At Python's 700, an eighth of a short stage's CPU time went into looking for garbage among what it had imported.
 gc.set_threshold(10_000)
 
 

@@ -14,8 +14,10 @@ from stepsift.core.text import visible
 from stepsift.report.numbers import OTHERS
 
 Spec = dict[str, Any]
-PALETTE = ["#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#b07aa1", "#edc948", "#ff9da7", "#9c755f", "#8d99ae"]
-PALETTE += ["#499894", "#d37295"]
+PALETTE = ["#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#b07aa1"]
+PALETTE += ["#edc948", "#ff9da7", "#9c755f", "#8d99ae", "#499894", "#d37295"]
+CONTEXTS = {"full": "in the whole context", "windowed": "in its window"}
+"""Column of `along` -> what the chart calls it."""
 MAIN = PALETTE[0]
 _ROW = 22
 """Pixels of a row of marks."""
@@ -200,9 +202,6 @@ def curves(points: list[dict[str, Any]]) -> Spec:
         tooltip=[alt.Tooltip("student:N"), alt.Tooltip("update:Q"), alt.Tooltip("loss:Q", format=".4f")],
     )
     return _spec(base.mark_line(strokeWidth=1.5), height=280)
-
-
-CONTEXTS = {"full": "in the whole context", "windowed": "in its window"}
 
 
 def along(means: pl.DataFrame) -> Spec:

@@ -170,14 +170,16 @@ def _along(outputs: Outputs) -> Figure:
     means = outputs.along.means()
     traces = outputs.scores.filter(pl.col("teacher").is_in(means["teacher"].implode()))["teacher"]
     names = numbers.few(traces, numbers.MOST_NAMES)
-    few = numbers.few(traces, _MOST_LINES)
+    lines = means.filter(pl.col("teacher").is_in(names[:_MOST_LINES]))
     shown = {n: charts.along(means.filter(pl.col("teacher") == n)) for n in sorted(names)}
-    if len(few) > 1:
-        shown = {"what far context adds": charts.gained_from_afar(means.filter(pl.col("teacher").is_in(few)))} | shown
+    if len(names) > 1:
+        shown = {"what far context adds": charts.gained_from_afar(lines)} | shown
     note = (
         "Log-probability of a token by where its step lies. Late text that is probable in the whole context alone can "
         "be copied from further back than a window reaches: galp prefers it, lalp does not."
     )
+    if len(names) > _MOST_LINES:
+        note += f" What far context adds is shown of the {_MOST_LINES} teachers with most traces."
     return Figure("along", "Log-probability along a trace", note, SCORES, shown)
 
 

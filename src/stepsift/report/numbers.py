@@ -19,6 +19,7 @@ _VALUE_BINS = 40
 _LOWEST_NATS = -12.0
 _STEP_WIDTH = -_LOWEST_NATS / _VALUE_BINS
 _ROUNDING = 1e-12
+_SUMMED: dict[str, type[pl.DataType]] = {"n_tokens": pl.Int64, "full_logprob": pl.Float64, "local_logprob": pl.Float64}
 _LENGTHS = {"n_tokens": "trace_tokens", "step_tokens": "step_tokens"}
 
 
@@ -198,7 +199,7 @@ class AlongTraces:
 
     def __init__(self, teachers: pl.DataFrame, parts: int = 10) -> None:
         self._teachers, self._parts = teachers.select("trace_id", "teacher"), parts
-        self._sums: list[pl.DataFrame] = []
+        self._sums = [pl.DataFrame(schema={"teacher": pl.String, "part": pl.Int32} | _SUMMED)]
 
     def add(self, steps: pl.DataFrame) -> None:
         """Count rows of step_scores, all of each trace that is among them."""
@@ -210,18 +211,15 @@ class AlongTraces:
             .with_columns(part=(middle * self._parts).floor().cast(pl.Int32) + 1)
             .join(self._teachers, on="trace_id")
             .group_by("teacher", "part")
-            .agg(pl.col("n_tokens", "full_logprob", "local_logprob").sum())
+            .agg(pl.col(name).sum().cast(dtype) for name, dtype in _SUMMED.items())
         )
 
     def means(self) -> pl.DataFrame:
         """Teacher, part, n_tokens, and the means full and windowed (nats per token), sorted by teacher and part."""
-        empty = pl.DataFrame(schema={"teacher": pl.String, "part": pl.Int32, "n_tokens": pl.Int64})
-        summed = pl.concat([empty, *self._sums], how="diagonal_relaxed").group_by("teacher", "part").agg(pl.all().sum())
-        if not self._sums:
-            return empty.with_columns(full=pl.lit(None, pl.Float64), windowed=pl.lit(None, pl.Float64))
-        means = {"full": "full_logprob", "windowed": "local_logprob"}
-        columns = [(pl.col(of) / pl.col("n_tokens")).alias(name) for name, of in means.items()]
-        return summed.select("teacher", "part", "n_tokens", *columns).sort("teacher", "part")
+        n = pl.col("n_tokens")
+        means = {"full": pl.col("full_logprob") / n, "windowed": pl.col("local_logprob") / n}
+        summed = pl.concat(self._sums).group_by("teacher", "part").agg(pl.all().sum())
+        return summed.select("teacher", "part", n, **means).sort("teacher", "part")
 
 
 def _cells(values: pl.DataFrame, lowest: float, width: float) -> pl.DataFrame:
