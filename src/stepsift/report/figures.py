@@ -176,7 +176,7 @@ def _along(outputs: Outputs) -> Figure:
         shown = {"what far context adds": charts.gained_from_afar(lines)} | shown
     note = (
         "Log-probability of a token by where its step lies. Late text that is probable in the whole context alone can "
-        "be copied from further back than a window reaches: galp prefers it, lalp does not."
+        "be copied from further back than a window reaches: it raises galp and not lalp."
     )
     if len(names) > _MOST_LINES:
         note += f" What far context adds is shown of the {_MOST_LINES} teachers with most traces."
