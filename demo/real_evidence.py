@@ -52,6 +52,9 @@ def settings_of(model: str, size: Size, seeds: Sequence[int]) -> dict[str, Any]:
         "ingest": {"layout": "auto"},
         "segment": {"unit": "line"},
         "score": {
+            "dtype": "bfloat16",
+            "batching": "packed",
+            "batch_tokens": 2_048,
             "window": 1,  # of a dozen steps, two show 41 % of the tokens before a step
             "references": [{"name": REFERENCE, "path": f"data/references/{REFERENCE}"}],
         },
@@ -66,11 +69,11 @@ def settings_of(model: str, size: Size, seeds: Sequence[int]) -> dict[str, Any]:
         "train": {
             "seeds": [0],
             "budget": {"examples": size.examples},
-            "batch_size": 4,
-            "learning_rate": 1e-3,
-            "lora": {"rank": 16, "alpha": 32},
+            "batch_size": 2,
+            "learning_rate": 1.5e-4,
+            "dtype": "mixed",
         },
-        "evaluate": {"tasks": [TASK_NAME], "batch_size": 50, "limit": size.questions},
+        "evaluate": {"tasks": [TASK_NAME], "batch_size": 50, "limit": size.questions, "dtype": "bfloat16"},
         "audition": {
             "selectors": list(SELECTORS),
             "teachers": [],

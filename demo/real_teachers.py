@@ -18,7 +18,7 @@ SHARE_SLIPS = 0.5
 """Probability that a response of the noisy teacher has a slip, which is carried on into the answer."""
 SHARE_SKIPPED = 0.25
 """Probability that the skipping teacher joins an event with the next one."""
-WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "over"}
+WORDS = {"+": "plus", "-": "minus"}
 OPENINGS = (
     "Let's go through the story one event at a time.",
     "We follow the events in order.",

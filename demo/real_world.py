@@ -1,10 +1,11 @@
 """A world in plain English for students that were really pre-trained: what somebody has, through a dozen small events.
 
-    Mia has seven plums. She buys five. She eats three. She doubles them. How many plums does Mia have at the end?
+    Mia has seven plums. She buys two. She eats one. She picks two. How many plums does Mia have at the end?
 
-Every value lies in 1..20 and is written as a word, which is one token to most language models where a numeral is
-two or three: a trace of a dozen steps is then short enough for a CPU. Problems are drawn as in `world.py`: each from
-its own generator, seeded with a string.
+Every event adds or takes one or two: with up to nine, and doubling and halving, SmolLM2-135M had learned to get 2 of 40
+answers right from 300 traces; with one or two, 15 of 40 from 100. Every value lies in 1..20 and is written as a word,
+which is one token to most language models where a numeral is two or three: a trace of a dozen steps is then short
+enough for a CPU. Problems are drawn as in `world.py`: each from its own generator, seeded with a string.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ NUMBERS = (
     *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
 )
 """Words for 0..20."""
-LARGEST_OPERAND = 9
+LARGEST_OPERAND = 2
 PEOPLE = {"Mia": "She", "Tom": "He", "Ada": "She", "Ben": "He", "Eva": "She", "Leo": "He", "Ida": "She", "Sam": "He"}
 ITEMS = {
     "market": ("plums", "apples", "eggs", "lemons"),
@@ -32,7 +33,7 @@ LOSSES = {"market": ("eats", "sells"), "desk": ("loses", "spends"), "garden": ("
 
 @dataclass(frozen=True)
 class Event:
-    """One event: its sign (`+`, `-`, `*` or `/`), its operand, and what the story says of it, without a full stop."""
+    """One event: its sign (`+` or `-`), its operand, and what the story says of it, without a full stop."""
 
     sign: str
     operand: int
@@ -76,15 +77,7 @@ class StoryProblem:
 
 def after(event: Event, value: int) -> int:
     """The value after an event."""
-    match event.sign:
-        case "+":
-            return value + event.operand
-        case "-":
-            return value - event.operand
-        case "*":
-            return value * event.operand
-        case _:
-            return value // event.operand
+    return value + event.operand if event.sign == "+" else value - event.operand
 
 
 def make_story_problem(key: str, lengths: tuple[int, ...] = LENGTHS) -> StoryProblem:
@@ -115,13 +108,7 @@ def distinct_story_problems(
 
 
 def _draw(rng: Random, who: str, domain: str, value: int) -> Event:
-    signs = ["+"] * 3 * (value < HIGHEST) + ["-"] * 3 * (value > 1)
-    signs += ["*"] * (2 * value <= HIGHEST) + ["/"] * (value % 2 == 0)
-    sign = rng.choice(signs)
-    if sign == "+":
-        operand = rng.randint(1, min(LARGEST_OPERAND, HIGHEST - value))
-        return Event(sign, operand, f"{who} {rng.choice(GAINS[domain])} {NUMBERS[operand]}")
-    if sign == "-":
-        operand = rng.randint(1, min(LARGEST_OPERAND, value - 1))
-        return Event(sign, operand, f"{who} {rng.choice(LOSSES[domain])} {NUMBERS[operand]}")
-    return Event(sign, 2, f"{who} {'doubles them' if sign == '*' else 'halves them'}")
+    sign = rng.choice(["+"] * (value < HIGHEST) + ["-"] * (value > 1))
+    operand = rng.randint(1, min(LARGEST_OPERAND, HIGHEST - value if sign == "+" else value - 1))
+    verb = rng.choice((GAINS if sign == "+" else LOSSES)[domain])
+    return Event(sign, operand, f"{who} {verb} {NUMBERS[operand]}")

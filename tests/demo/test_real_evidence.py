@@ -25,12 +25,11 @@ PROBLEMS = list(distinct_story_problems("test", 40))
 
 
 def test_a_story_by_hand():
-    events = (Event("+", 5, "She buys five"), Event("-", 3, "She eats three"), Event("*", 2, "She doubles them"))
-    problem = StoryProblem("Mia", "plums", "market", 7, (*events, Event("/", 2, "She halves them")))
-    assert problem.values == (7, 12, 9, 18, 9)
+    events = (Event("+", 5, "She buys five"), Event("-", 3, "She eats three"))
+    problem = StoryProblem("Mia", "plums", "market", 7, events)
+    assert problem.values == (7, 12, 9)
     assert problem.prompt == (
-        "Mia has seven plums. She buys five. She eats three. She doubles them. She halves them. "
-        "How many plums does Mia have at the end?"
+        "Mia has seven plums. She buys five. She eats three. How many plums does Mia have at the end?"
     )
     openings = {listing(problem, Random(seed)).content.splitlines()[0] for seed in range(9)}
     assert openings - set(OPENINGS) == {problem.story}
@@ -41,10 +40,9 @@ def test_a_story_by_hand():
 def test_values_stay_where_they_have_a_word():
     for problem in PROBLEMS:
         assert all(1 <= value <= HIGHEST for value in problem.values)
-        values = zip(problem.events, problem.values, strict=False)
-        assert all(value % 2 == 0 for event, value in values if event.sign == "/")
+        assert all(event.operand in (1, 2) for event in problem.events)
     assert (NUMBERS[0], NUMBERS[11], NUMBERS[HIGHEST], len(NUMBERS)) == ("zero", "eleven", "twenty", 21)
-    assert [after(Event(sign, 2, ""), 8) for sign in "+-*/"] == [10, 6, 16, 4]
+    assert [after(Event(sign, 2, ""), 8) for sign in "+-"] == [10, 6]
 
 
 def test_traces_have_a_dozen_steps_and_more_and_all_but_the_noisy_are_right():
@@ -71,7 +69,7 @@ def test_the_plan_has_all_arms():
     assert (set(SELECTORS), len(CONTROLS)) == (asked, 3)
     assert settings.audition.seeds == (0, 1)
     assert [reference.name for reference in settings.score.references] == [settings.select.reference] == [REFERENCE]
-    assert settings.train.lora is not None
+    assert (settings.score.dtype, settings.train.dtype, settings.evaluate.dtype) == ("bfloat16", "mixed", "bfloat16")
     default = vars(real_evidence._arguments([]))
     assert (default["prompts"], default["seeds"], default["students"]) == (300, [0, 1], ["smollm2", "gemma3"])
 
