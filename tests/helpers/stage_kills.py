@@ -139,18 +139,22 @@ def disturb(repo: Path, stage: Stage, kills: int, disks: int, draw: random.Rando
     import_all((repo.parent / "modules").read_text().splitlines())
     killed_at: list[int] = []
     remove(cache)
+    cache_is_empty = True
     while code == 0 and len(killed_at) < kills:
         # A place in each part of the run, as many parts as kills; nothing is repaired between two of them, unless what
         # the caches hold has left so little to do that it came to its end.
         fatal = 1 + (2 * len(killed_at) + draw.randrange(2)) * changes // (2 * kills)
         for output in outputs:
             remove(repo / output)
-        ended, _ = run(repo, command, fatal)
+        ended, made = run(repo, command, fatal)
         if ended == -signal.SIGKILL:
             killed_at.append(fatal)
         else:
+            # The run that was counted may have changed more than any after it does.
+            changes = made if cache_is_empty else changes
             remove(cache)
             code = ended
+        cache_is_empty = ended != -signal.SIGKILL
     for output in outputs:
         remove(repo / output)
     full = 0
