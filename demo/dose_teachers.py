@@ -1,8 +1,7 @@
 """Teachers of the dial's world in which a share of the text, the dose, says again what stands elsewhere.
 
-`tagged`, `listing` and `noisy` are those of the demo and have no dose. The others work as `skipping` does, from whom a
-student learns less, and add lines until these make up the dose of a response's characters, as nearly as whole lines
-can. What `echoing` and `concluding` add was said further back than a window of four lines reaches (FAR); what
+`tagged`, `listing` and `noisy` are those of the demo and have no dose. The others work as `tagged` does, line by line,
+and add lines until these make up the dose of a response's characters, as nearly as whole lines can. What `echoing` and `concluding` add was said further back than a window of four lines reaches (FAR); what
 `restating` adds stands in the prompt, which every window holds, and what `stuttering` adds on the line before (NEAR).
 """
 
@@ -10,7 +9,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from random import Random
 
-from dial_teachers import DIAL_TEACHERS, DialTeacher, in_threes, sentence, skipping_lines
+from dial_teachers import DIAL_TEACHERS, DialTeacher, in_threes, sentence, tagged_lines
 from dial_world import DialProblem
 from teachers import Response, finish
 
@@ -26,27 +25,27 @@ tokens at once."""
 
 def echoing(problem: DialProblem, rng: Random, dose: float) -> Response:
     """Nine short sentences that come round in turn, spread over the work."""
-    work = skipping_lines(problem, rng)
+    work = tagged_lines(problem)
     added = take(itertools.cycle(SAYINGS), dose, [*work, *SAYINGS]) if dose else []
     return finish(spread(work, [*SAYINGS, *added] if dose else []), problem.answer)
 
 
 def concluding(problem: DialProblem, rng: Random, dose: float) -> Response:
     """All steps again at the end, in their order, over and over."""
-    work = skipping_lines(problem, rng)
+    work = tagged_lines(problem)
     return finish([*work, *take(itertools.cycle(work), dose, work)], problem.answer)
 
 
 def restating(problem: DialProblem, rng: Random, dose: float) -> Response:
     """Three operations of the problem on a line, in their order, over and over, spread over the work."""
     pieces = [f"{three} ." for three in in_threes(problem)]
-    work = skipping_lines(problem, rng)
+    work = tagged_lines(problem)
     return finish(spread(work, take(itertools.cycle(pieces), dose, work)), problem.answer)
 
 
 def stuttering(problem: DialProblem, rng: Random, dose: float) -> Response:
     """Each line is said again at once, once or several times."""
-    work = skipping_lines(problem, rng)
+    work = tagged_lines(problem)
     added = take(itertools.cycle(work), dose, work)
     return finish([line for line in work for _ in range(1 + added.count(line))], problem.answer)
 

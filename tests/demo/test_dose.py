@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import make_sources
-from dial_teachers import DIAL_TEACHERS, respond_on_dial, skipping_lines
+from dial_teachers import DIAL_TEACHERS, respond_on_dial, tagged_lines
 from dial_world import distinct_dial_problems
 from dose_teachers import DOSED, FAR, MOST_DOSE, NEAR, OPERATIONS, SAYINGS, dose_teachers, spread, take
 from helpers.places import DEMO
@@ -50,7 +50,7 @@ def parts(teacher: str, problem, dose: float) -> tuple[list[str], list[str], lis
     text = DOSED[teacher](problem, Random("x"), dose).text
     *lines, last = text.split("\n")
     assert last == f"#### {problem.answer}"
-    work = skipping_lines(problem, Random("x"))
+    work = tagged_lines(problem)
     rest = list(lines)
     for line in work:
         rest.remove(line)
