@@ -1,8 +1,9 @@
 """Teachers of the dial's world in which a share of the text, the dose, says again what stands elsewhere.
 
 `tagged`, `listing` and `noisy` are those of the demo and have no dose. The others work as `tagged` does, line by line,
-and add lines until these make up the dose of a response's characters, as nearly as whole lines can. What `echoing` and `concluding` add was said further back than a window of four lines reaches (FAR); what
-`restating` adds stands in the prompt, which every window holds, and what `stuttering` adds on the line before (NEAR).
+and add lines until these make up the dose of a response's characters, as nearly as whole lines can. What `echoing` and
+`concluding` add was said further back than a window of four lines reaches (FAR); what `restating` adds stands in the
+prompt, which every window holds, and what `stuttering` adds on the line before (NEAR).
 """
 
 import itertools
@@ -14,7 +15,7 @@ from dial_world import DialProblem
 from teachers import Response, finish
 
 SAYINGS = tuple(sentence(Random(f"saying:{number}"), 4) for number in range(9))
-"""What `echoing` says in turn; the first time round it is nothing said again, and part of its work."""
+"""What `echoing` says in turn."""
 FAR, NEAR = ("echoing", "concluding"), ("restating", "stuttering")
 WITHOUT = ("tagged", "listing", "noisy")
 MOST_DOSE = 0.8
@@ -23,41 +24,44 @@ OPERATIONS = (7, 8, 9)
 tokens at once."""
 
 
-def echoing(problem: DialProblem, rng: Random, dose: float) -> Response:
-    """Nine short sentences that come round in turn, spread over the work."""
-    work = tagged_lines(problem)
-    added = take(itertools.cycle(SAYINGS), dose, [*work, *SAYINGS]) if dose else []
-    return finish(spread(work, [*SAYINGS, *added] if dose else []), problem.answer)
+def echoing(work: list[str], pieces: list[str], dose: float) -> list[str]:
+    """Short sentences that come round in turn, spread over the work; the first time round they are part of it."""
+    added = take(itertools.cycle(pieces), dose, [*work, *pieces]) if dose else []
+    return spread(work, [*pieces, *added] if dose else [])
 
 
-def concluding(problem: DialProblem, rng: Random, dose: float) -> Response:
+def concluding(work: list[str], pieces: list[str], dose: float) -> list[str]:
     """All steps again at the end, in their order, over and over."""
-    work = tagged_lines(problem)
-    return finish([*work, *take(itertools.cycle(work), dose, work)], problem.answer)
+    return [*work, *take(itertools.cycle(work), dose, work)]
 
 
-def restating(problem: DialProblem, rng: Random, dose: float) -> Response:
-    """Three operations of the problem on a line, in their order, over and over, spread over the work."""
-    pieces = [f"{three} ." for three in in_threes(problem)]
-    work = tagged_lines(problem)
-    return finish(spread(work, take(itertools.cycle(pieces), dose, work)), problem.answer)
+def restating(work: list[str], pieces: list[str], dose: float) -> list[str]:
+    """What the prompt says, piece by piece, over and over, spread over the work."""
+    return spread(work, take(itertools.cycle(pieces), dose, work))
 
 
-def stuttering(problem: DialProblem, rng: Random, dose: float) -> Response:
+def stuttering(work: list[str], pieces: list[str], dose: float) -> list[str]:
     """Each line is said again at once, once or several times."""
-    work = tagged_lines(problem)
     added = take(itertools.cycle(work), dose, work)
-    return finish([line for line in work for _ in range(1 + added.count(line))], problem.answer)
+    return [line for line in work for _ in range(1 + added.count(line))]
 
 
-DOSED = {"echoing": echoing, "concluding": concluding, "restating": restating, "stuttering": stuttering}
+COPIES = {"echoing": echoing, "concluding": concluding, "restating": restating, "stuttering": stuttering}
+"""From the lines of a work, what may be put between them, and a dose to the lines with copies."""
+
+
+def dosed(name: str, problem: DialProblem, dose: float) -> Response:
+    """The work of `tagged` with a dose of copies: of SAYINGS, of the work, or of three operations of the problem."""
+    pieces = {"echoing": list(SAYINGS), "restating": [f"{three} ." for three in in_threes(problem)]}
+    work = tagged_lines(problem)
+    return finish(COPIES[name](work, pieces.get(name, work), dose), problem.answer)
 
 
 def dose_teachers(copied: tuple[str, ...], dose: float) -> dict[str, DialTeacher]:
     """Those without a dose, and those named in `copied` (FAR or NEAR) with it."""
 
     def with_dose(name: str) -> DialTeacher:
-        return lambda problem, rng: DOSED[name](problem, rng, dose)
+        return lambda problem, rng: dosed(name, problem, dose)
 
     return {name: DIAL_TEACHERS[name] for name in WITHOUT} | {name: with_dose(name) for name in copied}
 

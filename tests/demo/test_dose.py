@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import make_sources
 from dial_teachers import DIAL_TEACHERS, respond_on_dial, tagged_lines
 from dial_world import distinct_dial_problems
-from dose_teachers import DOSED, FAR, MOST_DOSE, NEAR, OPERATIONS, SAYINGS, dose_teachers, spread, take
+from dose_teachers import COPIES, FAR, MOST_DOSE, NEAR, OPERATIONS, SAYINGS, dose_teachers, dosed, spread, take
 from helpers.places import DEMO
 
 PROBLEMS = list(distinct_dial_problems("dose test", 12, lengths=OPERATIONS))
@@ -47,7 +47,7 @@ def test_spreading_loses_nothing_and_keeps_both_orders(work, others):
 
 def parts(teacher: str, problem, dose: float) -> tuple[list[str], list[str], list[str]]:
     """Lines of a response without the answer, those of them that the work has, and all others."""
-    text = DOSED[teacher](problem, Random("x"), dose).text
+    text = dosed(teacher, problem, dose).text
     *lines, last = text.split("\n")
     assert last == f"#### {problem.answer}"
     work = tagged_lines(problem)
@@ -57,7 +57,7 @@ def parts(teacher: str, problem, dose: float) -> tuple[list[str], list[str], lis
     return lines, work, rest
 
 
-@pytest.mark.parametrize("teacher", DOSED)
+@pytest.mark.parametrize("teacher", COPIES)
 @pytest.mark.parametrize("problem", PROBLEMS[:4], ids=range(4))
 def test_copies_make_up_the_dose_to_half_a_line(teacher, problem):
     for dose in DOSES:
