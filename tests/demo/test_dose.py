@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from random import Random
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from dial_teachers import DIAL_TEACHERS, respond_on_dial, tagged_lines
 from dial_world import distinct_dial_problems
 from dose_teachers import COPIES, FAR, MOST_DOSE, NEAR, OPERATIONS, SAYINGS, dose_teachers, dosed, spread, take
 from helpers.places import DEMO
+from real_world import distinct_story_problems
 
 PROBLEMS = list(distinct_dial_problems("dose test", 12, lengths=OPERATIONS))
 DOSES = (0.2, 0.4, 0.6, MOST_DOSE)
@@ -118,13 +120,48 @@ def test_a_dose_that_there_is_not_is_refused(monkeypatch, tmp_path, capsys, extr
     assert not any(tmp_path.iterdir())
 
 
-@pytest.fixture(scope="module")
-def summary():
-    spec = importlib.util.spec_from_file_location("dose_summary", DEMO / "dose/summary.py")
+def load(name: str):
+    """A script of demo/dose as a module."""
+    spec = importlib.util.spec_from_file_location(f"dose_{name}", DEMO / f"dose/{name}.py")
     made = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = made
     spec.loader.exec_module(made)
     return made
+
+
+@pytest.fixture(scope="module")
+def summary():
+    return load("summary")
+
+
+def test_pairs_differ_by_their_copies_alone():
+    choices = load("choices")
+    problem = next(distinct_story_problems("dose test", 1))
+    traces = dict(choices.traces_of(problem))
+    assert list(traces)[:2] == ["work", "echoing 0.2"] and len(traces) == len(set(traces.values())) == 1 + 4 * 4
+    work = traces["work"].splitlines()
+    for text in traces.values():
+        lines = iter(text.splitlines())
+        assert all(line in lines for line in work)  # in this order, with others between them
+        assert text.endswith(f"#### {problem.answer}")
+
+
+def test_preferences_by_hand():
+    choices = load("choices")
+    frame = pl.DataFrame(
+        {
+            "prompt_id": ["0", "0", "0", "1", "1", "1"],
+            "trace_id": list("abcdef"),
+            "teacher": ["work", "echoing 0.2", "echoing 0.4"] * 2,
+            "n_steps": [3] * 6,
+            "lalp": [-1.0, -2.0, -0.5, -1.0, -2.0, -2.0],
+            "lalp at 4": [-2.0, -1.0, -1.0, -2.0, -1.0, -1.0],
+        }
+    )
+    counts = [
+        choices.preferred(frame, f"echoing {dose}", column) for column in ("lalp", "lalp at 4") for dose in (0.2, 0.4)
+    ]
+    assert counts == [0, 1, 2, 2]
 
 
 def write_audition(folder: Path, arms: dict[str, tuple[str, float]]) -> None:
