@@ -1,27 +1,25 @@
-"""Teachers of the dial's world in which a share of the text, the dose, says again what stands elsewhere.
+"""Copies: the work of a trace, and the same work with a share of text, the dose, that says again what stands elsewhere.
 
-`tagged`, `listing` and `noisy` are those of the demo and have no dose. The others work as `tagged` does, line by line,
-and add lines until these make up the dose of a response's characters, as nearly as whole lines can. What `echoing` and
+Lines are added until they make up the dose of a response's characters, as nearly as whole lines can. What `echoing` and
 `concluding` add was said further back than a window of four lines reaches (FAR); what `restating` adds stands in the
 prompt, which every window holds, and what `stuttering` adds on the line before (NEAR).
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
-from dial_teachers import DIAL_TEACHERS, DialTeacher, in_threes, sentence, tagged_lines
-from dial_world import DialProblem
-from teachers import Response, finish
+from phrases import CLOSINGS, REMARKS
+from teachers import Response, Teacher, equation, finish, steps_of
+from world import Problem
 
-SAYINGS = tuple(sentence(Random(f"saying:{number}"), 4) for number in range(9))
-"""What `echoing` says in turn."""
+SAYINGS = (*REMARKS, *CLOSINGS)
+"""What `echoing` says in turn in the story problems."""
 FAR, NEAR = ("echoing", "concluding"), ("restating", "stuttering")
-WITHOUT = ("tagged", "listing", "noisy")
-MOST_DOSE = 0.8
-OPERATIONS = (7, 8, 9)
-"""Of a problem: few, since at the highest dose five sixths of a response are copies, and the student has read 768
-tokens at once."""
+DOSES = (0.2, 0.4, 0.6, 0.8)
+OPERATIONS = (5, 6)
+"""Of a problem: more lines of work than a window of four holds."""
+WORK = "work"
 
 
 def echoing(work: list[str], pieces: list[str], dose: float) -> list[str]:
@@ -42,28 +40,17 @@ def restating(work: list[str], pieces: list[str], dose: float) -> list[str]:
 
 def stuttering(work: list[str], pieces: list[str], dose: float) -> list[str]:
     """Each line is said again at once, once or several times."""
-    added = take(itertools.cycle(work), dose, work)
-    return [line for line in work for _ in range(1 + added.count(line))]
+    every, more = divmod(len(take(itertools.cycle(work), dose, work)), len(work))
+    return [line for i, line in enumerate(work) for _ in range(1 + every + (i < more))]
 
 
-COPIES = {"echoing": echoing, "concluding": concluding, "restating": restating, "stuttering": stuttering}
+COPIES: dict[str, Callable[[list[str], list[str], float], list[str]]] = {
+    "echoing": echoing,
+    "concluding": concluding,
+    "restating": restating,
+    "stuttering": stuttering,
+}
 """From the lines of a work, what may be put between them, and a dose to the lines with copies."""
-
-
-def dosed(name: str, problem: DialProblem, dose: float) -> Response:
-    """The work of `tagged` with a dose of copies: of SAYINGS, of the work, or of three operations of the problem."""
-    pieces = {"echoing": list(SAYINGS), "restating": [f"{three} ." for three in in_threes(problem)]}
-    work = tagged_lines(problem)
-    return finish(COPIES[name](work, pieces.get(name, work), dose), problem.answer)
-
-
-def dose_teachers(copied: tuple[str, ...], dose: float) -> dict[str, DialTeacher]:
-    """Those without a dose, and those named in `copied` (FAR or NEAR) with it."""
-
-    def with_dose(name: str) -> DialTeacher:
-        return lambda problem, rng: dosed(name, problem, dose)
-
-    return {name: DIAL_TEACHERS[name] for name in WITHOUT} | {name: with_dose(name) for name in copied}
 
 
 def take(lines: Iterator[str], dose: float, work: Iterable[str]) -> list[str]:
@@ -84,3 +71,24 @@ def spread(work: list[str], others: list[str]) -> list[str]:
     ends = [round(len(others) * (i + 1) / len(work)) for i in range(len(work))]
     begins = [0, *ends[:-1]]
     return [line for i, own in enumerate(work) for line in (*others[begins[i] : ends[i]], own)]
+
+
+def dosed(kind: str, problem: Problem, dose: float) -> Response:
+    """One equation a line, and a dose of copies: of SAYINGS, of the work, or of the problem's sentences."""
+    pieces = {"echoing": list(SAYINGS), "restating": [operation.sentence for operation in problem.operations]}
+    work = [equation(*step) for step in steps_of(problem)]
+    return finish(COPIES[kind](work, pieces.get(kind, work), dose), problem.answer)
+
+
+def _with(kind: str, dose: float) -> Teacher:
+    def teacher(problem: Problem, rng: Random) -> Response:
+        return dosed(kind, problem, dose)
+
+    return teacher
+
+
+DOSE_TEACHERS: dict[str, Teacher] = {
+    WORK: _with("stuttering", 0.0),
+    **{f"{kind} {dose:g}": _with(kind, dose) for kind in COPIES for dose in DOSES},
+}
+"""The work without copies, then with each kind of them in each dose."""

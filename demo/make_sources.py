@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from dial_teachers import respond_on_dial
 from dial_world import LENGTHS, LETTERS, distinct_dial_problems
-from dose_teachers import FAR, MOST_DOSE, NEAR, OPERATIONS, WITHOUT, dose_teachers
+from dose_teachers import DOSE_TEACHERS, OPERATIONS
 from more_teachers import ALL_TEACHERS, MORE_TEACHERS
 from teachers import Response, respond
 from world import LONG, distinct_problems
@@ -155,26 +155,23 @@ def _stories(files: Files, most_generated_tokens: int) -> World:
 DIAL = World(DIAL_FILES, 150, distinct_dial_problems, respond_on_dial, LENGTHS, len(LETTERS), 640)
 
 
-def with_dose(copied: tuple[str, ...], dose: float) -> World:
-    """The dial's world with shorter problems and the teachers of `dose_teachers.py`; see there."""
-    teachers = dose_teachers(copied, dose)
+def _copies() -> World:
+    """Story problems with the teachers of `dose_teachers.py`; see there."""
 
     def answer(teacher: str, problem: Any) -> Response:
-        return respond_on_dial(teacher, problem, teachers)
+        return respond(teacher, problem, DOSE_TEACHERS)
 
-    files: Files = {"named_fields.jsonl.gz": (named_fields, (*WITHOUT, *copied))}
-    return World(files, 150, distinct_dial_problems, answer, OPERATIONS, len(LETTERS), 768)
+    files: Files = {"named_fields.jsonl.gz": (named_fields, tuple(DOSE_TEACHERS))}
+    return World(files, 150, distinct_problems, answer, OPERATIONS, 1_000, 768)
 
 
-COPIED = {"far": FAR, "near": NEAR}
-"""World with a dose -> the teachers that have it."""
 WORLDS: dict[str, World] = {
     "dial": DIAL,
     "stories": _stories(STORY_FILES, 640),
     "evidence": _stories(EVIDENCE, 768),
-    **{name: with_dose(copied, 0.4) for name, copied in COPIED.items()},
+    "copies": _copies(),
 }
-"""What `--world` names, the last two with their usual dose."""
+"""What `--world` names."""
 
 
 def write_sources(sources: Path, pool: list[Any], world: World = DIAL) -> None:
@@ -223,26 +220,20 @@ def main() -> int:
     parser.add_argument("--sources", type=Path, required=True, help="empty or new folder for the raw files")
     parser.add_argument("--tasks", type=Path, required=True, help="empty or new folder for the evaluation task")
     parser.add_argument(
-        "--prompts", type=int, help="in the pool; every teacher answers each; default: 150, or 300 stories"
+        "--prompts",
+        type=int,
+        help="in the pool; every teacher answers each; default: 150, of stories 300",
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other problems")
     worlds = (
-        "the demo's dial, story problems, these with the teachers of docs/log/EVIDENCE.md, or the dial with text that "
-        "is copied from far or near (demo/README.md)"
+        "the demo's dial, story problems, these with the teachers of docs/log/EVIDENCE.md, or with traces that differ "
+        "by copied text alone (demo/dose)"
     )
     parser.add_argument("--world", choices=[*WORLDS], default="dial", help=worlds)
-    dose = f"with --world far or near: share of a response that is copied, 0 to {MOST_DOSE}"
-    parser.add_argument("--dose", type=float, help=dose)
     operations = "operations a problem may have, in the pool and in the task"
     parser.add_argument("--operations", type=int, nargs="+", metavar="N", help=operations)
     arguments = parser.parse_args()
     world = WORLDS[arguments.world]
-    if arguments.dose is not None:
-        if arguments.world not in COPIED:
-            parser.error(f"--dose is for the worlds far and near alone; leave it out with --world {arguments.world}")
-        if not 0 <= arguments.dose <= MOST_DOSE:
-            parser.error(f"--dose must be from 0 to {MOST_DOSE}, not {arguments.dose}")
-        world = with_dose(COPIED[arguments.world], arguments.dose)
     prompts = world.prompts if arguments.prompts is None else arguments.prompts
     lengths = tuple(arguments.operations or world.lengths)
     if min(lengths) < 1:

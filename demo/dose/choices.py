@@ -1,14 +1,16 @@
 """Does a metric prefer the trace with copies? Pairs that differ by their copies alone, for any student.
 
-    python demo/dose/choices.py --student FOLDER [--prompts 12] [--windows 1 4 8] [--dtype bfloat16]
+    python demo/dose/choices.py --student demo/evidence/base-0 --world stories [--prompts 12] [--windows 1 4 8]
 
-For each story of `real_world.py` one trace (its work), and the same work with a dose of copies of each kind of
-`dose_teachers.py`. Prints, as Markdown, for how many stories each metric prefers the trace with copies.
+For each problem one trace (its work), and the same work with a dose of copies of each kind of `dose_teachers.py`.
+Prints, as Markdown, for how many problems each metric prefers the trace with copies. Worlds: `dial` (the demo's),
+`stories` (of demo/evidence), `english` (for students that others pre-trained).
 """
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -16,36 +18,68 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dose_teachers import COPIES, FAR
+import teachers
+from dial_teachers import in_threes, sentence, tagged_lines
+from dial_world import distinct_dial_problems
+from dose_teachers import COPIES, DOSES, FAR, SAYINGS, WORK
 from real_teachers import OPENINGS, REMARKS, worded
-from real_world import StoryProblem, distinct_story_problems
+from real_world import distinct_story_problems
 from stepsift import Scorer, select
-from teachers import finish
+from world import distinct_problems
 
-DOSES = (0.2, 0.4, 0.6, 0.8)
+OPERATIONS = (7, 8, 9)
+DIAL_SAYINGS = tuple(sentence(Random(f"saying:{number}"), 4) for number in range(9))
 METRICS = ("galp", "step_mean", "sum_logprob", "entropy", "cll", "aslec_drop")
 """Besides lalp in each window."""
-SAYINGS = (*REMARKS, *OPENINGS, "One event after the other.")
-WORK = "work"
-Trace = tuple[str, str]
-"""A name, and the text of a response."""
 
 
-def traces_of(problem: StoryProblem) -> Iterator[Trace]:
-    """The work, then for each kind of copies and each dose the same work with them."""
-    work = worded(problem, Random(f"dose:{problem.prompt}"))
-    yield WORK, finish(work, problem.answer).text
-    events = [f"{event.text}." for event in problem.events]
-    pieces = {
-        "echoing": list(SAYINGS),
-        "restating": [" ".join(events[i : i + 3]) for i in range(0, len(events), 3)],
-    }
-    for kind, copied in COPIES.items():
-        for dose in DOSES:
-            yield f"{kind} {dose:g}", finish(copied(work, pieces.get(kind, work), dose), problem.answer).text
+@dataclass(frozen=True)
+class Case:
+    """A prompt, the lines of a work without copies, what the prompt says in pieces, nine sentences, and the answer."""
+
+    prompt: str
+    work: list[str]
+    restated: list[str]
+    sayings: list[str]
+    answer: int
+
+    def traces(self) -> Iterator[tuple[str, str]]:
+        """Names and texts: the work, then for each kind of copies and each dose the same work with them."""
+        yield WORK, teachers.finish(self.work, self.answer).text
+        pieces = {"echoing": self.sayings, "restating": self.restated}
+        for kind, copied in COPIES.items():
+            for dose in DOSES:
+                lines = copied(self.work, pieces.get(kind, self.work), dose)
+                yield f"{kind} {dose:g}", teachers.finish(lines, self.answer).text
 
 
-def scored(problems: Sequence[StoryProblem], arguments: argparse.Namespace) -> pl.DataFrame:
+def english(n: int) -> Iterator[Case]:
+    """Of `real_world.py`."""
+    for p in distinct_story_problems("dose:0", n):
+        work = worded(p, Random(f"dose:{p.prompt}"))
+        sayings = [*REMARKS, *OPENINGS, "One event after the other."]
+        yield Case(p.prompt, work, [f"{event.text}." for event in p.events], sayings, p.answer)
+
+
+def stories(n: int) -> Iterator[Case]:
+    """Of `world.py`."""
+    for p in distinct_problems("dose:0", n, lengths=OPERATIONS):
+        work = [teachers.equation(*step) for step in teachers.steps_of(p)]
+        restated = [operation.sentence for operation in p.operations]
+        yield Case(p.prompt, work, restated, list(SAYINGS), p.answer)
+
+
+def dial(n: int) -> Iterator[Case]:
+    """Of `dial_world.py`."""
+    for p in distinct_dial_problems("dose:0", n, lengths=OPERATIONS):
+        restated = [f"{three} ." for three in in_threes(p)]
+        yield Case(p.prompt, tagged_lines(p), restated, list(DIAL_SAYINGS), p.answer)
+
+
+WORLDS: dict[str, Callable[[int], Iterator[Case]]] = {"dial": dial, "stories": stories, "english": english}
+
+
+def scored(cases: Sequence[Case], arguments: argparse.Namespace) -> pl.DataFrame:
     """A row per trace: `prompt_id`, `trace_id`, `teacher` (its name), and what the library scores; `lalp at k` for each
     window but the first."""
     frames: list[pl.DataFrame] = []
@@ -58,11 +92,11 @@ def scored(problems: Sequence[StoryProblem], arguments: argparse.Namespace) -> p
             dtype=arguments.dtype,
         )
         parts = []
-        for i, problem in enumerate(problems):
-            names, texts = zip(*traces_of(problem), strict=True)
+        for i, case in enumerate(cases):
+            names, texts = zip(*case.traces(), strict=True)
             about = {"prompt_id": [str(i)] * len(names), "trace_id": [f"{i} {n}" for n in names], "teacher": names}
-            parts.append(pl.DataFrame(about).hstack(scorer.score(problem.prompt, texts)))
-            print(f"window {k}: {i + 1} of {len(problems)} stories", file=sys.stderr, flush=True)
+            parts.append(pl.DataFrame(about).hstack(scorer.score(case.prompt, texts)))
+            print(f"window {k}: {i + 1} of {len(cases)} problems", file=sys.stderr, flush=True)
         frame = pl.concat(parts)
         frames.append(frame if not frames else frame.select(pl.col("lalp").alias(f"lalp at {k:g}")))
     return pl.concat(frames, how="horizontal")
@@ -91,15 +125,16 @@ def table(frame: pl.DataFrame, windows: Sequence[float]) -> str:
 
 def main() -> int:
     """Prints the table; returns the exit code."""
-    parser = argparse.ArgumentParser(description="For how many stories a metric prefers the trace with copies.")
+    parser = argparse.ArgumentParser(description="For how many problems a metric prefers the trace with copies.")
     parser.add_argument("--student", type=Path, required=True, help="a folder with a model and its tokenizer")
-    parser.add_argument("--prompts", type=int, default=12, help="stories")
+    parser.add_argument("--world", choices=list(WORLDS), required=True, help="what the student may know")
+    parser.add_argument("--prompts", type=int, default=12, help="problems")
     parser.add_argument("--windows", type=float, nargs="+", default=[1, 4, 8], help="of lalp, in steps")
-    parser.add_argument("--dtype", default="bfloat16", choices=("float32", "bfloat16"))
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     arguments = parser.parse_args()
-    problems = list(distinct_story_problems("dose:0", arguments.prompts))
-    print(f"Of {arguments.prompts} stories, those for which a metric prefers the trace with copies:\n")
-    print(table(scored(problems, arguments), arguments.windows))
+    cases = list(WORLDS[arguments.world](arguments.prompts))
+    print(f"Of {arguments.prompts} problems, those for which a metric prefers the trace with copies:\n")
+    print(table(scored(cases, arguments), arguments.windows))
     return 0
 
 

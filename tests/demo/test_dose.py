@@ -12,15 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import make_sources
-from dial_teachers import DIAL_TEACHERS, respond_on_dial, tagged_lines
-from dial_world import distinct_dial_problems
-from dose_teachers import COPIES, FAR, MOST_DOSE, NEAR, OPERATIONS, SAYINGS, dose_teachers, dosed, spread, take
+from dose_teachers import COPIES, DOSE_TEACHERS, DOSES, FAR, OPERATIONS, SAYINGS, dosed, spread, take
 from helpers.places import DEMO
-from real_world import distinct_story_problems
+from teachers import equation, respond, steps_of, symbolic
+from world import distinct_problems
 
-PROBLEMS = list(distinct_dial_problems("dose test", 12, lengths=OPERATIONS))
-DOSES = (0.2, 0.4, 0.6, MOST_DOSE)
+PROBLEMS = [
+    problem
+    for problem in distinct_problems("dose test", 30, lengths=OPERATIONS)
+    if len({equation(*step) for step in steps_of(problem)}) == len(problem.operations)  # no line twice by itself
+][:12]
 
 
 def test_lines_are_taken_by_hand():
@@ -47,77 +48,56 @@ def test_spreading_loses_nothing_and_keeps_both_orders(work, others):
     assert [line[1:] for line in mixed if line[0] == "2"] == others
 
 
-def parts(teacher: str, problem, dose: float) -> tuple[list[str], list[str], list[str]]:
+def parts(kind: str, problem, dose: float) -> tuple[list[str], list[str], list[str]]:
     """Lines of a response without the answer, those of them that the work has, and all others."""
-    text = dosed(teacher, problem, dose).text
-    *lines, last = text.split("\n")
+    *lines, last = dosed(kind, problem, dose).text.split("\n")
     assert last == f"#### {problem.answer}"
-    work = tagged_lines(problem)
+    work = [equation(*step) for step in steps_of(problem)]
     rest = list(lines)
     for line in work:
         rest.remove(line)
     return lines, work, rest
 
 
-@pytest.mark.parametrize("teacher", COPIES)
+@pytest.mark.parametrize("kind", COPIES)
 @pytest.mark.parametrize("problem", PROBLEMS[:4], ids=range(4))
-def test_copies_make_up_the_dose_to_half_a_line(teacher, problem):
+def test_copies_make_up_the_dose_to_half_a_line(kind, problem):
     for dose in DOSES:
-        lines, _, added = parts(teacher, problem, dose)
-        said_again = added[len(SAYINGS) :] if teacher == "echoing" else added
+        lines, _, added = parts(kind, problem, dose)
+        said_again = added[len(SAYINGS) :] if kind == "echoing" else added
         total, copied = (sum(len(line) + 1 for line in of) for of in (lines, said_again))
-        assert abs(copied - dose * total) <= max(len(line) + 1 for line in added) / 2
-    lines, work, added = parts(teacher, problem, 0.0)
+        assert abs(copied - dose * total) <= max(len(line) + 1 for line in (*added, *SAYINGS)) / 2
+    lines, work, added = parts(kind, problem, 0.0)
     assert lines == work and added == []
 
 
-@pytest.mark.parametrize("teacher", FAR)
+@pytest.mark.parametrize("kind", FAR)
 @pytest.mark.parametrize("problem", PROBLEMS, ids=range(len(PROBLEMS)))
-def test_what_is_far_was_last_said_beyond_a_window_of_four(teacher, problem):
-    lines, _, _ = parts(teacher, problem, MOST_DOSE)
+def test_what_is_far_was_last_said_beyond_a_window_of_four(kind, problem):
+    lines, _, _ = parts(kind, problem, max(DOSES))
     last: dict[str, int] = {}
     distances = []
     for i, line in enumerate(lines):
         distances += [i - last[line]] if line in last else []
         last[line] = i
-    assert len(distances) > 10 and min(distances) > 4
+    assert len(distances) > 2 and min(distances) > 4
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=range(len(PROBLEMS)))
 def test_what_is_near_stands_in_the_prompt_or_on_the_line_before(problem):
-    _, _, added = parts("restating", problem, MOST_DOSE)
-    assert len(added) > 5 and all(line.removesuffix(" .") in problem.prompt for line in added)
-    lines, work, _ = parts("stuttering", problem, MOST_DOSE)
+    _, _, added = parts("restating", problem, max(DOSES))
+    assert len(added) > 5 and all(line in problem.prompt for line in added)
+    lines, work, _ = parts("stuttering", problem, max(DOSES))
     assert [line for line, _ in itertools.groupby(lines)] == work
     counts = [len(list(same)) for _, same in itertools.groupby(lines)]
     assert max(counts) - min(counts) <= 1 and min(counts) > 2
 
 
-def test_only_the_named_teachers_have_the_dose():
-    teachers = dose_teachers(NEAR, 0.6)
-    assert list(teachers) == ["tagged", "listing", "noisy", "restating", "stuttering"]
-    for name, teacher in teachers.items():
-        plain = respond_on_dial(name, PROBLEMS[0], DIAL_TEACHERS if name in DIAL_TEACHERS else dose_teachers(NEAR, 0.0))
-        mine = respond_on_dial(name, PROBLEMS[0], teachers)
-        assert teacher(PROBLEMS[0], Random("y")) == teacher(PROBLEMS[0], Random("y"))
-        assert (mine == plain) is (name not in NEAR)
-
-
-@pytest.mark.parametrize(
-    ("extra", "sentence"),
-    [
-        (["--dose", "0.4"], "--dose is for the worlds far and near alone; leave it out with --world dial"),
-        (["--world", "near", "--dose", "0.9"], "--dose must be from 0 to 0.8, not 0.9"),
-        (["--world", "far", "--dose", "-0.1"], "--dose must be from 0 to 0.8, not -0.1"),
-    ],
-)
-def test_a_dose_that_there_is_not_is_refused(monkeypatch, tmp_path, capsys, extra, sentence):
-    places = ["--sources", str(tmp_path / "s"), "--tasks", str(tmp_path / "t")]
-    monkeypatch.setattr(sys, "argv", ["make_sources.py", *places, *extra])
-    with pytest.raises(SystemExit, match="2"):
-        make_sources.main()
-    assert sentence in capsys.readouterr().err
-    assert not any(tmp_path.iterdir())
+def test_a_teacher_for_the_work_and_for_each_kind_and_dose():
+    assert list(DOSE_TEACHERS)[:3] == ["work", "echoing 0.2", "echoing 0.4"] and len(DOSE_TEACHERS) == 1 + 4 * 4
+    responses = {name: respond(name, PROBLEMS[0], DOSE_TEACHERS) for name in DOSE_TEACHERS}
+    assert responses["work"].content == symbolic(PROBLEMS[0], Random(0)).content
+    assert responses["stuttering 0.6"] == dosed("stuttering", PROBLEMS[0], 0.6)
 
 
 def load(name: str):
@@ -134,16 +114,18 @@ def summary():
     return load("summary")
 
 
-def test_pairs_differ_by_their_copies_alone():
-    choices = load("choices")
-    problem = next(distinct_story_problems("dose test", 1))
-    traces = dict(choices.traces_of(problem))
+@pytest.mark.parametrize("world", ["dial", "stories", "english"])
+def test_pairs_differ_by_their_copies_alone(world):
+    (case,) = load("choices").WORLDS[world](1)
+    traces = dict(case.traces())
     assert list(traces)[:2] == ["work", "echoing 0.2"] and len(traces) == len(set(traces.values())) == 1 + 4 * 4
+    assert len(case.sayings) == len(set(case.sayings)) == 9
+    assert all(sentence in case.prompt for piece in case.restated for sentence in piece.removesuffix(" .").split(". "))
     work = traces["work"].splitlines()
     for text in traces.values():
         lines = iter(text.splitlines())
         assert all(line in lines for line in work)  # in this order, with others between them
-        assert text.endswith(f"#### {problem.answer}")
+        assert text.endswith(f"#### {case.answer}")
 
 
 def test_preferences_by_hand():
