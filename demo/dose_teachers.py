@@ -1,7 +1,7 @@
 """Copies: the work of a trace, and the same work with a share of text, the dose, that says again what stands elsewhere.
 
 Lines are added until they make up the dose of a response's characters, as nearly as whole lines can. What `echoing` and
-`concluding` add was said further back than a window of four lines reaches (FAR); what `restating` adds stands in the
+`concluding` add was said further back than a window of two lines reaches (FAR); what `restating` adds stands in the
 prompt, which every window holds, and what `stuttering` adds on the line before (NEAR).
 """
 
@@ -17,8 +17,8 @@ SAYINGS = (*REMARKS, *CLOSINGS)
 """What `echoing` says in turn in the story problems."""
 FAR, NEAR = ("echoing", "concluding"), ("restating", "stuttering")
 DOSES = (0.2, 0.4, 0.6, 0.8)
-OPERATIONS = (5, 6)
-"""Of a problem: more lines of work than a window of four holds."""
+OPERATIONS = (3, 4)
+"""Of a problem: with five and six the bases learned next to nothing from 450 examples."""
 WORK = "work"
 
 

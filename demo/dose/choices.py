@@ -1,18 +1,20 @@
 """Does a metric prefer the trace with copies? Pairs that differ by their copies alone, for any student.
 
-    python demo/dose/choices.py --student demo/evidence/base-0 --world stories [--prompts 12] [--windows 1 4 8]
+    python demo/dose/choices.py --student demo/evidence/base-0 --world stories [--prompts 12] [--windows 1 2 4]
 
 For each problem one trace (its work), and the same work with a dose of copies of each kind of `dose_teachers.py`.
-Prints, as Markdown, for how many problems each metric prefers the trace with copies. Worlds: `dial` (the demo's),
+Prints, as Markdown, for which share of problems each metric prefers the trace with copies. Worlds: `dial` (the demo's),
 `stories` (of demo/evidence), `english` (for students that others pre-trained).
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import polars as pl
 
@@ -21,13 +23,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import teachers
 from dial_teachers import in_threes, sentence, tagged_lines
 from dial_world import distinct_dial_problems
-from dose_teachers import COPIES, DOSES, FAR, SAYINGS, WORK
+from dose_teachers import COPIES, DOSES, FAR, OPERATIONS, SAYINGS, WORK
 from real_teachers import OPENINGS, REMARKS, worded
 from real_world import distinct_story_problems
 from stepsift import Scorer, select
 from world import distinct_problems
 
-OPERATIONS = (7, 8, 9)
+DIAL_OPERATIONS = (7, 8, 9)
 DIAL_SAYINGS = tuple(sentence(Random(f"saying:{number}"), 4) for number in range(9))
 METRICS = ("galp", "step_mean", "sum_logprob", "entropy", "cll", "aslec_drop")
 """Besides lalp in each window."""
@@ -71,7 +73,7 @@ def stories(n: int) -> Iterator[Case]:
 
 def dial(n: int) -> Iterator[Case]:
     """Of `dial_world.py`."""
-    for p in distinct_dial_problems("dose:0", n, lengths=OPERATIONS):
+    for p in distinct_dial_problems("dose:0", n, lengths=DIAL_OPERATIONS):
         restated = [f"{three} ." for three in in_threes(p)]
         yield Case(p.prompt, tagged_lines(p), restated, list(DIAL_SAYINGS), p.answer)
 
@@ -110,16 +112,28 @@ def preferred(frame: pl.DataFrame, name: str, column: str) -> int:
     return chosen.filter(pl.col("teacher") == name).height
 
 
-def table(frame: pl.DataFrame, windows: Sequence[float]) -> str:
+def shares(frame: pl.DataFrame, windows: Sequence[float]) -> list[dict[str, Any]]:
+    """`copies`, `dose`, `metric` and the `share` of problems for which it prefers the trace with copies."""
+    n = frame["prompt_id"].n_unique()
+    columns = {f"lalp at {k:g}": f"lalp at {k:g}" if k != windows[0] else "lalp" for k in windows}
+    columns |= {name: name for name in METRICS}
+    return [
+        {"copies": kind, "dose": dose, "metric": name, "share": preferred(frame, f"{kind} {dose:g}", column) / n}
+        for kind in COPIES
+        for dose in DOSES
+        for name, column in columns.items()
+    ]
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
     """Markdown: a row per kind of copies and dose, a column per metric."""
-    columns = ["lalp", *(f"lalp at {k:g}" for k in windows[1:]), *METRICS]
-    heads = [f"lalp at {windows[0]:g}", *columns[1:]]
-    lines = [f"| copies | dose | {' | '.join(heads)} |", "|---" * (len(heads) + 2) + "|"]
+    names = list(dict.fromkeys(row["metric"] for row in rows))
+    lines = [f"| copies | dose | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+    cells = {(row["copies"], row["dose"], row["metric"]): f"{row['share']:.0%}" for row in rows}
     for kind in COPIES:
-        place = "far" if kind in FAR else "near"
         for dose in DOSES:
-            counts = [preferred(frame, f"{kind} {dose:g}", column) for column in columns]
-            lines.append(f"| {place}: {kind} | {dose:g} | {' | '.join(map(str, counts))} |")
+            own = " | ".join(cells[kind, dose, name] for name in names)
+            lines.append(f"| {'far' if kind in FAR else 'near'}: {kind} | {dose:g} | {own} |")
     return "\n".join(lines)
 
 
@@ -129,12 +143,16 @@ def main() -> int:
     parser.add_argument("--student", type=Path, required=True, help="a folder with a model and its tokenizer")
     parser.add_argument("--world", choices=list(WORLDS), required=True, help="what the student may know")
     parser.add_argument("--prompts", type=int, default=12, help="problems")
-    parser.add_argument("--windows", type=float, nargs="+", default=[1, 4, 8], help="of lalp, in steps")
+    parser.add_argument("--windows", type=float, nargs="+", default=[1, 2, 4], help="of lalp, in steps")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--out", type=Path, metavar="JSON", help="where to write the same")
     arguments = parser.parse_args()
     cases = list(WORLDS[arguments.world](arguments.prompts))
-    print(f"Of {arguments.prompts} problems, those for which a metric prefers the trace with copies:\n")
-    print(table(scored(cases, arguments), arguments.windows))
+    rows = shares(scored(cases, arguments), arguments.windows)
+    print(f"Of {arguments.prompts} problems, the share for which a metric prefers the trace with copies:\n")
+    print(table(rows))
+    if arguments.out is not None:
+        arguments.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

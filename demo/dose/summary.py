@@ -1,8 +1,8 @@
-"""What the auditions of demo/dose/run.sh gave so far: a table and a picture.
+"""What demo/dose/run.sh and choices.py gave so far: tables and a picture.
 
     python demo/dose/summary.py FOLDER [--picture dose.png]
 
-Accuracies are means over seeds. Of a selector, `at k` is its choice with a window of k steps instead of four.
+Accuracies are means over seeds. Of a selector, `at k` is its choice with a window of k steps instead of one.
 """
 
 import argparse
@@ -16,19 +16,19 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-WINDOW = "4"
-SHOWN = ("lalp", "galp", "step_mean", "random")
-"""What the picture has lines for, if it is there."""
-BUDGET = "examples"
+WINDOW = "1"
+SHOWN = ("lalp at 1", "lalp at 2", "galp", "step_mean")
+"""What the picture has lines for."""
+ONLY = "only "
+"""Before a teacher's name, the arm that is trained on that teacher alone."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """Accuracy (0 to 1), with a 95 % interval over questions, after training on what `arm` chose in a world at a dose;
-    `tokens` of a trace, mean."""
+    """Accuracy (0 to 1), with a 95 % interval over questions, after training a base on what `arm` chose; `tokens` of a
+    trace, mean."""
 
-    world: str
-    dose: float
+    base: str
     arm: str
     tokens: float
     value: float
@@ -37,58 +37,76 @@ class Point:
 
 
 def points(folder: Path) -> list[Point]:
-    """Of all finished auditions below the folder, by world, dose and arm."""
+    """Of all finished auditions below the folder, by base and arm."""
     found = sorted(folder.glob("*/auditions/window-*/*/result.json"))
-    return sorted((p for path in found for p in _of_audition(path)), key=lambda p: (p.world, p.dose, p.arm))
+    return sorted((p for path in found for p in _of_audition(path)), key=lambda p: (p.base, p.arm))
 
 
 def _of_audition(path: Path) -> Iterator[Point]:
     window = path.parts[-3].removeprefix("window-")
-    world, dose = path.parts[-5].split("-", 1)
     result, plan = (json.loads(path.with_name(n).read_text(encoding="utf-8")) for n in ("result.json", "plan.json"))
+    (of_budget,) = result["budgets"].values()
     for arm, about in plan["arms"].items():
-        is_own = window == WINDOW or about["kind"] == "selector"
-        if is_own:
-            name = arm if window == WINDOW else f"{arm} at {window}"
-            accuracy = result["budgets"][BUDGET]["accuracy"][arm]
+        is_selector = about["kind"] == "selector"
+        if window == WINDOW or is_selector:
+            name = f"{arm} at {window}" if arm == "lalp" else arm
+            accuracy = of_budget["accuracy"][arm]
             tokens = about["response_tokens"] / about["examples"]
-            yield Point(world, float(dose), name, tokens, accuracy["value"], accuracy["low"], accuracy["high"])
+            yield Point(path.parts[-5], name, tokens, accuracy["value"], accuracy["low"], accuracy["high"])
 
 
 def table(of: Sequence[Point]) -> str:
-    """Markdown: a table per world, a row per arm, the best on average first, a column per dose."""
-    lines: list[str] = []
-    for world in sorted({p.world for p in of}):
-        own = [p for p in of if p.world == world]
-        doses = sorted({p.dose for p in own})
-        cells = {(p.arm, p.dose): f"{p.value:.3f} ({p.tokens:.0f})" for p in own}
-        means = {arm: [p.value for p in own if p.arm == arm] for arm in {p.arm for p in own}}
-        order = sorted(means, key=lambda arm: (-sum(means[arm]) / len(means[arm]), arm))
-        lines += ["", f"| {world}: accuracy (tokens a trace) | " + " | ".join(f"dose {d:g}" for d in doses) + " |"]
-        lines += ["|---" * (len(doses) + 1) + "|"]
-        lines += [f"| {arm} | " + " | ".join(cells.get((arm, d), "") for d in doses) + " |" for arm in order]
-    return "\n".join(lines[1:])
+    """Markdown: a row per arm, the best on average first, a column per base."""
+    bases = sorted({p.base for p in of})
+    cells = {(p.arm, p.base): f"{p.value:.3f} ({p.tokens:.0f})" for p in of}
+    values = {arm: [p.value for p in of if p.arm == arm] for arm in {p.arm for p in of}}
+    order = sorted(values, key=lambda arm: (-sum(values[arm]) / len(values[arm]), arm))
+    lines = ["| accuracy (tokens a trace) | " + " | ".join(bases) + " |", "|---" * (len(bases) + 1) + "|"]
+    lines += [f"| {arm} | " + " | ".join(cells.get((arm, base), "") for base in bases) + " |" for arm in order]
+    return "\n".join(lines)
 
 
-def picture(of: Sequence[Point]) -> bytes:
-    """A PNG: accuracy against dose for SHOWN, a panel per world."""
-    rows: list[dict[str, Any]] = [
-        {"world": p.world, "dose": p.dose, "trained on the choice by": p.arm, "accuracy": p.value}
+def preferences(folder: Path) -> list[dict[str, Any]]:
+    """Rows of the files that `choices.py --out` wrote into the folder as `choices-BASE.json`."""
+    return [row for path in sorted(folder.glob("choices-*.json")) for row in json.loads(path.read_text("utf-8"))]
+
+
+def picture(of: Sequence[Point], preferred: Sequence[dict[str, Any]]) -> bytes:
+    """A PNG with a column per kind of copies: above, for which share of problems a metric prefers the trace with
+    copies; below, the accuracy after training on such traces alone; means over bases."""
+    kinds = list(dict.fromkeys(row["copies"] for row in preferred))
+    trained = [
+        {"copies": kind, "dose": float(dose), "base": p.base, "accuracy": p.value}
         for p in of
-        if p.arm in SHOWN
+        if p.arm.startswith(ONLY) and " " in (name := p.arm.removeprefix(ONLY))
+        for kind, dose in [name.split(" ")]
     ]
-    chart = (
-        alt.Chart(alt.InlineData(values=rows))
+    work = [
+        {"copies": kind, "dose": 0.0, "base": p.base, "accuracy": p.value}
+        for kind in kinds
+        for p in of
+        if p.arm == f"{ONLY}work"
+    ]
+    x = alt.X("dose:Q", title="share of copied text", scale=alt.Scale(domain=[0, 0.8]))
+    columns = alt.Column("copies:N", title=None, sort=kinds)
+    above = (
+        alt.Chart(alt.InlineData(values=[row for row in preferred if row["metric"] in SHOWN]))
         .mark_line(point=True)
         .encode(
-            x=alt.X("dose:Q", title="share of copied text in the responses of two of five teachers"),
-            y=alt.Y("accuracy:Q", scale=alt.Scale(domain=[0, 1])),
-            color=alt.Color("trained on the choice by:N", scale=alt.Scale(domain=list(SHOWN))),
-            column=alt.Column("world:N", title="copied from"),
+            x=x,
+            y=alt.Y("mean(share):Q", title="prefers the copies", scale=alt.Scale(domain=[0, 1])),
+            color=alt.Color("metric:N", scale=alt.Scale(domain=list(SHOWN)), title=None),
+            column=columns,
         )
-        .properties(width=280, height=240)
+        .properties(width=150, height=150)
     )
-    return bytes(vl_convert.vegalite_to_png(chart.to_dict(), scale=2))
+    below = (
+        alt.Chart(alt.InlineData(values=[*work, *trained]))
+        .mark_line(point=True, color="black")
+        .encode(x=x, y=alt.Y("mean(accuracy):Q", title="accuracy after training on them"), column=columns)
+        .properties(width=150, height=150)
+    )
+    return bytes(vl_convert.vegalite_to_png(alt.vconcat(above, below).to_dict(), scale=2))
 
 
 def main() -> int:
@@ -103,7 +121,7 @@ def main() -> int:
         return 1
     print(table(found))
     if arguments.picture is not None:
-        arguments.picture.write_bytes(picture(found))
+        arguments.picture.write_bytes(picture(found, preferences(arguments.folder)))
     return 0
 
 

@@ -73,20 +73,20 @@ def test_copies_make_up_the_dose_to_half_a_line(kind, problem):
 
 @pytest.mark.parametrize("kind", FAR)
 @pytest.mark.parametrize("problem", PROBLEMS, ids=range(len(PROBLEMS)))
-def test_what_is_far_was_last_said_beyond_a_window_of_four(kind, problem):
+def test_what_is_far_was_last_said_beyond_a_window_of_two(kind, problem):
     lines, _, _ = parts(kind, problem, max(DOSES))
     last: dict[str, int] = {}
     distances = []
     for i, line in enumerate(lines):
         distances += [i - last[line]] if line in last else []
         last[line] = i
-    assert len(distances) > 2 and min(distances) > 4
+    assert len(distances) > 2 and min(distances) > 2
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=range(len(PROBLEMS)))
 def test_what_is_near_stands_in_the_prompt_or_on_the_line_before(problem):
     _, _, added = parts("restating", problem, max(DOSES))
-    assert len(added) > 5 and all(line in problem.prompt for line in added)
+    assert len(added) > 4 and all(line in problem.prompt for line in added)
     lines, work, _ = parts("stuttering", problem, max(DOSES))
     assert [line for line, _ in itertools.groupby(lines)] == work
     counts = [len(list(same)) for _, same in itertools.groupby(lines)]
@@ -158,18 +158,23 @@ def test_tables_by_hand(summary, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["summary.py", str(tmp_path)])
     assert summary.main() == 1 and "run demo/dose/run.sh first" in capsys.readouterr().err
     both = {"lalp": ("selector", 0.9), "random": ("control", 0.25)}
-    write_audition(tmp_path / "far-0/auditions/window-4/aa", both)
-    write_audition(tmp_path / "far-0.4/auditions/window-4/bb", both | {"lalp": ("selector", 0.8)})
-    write_audition(tmp_path / "far-0.4/auditions/window-0.25/cc", both | {"lalp": ("selector", 0.5)})
-    (tmp_path / "near-0/auditions/window-4/dd").mkdir(parents=True)  # not finished
+    alone = {"only work": ("teacher", 0.5), "only echoing 0.4": ("teacher", 0.375)}
+    write_audition(tmp_path / "base-0/auditions/window-1/aa", both | alone)
+    write_audition(tmp_path / "base-0/auditions/window-4/bb", both | {"lalp": ("selector", 0.8)})
+    write_audition(tmp_path / "base-1/auditions/window-1/cc", both | {"lalp": ("selector", 0.5)})
+    (tmp_path / "base-2/auditions/window-1/dd").mkdir(parents=True)  # not finished
+    rows = [{"copies": "echoing", "dose": 0.4, "metric": "galp", "share": 0.25}]
+    (tmp_path / "choices-base-0.json").write_text(json.dumps(rows))
     picture = tmp_path / "dose.png"
     monkeypatch.setattr(sys, "argv", ["summary.py", str(tmp_path), "--picture", str(picture)])
     assert summary.main() == 0
     assert capsys.readouterr().out.splitlines() == [
-        "| far: accuracy (tokens a trace) | dose 0 | dose 0.4 |",
+        "| accuracy (tokens a trace) | base-0 | base-1 |",
         "|---|---|---|",
-        "| lalp | 0.900 (6) | 0.800 (6) |",
-        "| lalp at 0.25 |  | 0.500 (6) |",
+        "| lalp at 4 | 0.800 (6) |  |",
+        "| lalp at 1 | 0.900 (6) | 0.500 (6) |",
+        "| only work | 0.500 (6) |  |",
+        "| only echoing 0.4 | 0.375 (6) |  |",
         "| random | 0.250 (6) | 0.250 (6) |",
     ]
     assert picture.read_bytes().startswith(b"\x89PNG\r\n")
