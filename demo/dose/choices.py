@@ -95,30 +95,33 @@ def scored(cases: Sequence[Case], arguments: argparse.Namespace) -> pl.DataFrame
         )
         parts = []
         for i, case in enumerate(cases):
-            names, texts = zip(*case.traces(), strict=True)
+            traces = dict(case.traces())
+            # A small dose of a short trace may be no line at all.
+            names = [name for name, text in traces.items() if name == WORK or text != traces[WORK]]
             about = {"prompt_id": [str(i)] * len(names), "trace_id": [f"{i} {n}" for n in names], "teacher": names}
-            parts.append(pl.DataFrame(about).hstack(scorer.score(case.prompt, texts)))
+            parts.append(pl.DataFrame(about).hstack(scorer.score(case.prompt, [traces[name] for name in names])))
             print(f"window {k}: {i + 1} of {len(cases)} problems", file=sys.stderr, flush=True)
         frame = pl.concat(parts)
         frames.append(frame if not frames else frame.select(pl.col("lalp").alias(f"lalp at {k:g}")))
     return pl.concat(frames, how="horizontal")
 
 
-def preferred(frame: pl.DataFrame, name: str, column: str) -> int:
-    """For how many prompts the trace called `name` is chosen over the work, by a metric or by `lalp at k`."""
-    pair = frame.filter(pl.col("teacher").is_in([WORK, name]))
+def preferred(frame: pl.DataFrame, name: str, column: str) -> float:
+    """For which share of the prompts that have it the trace called `name` is chosen over the work, by a metric or by
+    `lalp at k`."""
+    having = frame.filter(pl.col("teacher") == name)["prompt_id"]
+    pair = frame.filter(pl.col("teacher").is_in([WORK, name]), pl.col("prompt_id").is_in(having.implode()))
     by = "lalp" if column.startswith("lalp") else column
     chosen = select(pair.with_columns(pl.col(column).alias(by)), by=by)
-    return chosen.filter(pl.col("teacher") == name).height
+    return chosen.filter(pl.col("teacher") == name).height / len(having)
 
 
 def shares(frame: pl.DataFrame, windows: Sequence[float]) -> list[dict[str, Any]]:
     """`copies`, `dose`, `metric` and the `share` of problems for which it prefers the trace with copies."""
-    n = frame["prompt_id"].n_unique()
     columns = {f"lalp at {k:g}": f"lalp at {k:g}" if k != windows[0] else "lalp" for k in windows}
     columns |= {name: name for name in METRICS}
     return [
-        {"copies": kind, "dose": dose, "metric": name, "share": preferred(frame, f"{kind} {dose:g}", column) / n}
+        {"copies": kind, "dose": dose, "metric": name, "share": preferred(frame, f"{kind} {dose:g}", column)}
         for kind in COPIES
         for dose in DOSES
         for name, column in columns.items()
