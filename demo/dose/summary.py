@@ -106,7 +106,7 @@ def picture(of: Sequence[Point], preferred: Sequence[dict[str, Any]]) -> bytes:
         .encode(x=x, y=alt.Y("mean(accuracy):Q", title="accuracy after training on them"), column=columns)
         .properties(width=150, height=150)
     )
-    return bytes(vl_convert.vegalite_to_png(alt.vconcat(above, below).to_dict(), scale=2))
+    return bytes(vl_convert.vegalite_to_png(alt.vconcat(above, below).to_dict(), scale=1.2))
 
 
 def main() -> int:
