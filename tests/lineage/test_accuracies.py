@@ -15,6 +15,9 @@ FOLDERS = {"evaluate": Path("data/evaluate"), "train": Path("data/train")}
 METRICS, CHART = "metrics/evaluate.json", "data/accuracies.json"
 
 
+pytestmark = pytest.mark.slow  # dvc reads the stages
+
+
 @pytest.fixture
 def declared(monkeypatch: pytest.MonkeyPatch) -> DeclaredStage:
     """Stage evaluate of the dvc.yaml that is shipped."""
