@@ -2,7 +2,7 @@
 
 Lines are added until they make up the dose of a response's characters, as nearly as whole lines can. What `echoing` and
 `concluding` add was said further back than a window of two lines reaches (FAR); what `restating` adds stands in the
-prompt, which every window holds, and what `stuttering` adds on the line before (NEAR).
+prompt, which every window holds, and what `stuttering` adds on the line before.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from world import Problem
 
 SAYINGS = (*REMARKS, *CLOSINGS)
 """What `echoing` says in turn in the story problems."""
-FAR, NEAR = ("echoing", "concluding"), ("restating", "stuttering")
+FAR = ("echoing", "concluding")
 DOSES = (0.2, 0.4, 0.6, 0.8)
 OPERATIONS = (3, 4)
 """Of a problem: with five and six the bases learned next to nothing from 450 examples."""
@@ -73,11 +73,25 @@ def spread(work: list[str], others: list[str]) -> list[str]:
     return [line for i, own in enumerate(work) for line in (*others[begins[i] : ends[i]], own)]
 
 
+def with_copies(kind: str, work: list[str], restated: list[str], sayings: list[str], dose: float) -> list[str]:
+    """`work` with a dose of copies: of `sayings`, of what the prompt says (`restated`, in pieces), or of the work."""
+    return COPIES[kind](work, {"echoing": sayings, "restating": restated}.get(kind, work), dose)
+
+
+def work_of(problem: Problem) -> list[str]:
+    """One equation a line."""
+    return [equation(*step) for step in steps_of(problem)]
+
+
+def sentences_of(problem: Problem) -> list[str]:
+    """What the prompt says, an operation a sentence."""
+    return [operation.sentence for operation in problem.operations]
+
+
 def dosed(kind: str, problem: Problem, dose: float) -> Response:
-    """One equation a line, and a dose of copies: of SAYINGS, of the work, or of the problem's sentences."""
-    pieces = {"echoing": list(SAYINGS), "restating": [operation.sentence for operation in problem.operations]}
-    work = [equation(*step) for step in steps_of(problem)]
-    return finish(COPIES[kind](work, pieces.get(kind, work), dose), problem.answer)
+    """The work on a problem with a dose of copies."""
+    lines = with_copies(kind, work_of(problem), sentences_of(problem), list(SAYINGS), dose)
+    return finish(lines, problem.answer)
 
 
 def _with(kind: str, dose: float) -> Teacher:

@@ -20,13 +20,13 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import teachers
 from dial_teachers import in_threes, sentence, tagged_lines
 from dial_world import distinct_dial_problems
-from dose_teachers import COPIES, DOSES, FAR, OPERATIONS, SAYINGS, WORK
+from dose_teachers import COPIES, DOSES, FAR, OPERATIONS, SAYINGS, WORK, sentences_of, with_copies, work_of
 from real_teachers import OPENINGS, REMARKS, worded
 from real_world import distinct_story_problems
 from stepsift import Scorer, select
+from teachers import finish
 from world import distinct_problems
 
 DIAL_OPERATIONS = (7, 8, 9)
@@ -47,12 +47,11 @@ class Case:
 
     def traces(self) -> Iterator[tuple[str, str]]:
         """Names and texts: the work, then for each kind of copies and each dose the same work with them."""
-        yield WORK, teachers.finish(self.work, self.answer).text
-        pieces = {"echoing": self.sayings, "restating": self.restated}
-        for kind, copied in COPIES.items():
+        yield WORK, finish(self.work, self.answer).text
+        for kind in COPIES:
             for dose in DOSES:
-                lines = copied(self.work, pieces.get(kind, self.work), dose)
-                yield f"{kind} {dose:g}", teachers.finish(lines, self.answer).text
+                lines = with_copies(kind, self.work, self.restated, self.sayings, dose)
+                yield f"{kind} {dose:g}", finish(lines, self.answer).text
 
 
 def english(n: int) -> Iterator[Case]:
@@ -66,9 +65,7 @@ def english(n: int) -> Iterator[Case]:
 def stories(n: int) -> Iterator[Case]:
     """Of `world.py`."""
     for p in distinct_problems("dose:0", n, lengths=OPERATIONS):
-        work = [teachers.equation(*step) for step in teachers.steps_of(p)]
-        restated = [operation.sentence for operation in p.operations]
-        yield Case(p.prompt, work, restated, list(SAYINGS), p.answer)
+        yield Case(p.prompt, work_of(p), sentences_of(p), list(SAYINGS), p.answer)
 
 
 def dial(n: int) -> Iterator[Case]:
@@ -118,8 +115,8 @@ def preferred(frame: pl.DataFrame, name: str, column: str) -> float:
 
 def shares(frame: pl.DataFrame, windows: Sequence[float]) -> list[dict[str, Any]]:
     """`copies`, `dose`, `metric` and the `share` of problems for which it prefers the trace with copies."""
-    columns = {f"lalp at {k:g}": f"lalp at {k:g}" if k != windows[0] else "lalp" for k in windows}
-    columns |= {name: name for name in METRICS}
+    further = [f"lalp at {k:g}" for k in windows[1:]]
+    columns = {f"lalp at {windows[0]:g}": "lalp"} | {name: name for name in (*further, *METRICS)}
     return [
         {"copies": kind, "dose": dose, "metric": name, "share": preferred(frame, f"{kind} {dose:g}", column)}
         for kind in COPIES
@@ -142,7 +139,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def main() -> int:
     """Prints the table; returns the exit code."""
-    parser = argparse.ArgumentParser(description="For how many problems a metric prefers the trace with copies.")
+    parser = argparse.ArgumentParser(description="For which share of problems a metric prefers the trace with copies.")
     parser.add_argument("--student", type=Path, required=True, help="a folder with a model and its tokenizer")
     parser.add_argument("--world", choices=list(WORLDS), required=True, help="what the student may know")
     parser.add_argument("--prompts", type=int, default=12, help="problems")

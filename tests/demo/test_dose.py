@@ -12,15 +12,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dose_teachers import COPIES, DOSE_TEACHERS, DOSES, FAR, OPERATIONS, SAYINGS, dosed, spread, take
+from dose_teachers import (
+    COPIES,
+    DOSE_TEACHERS,
+    DOSES,
+    FAR,
+    OPERATIONS,
+    SAYINGS,
+    dosed,
+    sentences_of,
+    spread,
+    take,
+    work_of,
+)
 from helpers.places import DEMO
-from teachers import equation, respond, steps_of, symbolic
+from teachers import respond, symbolic
 from world import distinct_problems
 
 PROBLEMS = [
     problem
     for problem in distinct_problems("dose test", 30, lengths=OPERATIONS)
-    if len({equation(*step) for step in steps_of(problem)}) == len(problem.operations)  # no line twice by itself
+    if len(set(work_of(problem))) == len(problem.operations)  # no line twice by itself
 ][:12]
 
 
@@ -52,7 +64,7 @@ def parts(kind: str, problem, dose: float) -> tuple[list[str], list[str], list[s
     """Lines of a response without the answer, those of them that the work has, and all others."""
     *lines, last = dosed(kind, problem, dose).text.split("\n")
     assert last == f"#### {problem.answer}"
-    work = [equation(*step) for step in steps_of(problem)]
+    work = work_of(problem)
     rest = list(lines)
     for line in work:
         rest.remove(line)
@@ -62,11 +74,12 @@ def parts(kind: str, problem, dose: float) -> tuple[list[str], list[str], list[s
 @pytest.mark.parametrize("kind", COPIES)
 @pytest.mark.parametrize("problem", PROBLEMS[:4], ids=range(4))
 def test_copies_make_up_the_dose_to_half_a_line(kind, problem):
+    pieces = {"echoing": list(SAYINGS), "restating": sentences_of(problem)}.get(kind, work_of(problem))
     for dose in DOSES:
         lines, _, added = parts(kind, problem, dose)
         said_again = added[len(SAYINGS) :] if kind == "echoing" else added
         total, copied = (sum(len(line) + 1 for line in of) for of in (lines, said_again))
-        assert abs(copied - dose * total) <= max(len(line) + 1 for line in (*added, *SAYINGS)) / 2
+        assert abs(copied - dose * total) <= max(len(piece) + 1 for piece in pieces) / 2
     lines, work, added = parts(kind, problem, 0.0)
     assert lines == work and added == []
 
