@@ -126,6 +126,7 @@ def simulated(rng: np.random.Generator, n_arms: int, effect: float = 0.0) -> Gra
     return Grades(correct, np.zeros(n_questions, dtype=np.int64))
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_they_claim_to_be() -> None:
     rng = np.random.default_rng(11)
     pairs = list(combinations([f"arm{i}" for i in range(6)], 2))

@@ -112,6 +112,7 @@ CELLS = st.dictionaries(
 SHARES = st.sampled_from([0.2, 0.25, 1 / 3, 0.5, 0.6, 1.0])
 
 
+@pytest.mark.slow
 @given(
     CELLS,
     st.dictionaries(st.sampled_from("ab"), SHARES, max_size=2),

@@ -204,6 +204,7 @@ SCORES = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(SCORES, st.integers(0, 99))
 @settings(max_examples=12, deadline=None)
 def test_properties_of_a_ranking(scores, seed):

@@ -224,6 +224,7 @@ def brute_force(candidates: pl.DataFrame, perturbed: list[pl.DataFrame], by: str
 SOME = ("lalp", "rsr_local", "aslec_drop", "lark_g", "aslec_casl", "aslec_casl_local", "shortest")
 
 
+@pytest.mark.slow
 @given(TRACES, st.integers(1, 2))
 @settings(max_examples=4, deadline=None)
 def test_it_is_what_scoring_what_is_left_again_gives(traces, per_prompt):

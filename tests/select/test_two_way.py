@@ -192,6 +192,7 @@ def agreement(scores: np.ndarray) -> float:
     return float(np.sign(scores[one] - scores[other]).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_random", [True, False])
 @pytest.mark.parametrize(
     ("prompts", "simulations"),

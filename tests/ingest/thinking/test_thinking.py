@@ -259,6 +259,7 @@ def test_code_and_words_hide_no_end_of_reasoning(text, one_form):
     assert form(text) == one_form
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -134,6 +134,7 @@ any_number = st.sampled_from([0x7FC00000, 0x7FC00001, 1 << 31, 0]) | st.integers
 any_bits = st.lists(st.tuples(*[any_number] * 4), max_size=6)
 
 
+@pytest.mark.slow
 @given(traces=st.lists(any_bits, min_size=1, max_size=5), shard_tokens=st.integers(1, 12))
 @settings(max_examples=50, deadline=None)
 def test_values_come_back_bit_for_bit(

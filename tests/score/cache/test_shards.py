@@ -142,6 +142,7 @@ actions = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(actions=actions)
 @settings(max_examples=60, deadline=None)
 def test_a_store_behaves_like_dicts(actions: list, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -69,6 +69,7 @@ def responses(folder: Path) -> list[list[str]]:
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 
 
+@pytest.mark.slow
 @given(st.lists(TEXTS, min_size=1, max_size=4))
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_survives_in_every_format(tmp_path, texts):

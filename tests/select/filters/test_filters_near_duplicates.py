@@ -113,6 +113,7 @@ def by_all_pairs(rows: list[dict], threshold: float) -> set[str]:
     return dropped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("room", [2**25, 300])
 def test_the_same_as_comparing_all_pairs(seed: int, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
