@@ -19,11 +19,12 @@ given, and why, stands at its function in bench/scoring/methods.py.
 import argparse
 import sys
 from contextlib import ExitStack
+from enum import Enum
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from scoring.methods import ALL_OURS, FULL, LOCAL, OURS, OURS_FULL, Facts, Failure, Run, Setup
+from scoring.methods import ALL_OURS, FULL, LOCAL, OURS, OURS_FULL, WITH_OWN, Facts, Failure, Run, Setup
 from scoring.page import CELL_S, growth_section, preamble, section
 from scoring.tables import Cell, Cells
 from scoring.traces import LENGTHS, Trace, end_to_end, made_up, real
@@ -126,6 +127,20 @@ def measure(path: str, args: argparse.Namespace) -> list[str]:
     return lines
 
 
+class _Process(Enum):
+    """What has a process of its own in each dtype."""
+
+    OURS = 1
+    OWN_DECODER = 2
+    BASELINES = 3
+
+
+def _process_of(method: str) -> _Process:
+    if method in WITH_OWN:
+        return _Process.OWN_DECODER
+    return _Process.OURS if method in ALL_OURS else _Process.BASELINES
+
+
 def measure_speed(
     setups: dict[str, Setup],
     sets: dict[str, list[Trace]],
@@ -139,18 +154,17 @@ def measure_speed(
     """
     with ExitStack() as open_workers:
         workers = {
-            (dtype, is_ours): open_workers.enter_context(Worker(setup))
-            for dtype, setup in setups.items()
-            for is_ours in (True, False)
+            (dtype, of): open_workers.enter_context(Worker(setup)) for dtype, setup in setups.items() for of in _Process
         }
         facts = {key: _must(worker.ask("facts")) for key, worker in workers.items()}
         for number in range(1, repeat + 1):
             for dtype in setups:
-                ceilings[dtype] = max(ceilings.get(dtype, 0.0), _must(workers[dtype, False].ask("ceiling")))
+                ceiling = _must(workers[dtype, _Process.BASELINES].ask("ceiling"))
+                ceilings[dtype] = max(ceilings.get(dtype, 0.0), ceiling)
             in_turn = ((name, *key, cell) for (name, _), cells in found.items() for key, cell in cells.items())
             for name, method, dtype, cell in in_turn:
                 if not cell.failed and sum(cell.seconds) < CELL_S:
-                    worker = workers[dtype, method in ALL_OURS]
+                    worker = workers[dtype, _process_of(method)]
                     _keep(cell, sets[name], worker.ask("run", method, sets[name], AT_LEAST_S))
                     _progress(name, method, dtype, f"round {number}: {cell.failed or f'{cell.seconds[-1]:.3f} s'}")
         after = {key: worker.ask("facts") for key, worker in workers.items()}

@@ -1,8 +1,9 @@
 """The ways to score that bench/score.py compares, on one loaded student.
 
 All methods of a student get the same token ids, the same number of threads and weights of the same dtype. The baselines
-of a dtype share one model object; ours has a process of its own, so that nothing it does to a model (packed weights,
-other products) can reach a baseline. What each one is given, and why, is said at its function.
+of a dtype share one model object; ours has a process of its own, and with the decoder of our own another, so that
+nothing done to a model (packed weights, other products) can reach a baseline. What each one is given, and why, is said
+at its function.
 """
 
 import ctypes
@@ -18,17 +19,20 @@ import torch
 
 from scoring.traces import WINDOW, Trace, Window, windows
 from stepsift import params, student
+from stepsift.core.errors import ScoringError
 from stepsift.score.forward.engine import Engine
 from stepsift.score.forward.numerics import prepare
+from stepsift.score.forward.own import OwnEngine, make_engine
 from stepsift.score.forward.packed import PackedEngine
 from stepsift.score.forward.request import Request
 from stepsift.score.forward.windows import local_passes
 
 OURS, STEP, PADDED, HFLM = "this engine", "one forward per step", "padded batches of 8", "HFLM"
-OURS_PACKED = "this engine, packed"
-OURS_FULL, PLAIN_FULL = "this engine, full pass", "plain forward"
-LOCAL, FULL = (OURS, OURS_PACKED, STEP, PADDED, HFLM), (OURS_FULL, PLAIN_FULL)
-ALL_OURS = (OURS, OURS_PACKED, OURS_FULL)
+OURS_PACKED, OURS_OWN = "this engine, packed", "this engine, own decoder"
+OURS_FULL, OURS_OWN_FULL, PLAIN_FULL = "this engine, full pass", "this engine, own decoder, full pass", "plain forward"
+LOCAL, FULL = (OURS, OURS_PACKED, OURS_OWN, STEP, PADDED, HFLM), (OURS_FULL, OURS_OWN_FULL, PLAIN_FULL)
+WITH_OWN = (OURS_OWN, OURS_OWN_FULL)
+ALL_OURS = (OURS, OURS_PACKED, OURS_FULL, *WITH_OWN)
 BATCH = 8
 """Windows a batch of the two padded baselines: what the public code and the harness's examples use on such machines."""
 MATRIX = 2_048
@@ -89,6 +93,7 @@ class Loaded:
         self._warm: set[str] = set()
         self._engine: Engine | None = None
         self._packed: PackedEngine | None = None
+        self._own: OwnEngine | None = None
         self._hflm: Any = None
         # Weights that are mapped from a file count as memory only when they have been touched.
         for weight in self.model.parameters():
@@ -168,6 +173,17 @@ class Loaded:
             self._packed = PackedEngine(self.model, 4 * self.setup.batch_tokens)
         return self._packed
 
+    def own(self) -> OwnEngine:
+        """Ours with `score.decoder: own`; raises ScoringError where it is not used."""
+        if self._own is None:
+            settings = params.Score.model_validate({"dtype": self.setup.dtype, "decoder": "own"})
+            prepare(self.model, settings, "cpu")
+            engine = make_engine(self.model, settings, "cpu", 4 * self.setup.batch_tokens)
+            if not isinstance(engine, OwnEngine):
+                raise ScoringError("not known of this student, or no C++ compiler")
+            self._own = engine
+        return self._own
+
     def hflm(self) -> Any:
         """The harness's model, around the same loaded model object."""
         if self._hflm is None:
@@ -190,8 +206,12 @@ def ours(loaded: Loaded, traces: list[Trace]) -> Values:
 
 def ours_packed(loaded: Loaded, traces: list[Trace]) -> Values:
     """This engine, windows of all traces packed together: the same four values."""
-    requests = [Request(t.prompt, t.response, local_passes(t.bounds, WINDOW), full=False) for t in traces]
-    return [s.local.logprob for s in loaded.packed().score_many(requests) if s.local is not None]
+    return [s.local.logprob for s in loaded.packed().score_many(_in_windows(traces)) if s.local is not None]
+
+
+def ours_own(loaded: Loaded, traces: list[Trace]) -> Values:
+    """The same with the decoder of our own, whose pieces are compiled before what is timed."""
+    return [s.local.logprob for s in loaded.own().score_many(_in_windows(traces)) if s.local is not None]
 
 
 def ours_full(loaded: Loaded, traces: list[Trace]) -> Values:
@@ -202,6 +222,12 @@ def ours_full(loaded: Loaded, traces: list[Trace]) -> Values:
         assert scored is not None
         values.append(scored.logprob)
     return values
+
+
+def ours_own_full(loaded: Loaded, traces: list[Trace]) -> Values:
+    """The decoder of our own: the same four values of every token over the whole context, traces packed together."""
+    requests = [Request(t.prompt, t.response, [], full=True) for t in traces]
+    return [s.full.logprob for s in loaded.own().score_many(requests) if s.full is not None]
 
 
 @torch.inference_mode()
@@ -258,12 +284,18 @@ def plain_full(loaded: Loaded, traces: list[Trace]) -> Values:
 METHODS: dict[str, Callable[[Loaded, list[Trace]], Values]] = {
     OURS: ours,
     OURS_PACKED: ours_packed,
+    OURS_OWN: ours_own,
     STEP: one_forward_a_step,
     PADDED: padded_batches,
     HFLM: harness,
     OURS_FULL: ours_full,
+    OURS_OWN_FULL: ours_own_full,
     PLAIN_FULL: plain_full,
 }
+
+
+def _in_windows(traces: list[Trace]) -> list[Request]:
+    return [Request(t.prompt, t.response, local_passes(t.bounds, WINDOW), full=False) for t in traces]
 
 
 @torch.inference_mode()
