@@ -145,6 +145,18 @@ def test_a_system_prompt_in_a_column_of_its_own(column: str):
         assert one({column: 3, "question": "2 + 2?", "response": "4"}).prompt == [USER]
 
 
+@pytest.mark.parametrize("nothing", ["", " \n", None, []])
+def test_a_turn_of_the_system_that_says_nothing_is_none(nothing):
+    blank = {"role": "system", "content": nothing}
+    assert one({"messages": [blank, USER, {"role": "assistant", "content": "4"}]}).prompt == [USER]
+    assert one({"prompt": [blank, USER], "response": "4"}).prompt == [USER]
+    given = {"system": "Be brief.", "messages": [blank, USER, {"role": "assistant", "content": "4"}]}
+    assert [turn["content"] for turn in one(given).prompt] == ["Be brief.", "2 + 2?"]
+    # Of anybody else's, something is missing.
+    with pytest.raises(RowError, match="content"):
+        read({"messages": [USER | {"content": nothing}, {"role": "assistant", "content": "4"}]})
+
+
 def test_generations_with_labels_of_another_length():
     found = read({"problem": "p", "generations": ["a", "b"], "correctness_math_verify": [True]})
     assert [e.reason for e in found if isinstance(e, RowError)] == ["wrong_value"] * 2

@@ -83,7 +83,7 @@ def split(row: Row, turns: object, where: str, keys: tuple[str, str]) -> tuple[l
     prompt = [
         _before(roles[i], turns[i].get(content_key), f"{where}[{i}].{content_key}")
         for i in range(first)
-        if to_channels[i] in (None, channels.FINAL)
+        if to_channels[i] in (None, channels.FINAL) and not _is_blank_system(roles[i], turns[i].get(content_key))
     ]
     check_prompt(prompt, where)
     if first < last or to_channels[last]:
@@ -152,6 +152,11 @@ def _refuse_tools(turns: list[dict[str, object]], roles: list[str], where: str) 
             raise RowError("tool_calls", f"{where}[{i}] {what}: conversations with tools are not read, only plain text")
 
 
+def _is_blank_system(who: str, value: object) -> bool:
+    """Whether a turn is a system prompt that says nothing, as sets have it in which only some rows have one."""
+    return who == "system" and (value in (None, []) or (isinstance(value, str) and not value.strip()))
+
+
 def _before(who: str, value: object, where: str) -> Message:
     """A turn of a prompt: of an assistant's, what it answered and not what it thought."""
     text = content(value, where).text
@@ -167,7 +172,11 @@ def prompt_from(value: object, where: str) -> list[Message]:
     role_key, key = ("from", "value") if isinstance(value[0], dict) and "from" in value[0] else ("role", "content")
     roles = [role(turn, f"{where}[{i}]", role_key) for i, turn in enumerate(value)]
     _refuse_tools(value, roles, where)
-    turns = [_before(roles[i], turn.get(key), f"{where}[{i}].{key}") for i, turn in enumerate(value)]
+    turns = [
+        _before(roles[i], turn.get(key), f"{where}[{i}].{key}")
+        for i, turn in enumerate(value)
+        if not _is_blank_system(roles[i], turn.get(key))
+    ]
     check_prompt(turns, where)
     return turns
 
