@@ -84,6 +84,26 @@ def test_alpaca():
     assert one({"instruction": "Add.", "input": "", "output": "4"}).prompt == [{"role": "user", "content": "Add."}]
 
 
+@pytest.mark.parametrize(
+    "answered", [{"response": "4"}, {"completion": "4"}, {"generations": ["4"]}, {"Output": "4"}, {"llm_response": "4"}]
+)
+def test_the_input_of_an_instruction_is_read_however_the_response_is_called(answered):
+    row = Row({"instruction": "Add.", "input": "2 + 2", "history": [["Hi", "Hello"]], **answered})
+    (record,) = layouts.read(row)
+    assert isinstance(record, Record)
+    assert [m["content"] for m in record.prompt] == ["Hi", "Hello", "Add.\n\n2 + 2"]
+    assert {"instruction", "input", "history"} <= row.read
+    mapped = one({"instruction": "Add.", "input": "2 + 2", "said": "4"}, fields={"response": "said"})
+    assert mapped.prompt[-1]["content"] == "Add.\n\n2 + 2"
+
+
+def test_an_input_that_a_rule_gives_another_name_is_no_part_of_the_instruction():
+    row = {"instruction": "Add.", "input": "Be brief.", "response": "4"}
+    record = one(row, fields={"system": "input"})
+    assert [m["content"] for m in record.prompt] == ["Be brief.", "Add."]
+    assert one(row | {"question": "2 + 2?"}).prompt == [USER]
+
+
 def test_generations():
     row = {
         "problem": "2 + 2?",

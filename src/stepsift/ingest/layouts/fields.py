@@ -16,8 +16,7 @@ def read(row: Row) -> list[Record | RowError]:
 
 def one(row: Row, prompts: tuple[str, ...], responses: tuple[str, ...]) -> Record:
     """The record of a row whose prompt and response stand in fields of these names, or in those that are mapped."""
-    where, prompt = row.require("prompt", prompts)
-    turns = messages.with_system(row.text("system"), messages.prompt_from(prompt, where))
+    turns = messages.asked(row, prompts)
     beside = reasoning.of_row(row)
     text, thought = response(row, responses, beside)
     return Record(turns, text, thought, label=label(row), **about(row))

@@ -45,8 +45,7 @@ def _generation(row: Row, where: str, texts: list[Any], i: int) -> Record | RowE
         return value[i]
 
     try:
-        prompt_field, prompt = row.require("prompt", ("problem", *GUESSES["prompt"]))
-        turns = messages.with_system(row.text("system"), messages.prompt_from(prompt, prompt_field))
+        turns = messages.asked(row, ("problem", *GUESSES["prompt"]))
         label_field, labels = row.find("label", LABELS)
         label = as_label(pick(labels, label_field), f"{label_field}[{i}]")
         text, thought = _said(texts[i], f"{where}[{i}]")

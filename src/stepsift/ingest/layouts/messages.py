@@ -181,6 +181,43 @@ def prompt_from(value: object, where: str) -> list[Message]:
     return turns
 
 
+def asked(row: Row, names: tuple[str, ...]) -> list[Message]:
+    """The prompt of a row whose responses stand in columns of their own, after its system prompt.
+
+    Where it is an `instruction`, earlier turns (LLaMA-Factory's `history`) go before it, and the text of `input`
+    follows it after a blank line.
+    """
+    where, prompt = row.require("prompt", names)
+    turns = with_system(row.text("system"), prompt_from(prompt, where))
+    return _instruction(row, turns) if where.lower() == "instruction" else turns
+
+
+def _instruction(row: Row, turns: list[Message]) -> list[Message]:
+    beside = row.free("prompt", ("input", "history"))
+    extra, pairs = beside.get("input"), beside.get("history")
+    *before, last = turns
+    if pairs:
+        before += _history(pairs)
+        row.note("prompt", row.column("history"))
+    if extra is not None and not isinstance(extra, str):
+        raise RowError("wrong_type", f"input is {kind_of(extra)}, it must be text")
+    if extra and extra.strip():
+        last = {**last, "content": f"{last['content']}\n\n{extra}"}
+        row.note("prompt", row.column("input"))
+    return [*before, last]
+
+
+def _history(pairs: object) -> list[Message]:
+    """Earlier turns, oldest first."""
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise RowError("wrong_type", f"history is {kind_of(pairs)}, it must be a list of [user, assistant] pairs")
+    return [
+        {"role": role, "content": require_text(text, f"history[{i}]")}
+        for i, pair in enumerate(pairs)
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    ]
+
+
 def with_system(system: str | None, turns: list[Message]) -> list[Message]:
     """`turns` with a system prompt before them, where there is one that they do not already hold."""
     if system is None or turns[0]["role"] == "system":
