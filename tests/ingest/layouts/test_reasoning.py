@@ -7,6 +7,7 @@ from stepsift.ingest.record import Record
 from stepsift.ingest.row import Row
 from stepsift.ingest.rows import RowError
 from stepsift.ingest.thinking import put_together, take_apart
+from stepsift.params import Rule
 
 R, A = "We add.\nSo 7.", "She has \\boxed{7} shells."
 FORM, CUT = f"<think>\n{R}\n</think>\n\n{A}", f"<think>\n{R}"
@@ -126,6 +127,29 @@ def test_reasoning_without_an_answer_was_cut_off(row):
 )
 def test_a_switch_or_what_nobody_can_read_is_no_reasoning(row):
     assert form(row) == A
+
+
+def forms(row: dict, **mapped: str) -> list[str]:
+    records = read(Row(row, Rule(fields=mapped)))
+    return [put_together(take_apart(r.response, r.reasoning)) if isinstance(r, Record) else r.reason for r in records]
+
+
+def test_reasoning_beside_each_of_several_responses():
+    row = {"prompt": "q", "responses": [A, A, ""], "reasoning": [R, None, R]}
+    assert forms(row) == [FORM, A, CUT]
+    runs = {"prompt": "q", "runs": [{"said": A, "why": R}, {"said": A, "why": [{"text": R}]}, {"said": A, "why": ""}]}
+    assert forms(runs, response="runs.*.said", reasoning="runs.*.why") == [FORM, FORM, A]
+    assert forms({"prompt": "q", "outputs": [A], "thinking": R}) == [FORM]
+    assert forms({"prompt": "q", "outputs": [A, FORM], "thinking": ["x", "y z"]}) == [
+        "<think>\nx\n</think>\n\n" + A,
+        FORM,
+    ]
+    # A list of another length says of none of them what it thought, nor does one text of two.
+    for thoughts in ([R, R, R], R, ["on", "off"]):
+        assert forms({"prompt": "q", "outputs": [A, A], "thinking": thoughts}) == [A, A]
+    for thoughts in ([R, R, R], R):
+        assert forms({"prompt": "q", "outputs": [A, A], "why": thoughts}, reasoning="why") == ["wrong_value"] * 2
+    assert forms({"prompt": "q", "outputs": [A, A], "thinking": [R, 3]}, reasoning="thinking") == [FORM, A]
 
 
 def test_the_prompt_of_a_conversation_holds_no_reasoning():

@@ -1,13 +1,13 @@
 """Many generations a row: `problem, generations: [..], correctness_math_verify: [..], answer` (OpenR1-Math).
 
-Every generation is a trace of its own. A field that holds one value for each generation (labels; teachers too) must
-be as long as the list of generations.
+Every generation is a trace of its own. A field that holds one value for each generation (labels, teachers, reasoning)
+must be as long as the list of generations.
 """
 
 from typing import Any
 
 from stepsift.core.text import count
-from stepsift.ingest.layouts import messages
+from stepsift.ingest.layouts import messages, reasoning
 from stepsift.ingest.record import Record, about, as_label
 from stepsift.ingest.row import GENERATIONS, GUESSES, Row
 from stepsift.ingest.rows import RowError, kind_of, require_text
@@ -25,13 +25,15 @@ def read(row: Row) -> list[Record | RowError]:
     return [_generation(row, where, texts, i) for i in range(len(texts))]
 
 
-def _said(value: object, where: str) -> tuple[str, str | None]:
-    """Response and reasoning of one generation: text, or the turns of a conversation."""
+def _said(value: object, where: str, beside: str | None) -> tuple[str, str | None]:
+    """Response and reasoning of one generation: text, or the turns of a conversation; `beside` is what stands beside."""
+    if beside is not None and value in ("", None):
+        return "", beside
     if not messages.are_turns(value):
-        return require_text(value, where), None
+        return require_text(value, where), beside
     where, content, thought = messages.last_answer(value, where)
     parts = messages.content(content, where) if content or thought is None else messages.Content("")
-    return parts.text, parts.reasoning or thought
+    return parts.text, parts.reasoning or thought or beside
 
 
 def _generation(row: Row, where: str, texts: list[Any], i: int) -> Record | RowError:
@@ -48,7 +50,9 @@ def _generation(row: Row, where: str, texts: list[Any], i: int) -> Record | RowE
         turns = messages.asked(row, ("problem", *GUESSES["prompt"]))
         label_field, labels = row.find("label", LABELS)
         label = as_label(pick(labels, label_field), f"{label_field}[{i}]")
-        text, thought = _said(texts[i], f"{where}[{i}]")
+        field, thoughts = reasoning.of_generations(row, len(texts))
+        beside = reasoning.text_of(thoughts[i], f"reasoning: field '{field}'[{i}]")
+        text, thought = _said(texts[i], f"{where}[{i}]", beside)
         return Record(turns, text, thought, label=label, **about(row, pick))
     except RowError as e:
         return e

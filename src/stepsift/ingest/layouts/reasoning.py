@@ -8,6 +8,7 @@ What was redacted or encrypted is left out.
 from collections.abc import Mapping
 from typing import Any
 
+from stepsift.core.text import count
 from stepsift.ingest.row import GUESSES, Row, is_thought
 from stepsift.ingest.rows import RowError, kind_of
 
@@ -63,6 +64,26 @@ def of_row(row: Row) -> str | None:
     if text is not None:
         row.note("reasoning", row.column(next(name for name in NAMES if _holds_text(free.get(name)))))
     return text
+
+
+def of_generations(row: Row, generations: int) -> tuple[str, list[Any]]:
+    """(the field, its value for each generation) of reasoning beside a row's generations: a list as long as theirs.
+
+    A list of another length says nothing of single ones; it is an error where a rule maps it.
+    """
+    if row.fields.get("reasoning"):
+        where, value = row.find("reasoning")
+        values = value if isinstance(value, list) else [value]
+        if value is not None and len(values) != generations:
+            raise RowError("wrong_value", f"{where} holds {count(len(values), 'value')} for {generations} generations")
+        return where, values if value is not None else [None] * generations
+    for name, value in row.free("reasoning", NAMES).items():
+        values = value if isinstance(value, list) else [value]
+        is_word = isinstance(value, str) and not is_thought(value)
+        if len(values) == generations and not is_word and any(map(_holds_text, values)):
+            row.note("reasoning", row.column(name))
+            return name, values
+    return "", [None] * generations
 
 
 def _holds_text(value: object) -> bool:
