@@ -93,6 +93,7 @@ def test_the_input_of_an_instruction_is_read_however_the_response_is_called(answ
     assert isinstance(record, Record)
     assert [m["content"] for m in record.prompt] == ["Hi", "Hello", "Add.\n\n2 + 2"]
     assert {"instruction", "input", "history"} <= row.read
+    assert row.used["prompt"] == "instruction and input"
     mapped = one({"instruction": "Add.", "input": "2 + 2", "said": "4"}, fields={"response": "said"})
     assert mapped.prompt[-1]["content"] == "Add.\n\n2 + 2"
 

@@ -26,7 +26,7 @@ def read(row: Row) -> list[Record | RowError]:
 
 
 def _said(value: object, where: str, beside: str | None) -> tuple[str, str | None]:
-    """Response and reasoning of one generation: text, or the turns of a conversation; `beside` is what stands beside."""
+    """Response and reasoning of one generation: text, or the turns of a conversation; `beside` stands beside it."""
     if beside is not None and value in ("", None):
         return "", beside
     if not messages.are_turns(value):

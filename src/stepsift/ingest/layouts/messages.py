@@ -189,21 +189,22 @@ def asked(row: Row, names: tuple[str, ...]) -> list[Message]:
     """
     where, prompt = row.require("prompt", names)
     turns = with_system(row.text("system"), prompt_from(prompt, where))
-    return _instruction(row, turns) if where.lower() == "instruction" else turns
+    return _instruction(row, where, turns) if where.lower() == "instruction" else turns
 
 
-def _instruction(row: Row, turns: list[Message]) -> list[Message]:
+def _instruction(row: Row, where: str, turns: list[Message]) -> list[Message]:
     beside = row.free("prompt", ("input", "history"))
     extra, pairs = beside.get("input"), beside.get("history")
     *before, last = turns
     if pairs:
         before += _history(pairs)
-        row.note("prompt", row.column("history"))
+        row.read.add(row.column("history"))
     if extra is not None and not isinstance(extra, str):
         raise RowError("wrong_type", f"input is {kind_of(extra)}, it must be text")
     if extra and extra.strip():
         last = {**last, "content": f"{last['content']}\n\n{extra}"}
         row.note("prompt", row.column("input"))
+        row.used["prompt"] = f"{where} and {row.column('input')}"
     return [*before, last]
 
 
