@@ -183,6 +183,14 @@ def test_generations_with_labels_of_another_length():
     assert [e.reason for e in found if isinstance(e, RowError)] == ["wrong_value"] * 2
 
 
+def test_steps_are_no_responses_unless_a_rule_says_so():
+    row = {"prompt": "2 + 2?", "completions": ["4", "5"], "labels": [True, False]}
+    found = read(row, fields={"response": "completions", "label": "labels"})
+    assert [r.label for r in found if isinstance(r, Record)] == [True, False]
+    del row["labels"]
+    assert len(read(row)) == 2
+
+
 def test_fields_of_limo_and_s1k():
     limo = one({"question": "2 + 2?", "solution": "It is 4.", "answer": "4"})
     assert (limo.prompt, limo.response, limo.answer) == ([USER], "It is 4.", "4")
@@ -213,7 +221,9 @@ def test_tests_become_text():
     ("row", "reason", "word"),
     [
         ({"a": 1}, "unknown_layout", "fields a"),
-        ({"prompt": "p", "response": None}, "unknown_layout", "response"),
+        ({"prompt": "p", "response": None}, "unknown_layout", "fields prompt (response is null);"),
+        ({"prompt": None, "output": None, "n": None}, "unknown_layout", "fields n (prompt, output are null);"),
+        ({"prompt": "p", "completions": ["2 + 2", "is 4."], "labels": [True, 1]}, "unknown_layout", "in steps"),
         ({"messages": []}, "empty_field", "messages"),
         ({"messages": [USER]}, "missing_field", "assistant"),
         ({"messages": [{"role": "assistant", "content": "4"}]}, "missing_field", "user"),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from stepsift.ingest.layouts import alpaca, chat, fields, generations, messages, prompt_completion, sharegpt
 from stepsift.ingest.paths import column, parsed, turns, walk
 from stepsift.ingest.record import Record
-from stepsift.ingest.row import GENERATIONS, GUESSES, Row
+from stepsift.ingest.row import GENERATIONS, GUESSES, Row, some_names
 from stepsift.ingest.rows import RowError
 
 READERS: Mapping[str, Callable[[Row], list[Record | RowError]]] = {
@@ -80,6 +80,12 @@ def detect_layout(row: Row) -> str:
         _, value = row.find("response")
         several = isinstance(value, list) and not messages.are_turns(value)
         return "generations" if several else "fields"
+    if _in_steps(row):
+        raise RowError(
+            "unknown_layout",
+            "completions and labels are one response in steps, as TRL has them, and no whole responses: join the "
+            "steps; or map response and label to them if each is a response",
+        )
     if any(map(_texts, row.values(GENERATIONS))):
         return "generations"
     dialogue = _conversation(row)
@@ -96,8 +102,23 @@ def detect_layout(row: Row) -> str:
         return "fields"
     raise RowError(
         "unknown_layout",
-        f"no known layout has the fields {row.names()}; map them in a rule, as 'stepsift preview' proposes",
+        f"no known layout has the fields {_filled(row)}; map them in a rule, as 'stepsift preview' proposes",
     )
+
+
+def _in_steps(row: Row) -> bool:
+    """Whether a row is stepwise supervision: a list of steps, and for each whether it is right."""
+    steps, labels = row.get("completions"), row.get("labels")
+    texts = isinstance(steps, list) and all(isinstance(step, str) for step in steps)
+    return texts and isinstance(labels, list) and len(labels) == len(steps)
+
+
+def _filled(row: Row) -> str:
+    """The names of a row's fields for a message; those that would be read and are null are said to be so."""
+    known = {row.column(name) for name in (*GUESSES["prompt"], *GUESSES["response"], *GENERATIONS, *chat.NAMES)}
+    null = [name for name, value in row.data.items() if value is None and name in known]
+    filled = some_names(str(name) for name in row.data if name not in null)
+    return f"{filled} ({some_names(null)} {'is' if len(null) == 1 else 'are'} null)" if null else filled
 
 
 def _texts(value: object) -> bool:
