@@ -399,6 +399,45 @@ def test_answers_without_questions_are_said_to_be_so(tmp_path: Path, run_cli):
     assert out[-1].startswith("mend        no column looks like a prompt, or none like a response")
 
 
+STEPS = ["First there are red jars, then blue ones.", "So we add both numbers of jars."]
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"domain": ["Arithmetic -> Sums of two numbers"], "answer": "7"},
+        {"steps": STEPS, "final_answer_correct": True},
+        {"completions": STEPS, "labels": [True, True]},
+        {"reasoning_steps": [{"text": step, "rating": 1} for step in STEPS]},
+    ],
+)
+def test_what_is_no_response_is_not_proposed_as_one(beside: dict[str, Any], tmp_path: Path, run_cli):
+    rows = [{"problem": question(a, b), **beside} for a, b in PROBLEMS]
+    answer = previewed(run_cli, write(tmp_path / "a.jsonl", rows))
+    assert (answer["rows"]["kept"], answer["mend"]) == (0, None)
+
+
+def test_a_solution_step_by_step_is_a_response(tmp_path: Path, run_cli):
+    rows = [{"problem": question(a, b), "step_by_step": trace(a, b)} for a, b in PROBLEMS]
+    rule = previewed(run_cli, write(tmp_path / "a.jsonl", rows))["mend"]["rule"]
+    assert rule["fields"] == {"prompt": "problem", "response": "step_by_step"}
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"messages": [{"role": "oracle", "content": "4"}]}, "no rule that was tried reads these rows; what is wrong"),
+        ({"prompt": "p", "response": "r", "image": "a.png"}, "no rule that was tried reads these rows; what is wrong"),
+        ({"prompt": "p", "response": "r", "kind": "x"}, "none is proposed: the rule's where leaves out all of"),
+    ],
+)
+def test_why_nothing_is_proposed_is_true(row: dict[str, Any], says: str, tmp_path: Path, run_cli):
+    write(tmp_path / "a.jsonl", [row])
+    (tmp_path / "a.jsonl.rule.yaml").write_text("where: kind = 'y'\n" if "kind" in row else "licence: MIT\n")
+    _, out, _ = run_cli("preview", "a.jsonl")
+    assert out[-1].startswith(f"mend        {says}")
+
+
 def test_a_rule_that_is_there_stays_in_the_one_that_mends(tmp_path: Path, run_cli):
     rows, expected = SHAPES["other names"]
     write(tmp_path / "set.jsonl", rows)

@@ -7,7 +7,7 @@ from typing import Any
 from stepsift import params
 from stepsift.core.errors import ParamsError, SourceError
 from stepsift.ingest.record import MISSING
-from stepsift.sources.column_contents import Column, columns_of
+from stepsift.sources.column_contents import Column, columns_of, words_of
 from stepsift.sources.reading import Reading
 
 WORDS: dict[str, tuple[str, ...]] = {
@@ -53,7 +53,7 @@ def propose(rows: list[dict[str, Any]], own: params.Rule, now: Reading, read: Ca
     if not rows:
         return None
     columns = columns_of(rows)
-    of_rows = [c for c in columns if not c.in_turn]
+    of_rows = [c for c in columns if not c.in_turn and not _is_step(c, columns)]
     if lost * 2 > now.read:
         proposals = _proposals(of_rows, all_names=True)
     else:
@@ -72,6 +72,13 @@ def propose(rows: list[dict[str, Any]], own: params.Rule, now: Reading, read: Ca
         if better and reading.kept * 2 >= reading.read:
             return rule, reading
     return None
+
+
+def _is_step(column: Column, columns: list[Column]) -> bool:
+    """Whether a column holds steps of a response, each of which would be read as a whole one."""
+    *above, last = [words_of(part)[-1:] == ["step"] for part in column.path.split(".")]
+    labelled = column.path == "completions" and any(c.path == "labels" for c in columns)
+    return any(above) or (last and column.listed) or labelled
 
 
 def _says_more(reading: Reading, now: Reading) -> bool:
@@ -187,7 +194,8 @@ def _fields(columns: list[Column], names: tuple[str, ...]) -> dict[str, str]:
     if "answer" in names:
         take("answer", lambda c: not (c.turns or ".*." in c.path or c.values <= MISSING) and c.chars <= _GOLD_CHARS)
     # Names in another language: the longest text is the response, the one that differs most often the prompt.
-    by_length = sorted((c for c in columns if prose(c) and c.path not in fields.values()), key=lambda c: -c.chars)
+    free = [c for c in columns if prose(c) and c.path not in fields.values()]
+    by_length = sorted((c for c in free if not _score(c, "domain")), key=lambda c: -c.chars)
     if "response" in names and "response" not in fields and by_length:
         fields["response"] = by_length.pop(0).path
     if "prompt" in names and "prompt" not in fields and by_length:

@@ -89,7 +89,7 @@ class Preview:
             lines.append(f"mend        with this in {self.beside}, {kept}:")
             lines += ["", *as_yaml(rule).splitlines()]
         elif reading.read and not reading.kept:
-            lines.append(f"mend        {_NO_RULE}")
+            lines.append(f"mend        {_no_rule(reading)}")
         return lines
 
     def as_json(self) -> dict[str, object]:
@@ -145,6 +145,15 @@ def _example(file: str, row: int, candidate: Candidate, verifier: verify.Verifie
         gold=None if candidate.answer is None else " or ".join(map(short_gold, alternatives(candidate.answer))),
         verdict=verdict(verifier, kind, candidate.response, candidate.answer) if judged else "unchecked",
     )
+
+
+def _no_rule(reading: Reading) -> str:
+    """Why no rule is proposed for rows of which none is kept."""
+    if set(reading.rejected) == {"filtered"}:
+        return "none is proposed: the rule's where leaves out all of these rows"
+    if reading.rejected["unknown_layout"] + reading.rejected["missing_field"] == 0:
+        return "no rule that was tried reads these rows; what is wrong with them stands above"
+    return _NO_RULE
 
 
 def _counts(teachers: Counter[str]) -> str:
