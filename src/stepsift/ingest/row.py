@@ -199,11 +199,13 @@ def _can_be(name: str, guess: str, value: object) -> bool:
     """Whether a value that nobody mapped can be what the name of its column says.
 
     Where it cannot in a column that has our own name for the field, the row is at fault and says so; but classes
-    (`label: 3`) stand in columns of our names too.
+    (`label: 3`) and several subjects (`domain: [..]`) stand in columns of our names too.
     """
     if name == "label" and not isinstance(value, list):
         known = isinstance(value, str) and value.strip().lower() in LABEL_WORDS
         return known or isinstance(value, bool) or (isinstance(value, int | float) and value in (0, 1))
+    if name == "domain":
+        return not isinstance(value, list)
     if guess != name and name == "system":
         return isinstance(value, str)
     if guess != name and name in ("teacher", "answer"):

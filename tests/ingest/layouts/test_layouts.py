@@ -279,6 +279,7 @@ def test_a_mapped_label_that_is_none_says_so(value):
         ({"label": "geometry"}, "label"),
         ({"model": {"size": 7}}, "teacher"),
         ({"generator": 12}, "teacher"),
+        ({"domain": ["algebra", "sums"]}, "domain"),
         ({"ground_truth": {"a": 1}}, "answer"),
         ({"ground_truth": True}, "answer"),
     ],
