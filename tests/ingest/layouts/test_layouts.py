@@ -65,6 +65,17 @@ def test_conversations_with_roles_are_chat():
     assert one(row).response == "4"
 
 
+@pytest.mark.parametrize("column", ["messages", "conversations", "conversation"])
+@pytest.mark.parametrize(
+    ("who", "what"), [("role", "content"), ("from", "value"), ("role", "value"), ("from", "content"), ("role", "text")]
+)
+def test_turns_are_read_by_whichever_keys_they_have(column, who, what):
+    record = one({column: [{who: "Human", what: "2 + 2?"}, {who: "AI", what: "4", "reasoning": "two and two"}]})
+    assert (record.prompt, record.response, record.reasoning) == ([USER], "4", "two and two")
+    asked = one({"prompt": [{who: "user", what: "2 + 2?"}], "completion": [{who: "assistant", what: "4"}]})
+    assert (asked.prompt, asked.response) == ([USER], "4")
+
+
 @pytest.mark.parametrize(
     ("prompt", "completion"),
     [("2 + 2?", "4"), ([USER], [{"role": "assistant", "content": "4"}])],

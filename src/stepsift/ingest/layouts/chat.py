@@ -15,6 +15,6 @@ def read(row: Row) -> list[Record | RowError]:
     """One record: the last assistant turn."""
     where, turns = row.require("prompt", NAMES)
     row.note("response", where)
-    prompt, response, reasoning = messages.split(row, turns, where, ("role", "content"))
+    prompt, response, reasoning = messages.split(row, turns, where)
     prompt = messages.with_system(row.text("system"), prompt)
     return [Record(prompt, response, reasoning, label=label(row), **about(row))]

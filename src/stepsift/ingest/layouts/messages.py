@@ -18,6 +18,7 @@ ROLES = {
     "chatgpt": "assistant",
     "model": "assistant",
     "bot": "assistant",
+    "ai": "assistant",
     "tool": "tool",
     "function": "tool",
     "observation": "tool",
@@ -54,21 +55,21 @@ class Content(NamedTuple):
     reasoning: str | None = None
 
 
-def split(row: Row, turns: object, where: str, keys: tuple[str, str]) -> tuple[list[Message], str, str | None]:
+def split(row: Row, turns: object, where: str) -> tuple[list[Message], str, str | None]:
     """(prompt, response, reasoning) of a conversation: the last assistant turn and all turns before it.
 
-    `keys` are those of a turn's role and content. The row's own reasoning counts where the last turn has none.
+    The row's own reasoning counts where the last turn has none.
 
     Where turns name a `channel`, the response is all that the assistant said to its channels since the last turn of a
     user (stepsift.ingest.thinking.channels), with what tools answered in between. Turns after the last assistant turn
     are left out: nobody answered them. Reasoning of earlier assistant turns is left out too, as chat templates do.
     Raises RowError where a turn is malformed or there is nothing to answer.
     """
-    role_key, content_key = keys
     if not isinstance(turns, list):
         raise RowError("wrong_type", f"{where} is {kind_of(turns)}, it must be a list of turns")
     if not turns:
         raise RowError("empty_field", f"{where} holds no turn")
+    role_key, content_key = _keys(turns[0])
     roles = [role(turn, f"{where}[{i}]", role_key) for i, turn in enumerate(turns)]
     if "assistant" not in roles:
         raise RowError("missing_field", f"{where} holds no turn of an assistant; roles: {', '.join(roles[:8])}")
@@ -97,6 +98,13 @@ def split(row: Row, turns: object, where: str, keys: tuple[str, str]) -> tuple[l
     return prompt, parts.text, parts.reasoning or beside
 
 
+def _keys(turn: object) -> tuple[str, str]:
+    """The keys of a turn's role and content, in a conversation whose first turn this is."""
+    keys = turn.keys() if isinstance(turn, dict) else set()
+    role_key, contents = ("from", ("value", "content")) if "from" in keys else ("role", ("content", "value"))
+    return role_key, next((key for key in (*contents, "text") if key in keys), contents[0])
+
+
 def are_turns(value: object) -> TypeGuard[list[dict[str, Any]]]:
     """Whether a value is a list of messages, or of one."""
     return isinstance(value, list) and bool(value) and all(map(_is_turn, value))
@@ -109,7 +117,7 @@ def _is_turn(turn: object) -> bool:
 def last_answer(turns: list[dict[str, Any]], where: str) -> tuple[str, object, str | None]:
     """(where it stands, content, reasoning beside it) of the last turn of an assistant in a response that is given as
     messages, with or without the prompt before it; a single turn is one whatever its role."""
-    role_key, key = ("from", "value") if "from" in turns[0] else ("role", "content")
+    role_key, key = _keys(turns[0])
     roles = [role(turn, f"{where}[{i}]", role_key) for i, turn in enumerate(turns)] if len(turns) > 1 else ["assistant"]
     if "assistant" not in roles:
         raise RowError("missing_field", f"{where} holds no turn of an assistant; roles: {', '.join(roles[:8])}")
@@ -169,7 +177,7 @@ def prompt_from(value: object, where: str) -> list[Message]:
         return [{"role": "user", "content": require_text(value, where)}]
     if not value:
         raise RowError("empty_field", f"{where} holds no turn")
-    role_key, key = ("from", "value") if isinstance(value[0], dict) and "from" in value[0] else ("role", "content")
+    role_key, key = _keys(value[0])
     roles = [role(turn, f"{where}[{i}]", role_key) for i, turn in enumerate(value)]
     _refuse_tools(value, roles, where)
     turns = [
