@@ -235,6 +235,10 @@ def test_tests_become_text():
         ({"prompt": "p", "response": None}, "unknown_layout", "fields prompt (response is null);"),
         ({"prompt": None, "output": None, "n": None}, "unknown_layout", "fields n (prompt, output are null);"),
         ({"prompt": "p", "completions": ["2 + 2", "is 4."], "labels": [True, 1]}, "unknown_layout", "in steps"),
+        ({"question": " - ", "response": "4"}, "empty_field", "a question that is not there"),
+        ({"messages": [USER | {"content": "nan"}, {"role": "assistant", "content": "4"}]}, "empty_field", "'nan'"),
+        ({"prompt": "<image>\nHow many?", "response": "4"}, "images", "<image> on a line of its own"),
+        ({"prompt": "How many?\n <video>", "response": "4"}, "images", "<video> on a line of its own"),
         ({"messages": []}, "empty_field", "messages"),
         ({"messages": [USER]}, "missing_field", "assistant"),
         ({"messages": [{"role": "assistant", "content": "4"}]}, "missing_field", "user"),
@@ -261,6 +265,15 @@ def test_refused(row, reason, word):
         read(row)
     assert e.value.reason == reason
     assert word in e.value.detail
+
+
+@pytest.mark.parametrize(
+    "prompt", ["<image> is a tag of SVG. Is it closed?", "<rss>\n<image>\n</image>\n</rss>", "- or +?", "Is it nan?"]
+)
+def test_a_question_that_speaks_of_pictures_or_of_nothing_is_one(prompt):
+    assert one({"prompt": prompt, "response": "4"}).prompt[-1]["content"] == prompt
+    turns = [USER, {"role": "assistant", "content": "Yes?"}, USER | {"content": "-"}]
+    assert len(one({"messages": [*turns, {"role": "assistant", "content": "4"}]}).prompt) == 3
 
 
 @pytest.mark.parametrize("name", ["prompt", "response", "teacher", "prompt_id"])

@@ -1,9 +1,10 @@
 """Turns of a conversation: checked, and cut into a prompt and a response."""
 
+import re
 from typing import Any, NamedTuple, TypeGuard
 
 from stepsift.ingest.layouts import reasoning
-from stepsift.ingest.record import Message
+from stepsift.ingest.record import MISSING, Message
 from stepsift.ingest.row import Row
 from stepsift.ingest.rows import RowError, kind_of, require_text
 from stepsift.ingest.thinking import channels, take_apart
@@ -46,6 +47,13 @@ TOOL_KEYS = ("tool_calls", "function_call")
 _TOOL_PARTS = ("tool_use", "tool_result", "tool_call")
 _MEDIA = ("image", "video", "audio", "file")
 """Types of parts that are no text, whole or as a part of the type's name."""
+
+
+_MEDIUM_AT_AN_END = re.compile(r"\A<(?:image|video|audio)>(?=\s*\n|\Z)|\n\s*<(?:image|video|audio)>\Z")
+"""What processors of models that see put a picture in the place of: on the first or the last line of a turn."""
+
+_PLACEHOLDERS = MISSING | {"-", "--"}
+"""What sets have instead of questions that they may not publish, and programs instead of nothing."""
 
 
 class Content(NamedTuple):
@@ -174,7 +182,9 @@ def _before(who: str, value: object, where: str) -> Message:
 def prompt_from(value: object, where: str) -> list[Message]:
     """A prompt that is given as text or as a list of turns, each {role, content} or {from, value}."""
     if not isinstance(value, list):
-        return [{"role": "user", "content": require_text(value, where)}]
+        turns = [{"role": "user", "content": require_text(value, where)}]
+        check_prompt(turns, where)
+        return turns
     if not value:
         raise RowError("empty_field", f"{where} holds no turn")
     role_key, key = _keys(value[0])
@@ -281,6 +291,11 @@ def content(value: object, where: str) -> Content:
 
 
 def check_prompt(prompt: list[Message], where: str) -> None:
-    """Raise RowError where a prompt has no turn of a user."""
-    if not any(turn["role"] == "user" for turn in prompt):
+    """Raise RowError where a prompt has no turn of a user, nothing but a placeholder in it, or a place of a picture."""
+    asked = [turn["content"].strip() for turn in prompt if turn["role"] == "user"]
+    if not asked:
         raise RowError("missing_field", f"{where} holds no turn of a user before the response")
+    if len(asked) == 1 and asked[0] in _PLACEHOLDERS:
+        raise RowError("empty_field", f"{where} is '{asked[0]}', which stands for a question that is not there")
+    if medium := next((match for match in map(_MEDIUM_AT_AN_END.search, asked) if match), None):
+        raise RowError("images", f"{where} holds {medium[0].strip()} on a line of its own: only plain text is read")
