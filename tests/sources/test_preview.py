@@ -417,6 +417,14 @@ def test_what_is_no_response_is_not_proposed_as_one(beside: dict[str, Any], tmp_
     assert (answer["rows"]["kept"], answer["mend"]) == (0, None)
 
 
+@pytest.mark.parametrize("other", ["review", "solution"])
+def test_a_response_is_not_proposed_as_a_prompt(other: str, tmp_path: Path, run_cli):
+    thought = "<think>\nhm, this is right\n</think>\nRight it is." if other == "review" else "We add the two numbers."
+    rows = [{"question": "-", "said": f"<think>hm</think>{trace(a, b)}", other: f"{thought} {a}"} for a, b in PROBLEMS]
+    answer = previewed(run_cli, write(tmp_path / "a.jsonl", rows))
+    assert (answer["rows"]["kept"], answer["mend"]) == (0, None)
+
+
 def test_a_solution_step_by_step_is_a_response(tmp_path: Path, run_cli):
     rows = [{"problem": question(a, b), "step_by_step": trace(a, b)} for a, b in PROBLEMS]
     rule = previewed(run_cli, write(tmp_path / "a.jsonl", rows))["mend"]["rule"]

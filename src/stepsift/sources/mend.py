@@ -198,8 +198,9 @@ def _fields(columns: list[Column], names: tuple[str, ...]) -> dict[str, str]:
     by_length = sorted((c for c in free if not _score(c, "domain")), key=lambda c: -c.chars)
     if "response" in names and "response" not in fields and by_length:
         fields["response"] = by_length.pop(0).path
-    if "prompt" in names and "prompt" not in fields and by_length:
-        fields["prompt"] = max(by_length, key=lambda c: (len(c.values), c.chars)).path
+    questions = [c for c in by_length if not (c.thinks or _score(c, "response"))]
+    if "prompt" in names and "prompt" not in fields and questions:
+        fields["prompt"] = max(questions, key=lambda c: (len(c.values), c.chars)).path
     order = list(WORDS)
     return dict(sorted(fields.items(), key=lambda item: order.index(item[0])))
 
