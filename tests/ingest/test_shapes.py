@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -505,6 +506,42 @@ def test_a_column_that_says_a_response_once_more_is_no_news(tmp_path):
     assert look(tmp_path / "1", {"a.jsonl": rows}, {"match": "*", "layout": "fields"}).warnings == []
     found = look(tmp_path / "2", {"a.jsonl": [row | {"generation": f"{text} {row['question']}"} for row in rows]})
     assert any("nobody reads generation" in w for w in found.warnings)
+
+
+OPTIONS = ["three", "four"]
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"prompt": "Solve:", "question": "{i}?"}, "put 'prompt_template: \"{prompt}\\n{question}\"' into"),
+        ({"question": "{i}?", "options": OPTIONS}, "prompts do not say what options says; if it belongs"),
+        ({"question": "{i}?", "choices": {"text": OPTIONS, "label": ["A", "B"]}}, '"{question}\\n{choices}"'),
+        ({"instruction": "Read.", "input": "{i}?", "context": "It is 4."}, '"{instruction}\\n{input}\\n{context}"'),
+        ({"question": "{i}? A. three\nB.  four", "options": OPTIONS}, None),
+        ({"prompt": "Solve this: {i}?", "question": "{i}?", "query": None, "options": []}, None),
+        ({"messages": [user("{i}?"), {"role": "assistant", "content": "4"}], "options": OPTIONS}, None),
+        ({"prompt": "<|im_start|>user\n{i}?<|im_end|>"}, "6 of 6 prompts begin with <|im_start|>, a token of a chat"),
+        ({"prompt": "<s> [INST] {i}? [/INST]"}, "prompts begin with <s>, a token of a chat template"),
+        ({"prompt": "<div> {i}?"}, None),
+        ({"prompt": "4?"}, "all 6 rows have the same prompt ('4?'); if the question stands in another column"),
+    ],
+)
+def test_prompts_that_may_not_be_what_was_asked_are_told(tmp_path, row, says):
+    rows = [json.loads(json.dumps({"response": "4"} | row).replace("{i}", str(i))) for i in range(6)]
+    found = look(tmp_path, {"a.jsonl": rows})
+    assert found.total.read == 6
+    assert len(found.warnings) == (says is not None)
+    assert says is None or says in found.warnings[0]
+
+
+def test_a_part_of_the_question_that_some_rows_lack_may_be_missing_in_the_template_that_is_named(tmp_path):
+    rows = [{"question": f"{i}?", "options": OPTIONS if i else None, "response": "4"} for i in range(6)]
+    (warning,) = look(tmp_path, {"a.jsonl": rows}).warnings
+    template = json.loads(re.findall(r"prompt_template: (\".*\")'", warning)[0])
+    kept = read(tmp_path, {"a.jsonl": rows}, {"match": "*", "prompt_template": template})
+    assert [json.loads(c.prompt)[0]["content"] for c in kept.traces][:2] == ["0?", "1?\nA. three\nB. four"]
+    assert look(tmp_path, {"a.jsonl": rows}, {"match": "*", "prompt_template": template}).warnings == []
 
 
 @pytest.mark.parametrize(("labels", "told"), [([0.4, 0.9], 1), ([None, 0.5], 1), (["", ""], 1), ([0.4, 1.0], 0)])

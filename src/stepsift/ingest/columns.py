@@ -10,6 +10,7 @@ from stepsift import params
 from stepsift.core.text import count
 from stepsift.ingest import template
 from stepsift.ingest.paths import walk
+from stepsift.ingest.prompt_doubts import PromptDoubts
 from stepsift.ingest.record import Record
 from stepsift.ingest.row import Row
 from stepsift.ingest.rows import RowError
@@ -67,6 +68,8 @@ class FileColumns:
     ends: str | None = None
     quiet: Collection[str] = ()
     """Columns of which the preset says that nobody reads them."""
+    prompts: PromptDoubts = field(default_factory=PromptDoubts)
+    """What is seen of the first prompts."""
 
     def note(self, row: Row, records: list[Record | RowError]) -> None:
         """Count a row and what came of it."""
@@ -81,6 +84,9 @@ class FileColumns:
                 self.with_gold += record.answer is not None or record.tests is not None
                 self.with_label += record.label is not None
         if self.rows <= _SHOWN_ROWS:
+            first = next((r for r in records if isinstance(r, Record)), None)
+            if first is not None:
+                self.prompts.note(row, first)
             responses = {record.response.strip() for record in records if isinstance(record, Record)}
             for name, value in row.data.items():
                 if name not in row.read and value not in (None, "", []):
@@ -170,8 +176,10 @@ def told(columns: dict[str, FileColumns]) -> list[str]:
 
 
 def column_warnings(columns: dict[str, FileColumns]) -> list[str]:
-    """A sentence for files with columns that nobody reads and that look like traces, or labels that say nothing."""
-    return [*_trace_warnings(columns), *_label_warnings(columns)]
+    """A sentence for files with columns that nobody reads and that look like traces, labels that say nothing, or
+    prompts that may not be what was asked; a preset knows those of its set."""
+    doubts = [s for name, file in columns.items() if not file.preset for s in file.prompts.sentences(name)]
+    return [*_trace_warnings(columns), *_label_warnings(columns), *doubts]
 
 
 def _label_warnings(columns: dict[str, FileColumns]) -> list[str]:
