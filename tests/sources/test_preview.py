@@ -379,6 +379,9 @@ WINDING = "as was to be shown in this long and winding solution of ours, which n
         ("answer_type", "number", False),
         ("target_hash", "12ab", False),
         ("correct", True, False),
+        ("extracted_answer", "12", False),
+        ("model_answer", "12", False),
+        ("answer_content", "12", False),
     ],
 )
 def test_gold_answers_that_nobody_reads_are_proposed(column: str, value, proposed: bool, tmp_path: Path, run_cli):
@@ -415,6 +418,20 @@ def test_what_is_no_response_is_not_proposed_as_one(beside: dict[str, Any], tmp_
     rows = [{"problem": question(a, b), **beside} for a, b in PROBLEMS]
     answer = previewed(run_cli, write(tmp_path / "a.jsonl", rows))
     assert (answer["rows"]["kept"], answer["mend"]) == (0, None)
+
+
+def test_what_a_model_answered_is_not_proposed_as_the_gold_answer(tmp_path: Path, run_cli):
+    rows = [{"task": question(a, b), "said": trace(a, b), "predicted_answer": str(a + b)} for a, b in PROBLEMS]
+    rule = previewed(run_cli, write(tmp_path / "a.jsonl", rows))["mend"]["rule"]
+    assert rule == {"fields": {"prompt": "task", "response": "said"}}
+
+
+@pytest.mark.parametrize("names", [["ann", "ben"], ["ann"], ["ann", "ben", "cid"]])
+def test_a_list_of_models_is_proposed_where_it_names_that_of_each_response(names, tmp_path: Path, run_cli):
+    rows = [{"prompt": question(a, b), "responses": [trace(a, b), trace(b, a)], "models": names} for a, b in PROBLEMS]
+    answer = previewed(run_cli, write(tmp_path / "a.jsonl", rows))
+    fits = len(names) == 2
+    assert (answer["mend"] or {}).get("rule") == ({"fields": {"teacher": "models"}} if fits else None)
 
 
 @pytest.mark.parametrize("other", ["review", "solution"])

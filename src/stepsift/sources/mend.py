@@ -37,6 +37,13 @@ _METADATA = frozenset(
 _ABOUT = {"grade", "reason", "type", "kind", "format", "length"}
 """Words of names of columns that speak of a trace or an answer."""
 _GOLD_WORDS = frozenset(("gold", "golden", "truth", "reference", "expected", "target", "correct", "answer", "solution"))
+_GIVEN = frozenset(
+    (
+        *("extracted", "predicted", "prediction", "pred", "parsed", "generated", "given", "content", "response"),
+        *("model", "llm", "student", "teacher", "assistant", "attempt"),
+    )
+)
+"""Words of names of columns whose answer is one that a model gave, against which it would always be right."""
 _NAMES_TEACHER = frozenset(("teacher", "model", "generator", "llm"))
 _PAIR = ("chosen", "rejected")
 """Columns in which sets of preferences keep two traces of a prompt."""
@@ -68,7 +75,8 @@ def propose(rows: list[dict[str, Any]], own: params.Rule, now: Reading, read: Ca
         except (ParamsError, SourceError):
             continue
         # Of columns that nobody reads, a rule may bring several traces of a teacher, or several teachers.
-        better = reading.kept > now.kept or (lost * 2 <= now.read and _says_more(reading, now))
+        says_more = lost * 2 <= now.read and reading.kept == now.kept and _says_more(reading, now)
+        better = reading.kept > now.kept or says_more
         if better and reading.kept * 2 >= reading.read:
             return rule, reading
     return None
@@ -120,8 +128,9 @@ def _thinking(columns: list[Column], unread: list[str], own: params.Rule) -> dic
 def _named_teacher(columns: list[Column], read: set[str]) -> Iterable[Column]:
     """Columns that say by their names who answered."""
     for column in columns:
-        short = 0 < column.chars <= _TEACHER_CHARS and not column.turns and not column.listed
-        about = {*column.own_words} & (_METADATA | _ABOUT)
+        # A list may name the teacher of each response.
+        short = 0 < column.chars <= _TEACHER_CHARS and not column.turns and ".*." not in column.path
+        about = {*column.own_words} & (_METADATA | _ABOUT | _GOLD_WORDS)
         if short and not about and column.path not in read and _NAMES_TEACHER & {*column.own_words}:
             yield column
 
@@ -133,6 +142,7 @@ def _gold(columns: list[Column], read: set[str]) -> Iterable[Column]:
         bare = column.chars <= _GOLD_CHARS and not (column.sentences and "solution" in column.own_words)
         short = bare or any("\\boxed" in v or "####" in v for v in column.values)
         named = {*column.own_words} & _GOLD_WORDS and not {*column.words} & (_METADATA | _ABOUT)
+        named = named and not {*column.own_words} & _GIVEN
         if short and named and not column.turns and column.path not in read and not column.values <= MISSING:
             yield column
 
@@ -192,7 +202,13 @@ def _fields(columns: list[Column], names: tuple[str, ...]) -> dict[str, str]:
         beside, starred, _ = fields.get("response", "").rpartition(".*.")
         take("teacher", lambda c: label(c) or bool(starred and text(c) and c.path.startswith(f"{beside}.*.")))
     if "answer" in names:
-        take("answer", lambda c: not (c.turns or ".*." in c.path or c.values <= MISSING) and c.chars <= _GOLD_CHARS)
+        take(
+            "answer",
+            lambda c: (
+                not (c.turns or ".*." in c.path or c.values <= MISSING or {*c.own_words} & _GIVEN)
+                and c.chars <= _GOLD_CHARS
+            ),
+        )
     # Names in another language: the longest text is the response, the one that differs most often the prompt.
     free = [c for c in columns if prose(c) and c.path not in fields.values()]
     by_length = sorted((c for c in free if not _score(c, "domain")), key=lambda c: -c.chars)
