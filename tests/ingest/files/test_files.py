@@ -57,6 +57,25 @@ def test_one_bad_line_is_one_row(tmp_path, line, reason):
     assert rows == [(1, "ok"), (2, reason), (3, "ok")]
 
 
+@pytest.mark.parametrize(
+    ("data", "reason", "says"),
+    [
+        (b"{\n" + GOOD[1:], "broken_json", "breaks off after character 1 (Expecting"),
+        (b"{\n" + GOOD[1:], "broken_json", "over several lines are read where the file's name ends in .json"),
+        (b"[" + GOOD + b", " + GOOD + b"]", "not_an_object", "a list of 2 objects; a file that is one array"),
+        (gzip.compress(GOOD), "not_utf8", "begins as a gzip file (.gz) does"),
+        (pa.Codec("zstd").compress(GOOD, asbytes=True), "not_utf8", "begins as a zstd file (.zst) does"),
+        (b"PAR1\x15\x04", "not_utf8", "begins as a Parquet file (.parquet) does"),
+    ],
+)
+def test_a_file_of_another_kind_under_the_name_of_json_lines_is_said_to_be_one(tmp_path, data, reason, says):
+    (tmp_path / "a.jsonl").write_bytes(data)
+    (file,), _ = files.find_files(tmp_path)
+    _, row = next(files.rows(file, SETTINGS))
+    assert isinstance(row, RowError)
+    assert (row.reason, says in row.detail) == (reason, True)
+
+
 def test_a_huge_number(tmp_path):
     line = b'{"a": ' + b"9" * 5_000 + b"}"
     assert read(tmp_path, "a.jsonl", line, params.Ingest()) == [(1, "huge_number")]

@@ -5,11 +5,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from stepsift.core.text import count
 from stepsift.ingest.rows import RowError, kind_of
 
 
 def decode_row(raw: bytes, max_depth: int) -> dict[str, Any]:
     """The object that the bytes of a row spell; raise RowError where they spell none."""
+    if kind := next((kind for magic, kind in _MAGIC.items() if raw.startswith(magic)), None):
+        raise RowError("not_utf8", f"the row begins as {kind} does, which is no text; name the file by what it is")
     if b"\0" in raw:
         raise RowError("nul_byte", "the row holds a NUL byte; a text in UTF-16 must be converted to UTF-8")
     try:
@@ -19,6 +22,9 @@ def decode_row(raw: bytes, max_depth: int) -> dict[str, Any]:
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as e:
+        if e.pos >= len(text):
+            hint = "objects over several lines are read where the file's name ends in .json"
+            raise RowError("broken_json", f"the row breaks off after character {len(text)} ({e.msg}); {hint}") from None
         raise RowError("broken_json", f"{e.msg} at character {e.pos + 1} of {len(text)}") from None
     except RecursionError:
         raise too_deep(max_depth) from None
@@ -27,7 +33,17 @@ def decode_row(raw: bytes, max_depth: int) -> dict[str, Any]:
     # Every level has a bracket of its own: most rows have too few to nest too deep.
     if raw.count(b"[") + raw.count(b"{") > max_depth and not _fits(value, max_depth):
         raise too_deep(max_depth)
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        hint = "a file that is one array of rows is read where its name ends in .json"
+        raise RowError("not_an_object", f"the row is a list of {count(len(value), 'object')}; {hint}")
     return as_object(value)
+
+
+_MAGIC = {
+    b"\x1f\x8b": "a gzip file (.gz)",
+    b"\x28\xb5\x2f\xfd": "a zstd file (.zst)",
+    b"PAR1": "a Parquet file (.parquet)",
+}
 
 
 def as_object(value: object) -> dict[str, Any]:
