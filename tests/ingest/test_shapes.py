@@ -232,6 +232,24 @@ SHAPES = {
         },
         [("a", Q, "4", "4\n-- or --\nfour", None), ("a", "3?", "3", None, None)],
     ),
+    "a gold answer in a list that is stored as text": Shape(
+        {
+            "a.jsonl": [
+                {"prompt": Q, "response": "4", "answer": '["4"]'},
+                {"prompt": Q, "response": "5", "answer": "['4']"},
+                {"prompt": Q, "response": "6", "answer": "[4]"},
+                {"prompt": Q, "response": "7", "answer": '["3", "4"]'},
+                {"prompt": Q, "response": "8", "answer": '[""]'},
+            ]
+        },
+        [
+            ("a", Q, "4", '4\n-- or --\n["4"]', None),
+            ("a", Q, "5", "4\n-- or --\n['4']", None),
+            ("a", Q, "6", "[4]", None),
+            ("a", Q, "7", '["3", "4"]', None),
+            ("a", Q, "8", '[""]', None),
+        ],
+    ),
     "what is called answer is the answer of the teacher": Shape(
         {"a.jsonl": [{"messages": [user(Q)], "thoughts_of": "Two and two, so four.", "answer": "It is 4."}]},
         [("a", Q, THINK, None, None)],

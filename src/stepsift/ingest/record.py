@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stepsift.core.tables import ANSWER_KINDS
+from stepsift.ingest.paths import parsed
 from stepsift.ingest.row import LABEL_WORDS, Row
 from stepsift.ingest.rows import RowError, as_text, kind_of, require_text
 
@@ -88,7 +89,7 @@ def answer(row: Row) -> str | None:
         return ALTERNATIVES.join(dict.fromkeys(text for text in several if text and text not in MISSING)) or None
     text = as_text(value, f"answer: field '{where}'")
     if text is not None:
-        return None if text in MISSING else text
+        return None if text in MISSING else _with_inner(text)
     where, value = row.find("answer_index")
     place = as_text(value, f"answer_index: field '{where}'")
     if place is None:
@@ -101,6 +102,14 @@ def answer(row: Row) -> str | None:
 
 
 _LETTERS = 26
+
+
+def _with_inner(text: str) -> str:
+    """A gold answer; of a list of one text that is stored as JSON (`["4"]`), that text is right, too."""
+    inner = parsed(text)
+    if not isinstance(inner, list) or len(inner) != 1 or not isinstance(inner[0], str) or not inner[0].strip():
+        return text
+    return ALTERNATIVES.join((inner[0].strip(), text))
 
 
 def answer_kind(row: Row) -> str | None:
