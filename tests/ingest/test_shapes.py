@@ -541,7 +541,8 @@ OPTIONS = ["three", "four"]
         ({"messages": [user("{i}?"), {"role": "assistant", "content": "4"}], "options": OPTIONS}, None),
         ({"prompt": "<|im_start|>user\n{i}?<|im_end|>"}, "6 of 6 prompts begin with <|im_start|>, a token of a chat"),
         ({"prompt": "<s> [INST] {i}? [/INST]"}, "prompts begin with <s>, a token of a chat template"),
-        ({"prompt": "<div> {i}?"}, None),
+        ({"prompt": "{i}?\n<think>\n"}, "prompts end with <think>, a token of a chat template"),
+        ({"prompt": "<div> {i}? What is <think>?"}, None),
         ({"prompt": "4?"}, "all 6 rows have the same prompt ('4?'); if the question stands in another column"),
     ],
 )

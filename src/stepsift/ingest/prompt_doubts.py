@@ -14,8 +14,10 @@ from stepsift.ingest.row import GUESSES, Row
 
 _PARTS = (*GUESSES["prompt"], "options", "choices", "context", "passage", "background", "starter_code")
 """Columns that hold a question, or a part of one."""
-_TEMPLATE = re.compile(r"\s*(<[|｜][^<>|｜\s]{1,40}[|｜]>|<start_of_turn>|<bos>|<s>|\[INST\])")
-"""Tokens that chat templates begin with."""
+_TEMPLATE = re.compile(
+    r"\A\s*(?P<first><[|｜][^<>|｜\s]{1,40}[|｜]>|<start_of_turn>|<bos>|<s>|\[INST\])|(?P<last><think>)\s*\Z"
+)
+"""Tokens that chat templates begin with, and the one with which they open the reasoning."""
 _FEWEST_ROWS = 5
 """Of which all may have the same prompt by chance."""
 _MOST = 0.5
@@ -32,7 +34,7 @@ class PromptDoubts:
     differs: bool = False
     """Whether another row has another prompt."""
     templated: Counter[str] = field(default_factory=Counter)
-    """Token of a template to the rows whose prompts begin with it."""
+    """How prompts begin or end with a token of a template, in words, to the rows whose prompts do so."""
     lacking: Counter[str] = field(default_factory=Counter)
     """Column to the rows whose prompts do not say what it says, and that nobody reads."""
     column: str = ""
@@ -44,8 +46,8 @@ class PromptDoubts:
         self.rows += 1
         self.first = self.first or turns
         self.differs = self.differs or turns != self.first
-        if token := _TEMPLATE.match(turns[-1]):
-            self.templated[token[1]] += 1
+        if token := _TEMPLATE.search(turns[-1]):
+            self.templated[f"begin with {token['first']}" if token["first"] else f"end with {token['last']}"] += 1
         self.column = row.used.get("prompt", "")
         if row.rule.prompt_template or self.column.lower() in chat.NAMES:
             return
@@ -55,10 +57,10 @@ class PromptDoubts:
 
     def sentences(self, file: str) -> Iterator[str]:
         """What its user should look at."""
-        for token, n in self.templated.items():
+        for words, n in self.templated.items():
             if n > _MOST * self.rows:
                 yield (
-                    f"{file}: {n:,} of {self.rows:,} prompts begin with {token}, a token of a chat template: a "
+                    f"{file}: {n:,} of {self.rows:,} prompts {words}, a token of a chat template: a "
                     "student's own template is put around them once more, and the same question of another set is "
                     "another prompt; give the question as plain text or as turns"
                 )
