@@ -120,7 +120,7 @@ def useless_files(spool: Spool, pool: PoolCounts) -> list[str]:
         )
         sentences.append(
             f"source file {name}: {rejected}; row {line}: {detail}. Mend the file, or read it by a rule: 'stepsift "
-            "preview' proposes one"
+            "preview' proposes one where it finds one"
         )
     return sentences
 
