@@ -371,6 +371,7 @@ WINDING = "as was to be shown in this long and winding solution of ours, which n
     ("column", "value", "proposed"),
     [
         ("ground_truth_answer", "12", True),
+        ("reward_model", {"ground_truth": "12", "style": "rule"}, True),
         ("reference", 12, True),
         ("solution", f"We add, hence $\\boxed{{12}}$, {WINDING}.", True),
         ("solution", f"We add and are done with it, {WINDING}.", False),
@@ -387,7 +388,8 @@ WINDING = "as was to be shown in this long and winding solution of ours, which n
 def test_gold_answers_that_nobody_reads_are_proposed(column: str, value, proposed: bool, tmp_path: Path, run_cli):
     rows = [{"prompt": question(a, b), "completions": [trace(a, b), trace(b, a)], column: value} for a, b in PROBLEMS]
     answer = previewed(run_cli, write(tmp_path / "set.jsonl", rows))
-    assert (answer["mend"] or {}).get("rule") == ({"fields": {"answer": column}} if proposed else None)
+    path = f"{column}.ground_truth" if isinstance(value, dict) else column
+    assert (answer["mend"] or {}).get("rule") == ({"fields": {"answer": path}} if proposed else None)
     _, out, _ = run_cli("preview", "set.jsonl")
     assert any(line.endswith(f", {2 * len(rows)} with a gold answer:") for line in out) is proposed
 

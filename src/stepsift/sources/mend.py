@@ -142,6 +142,8 @@ def _gold(columns: list[Column], read: set[str]) -> Iterable[Column]:
         bare = column.chars <= _GOLD_CHARS and not (column.sentences and "solution" in column.own_words)
         short = bare or any("\\boxed" in v or "####" in v for v in column.values)
         named = {*column.own_words} & _GOLD_WORDS and not {*column.words} & (_METADATA | _ABOUT)
+        # Where rewards are computed, the truth stands beside their settings.
+        named = named or {"ground", "truth"} <= {*column.own_words}
         named = named and not {*column.own_words} & _GIVEN
         if short and named and not column.turns and column.path not in read and not column.values <= MISSING:
             yield column
