@@ -194,6 +194,14 @@ def test_generations_with_labels_of_another_length():
     assert [e.reason for e in found if isinstance(e, RowError)] == ["wrong_value"] * 2
 
 
+@pytest.mark.parametrize("nothing", [None, [], {}, "", "[]", "{}", "null", " None "])
+def test_no_calls_of_tools_are_none_however_they_are_stored(nothing):
+    said = {"role": "assistant", "content": "4", "tool_calls": nothing, "function_call": nothing}
+    assert one({"messages": [USER | {"tool_calls": nothing}, said]}).response == "4"
+    with pytest.raises(RowError, match=r"messages\[1\] holds tool_calls"):
+        read({"messages": [USER, said | {"tool_calls": '[{"name": "add"}]'}]})
+
+
 def test_steps_are_no_responses_unless_a_rule_says_so():
     row = {"prompt": "2 + 2?", "completions": ["4", "5"], "labels": [True, False]}
     found = read(row, fields={"response": "completions", "label": "labels"})

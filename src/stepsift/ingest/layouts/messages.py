@@ -162,10 +162,15 @@ def _of_channels(
 def _refuse_tools(turns: list[dict[str, object]], roles: list[str], where: str) -> None:
     """Raise RowError where a turn calls a tool, or one of `roles` is a tool's: what a tool does is no plain text."""
     for i, turn in enumerate(turns):
-        key = next((name for name in TOOL_KEYS if turn.get(name)), None)
+        key = next((name for name in TOOL_KEYS if not _is_nothing(turn.get(name))), None)
         if key or "tool" in roles[i : i + 1]:
             what = f"holds {key}" if key else "is a call or an answer of a tool"
             raise RowError("tool_calls", f"{where}[{i}] {what}: conversations with tools are not read, only plain text")
+
+
+def _is_nothing(value: object) -> bool:
+    """Whether a value is empty, also where a table of texts holds it as JSON."""
+    return not value or (isinstance(value, str) and value.strip() in ("", "[]", "{}", "null", "None"))
 
 
 def _is_blank_system(who: str, value: object) -> bool:
