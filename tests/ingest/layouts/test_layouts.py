@@ -194,6 +194,16 @@ def test_generations_with_labels_of_another_length():
     assert [e.reason for e in found if isinstance(e, RowError)] == ["wrong_value"] * 2
 
 
+def test_a_system_prompt_in_parts_is_read_as_the_interfaces_take_it():
+    parts = [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]
+    record = one({"system": parts, "messages": [USER, {"role": "assistant", "content": "4"}]})
+    assert record.prompt == [{"role": "system", "content": "Be brief."}, USER]
+    assert one({"system": parts, "prompt": "2 + 2?", "response": "4"}).prompt == record.prompt
+    for wrong in (["Be brief."], {"a": 1}, [{"type": "image"}]):
+        with pytest.raises(RowError, match="system"):
+            read({"system": wrong, "prompt": "2 + 2?", "response": "4"})
+
+
 @pytest.mark.parametrize("nothing", [None, [], {}, "", "[]", "{}", "null", " None "])
 def test_no_calls_of_tools_are_none_however_they_are_stored(nothing):
     said = {"role": "assistant", "content": "4", "tool_calls": nothing, "function_call": nothing}

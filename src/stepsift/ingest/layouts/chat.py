@@ -16,5 +16,5 @@ def read(row: Row) -> list[Record | RowError]:
     where, turns = row.require("prompt", NAMES)
     row.note("response", where)
     prompt, response, reasoning = messages.split(row, turns, where)
-    prompt = messages.with_system(row.text("system"), prompt)
+    prompt = messages.with_system(row, prompt)
     return [Record(prompt, response, reasoning, label=label(row), **about(row))]

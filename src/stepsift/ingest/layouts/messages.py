@@ -211,7 +211,7 @@ def asked(row: Row, names: tuple[str, ...]) -> list[Message]:
     follows it after a blank line.
     """
     where, prompt = row.require("prompt", names)
-    turns = with_system(row.text("system"), prompt_from(prompt, where))
+    turns = with_system(row, prompt_from(prompt, where))
     return _instruction(row, where, turns) if where.lower() == "instruction" else turns
 
 
@@ -242,8 +242,14 @@ def _history(pairs: object) -> list[Message]:
     ]
 
 
-def with_system(system: str | None, turns: list[Message]) -> list[Message]:
-    """`turns` with a system prompt before them, where there is one that they do not already hold."""
+def with_system(row: Row, turns: list[Message]) -> list[Message]:
+    """`turns` with the row's system prompt before them, where there is one that they do not already hold.
+
+    It is text, or the parts of one, as programming interfaces take it.
+    """
+    where, value = row.find("system")
+    parts = isinstance(value, list) and any(isinstance(part, dict) for part in value)
+    system = content(value, f"system: field '{where}'").text if parts else row.text("system")
     if system is None or turns[0]["role"] == "system":
         return turns
     return [{"role": "system", "content": system}, *turns]
