@@ -444,6 +444,16 @@ def test_a_response_is_not_proposed_as_a_prompt(other: str, tmp_path: Path, run_
     assert (answer["rows"]["kept"], answer["mend"]) == (0, None)
 
 
+def test_rows_under_names_of_their_own_are_no_teachers(tmp_path: Path, run_cli):
+    rows = {f"r{i}": {"question": question(a, b), "response": trace(a, b)} for i, (a, b) in enumerate(PROBLEMS)}
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    answer = previewed(run_cli, "a.json")
+    assert "traces" not in (answer["mend"] or {"rule": {}})["rule"]
+    by_model = {f"r{i}": {"input_tokens": 3, "response": trace(a, b)} for i, (a, b) in enumerate(PROBLEMS)}
+    write(tmp_path / "b.jsonl", [{"question": question(3, 4), **by_model}])
+    assert len(previewed(run_cli, "b.jsonl")["mend"]["rule"]["traces"]) == len(PROBLEMS)
+
+
 def test_a_solution_step_by_step_is_a_response(tmp_path: Path, run_cli):
     rows = [{"problem": question(a, b), "step_by_step": trace(a, b)} for a, b in PROBLEMS]
     rule = previewed(run_cli, write(tmp_path / "a.jsonl", rows))["mend"]["rule"]

@@ -250,12 +250,19 @@ def _teachers(columns: list[Column]) -> list[dict[str, str]]:
         named = [word for word in rest if not word.isdigit()]
         number = "-".join(word for word in rest if word.isdigit())
         by_trace.setdefault(("-".join(named or rest), number if named else ""), {}).setdefault(role, column)
+    # An object that has a question of its own is a row under a name, and no teacher's.
+    asking = {_above(c) for c in columns if "." in c.path and c.sentences and _score(c, "prompt")}
     fields = [
         {"teacher": teacher, **{role: column.path for role, column in sorted(roles.items(), reverse=True)}}
         for (teacher, _), roles in by_trace.items()
-        if "response" in roles and _score(roles["response"], "prompt") == 0
+        if "response" in roles and _score(roles["response"], "prompt") == 0 and _above(roles["response"]) not in asking
     ]
     return fields if len(fields) > 1 else _pair(columns)
+
+
+def _above(column: Column) -> str:
+    """The path of the object in which a column stands; empty for one of the row itself."""
+    return column.path.rpartition(".")[0]
 
 
 def _pair(columns: list[Column]) -> list[dict[str, str]]:
