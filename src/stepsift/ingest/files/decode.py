@@ -11,7 +11,8 @@ from stepsift.ingest.rows import RowError, kind_of
 
 def decode_row(raw: bytes, max_depth: int) -> dict[str, Any]:
     """The object that the bytes of a row spell; raise RowError where they spell none."""
-    if kind := next((kind for magic, kind in _MAGIC.items() if raw.startswith(magic)), None):
+    if raw.startswith(tuple(_MAGIC)):
+        kind = next(kind for magic, kind in _MAGIC.items() if raw.startswith(magic))
         raise RowError("not_utf8", f"the row begins as {kind} does, which is no text; name the file by what it is")
     if b"\0" in raw:
         raise RowError("nul_byte", "the row holds a NUL byte; a text in UTF-16 must be converted to UTF-8")
