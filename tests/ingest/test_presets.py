@@ -155,7 +155,7 @@ ROWS: dict[str, tuple[dict[str, Any], list[str], bool]] = {
 }
 """Preset to a row of its set, the teachers of its traces, and whether it has a gold answer."""
 
-NAMED = {"bespoke-stratos-17k": "stratos/", "limo-v2": "limo/"}
+NAMED = {"bespoke-stratos-17k": "stratos/", "limo-v2": "limo/", "openthoughts-114k": "OpenThoughts-114k/"}
 """Folders of those sets that others have the columns of."""
 
 
@@ -190,6 +190,26 @@ def test_a_preset_reads_its_set(tmp_path, name):
     thinking = [s.response.startswith("<think>\n") for s in found.sample]
     assert all(thinking) or name in ("gsm8k", "natural_reasoning", "numinamath-cot")
     assert set(presets()[name].teachers) >= set(teachers)
+
+
+@pytest.mark.parametrize(
+    ("file", "rule", "said"),
+    [
+        ("x/train.jsonl", {}, True),
+        ("x/OpenThoughts-114k/train.jsonl", {}, False),
+        ("x/train.jsonl", {"teacher": "QwQ"}, False),
+        ("x/train.jsonl", {"preset": "openthoughts-114k"}, False),
+    ],
+)
+def test_that_another_set_may_have_these_columns_is_said(tmp_path, file, rule, said):
+    found = look(tmp_path, {file: [ROWS["openthoughts-114k"][0]]}, files=[{"match": "**", **rule}] if rule else [])
+    assert list(found.by_teacher) == [rule.get("teacher", R1[0])]
+    expected = (
+        f"{file}: teacher DeepSeek-R1 and licence Apache-2.0 are those of OpenThoughts-114k, whose columns it has; so "
+        "have Sky-T1_data_17k and sets made like it: if it is one of them, name its teacher and licence in its rule, "
+        "otherwise 'preset: openthoughts-114k'"
+    )
+    assert found.warnings == [expected] * said
 
 
 @pytest.mark.slow

@@ -68,6 +68,8 @@ class FileColumns:
     ends: str | None = None
     quiet: Collection[str] = ()
     """Columns of which the preset says that nobody reads them."""
+    on_trust: str | None = None
+    """What the file owes to a preset that may be another set's."""
     prompts: PromptDoubts = field(default_factory=PromptDoubts)
     """What is seen of the first prompts."""
 
@@ -176,10 +178,12 @@ def told(columns: dict[str, FileColumns]) -> list[str]:
 
 
 def column_warnings(columns: dict[str, FileColumns]) -> list[str]:
-    """A sentence for files with columns that nobody reads and that look like traces, labels that say nothing, or
-    prompts that may not be what was asked; a preset knows those of its set."""
+    """A sentence for files with columns that nobody reads and that look like traces, labels that say nothing,
+    prompts that may not be what was asked, or a preset that may be another set's; a preset knows the prompts of its
+    set."""
     doubts = [s for name, file in columns.items() if not file.preset for s in file.prompts.sentences(name)]
-    return [*_trace_warnings(columns), *_label_warnings(columns), *doubts]
+    on_trust = [file.on_trust for file in columns.values() if file.on_trust]
+    return [*_trace_warnings(columns), *_label_warnings(columns), *doubts, *on_trust]
 
 
 def _label_warnings(columns: dict[str, FileColumns]) -> list[str]:

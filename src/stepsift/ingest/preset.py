@@ -47,6 +47,8 @@ class Preset(Section):
     """Columns that look like traces and are none, or are the same traces again."""
     lost: tuple[str, ...] = ()
     """What of the set does not come into the tables."""
+    alike: tuple[str, ...] = ()
+    """Sets of other teachers whose rows look the same."""
     quirks: tuple[str, ...] = ()
     """What a user should know."""
 
@@ -93,6 +95,24 @@ def with_preset(file: files.SourceFile, rule: params.Rule, settings: params.Inge
 def recognised(rows: list[dict[str, Any]], file: str) -> str | None:
     """The preset whose set has rows like these, in a file of this name."""
     return next((name for name, preset in presets().items() if rows and _fits(preset.recognised_by, rows, file)), None)
+
+
+def taken_on_trust(name: str, file: str, rule: params.Rule) -> str | None:
+    """What a file owes to a preset that may be another set's, as a sentence: who wrote it, and its licence.
+
+    None where the file's path names the set, where its own rule names preset or teacher, and where no other set is
+    like it.
+    """
+    preset = presets()[name]
+    set_name = preset.repository.rpartition("/")[2]
+    is_named = rule.preset or rule.teacher or rule.fields.get("teacher") or set_name.lower() in file.lower()
+    if is_named or not preset.alike:
+        return None
+    return (
+        f"{file}: teacher {', '.join(preset.teachers)} and licence {preset.licence} are those of {set_name}, whose "
+        f"columns it has; so have {' and '.join(preset.alike)}: if it is one of them, name its teacher and licence in "
+        f"its rule, otherwise 'preset: {name}'"
+    )
 
 
 def _fits(by: RecognisedBy, rows: list[dict[str, Any]], file: str) -> bool:
