@@ -274,4 +274,12 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
         ["The answer is C.", "The answer is Rome."],
     ),
     ("choices", "C. 15", [B % "C", "Answer: C. 15"], [B % "D", "Answer: A. 15"]),
+    (
+        "letters that are no units",
+        "2",
+        [B % "2 m", B % "2\\text{ m}^2", B % "2 m/s", B % "2kN"],
+        [B % "2n-1", B % "2m-3", B % "2 x", B % "2 a b", B % "2n(n+1)", B % "2ma", B % "2g/t", B % "2^{n}"],
+    ),
+    ("letters that are no units", "2n - 1", [B % "-1+2n", B % "n + (n-1)"], [B % "2", B % "2n", B % "2m - 1"]),
+    ("letters that are no units", "4^{n-1}", [B % "2^{2n-2}", B % "\\frac{4^n}{4}"], [B % "4^n", B % "4"]),
 ]

@@ -44,6 +44,7 @@ _DEGREES = re.compile(r"\s*\^\s*\{?\s*\\circ\s*\}?\s*(C|F|\\text\s*\{\s*[CF]\s*\
 _UNIT_WORDS = re.compile(
     r"(?!(?:and|or)\b)(?:[A-Za-z\u00b0\u03bc\u03a9/*.^{}()-]|(?<=[A-Za-z^{-])\d|\s(?!\d|(?:and|or)\b)){1,60}"
 )
+_UNIT_WORD = re.compile(r"[^\W\d_]{2}")
 _UNIT_TEXT = re.compile(r"(?:\\text\{[^{}]*\}|\^\{?-?\d\}?|\\cdot(?![a-z])|[\s/*.])+")
 _FIRST_LETTER = re.compile(r"(?<![\\A-Za-z])(?!(?<=\d)[eE][-+]?\d)(?![x*]\s*10\s*\^)[A-Za-z\u00b0\u03bc\u03a9]")
 _MONEY = re.compile(
@@ -207,13 +208,24 @@ def _without_unit(text: str) -> tuple[str, Unit | None]:
     if first and first.start() and _UNIT_WORDS.fullmatch(text, first.start()):
         value, after = text[: first.start()].strip(), text[first.start() :].strip().rstrip(".")
         unit = read_unit(after)
-        # After a number any words may be a unit, after a formula only a known one: 2x is no number of x.
-        # Right behind a number stand variables, too (2ab, 3m), so a unit there must be known and no single letter.
-        apart = text[first.start() - 1].isspace() or not text[first.start()].isascii()
-        if (read_number(value) is not None and apart) or (unit is not None and len(after) > 1):
+        if _names_unit(
+            value, after, unit, apart=text[first.start() - 1].isspace() or not text[first.start()].isascii()
+        ):
             return value, unit
     coin = _TAIL_MONEY.search(text)
     return (text[: coin.start()].strip(), read_unit(coin[1])) if coin else (text, None)
+
+
+def _names_unit(value: str, after: str, unit: Unit | None, apart: bool) -> bool:
+    """Whether the letters behind a value are a unit, and no variables: 2n - 1, 2 a b, 2^{n}, 5ma."""
+    if value.count("{") != value.count("}") or value.count("(") != value.count(")") or _FUNCTIONS.match(after):
+        return False
+    word = _UNIT_WORD.search(after) is not None
+    if apart and read_number(value) is not None:
+        # Any word may be a unit after a number; of letters alone those that are known: 5 m, 5 m/s, 5 N m.
+        letters = sum(map(str.isalpha, after))
+        return word or (unit is not None and (letters < 2 or "/" in after or not after.islower()))
+    return unit is not None and (word or after.startswith("m/s"))
 
 
 def _special(text: str, depth: int) -> Shape | None:

@@ -58,6 +58,8 @@ def _table() -> dict[str, tuple[str, Fraction]]:
 
 
 _KNOWN = _table()
+_CAPITALS = frozenset(("n", "j", "w", "v", "a", "c", "k", "kn", "ma", "kv", "mv", "kw", "pa", "ev"))
+"""Symbols with a capital letter, without which they are variables: 5 N and 5n."""
 _SPEEDS = {"mph": "mile/hour", "kmh": "km/hour", "kph": "km/hour", "mps": "m/s"}
 
 
@@ -98,6 +100,8 @@ def read_unit(text: str) -> Unit | None:
 
 def _entry(word: str) -> tuple[str, Fraction] | None:
     lower = word.lower()
+    if word in _CAPITALS:
+        return None
     for name in (lower, lower.removesuffix("s"), lower.removesuffix("es")):
         if name in _KNOWN:
             return _KNOWN[name]
