@@ -282,4 +282,11 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
     ),
     ("letters that are no units", "2n - 1", [B % "-1+2n", B % "n + (n-1)"], [B % "2", B % "2n", B % "2m - 1"]),
     ("letters that are no units", "4^{n-1}", [B % "2^{2n-2}", B % "\\frac{4^n}{4}"], [B % "4^n", B % "4"]),
+    (
+        "what a variable is not",
+        "x \\ne 2",
+        [B % "2 \\neq x", B % "x \\neq 2.0"],
+        [B % "x \\ne 3", B % "x \\neq -2", B % "x = 2"],
+    ),
+    ("what a variable is not", "x \\neq \\pm 1", [B % "x\\ne\\pm1"], [B % "x \\ne 1", B % "x \\neq \\pm 2"]),
 ]

@@ -331,8 +331,11 @@ def _half_line(parts: list[str], sign: str, depth: int) -> Shape | None:
     if not _NAME.fullmatch(parts[0]) or _LETTERS.search(parts[1]):
         return None
     value, name = read_shape(parts[1], depth + 1), parts[0]
+    if value.kind != "value":
+        return None
     if sign == "\\ne":
-        return Shape("union", "", (_between(None, value, "()", name), _between(value, None, "()", name)), name=name)
+        text = f"{name} \\ne {value.text}"
+        return Shape("union", text, (_between(None, value, "()", name), _between(value, None, "()", name)), name=name)
     if sign in ("<", "\\le"):
         return _between(None, value, "(]" if sign == "\\le" else "()", name)
     return _between(value, None, "[)" if sign == "\\ge" else "()", name)
