@@ -289,4 +289,11 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
         [B % "x \\ne 3", B % "x \\neq -2", B % "x = 2"],
     ),
     ("what a variable is not", "x \\neq \\pm 1", [B % "x\\ne\\pm1"], [B % "x \\ne 1", B % "x \\neq \\pm 2"]),
+    (
+        "points with names",
+        "(m, n) = (2, 5), (5, 2)",
+        [B % "(5,2), (2,5)", B % "(m,n) = (2,5) \\text{ or } (5,2)", B % "(m,n) \\in \\{(2,5),(5,2)\\}"],
+        [B % "(2,5)", B % "(m,n) = (2,5)", B % "(2,5), (2,5)", B % "2, 5"],
+    ),
+    ("points with names", "(x, y) = (4, -3)", [B % "(4,-3)", B % "y=-3, x=4"], [B % "(-3,4)", B % "(x,y)=(-3,4)"]),
 ]

@@ -29,6 +29,8 @@ _NAME = re.compile(
     rf"{_SYMBOL}(?:_(?:\{{[^{{}}]*\}}|\w))?'*(?:\^\{{-1\}})?(?:\(\s*{_SYMBOL}\s*\))?|\\text\s*\{{[^{{}}]*\}}"
     rf"|\\angle\s*[A-Z]{{1,3}}|\|?[A-Z]{{2,3}}\|?|\\overline\s*\{{[A-Z]+\}}"
 )
+_NAMES = re.compile(rf"\(\s*(?:{_NAME.pattern})(?:\s*,\s*(?:{_NAME.pattern}))+\s*\)")
+"""The variables of a point: (x, y)."""
 _LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-df-z](?![A-Za-z])|(?<![\\A-Za-z])[A-Za-z]{2,}")
 _BASE = re.compile(
     r"\(?\s*([0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*\)?\s*(?:_\s*\{?\s*(?:\\text\s*\{\s*)?\(?\s*(?:base\s*)?(\w+)\s*\)?\s*\}?\s*\}?"
@@ -316,6 +318,8 @@ _FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
 def _relation(text: str, depth: int) -> Shape | None:
     r"""`2 < x \le 5`, `x > 3`, `x \ne 3` and `x \in [2, 5)` as intervals of x."""
     sides, member = split_at(text, ("\\in",))
+    if len(member) == 1 and _NAMES.fullmatch(sides[0]):
+        return read_shape(sides[1], depth + 1)
     if len(member) == 1 and _NAME.fullmatch(sides[0]):
         return replace(read_shape(sides[1], depth + 1), name=sides[0])
     parts, signs = split_at(text, (*_FLIPPED, "\\ne"))
@@ -364,16 +368,24 @@ def _equation(text: str, depth: int) -> Shape | None:
     sides, between = split_at(text, ("=", "\\approx"))
     if not between:
         return None
-    if not sides[0]:
-        return read_shape(sides[-1], depth + 1)
-    if not sides[-1]:
-        return read_shape(text[:-1], depth + 1)
+    if not sides[0] or not sides[-1]:
+        return read_shape(sides[-1] or text[:-1], depth + 1)
     last = read_shape(sides[-1], depth + 1)
     if _NAME.fullmatch(sides[0]):
         return replace(last, name=sides[0])
+    if _NAMES.fullmatch(sides[0]) and last.kind in ("group", "set"):
+        return _named_point(sides[0], last)
     if len(sides) == 2 and _NAME.fullmatch(sides[1]) and not _LETTERS.search(sides[0]):
         return replace(read_shape(sides[0], depth + 1), name=sides[1])
     return Shape("equation", text, (read_shape(sides[0], depth + 1), last))
+
+
+def _named_point(names: str, point: Shape) -> Shape:
+    """`(x, y) = (1, 2)` is a point whose numbers have names; of a set of points no names are needed."""
+    variables, _ = _items(names[1:-1])
+    if point.kind == "set" or len(variables) != len(point.items):
+        return point
+    return replace(point, items=tuple(replace(item, name=v) for item, v in zip(point.items, variables, strict=True)))
 
 
 def _signs(text: str, depth: int) -> Shape | None:
