@@ -296,4 +296,12 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
         [B % "(2,5)", B % "(m,n) = (2,5)", B % "(2,5), (2,5)", B % "2, 5"],
     ),
     ("points with names", "(x, y) = (4, -3)", [B % "(4,-3)", B % "y=-3, x=4"], [B % "(-3,4)", B % "(x,y)=(-3,4)"]),
+    (
+        "words in a box",
+        "36",
+        [B % "\\text{36 square feet}", B % "\\mathrm{36~kg}", B % "\\Large{36}", B % "\\textcolor{blue}{36}"],
+        [B % "\\text{36 or 37}", B % "\\text{63 square feet}", B % "\\text{36 minutes and 5 seconds}"],
+    ),
+    ("words in a box", "8 m", [B % "\\text{8 metres}", B % "\\text{800 cm}"], [B % "\\text{8 cm}"]),
+    ("words in a box", "\\text{3rd}", ["It is the 3rd.\n\n3rd", B % "\\text{3rd}"], [B % "\\text{2nd}"]),
 ]

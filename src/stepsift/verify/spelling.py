@@ -66,10 +66,10 @@ _ROOT = re.compile(r"√\s*(?:(\d+|[a-zA-Z])|\(([^()]*)\)|\{([^{}]*)\})")
 _FONTS = re.compile(r"\\(?:mathbf|mathit|mathsf|mathtt|boldsymbol|bm|mathnormal|emph|underline|mathop)\s*\{([^{}]*)\}")
 _TEXT_FONTS = re.compile(r"\\(?:textbf|textit|textrm|textsf|texttt|textnormal|mbox|hbox|mathrm|text)\s*\{([^{}]*)\}")
 _OLD_FONTS = re.compile(r"\\(?:bf|rm|it|sf|tt|bfseries)(?![a-zA-Z])\s*")
-_HIDDEN = re.compile(r"\\(?:phantom|hphantom|vphantom|hspace\*?|vspace\*?|label|tag\*?|color)\s*\{[^{}]*\}")
+_HIDDEN = re.compile(r"\\(?:phantom|hphantom|vphantom|hspace\*?|vspace\*?|label|tag\*?|(?:text)?color)\s*\{[^{}]*\}")
 _LAYOUT = re.compile(
     r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|left|right|middle|[bB]igg?[lrm]?|strut|mathstrut"
-    r"|hfill|noindent|nonumber|centering)(?![a-zA-Z])\s*"
+    r"|hfill|noindent|nonumber|centering|tiny|small|normalsize|large|Large|LARGE|huge|Huge)(?![a-zA-Z])\s*"
 )
 _BLANKS = re.compile(r"\\(?:quad|qquad|enspace|thinspace|medspace|thickspace)(?![a-zA-Z])|(?<!\\)\\[;: ]|(?<!\\)~")
 _GROUPED = re.compile(r"(?<=\d)\s*(?:\{,\}|\\,|\\!|,\\!|\\;)\s*(?=\d{3}(?!\d))")
@@ -102,6 +102,8 @@ _NAMES = {
 }
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
 _ONLY_FORMULA = re.compile(r"[^A-Za-z\u3040-\u9fff]*[A-Za-z]?[^A-Za-z\u3040-\u9fff]*")
+_NUMBER_FIRST = re.compile(r"\s*([-+]?\d[\d.,/]*)(?!(?:st|nd|rd|th)\b)(\s*[A-Za-z][^\d,]*)")
+"""A number with words: 24 cm, and no list."""
 _POWER = re.compile(r"\^\s*([-+]?\d+(?!\d))")
 _STARS = re.compile(r"(?<=[\w)}])\s*\*\*\s*(?=[-\w({])")
 _PI = re.compile(r"(?<![\\A-Za-z])[pP]i(?![A-Za-z])")
@@ -211,4 +213,7 @@ def formula(text: str) -> str:
 def _text(match: re.Match[str]) -> str:
     r"""Words stay in \text{}; a number or a formula of one letter (`\text{13}`) needs none."""
     content = match[1].replace("\\ ", " ").replace("~", " ")
-    return content if _ONLY_FORMULA.fullmatch(content) else f"\\text{{{content}}}"
+    if _ONLY_FORMULA.fullmatch(content):
+        return content
+    amount = _NUMBER_FIRST.fullmatch(content)
+    return f"{amount[1]}\\text{{{amount[2]}}}" if amount else f"\\text{{{content}}}"
