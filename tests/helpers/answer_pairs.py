@@ -304,4 +304,16 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
     ),
     ("words in a box", "8 m", [B % "\\text{8 metres}", B % "\\text{800 cm}"], [B % "\\text{8 cm}"]),
     ("words in a box", "\\text{3rd}", ["It is the 3rd.\n\n3rd", B % "\\text{3rd}"], [B % "\\text{2nd}"]),
+    (
+        "units in pieces",
+        "35 \\mathrm{~km} / \\mathrm{h}",
+        [B % "35", B % "35\\text{ km/h}", B % "35 \\, \\text{km}/\\text{h}"],
+        [B % "35 \\text{ km}", B % "35\\text{ m/s}", B % "53"],
+    ),
+    (
+        "units in pieces",
+        "8 \\mathrm{~g} / \\mathrm{cm}^{3}",
+        [B % "8", B % "8\\text{ g/cm}^3"],
+        [B % "8\\text{ kg/m}^3", B % "8\\text{ g/cm}^2"],
+    ),
 ]

@@ -46,6 +46,7 @@ _DEGREES = re.compile(r"\s*\^\s*\{?\s*\\circ\s*\}?\s*(C|F|\\text\s*\{\s*[CF]\s*\
 _UNIT_WORDS = re.compile(
     r"(?!(?:and|or)\b)(?:[A-Za-z\u00b0\u03bc\u03a9/*.^{}()-]|(?<=[A-Za-z^{-])\d|\s(?!\d|(?:and|or)\b)){1,60}"
 )
+_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _UNIT_WORD = re.compile(r"[^\W\d_]{2}")
 _UNIT_TEXT = re.compile(r"(?:\\text\{[^{}]*\}|\^\{?-?\d\}?|\\cdot(?![a-z])|[\s/*.])+")
 _FIRST_LETTER = re.compile(r"(?<![\\A-Za-z])(?!(?<=\d)[eE][-+]?\d)(?![x*]\s*10\s*\^)[A-Za-z\u00b0\u03bc\u03a9]")
@@ -204,15 +205,16 @@ def _without_unit(text: str) -> tuple[str, Unit | None]:
     if degrees and degrees.start() and not _FUNCTIONS.search(text):
         return text[: degrees.start()].strip(), read_unit("°") if not degrees[1] else None
     place = text.find("\\text")
-    if place > 0 and _UNIT_TEXT.fullmatch(text, place):
+    if place > 0 and _UNIT_TEXT.fullmatch(text, place) and not text[:place].rstrip().endswith("/"):
         return text[:place].strip(), read_unit(text[place:].strip().rstrip("."))
-    first = _FIRST_LETTER.search(text)
-    if first and first.start() and _UNIT_WORDS.fullmatch(text, first.start()):
-        value, after = text[: first.start()].strip(), text[first.start() :].strip().rstrip(".")
+    # A letter alone lost its \text: 20 g / \text{cm}^3.
+    bare = _TEXT.sub(r" \1 ", text) if place > 0 else text
+    first = _FIRST_LETTER.search(bare)
+    if first and first.start() and _UNIT_WORDS.fullmatch(bare, first.start()):
+        value, after = bare[: first.start()].strip(), bare[first.start() :].strip().rstrip(".")
         unit = read_unit(after)
-        if _names_unit(
-            value, after, unit, apart=text[first.start() - 1].isspace() or not text[first.start()].isascii()
-        ):
+        apart = bare[first.start() - 1].isspace() or not bare[first.start()].isascii()
+        if (unit is not None or bare == text) and _names_unit(value, after, unit, apart):
             return value, unit
     coin = _TAIL_MONEY.search(text)
     return (text[: coin.start()].strip(), read_unit(coin[1])) if coin else (text, None)
