@@ -316,4 +316,28 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
         [B % "8", B % "8\\text{ g/cm}^3"],
         [B % "8\\text{ kg/m}^3", B % "8\\text{ g/cm}^2"],
     ),
+    (
+        "numbers in words",
+        "7.5",
+        ["He runs for 7 1/2 minutes.", "He runs 7½ minutes a day.", "It takes him 7 \\frac{1}{2} minutes."],
+        ["He runs for 71/2 minutes.", "He runs for 7 minutes.", "He runs for 7 1/3 minutes."],
+    ),
+    (
+        "numbers in words",
+        "7",
+        ["He runs for 7 minutes, 5 of them uphill."],
+        [
+            "He runs for 7 1/2 minutes.",
+            "He runs for 7 and a half minutes.",
+            "The load is 7 x 10^4 N.",
+            "The roots are 7, 9.",
+            "The numbers are 7, 8, 9",
+        ],
+    ),
+    (
+        "numbers in words",
+        "3.2e-4",
+        ["It weighs 3.2 × 10⁻⁴ kg.", "So it weighs 3.2 x 10^-4 kg."],
+        ["It weighs 3.2 x 10^-3 kg."],
+    ),
 ]

@@ -30,11 +30,20 @@ _MARKED = re.compile(r"\\\((.+?)\\\)|\\\[(.+?)\\\]|\$\$(.+?)\$\$|\$((?:[^$\\]|\\
 _BOLD = re.compile(r"\*\*(.+?)\*\*|__(.+?)__(?!\w)", re.DOTALL)
 _JOINED = re.compile(r"[\s*]*(?:,|;|&|(?:,\s*)?(?:and|or)|\u548c|\u6216|\u3001)[\s*]*", re.IGNORECASE)
 _VALUE = re.compile(
-    r"(?:(?<!\w)-)?(?:(?<!\w)\.\d+|(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?)(?:[eE][-+]?\d+)?(?:\s*/\s*\d+)?(?:\s*\\?%)?"
+    r"(?:(?<!\w)-)?(?:(?<!\w)\.\d+|(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?)(?:[eE][-+]?\d+)?"
+    r"(?:\s*(?:x|\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{\s*[-+]?\d+\s*\}|[-+]?\d+)"
+    r"|\s*\\frac\s*\{\d+\}\s*\{\d+\}|\s+\d+\s*/\s*\d+|\s*/\s*\d+)?(?:\s*\\?%)?"
 )
-_SEVERAL = re.compile(rf"(?:,\s*\$?{_VALUE.pattern})*,?\s*(?:\b(?:or|and|to)\b|[-\u2013])\s*\$?{_VALUE.pattern}")
+"""A number among words: 1,250.50, 3/4, 2 1/2, 1.6 x 10^-19, 20%."""
+_SEVERAL = re.compile(
+    rf"(?:,\s*\$?{_VALUE.pattern})*,?\s*(?:\b(?:or|and|to)\b|[-\u2013])\s*\$?{_VALUE.pattern}"
+    rf"|(?:,\s*\$?{_VALUE.pattern})+[\s.;]*\Z"
+)
 _EMPHASIS = re.compile(r"(?<![\w*\\])([*_])(?=\S)([^*_\n]{1,80}?)(?<=\S)\1(?![\w*])")
-_GOES_ON = re.compile(r"\s*(?:\^(?!\s*\{?\s*\\circ)|[_}]|[+*]\s*\w|\\(?!text|%|,|;|\s|circ))|[A-Za-z](?![A-Za-z])")
+_GOES_ON = re.compile(
+    r"\s*(?:\^(?!\s*\{?\s*\\circ)|[_}]|[+*]\s*\w|\\(?!text|%|,|;|\s|circ)|and\s+(?:a|one)[\s-](?:half|third|quarter)\b)"
+    r"|[A-Za-z](?![A-Za-z])"
+)
 _EQUALS = re.compile(r"(?:=|\b(?:is|are|be|equals)\b)(?=[^=]*?\d)")
 _LEAD = re.compile(r"^.*(?:\b(?:is|are|be|equals|to|or simply)\b|[:\u662f\u4e3a\uff1a])\s+(?=\S)", re.DOTALL)
 _CURRENCY = {"\\$": "$", "\u20ac": "", "\u00a3": ""}
