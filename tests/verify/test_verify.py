@@ -266,6 +266,13 @@ def test_runaway_responses_cost_little(kind, unit):
     assert time.process_time() - start < 2
 
 
+@pytest.mark.parametrize("unit", ["1,1,111,", "1, 111 1/1, ", "2 x 10^1,", "1 million, "])
+def test_many_numbers_among_words_cost_little(unit):
+    start = time.process_time()
+    judgement("math", "The roots are " + unit * (1_900 // len(unit)) + " and then", "4")
+    assert time.process_time() - start < 2
+
+
 @given(st.text(max_size=60), st.text(max_size=20))
 def test_any_text_has_some_reading(response, gold):
     text = conclusion(response)

@@ -35,9 +35,10 @@ _VALUE = re.compile(
     r"|\s*\\frac\s*\{\d+\}\s*\{\d+\}|\s+\d+\s*/\s*\d+|\s*/\s*\d+)?(?:\s*\\?%)?"
 )
 """A number among words: 1,250.50, 3/4, 2 1/2, 1.6 x 10^-19, 20%."""
+_MORE_VALUES = rf"(?:,\s*\$?(?>{_VALUE.pattern}))"
+"""One way to read each: 1,111,1 could else be cut into numbers in more ways than can be tried."""
 _SEVERAL = re.compile(
-    rf"(?:,\s*\$?{_VALUE.pattern})*,?\s*(?:\b(?:or|and|to)\b|[-\u2013])\s*\$?{_VALUE.pattern}"
-    rf"|(?:,\s*\$?{_VALUE.pattern})+[\s.;]*\Z"
+    rf"{_MORE_VALUES}*+,?\s*(?:\b(?:or|and|to)\b|[-\u2013])\s*\$?{_VALUE.pattern}|{_MORE_VALUES}++[\s.;]*\Z"
 )
 _EMPHASIS = re.compile(r"(?<![\w*\\])([*_])(?=\S)([^*_\n]{1,80}?)(?<=\S)\1(?![\w*])")
 _GOES_ON = re.compile(
