@@ -340,4 +340,27 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
         ["It weighs 3.2 × 10⁻⁴ kg.", "So it weighs 3.2 x 10^-4 kg."],
         ["It weighs 3.2 x 10^-3 kg."],
     ),
+    (
+        "several choices",
+        "C",
+        [
+            "The answer is C, D is too small.",
+            "Answer: C, because A and B are even.",
+            "The answer is (C) both A and B.",
+            "This leads to option C.",
+            "正确选项是C",
+            "C选项正确。",
+            "(A) and (B) are even, so (C).",
+        ],
+        [
+            "The answer is C or D.",
+            "The answers are C, D and E.",
+            B % "C, D",
+            B % "C \\text{ and } E",
+            "(C) and (D)",
+            "It is not option C.",
+            "答案：C、D",
+            "C选项不正确。",
+        ],
+    ),
 ]

@@ -46,24 +46,37 @@ _SAID = re.compile(
             # (D) is the answer
             rf"(?:^|(?<=[.:]\s))[(\[]?([A-J])[)\]]?\s+is\s+(?:the\s+)?{_RIGHT}",
             rf"^\W*(?:Ans|ANS|Final|ANSWER|FINAL ANSWER)\s*[:=.]\s*{_LETTER}",
-            "(?:\u7b54\u6848|\u6545\u9009|\u9009\u62e9|\u5e94\u9009|\u9009(?!\u9879))"
+            r"([A-J])\s*(?:\u9009\u9879|\u9879)?\s*\u662f?\s*(?:\u6b63\u786e|\u5bf9)\u7684?\s*(?:[\u3002.]|\Z|\n)",
+            "(?:\u7b54\u6848|\u6b63\u786e\u9009\u9879|\u6545\u9009|\u9009\u62e9|\u5e94\u9009|\u9009(?!\u9879))"
             r"\s*(?:\u5e94\u8be5|\u5e94)?(?:\u4e3a|\u662f)?\s*[::]?\s*[(\[]?\s*([A-J])(?![A-Za-z'\u2019]|-\w)",
         ]
     ),
     re.MULTILINE,
 )
+_JOINT = r"\s*(?:,|/|&|,?\s*\b(?:and|or)\b|\u548c|\u6216|\u3001)\s*"
+_JOINED = re.compile(_JOINT)
+_AND_ANOTHER = re.compile(
+    rf"\s*[)\]]?(?:(?>{_JOINT}[(\[]?\s*[A-J]\s*[)\]]?)++\s*(?:[.;\n\u3002}}]|\Z)"
+    r"|\s*[)\]]?\s*\b(?:and|or)\s+[(\[]?[A-J](?![\w'\u2019])(?!\s*[)\]]?\s*(?:is|are|was|were)\b))"
+)
+"""B is no answer where B and D are said."""
+_MENTIONED = re.compile(rf"(?:\b{_OPTION}|\u9009\u9879)\s*{_LETTER}")
+_DENIED = re.compile(
+    r"\b(?:not|never|cannot|neither|nor|incorrect|wrong|false|except|eliminate|rule|unlike|than)\b|n['\u2019]t\b"
+)
 _MARKED = re.compile(r"(?<!\w)[(\[]([A-J])[)\]]")
 _LONE = re.compile(r"[(\[]?([A-J])[)\]]?\.?")
-_LEADING = re.compile(r"(?:[(\[]([A-J])[)\]]|([A-J])[).:])\s+\S.*")
+_LEADING = re.compile(rf"(?:[(\[]([A-J])[)\]]|([A-J])[).:])(?!{_JOINT}[(\[]?[A-J](?!\w))\s+\S.*")
 _KEYWORDS = ("answer", "ans", "option", "choice", "letter", "alternative", "correct", "right", "best", "final", "choos")
-_KEYWORDS_TOO = ("pick", "select", "mark", "go with", "\u7b54", "\u9009")
+_KEYWORDS_TOO = ("pick", "select", "mark", "go with", "\u7b54", "\u9009", "\u6b63\u786e", "\u5bf9")
 _TAIL_CHARS = extract.TAIL_CHARS
 
 
 def letter(text: str) -> str | None:
     """The letter of a boxed answer: `D`, `(D)`, `d`, `D. its text`, `\\text{(D)}`, `Option D`; None if none."""
-    match = _STARTS.match(_plain(text))
-    return match[1].upper() if match else None
+    plain = _plain(text)
+    match = _STARTS.match(plain)
+    return match[1].upper() if match and not _AND_ANOTHER.match(plain, match.end(1)) else None
 
 
 @lru_cache(maxsize=4_096)
@@ -86,7 +99,8 @@ def final_letter(conclusion: str) -> str | None:
     """The letter on which a conclusion ends; None where it names none.
 
     A boxed letter or one in <answer>, else the last "answer is (D)", "Answer: D", "Option D is correct" or 答案：D,
-    else a last line that is only a letter, a single line that begins with one, else the last letter in parentheses.
+    else a last line that is only a letter, a single line that begins with one, else the last letter in parentheses or
+    the only option that the last line mentions. Where two are said, as in "B or C", it names none.
     """
     box = extract.boxed(conclusion)
     if box is not None and (named := letter(box)):
@@ -97,7 +111,8 @@ def final_letter(conclusion: str) -> str | None:
     text = _plain(conclusion[-_TAIL_CHARS:])
     phrase = extract.last_match(_SAID, text, _KEYWORDS + _KEYWORDS_TOO)
     if phrase:
-        return next(named for named in phrase.groups() if named)
+        group = next(i for i, named in enumerate(phrase.groups(), start=1) if named)
+        return None if _AND_ANOTHER.match(text, phrase.end(group)) else phrase[group]
     last = peel(text.rpartition("\n")[2])
     lone = _LONE.fullmatch(last)
     if lone:
@@ -106,8 +121,17 @@ def final_letter(conclusion: str) -> str | None:
     # Where more lines stand before it, it may be the last of the options.
     if leading and last == peel(text):
         return leading[1] or leading[2]
-    marked = _MARKED.findall(last)
-    return marked[-1] if marked else None
+    return _mentioned(last)
+
+
+def _mentioned(line: str) -> str | None:
+    """The last letter in parentheses, else the only option that a line mentions and does not deny."""
+    marked = list(_MARKED.finditer(line))
+    if marked:
+        several = len(marked) > 1 and _JOINED.fullmatch(line, marked[-2].end(), marked[-1].start())
+        return None if several else marked[-1][1]
+    options = set(_MENTIONED.findall(line))
+    return options.pop() if len(options) == 1 and not _DENIED.search(line) else None
 
 
 def _plain(text: str) -> str:
