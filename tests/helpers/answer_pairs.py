@@ -363,4 +363,23 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
             "C选项不正确。",
         ],
     ),
+    (
+        "words",
+        "Saturday",
+        ["Ten days later it will be Saturday.", "The day is **Saturday**."],
+        [
+            "It is not Saturday.",
+            "It is the day before Saturday.",
+            "It is Sunday or it is Saturday.",
+            "It isn't Saturday.",
+        ],
+    ),
+    ("words", "No", ["So no.", "No (9 is a square).", "No! It is odd."], ["No one knows.", "So yes.", "Nowhere"]),
+    (
+        "literals",
+        "['b', 2]",
+        ["Then it stops.\n```python\n['b', 2]\n```", "The function returns `['b', 2]`."],
+        ["```\n['b', 3]\n```", "The result is not ['b', 2]."],
+    ),
+    ("literals", "'zig'", ["```\n'zig'\n```", "The output is 'zig'."], ["The output is 'zag'.", "```\n'zigzag'\n```"]),
 ]

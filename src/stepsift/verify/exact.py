@@ -8,6 +8,11 @@ from stepsift.verify.spelling import peel
 
 _FONT = re.compile(r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathtt|mbox|operatorname)\s*\{([^{}]*)\}")
 _SPACES = re.compile(r"\\[ ,;:!]|\\q?quad(?![a-z])|(?<!\\)~")
+_SAYS = re.compile(r"\b(?:is|are|was|were|be|returns|prints|outputs|equals)\s+(?=\S)")
+_FIRST_WORD = re.compile(
+    r"(?:(?:so|thus|hence|therefore)[,:]?\s+)?(yes|no|true|false)\b"
+    r"(?:\s*[,.;:!(]|\s+(?:because|since|as|[-\u2013\u2014])(?!\w)|\Z)"
+)
 LITERAL_CHARS = 10_000
 """Longer texts are compared as text only."""
 
@@ -18,11 +23,13 @@ def same(gold: str, answer: str) -> bool:
     Literals are the same where Python says so and both are of one type: (1, 2) is not [1, 2], True is not 1. A gold
     answer that is a text literal also accepts the text with broken or no quotes, unless what stands there is another
     literal: 5 is not '5'. Words are compared without LaTeX, Markdown and a full stop; of an answer to a yes-or-no
-    question the first word counts.
+    question the first word counts, and of a sentence what it says of its subject.
     """
     value = literal(gold)
     text = value is not None and isinstance(value[0], str | bytes)
-    for form in _code_forms(answer) if text else [*_code_forms(answer), peel(answer), _without_latex(answer)]:
+    said = _said(answer)
+    forms = [*_code_forms(answer), *(_code_forms(said) if said else [])]
+    for form in forms if text else [*forms, peel(answer), _without_latex(answer)]:
         other = literal(form)
         if value is None or (other is None and value[0] in (True, False, None)):
             if same_words(gold, form):
@@ -43,7 +50,7 @@ def same_words(gold: str, answer: str) -> bool:
     other = _words(answer)
     if words == other:
         return True
-    first = re.match(r"(yes|no|true|false)\b(?:\s*[,.;:]|\s+(?:because|since|as)\b|\Z)", other)
+    first = _FIRST_WORD.match(other)
     return words in ("yes", "no", "true", "false") and first is not None and first[1] == words
 
 
@@ -73,6 +80,14 @@ def _without_latex(text: str) -> str:
     return peel(
         text.replace("\\left", "").replace("\\right", "").replace("\\{", "{").replace("\\}", "}").replace("\\_", "_")
     )
+
+
+def _said(answer: str) -> str | None:
+    """What a sentence says of its subject (The day is Friday.); None where it leaves a choice."""
+    verbs = list(_SAYS.finditer(answer))
+    if not verbs or re.search(r"\bor\b", answer[: verbs[-1].start()]):
+        return None
+    return answer[verbs[-1].end() :].strip()
 
 
 def _unquoted(text: str) -> str:

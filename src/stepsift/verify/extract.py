@@ -8,7 +8,8 @@ Only what follows the reasoning counts. The first of these that the answer holds
 4. what the last "answer is", "answer:", "answer =", "答案" or heading "Final answer" says: a code block, the rest of
    the line, or the next line if nothing follows, which may be a formula on lines of its own; and of "14 is the answer"
    what stands before; of a mathematical answer the first sentence with a digit or a formula,
-5. the last line; of a mathematical answer the last sentence with a digit or a formula.
+5. the last line, or the block of code with which it all ends; of a mathematical answer the last sentence with a digit
+   or a formula.
 
 The search looks at the last TAIL_CHARS characters, so that a runaway response costs no more than another.
 """
@@ -101,8 +102,9 @@ def final_answer(text: str, math: bool = False) -> str | None:
     statement = announced(text)
     if statement is not None:
         return (telling(statement)[:1] or [statement])[0][:LINE_CHARS] if math else statement[:LINE_CHARS]
-    if math and (display := _display_at_the_end(text)):
-        return display[:LINE_CHARS]
+    block = _display_at_the_end(text) if math else _fence_at_the_end(text)
+    if block:
+        return block[:LINE_CHARS]
     if math:
         lines = [sentence for line in lines[-_LAST_LINES:] for sentence in telling(line)]
     return lines[-1][-LINE_CHARS:] if lines else None
@@ -115,6 +117,14 @@ def _display_at_the_end(text: str) -> str | None:
     start = -1 if opening is None else tail.rfind(opening, 0, -2)
     block = tail[start:] if start >= 0 else ""
     return " ".join(block.split()) if "\n" in block else None
+
+
+def _fence_at_the_end(text: str) -> str | None:
+    """What stands in the block of code with which a text ends; None where it ends with none."""
+    tail = text[-LINE_CHARS:].rstrip()
+    start = tail.rfind("```", 0, -3) if tail.endswith("```") else -1
+    fence = _FENCE.fullmatch(tail, start) if start >= 0 else None
+    return fence[1].strip() if fence else None
 
 
 def tagged(text: str) -> str | None:
