@@ -382,4 +382,11 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
         ["```\n['b', 3]\n```", "The result is not ['b', 2]."],
     ),
     ("literals", "'zig'", ["```\n'zig'\n```", "The output is 'zig'."], ["The output is 'zag'.", "```\n'zigzag'\n```"]),
+    (
+        "denied",
+        "19",
+        ["It cannot be 18, so it is 19.", "She can't buy more than 19 pens.", "It is not hard to see that it is 19."],
+        ["The answer is not 19.", "It can't be 19.", "19 is not the answer.", B % "\\text{not } 19"],
+    ),
+    ("other alphabets", "19", ["Ответ: 19", "정답: 19", "Ответ: 19 рублей"], ["Ответ: 18", "정답: 91"]),
 ]

@@ -14,8 +14,10 @@ from stepsift.verify.shapes import read_shape
 from stepsift.verify.spelling import formula, peel
 
 _FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|exp|pi|sqrt|inf|lim|max|min|gcd|lcm|mod|det|and|or"
-_WORD = re.compile(rf"(?<![\\A-Za-z])(?!(?:{_FUNCTIONS})(?![A-Za-z]))[A-Za-z]{{2,}}|[\u3040-\u9fff]")
-_LONG_WORD = re.compile(rf"(?<![\\A-Za-z])(?!(?:{_FUNCTIONS})(?![A-Za-z]))[A-Za-z]{{4,}}|[\u3040-\u9fff]")
+_OTHER_LETTER = r"[\u0400-\u1fff\u3040-\u9fff\uac00-\ud7af]"
+"""Of alphabets that formulas do not use: Cyrillic, Arabic, Thai, Korean, Chinese."""
+_WORD = re.compile(rf"(?<![\\A-Za-z])(?!(?:{_FUNCTIONS})(?![A-Za-z]))[A-Za-z]{{2,}}|{_OTHER_LETTER}")
+_LONG_WORD = re.compile(rf"(?<![\\A-Za-z])(?!(?:{_FUNCTIONS})(?![A-Za-z]))[A-Za-z]{{4,}}|{_OTHER_LETTER}")
 _COMMON = re.compile(
     r"(?<![\\A-Za-z])(?:is|it|he|she|so|we|the|of|to|in|at|by|are|was|has|had|per|for|all|any|not|no|yes|you|his|her|its"
     r"|be|as|an|if|on|do|only|get|gets|got|have|can|will|there|that|this|they|then|thus)(?![A-Za-z(])"
@@ -44,6 +46,10 @@ _EMPHASIS = re.compile(r"(?<![\w*\\])([*_])(?=\S)([^*_\n]{1,80}?)(?<=\S)\1(?![\w
 _GOES_ON = re.compile(
     r"\s*(?:\^(?!\s*\{?\s*\\circ)|[_}]|[+*]\s*\w|\\(?!text|%|,|;|\s|circ)|and\s+(?:a|one)[\s-](?:half|third|quarter)\b)"
     r"|[A-Za-z](?![A-Za-z])"
+)
+_NOT = re.compile(r"(?:\bnot|\bnever|(?:\bcannot|n['\u2019]t)(?:\s+be)?)[\s}]+(?:equal(?:\s+to)?\s+)?\Z", re.IGNORECASE)
+_IS_NOT = re.compile(
+    r"\s*(?:is\s+not|isn['\u2019]t|can(?:not|['\u2019]t)\s+be|is\s+(?:wrong|incorrect))\b", re.IGNORECASE
 )
 _EQUALS = re.compile(r"(?:=|\b(?:is|are|be|equals)\b)(?=[^=]*?\d)")
 _LEAD = re.compile(r"^.*(?:\b(?:is|are|be|equals|to|or simply)\b|[:\u662f\u4e3a\uff1a])\s+(?=\S)", re.DOTALL)
@@ -111,7 +117,7 @@ def _spoken(text: str, number: bool) -> list[str]:
     if number:
         after = [m.end() for m in _EQUALS.finditer(text)]
         value = _VALUE.search(text, after[-1] if after else 0)
-        if value is None or _SEVERAL.match(text, value.end()) or _part_of_formula(text, value):
+        if value is None or _SEVERAL.match(text, value.end()) or _part_of_formula(text, value) or _denied(text, value):
             return []
         return [formula(value[0])]
     lead = _LEAD.match(text)
@@ -124,6 +130,12 @@ def _part_of_formula(text: str, value: re.Match[str]) -> bool:
     return text[max(0, value.start() - 1) : value.start()] in ("{", "\\", "^", "_") or bool(
         _GOES_ON.match(text, value.end())
     )
+
+
+def _denied(text: str, value: re.Match[str]) -> bool:
+    """Whether a number is said to be none: it is not 5, 5 is not the answer."""
+    before = text[max(0, value.start() - 40) : value.start()]
+    return bool(_NOT.search(before) or _IS_NOT.match(text, value.end()))
 
 
 def _run(pattern: re.Pattern[str], text: str) -> str | None:
