@@ -389,4 +389,5 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
         ["The answer is not 19.", "It can't be 19.", "19 is not the answer.", B % "\\text{not } 19"],
     ),
     ("other alphabets", "19", ["Ответ: 19", "정답: 19", "Ответ: 19 рублей"], ["Ответ: 18", "정답: 91"]),
+    ("literals", "[4, 9]", ["[4,9]", B % "[4, 9]"], ["[[4, 9]]", "[[4], [9]]", "[4, 9, 9]"]),
 ]

@@ -103,8 +103,16 @@ def compare(kind: str, gold: str, answer: str) -> str:
         if _RATIO_IN_WORDS.fullmatch(gold.strip()) and _RATIO.search(answer):
             return _math(_TO.sub(":", gold), answer)
         both = value is not None and isinstance(value[0], list | set) and value[0] and exact.only_numbers(value[0])
+        other = exact.literal(answer)
+        if value and both and other and isinstance(other[0], list) and _nesting(other[0]) != _nesting(value[0]):
+            # [[1, 2]] is another list than [1, 2], though brackets around a formula say nothing.
+            return "wrong"
         return "correct" if both and _math(gold, answer) == "correct" else "wrong"
     return _math(gold, answer)
+
+
+def _nesting(items: object) -> list[bool]:
+    return [isinstance(item, list) for item in items] if isinstance(items, list | set) else []
 
 
 def _math(gold: str, answer: str) -> str:
