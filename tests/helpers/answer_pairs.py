@@ -390,4 +390,22 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
     ),
     ("other alphabets", "19", ["Ответ: 19", "정답: 19", "Ответ: 19 рублей"], ["Ответ: 18", "정답: 91"]),
     ("literals", "[4, 9]", ["[4,9]", B % "[4, 9]"], ["[[4, 9]]", "[[4], [9]]", "[4, 9, 9]"]),
+    (
+        "millions",
+        "6500000",
+        [
+            "About 6.5 million people voted.",
+            B % "6.5 \\text{ million}",
+            B % "6.5\\text{ million people}",
+            B % "\\$6.5 \\text{ million}",
+        ],
+        [B % "6.5 \\text{ billion}", "About 6.5 thousand people voted.", B % "6.5"],
+    ),
+    (
+        "millions",
+        "$2.4 billion",
+        [B % "2400000000", B % "2.4", "It costs $2.4 billion.", B % "2400 \\text{ million}"],
+        [B % "2.4 \\text{ million}", B % "24 \\text{ billion}", B % "2400"],
+    ),
+    ("millions", "9", ["She earns 9 million.", B % "9 \\text{ thousand}"], ["She earns 90 million."]),
 ]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from stepsift.verify.numbers import Number, same_number, same_percent
+from stepsift.verify.numbers import Number, same_number, same_scaled
 from stepsift.verify.shapes import Shape
 from stepsift.verify.units import Unit
 
@@ -87,13 +87,12 @@ class AnswerComparison:
         if factor is None:
             return False
         if gold.number is not None and answer.number is not None:
-            if same_percent(gold.number, answer.number) and factor == 1:
+            if same_scaled(gold.number, answer.number) and factor == 1:
                 return True
             return factor != 1 and same_number(gold.number, _scaled(answer.number, factor))
         if factor != 1:
             return False
-        percent = gold.number is not None and gold.number.percent
-        return self._equal(_decimal_text(gold) if percent else gold.text, answer.text)
+        return self._equal(_decimal_text(gold), answer.text)
 
     def _equal(self, gold: str, answer: str) -> bool:
         return gold == answer or self._same_value(gold, answer)
@@ -160,11 +159,12 @@ def _full(shape: Shape) -> str:
 
 
 def _decimal_text(shape: Shape) -> str:
-    return f"({shape.text.rstrip('%').strip()})/100"
+    percent = shape.number is not None and shape.text.endswith("%")
+    return f"({shape.text.rstrip('%').strip()})/100" if percent else shape.text
 
 
 def _scaled(number: Number, factor: Fraction) -> Number:
-    return Number(number.value * factor, None if number.last is None else number.last * factor, number.percent)
+    return Number(number.value * factor, None if number.last is None else number.last * factor, number.scale)
 
 
 def _factor(gold: Unit | None, answer: Unit | None) -> Fraction | None:

@@ -21,6 +21,15 @@ RELATIVE = Fraction(1, 10**13)
 MAX_EXPONENT = 5_000
 MAX_CHARS = 5_000
 
+_SCALES = {
+    "%": Fraction(1, 100),
+    "percent": Fraction(1, 100),
+    "thousand": Fraction(10**3),
+    "million": Fraction(10**6),
+    "billion": Fraction(10**9),
+    "trillion": Fraction(10**12),
+}
+_SCALED = re.compile(rf"(\S.*?)\s*(?:\\text\s*\{{\s*)?({'|'.join(_SCALES)})(?:\s*\}})?")
 _INT = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
 _DECIMAL = rf"(?:{_INT}(?:\.\d*)?|\.\d+)"
 _SCIENCE = re.compile(
@@ -38,11 +47,14 @@ _DOTS = re.compile(rf"([-+]?)\s*({_INT}?)\.(\d+)\s*\.\.\.")
 
 @dataclass(frozen=True)
 class Number:
-    """The value of a number, and of a decimal the weight of its last digit (None where it is exact)."""
+    """The value of a number, and of a decimal the weight of its last digit (None where it is exact).
+
+    `scale` is what the sign or word behind it stands for: a hundredth for %, a million.
+    """
 
     value: Fraction
     last: Fraction | None = None
-    percent: bool = False
+    scale: Fraction = Fraction(1)
 
 
 def read_number(text: str) -> Number | None:
@@ -52,10 +64,11 @@ def read_number(text: str) -> Number | None:
     text = text.strip()
     while len(text) > 2 and text[0] == "{" and text[-1] == "}" and "{" not in text[1:-1]:
         text = text[1:-1].strip()
-    if text.endswith("%") or text.endswith("percent"):
-        number = _unsigned(text.removesuffix("%").removesuffix("percent").strip())
-        return None if number is None else Number(number.value, number.last, percent=True)
-    return _unsigned(text)
+    scaled = _SCALED.fullmatch(text)
+    if scaled is None:
+        return _unsigned(text)
+    number = _unsigned(scaled[1])
+    return None if number is None else Number(number.value, number.last, _SCALES[scaled[2]])
 
 
 def _unsigned(text: str) -> Number | None:
@@ -170,10 +183,14 @@ def _stands_for(short: Number, long: Number) -> bool:
     return (short.value > 0) == (long.value > 0) and -short.last / 2 <= distance < short.last
 
 
-def same_percent(one: Number, other: Number) -> bool:
-    """As `same_number`, but 50% is 50 and 0.5; two percentages are compared as they stand."""
-    if one.percent == other.percent:
+def same_scaled(one: Number, other: Number) -> bool:
+    """As `same_number`, but 50% is 50 and 0.5, and 3 million is 3 and 3000000; two with one scale are compared as they
+    stand."""
+    if one.scale == other.scale:
         return same_number(one, other)
-    share, plain = (one, other) if one.percent else (other, one)
-    last = None if share.last is None else share.last / 100
-    return same_number(share, plain) or same_number(Number(share.value / 100, last), plain)
+    full = same_number(_full(one), _full(other))
+    return full or (1 in (one.scale, other.scale) and same_number(one, other))
+
+
+def _full(number: Number) -> Number:
+    return Number(number.value * number.scale, None if number.last is None else number.last * number.scale)

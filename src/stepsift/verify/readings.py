@@ -34,9 +34,9 @@ _JOINED = re.compile(r"[\s*]*(?:,|;|&|(?:,\s*)?(?:and|or)|\u548c|\u6216|\u3001)[
 _VALUE = re.compile(
     r"(?:(?<!\w)-)?(?:(?<!\w)\.\d+|(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?)(?:[eE][-+]?\d+)?"
     r"(?:\s*(?:x|\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{\s*[-+]?\d+\s*\}|[-+]?\d+)"
-    r"|\s*\\frac\s*\{\d+\}\s*\{\d+\}|\s+\d+\s*/\s*\d+|\s*/\s*\d+)?(?:\s*\\?%)?"
+    r"|\s*\\frac\s*\{\d+\}\s*\{\d+\}|\s+\d+\s*/\s*\d+|\s*/\s*\d+)?(?:\s*\\?%|\s*(?:\\text\s*\{\s*)?(?:thousand|million|billion|trillion)\b)?"
 )
-"""A number among words: 1,250.50, 3/4, 2 1/2, 1.6 x 10^-19, 20%."""
+"""A number among words: 1,250.50, 3/4, 2 1/2, 1.6 x 10^-19, 20%, 5 million."""
 _MORE_VALUES = rf"(?:,\s*\$?(?>{_VALUE.pattern}))"
 """One way to read each: 1,111,1 could else be cut into numbers in more ways than can be tried."""
 _SEVERAL = re.compile(

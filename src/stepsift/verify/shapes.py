@@ -53,6 +53,8 @@ _FIRST_LETTER = re.compile(r"(?<![\\A-Za-z])(?!(?<=\d)[eE][-+]?\d)(?![x*]\s*10\s
 _MONEY = re.compile(
     r"([-+]?)\s*(?:\\text\s*\{\s*)?(\$|\u20ac|\u00a3|\u00a5|\u20b9|USD|US\$|EUR|Rs\.?)\s*\}?\s*(?=[-\d.\\])"
 )
+_MANY = re.compile(r"([-+]?\d[\d.,/]*)\s*(?:\\text\s*\{\s*)?(thousand|million|billion|trillion)\s+([a-z][a-z\s]*)\}?")
+"""Three million people."""
 _TAIL_MONEY = re.compile(r"(?<=[\d\s])\s*([$\u20ac\u00a3\u00a5\u20b9\u00a2])\Z")
 _PLUS_MINUS, _MINUS_PLUS = re.compile(r"\\pm(?![a-zA-Z])"), re.compile(r"\\mp(?![a-zA-Z])")
 _REALS = re.compile(
@@ -189,7 +191,8 @@ def _amount(text: str) -> Shape | None:
     number = read_number(text)
     if number is not None:
         return Shape("value", text, number=number)
-    bare, unit = _without_unit(text)
+    many = _MANY.fullmatch(text)
+    bare, unit = (f"{many[1]} {many[2]}", read_unit(many[3])) if many else _without_unit(text)
     if bare == text:
         return None
     number = read_number(bare)

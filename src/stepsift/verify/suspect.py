@@ -3,7 +3,7 @@
 import re
 
 from stepsift.verify import choice, exact
-from stepsift.verify.numbers import read_number, same_percent
+from stepsift.verify.numbers import read_number, same_scaled
 from stepsift.verify.readings import formulas
 from stepsift.verify.shapes import read_shape
 from stepsift.verify.spelling import formula, peel
@@ -38,7 +38,7 @@ def holds(text: str, gold: str, kind: str) -> bool:
         number = read_shape(golds[0]).number if golds else None
         if number is not None:
             numbers = [read_number(m) for m in _NUMBER.findall(formula(line))]
-            return any(n is not None and same_percent(number, n) for n in numbers)
+            return any(n is not None and same_scaled(number, n) for n in numbers)
     if kind == "exact":
         value = exact.literal(gold)
         words = value[0] if value is not None and isinstance(value[0], str) else peel(gold)
