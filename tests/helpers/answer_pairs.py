@@ -408,4 +408,16 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
         [B % "2.4 \\text{ million}", B % "24 \\text{ billion}", B % "2400"],
     ),
     ("millions", "9", ["She earns 9 million.", B % "9 \\text{ thousand}"], ["She earns 90 million."]),
+    (
+        "formulas that nobody reads",
+        "m \\equiv 4 \\pmod{9}",
+        [B % "m\\equiv4\\pmod 9"],
+        [B % "m \\equiv 5 \\pmod{9}", B % "m \\equiv 4 \\pmod{19}", B % "4"],
+    ),
+    (
+        "formulas that nobody reads",
+        "\\vec{u} + \\overrightarrow{PQ}",
+        [B % "\\vec u+\\overrightarrow{PQ}"],
+        [B % "\\vec u - \\overrightarrow{PQ}"],
+    ),
 ]

@@ -4,10 +4,11 @@ import ast
 import re
 import warnings
 
-from stepsift.verify.spelling import peel
+from stepsift.verify.spelling import formula, peel
 
 _FONT = re.compile(r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathtt|mbox|operatorname)\s*\{([^{}]*)\}")
 _SPACES = re.compile(r"\\[ ,;:!]|\\q?quad(?![a-z])|(?<!\\)~")
+_BRACED = re.compile(r"\{(\w)\}")
 _SAYS = re.compile(r"\b(?:is|are|was|were|be|returns|prints|outputs|equals)\s+(?=\S)")
 _FIRST_WORD = re.compile(
     r"(?:(?:so|thus|hence|therefore)[,:]?\s+)?(yes|no|true|false)\b"
@@ -51,7 +52,14 @@ def same_words(gold: str, answer: str) -> bool:
     if words == other:
         return True
     first = _FIRST_WORD.match(other)
-    return words in ("yes", "no", "true", "false") and first is not None and first[1] == words
+    if words in ("yes", "no", "true", "false") and first is not None and first[1] == words:
+        return True
+    return "\\" in gold and "\\" in answer and _tight(gold) == _tight(answer)
+
+
+def _tight(text: str) -> str:
+    r"""A formula that nobody can read, without blanks and the braces around one sign: \pmod 3 and \pmod{3}."""
+    return _BRACED.sub(r"\1", "".join(formula(peel(text)).split()))
 
 
 def only_numbers(values: object) -> bool:
