@@ -420,4 +420,19 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
         [B % "\\vec u+\\overrightarrow{PQ}"],
         [B % "\\vec u - \\overrightarrow{PQ}"],
     ),
+    (
+        "integers that run through",
+        "x = \\frac{\\pi}{5} + 2k\\pi, k \\in \\mathbb{Z}",
+        [
+            B % "\\frac{\\pi}{5} + 2k\\pi",
+            B % "x=\\frac{\\pi}{5}+2n\\pi \\quad (n\\in\\mathbf{Z})",
+            B % "x = \\frac{\\pi}{5} + 2m\\pi, \\text{ where } m \\in \\mathbb Z",
+        ],
+        [
+            B % "\\frac{\\pi}{5}",
+            B % "x=\\frac{\\pi}{5}+k\\pi, k\\in\\mathbb{Z}",
+            B % "x=\\frac{\\pi}{5}+2k\\pi, k\\in\\mathbb{N}",
+        ],
+    ),
+    ("integers that run through", "\\mathbb{Z}", [B % "\\mathbb Z", B % "ℤ"], [B % "\\mathbb{N}", B % "\\mathbb R"]),
 ]

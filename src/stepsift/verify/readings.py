@@ -54,6 +54,11 @@ _IS_NOT = re.compile(
 _EQUALS = re.compile(r"(?:=|\b(?:is|are|be|equals)\b)(?=[^=]*?\d)")
 _LEAD = re.compile(r"^.*(?:\b(?:is|are|be|equals|to|or simply)\b|[:\u662f\u4e3a\uff1a])\s+(?=\S)", re.DOTALL)
 _CURRENCY = {"\\$": "$", "\u20ac": "", "\u00a3": ""}
+_PARAMETER = re.compile(
+    r"(.{1,300}?)(?:[,;\s]|\\text\s*\{\s*,?\s*(?:for|where|with)\s*(?:any|all|some|every)?\s*\}|\()*"
+    r"([a-z])\s*\\in\s*\\mathbb\{Z\}\s*\)?"
+)
+_K = re.compile(r"(?<![\\A-Za-z])k(?![A-Za-z])")
 _SO = re.compile(r"\A\s*(?:so|thus|hence|therefore|then)\b[,:\s]*(?=[$\\({\[])", re.IGNORECASE)
 """A word before a formula, which would be read as a part of it: So $x = 2$."""
 LONGEST = 2_000
@@ -91,7 +96,7 @@ def is_number(gold: str) -> bool:
 def formulas(answer: str, gold: str) -> list[str]:
     """The formulas that an answer may mean, best first; none where it holds nothing to read."""
     text = peel(_SO.sub("", answer[:LONGEST]))
-    plain = formula(unmarked(text))
+    plain = _for_any_integer(formula(unmarked(text)))
     if not plain:
         return []
     if is_formula(plain):
@@ -104,9 +109,20 @@ def formulas(answer: str, gold: str) -> list[str]:
             return in_bold
     marked = _run(_MARKED, text)
     if marked is not None:
-        inside = formula(peel(marked))
+        inside = _for_any_integer(formula(peel(marked)))
         return [inside] if inside and not words_of(inside) else _spoken(inside, number)
     return _spoken(text, number)
+
+
+def _for_any_integer(text: str) -> str:
+    r"""`k\pi` of `n\pi, n \in \mathbb{Z}`: an answer that an integer runs through, under one name."""
+    match = _PARAMETER.fullmatch(text)
+    if match is None:
+        return text
+    body, name = match[1].rstrip(" ,;"), re.compile(rf"(?<![\\A-Za-z]){match[2]}(?![A-Za-z])")
+    if name.search(body) is None or (match[2] != "k" and _K.search(body)):
+        return text
+    return name.sub("k", body)
 
 
 def _spoken(text: str, number: bool) -> list[str]:

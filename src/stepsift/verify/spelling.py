@@ -36,6 +36,7 @@ _SIGNS = str.maketrans(
         "\N{ELEMENT OF}": "\\in ",
         "\N{DEGREE SIGN}": "^\\circ ",
         "\N{DOUBLE-STRUCK CAPITAL R}": "\\mathbb{R}",
+        "\N{DOUBLE-STRUCK CAPITAL Z}": "\\mathbb{Z}",
         "\N{VULGAR FRACTION ONE HALF}": "\\frac{1}{2}",
         "\N{VULGAR FRACTION ONE QUARTER}": "\\frac{1}{4}",
         "\N{VULGAR FRACTION THREE QUARTERS}": "\\frac{3}{4}",
@@ -109,6 +110,8 @@ _STARS = re.compile(r"(?<=[\w)}])\s*\*\*\s*(?=[-\w({])")
 _PI = re.compile(r"(?<![\\A-Za-z])[pP]i(?![A-Za-z])")
 _INFINITY = re.compile(r"(?<![\\A-Za-z])(?:[iI]nfinity|inf|oo)(?![A-Za-z])")
 _SQRT = re.compile(r"(?<![\\A-Za-z])sqrt(?=\s*[({\d])")
+_BLACKBOARD = re.compile(r"\\mathbb\s*([A-Z])(?![A-Za-z])")
+_IN_INTEGERS = re.compile(r"\\in\s*Z(?![A-Za-z_^'])")
 _RELATIONS = (("<=", "\\le "), (">=", "\\ge "), ("=<", "\\le "), ("!=", "\\ne "), ("==", "="))
 
 _PAIRS = (
@@ -207,6 +210,7 @@ def formula(text: str) -> str:
         text = text.replace(sign, spelled)
     text = _POWER.sub(r"^{\1}", _STARS.sub("^", text))
     text = _SQRT.sub(r"\\sqrt", _INFINITY.sub(r"\\infty ", _PI.sub(r"\\pi ", text)))
+    text = _BLACKBOARD.sub(r"\\mathbb{\1}", _IN_INTEGERS.sub(r"\\in \\mathbb{Z}", text))
     return " ".join(text.split())
 
 
