@@ -435,4 +435,17 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
         ],
     ),
     ("integers that run through", "\\mathbb{Z}", [B % "\\mathbb Z", B % "ℤ"], [B % "\\mathbb{N}", B % "\\mathbb R"]),
+    (
+        "both signs",
+        "(\\pm 6, 0)",
+        [B % "(6,0), (-6,0)", B % "(-6, 0) \\text{ and } (6, 0)", B % "(\\pm6,0)"],
+        [B % "(6,0)", B % "(0,\\pm 6)", B % "(\\pm 3, 0)"],
+    ),
+    (
+        "both signs",
+        "-6, -1, 1, 6",
+        [B % "\\{\\pm 1, \\pm 6\\}", B % "\\pm 6, \\pm 1"],
+        [B % "\\{\\pm 6\\}", B % "1, 6"],
+    ),
+    ("both signs", "(\\pm 1, \\pm 4)", [B % "(\\pm1,\\pm4)"], [B % "(1,4)", B % "(\\pm 4, \\pm 1)"]),
 ]

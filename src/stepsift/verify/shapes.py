@@ -268,10 +268,10 @@ def _bracketed(text: str, depth: int) -> Shape | None:
         return None
     inner = text[len(opening) : -len(closing)].strip()
     if opening in ("\\{", "{"):
-        if closing not in ("\\}", "}"):
-            return None
-        return _set(inner, text, depth)
+        return _set(inner, text, depth) if closing in ("\\}", "}") else None
     items, _ = _items(inner)
+    if len(items) > 1 and opening == "(" and text.count("\\pm") == 1:
+        return _signs(text, depth)
     if len(items) < 2:
         return read_shape(inner, depth + 1) if inner and opening + closing in ("()", "[]") else None
     brackets = "()" if opening == "\\langle" else opening + closing
@@ -294,7 +294,11 @@ def _set(inner: str, text: str, depth: int) -> Shape | None:
     if any(mark in inner for mark in ("\\mid", "|", ":")):
         return None
     items, _ = _items(inner)
-    return Shape("set", text, tuple(read_shape(item, depth + 1) for item in items))
+    shapes = [read_shape(item, depth + 1) for item in items]
+    # `\{\pm 1\}` holds two.
+    return Shape(
+        "set", text, tuple(one for shape in shapes for one in (shape.items if shape.kind == "list" else [shape]))
+    )
 
 
 def _is_interval(shape: Shape) -> bool:
