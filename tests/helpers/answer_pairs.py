@@ -448,4 +448,12 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
         [B % "\\{\\pm 6\\}", B % "1, 6"],
     ),
     ("both signs", "(\\pm 1, \\pm 4)", [B % "(\\pm1,\\pm4)"], [B % "(1,4)", B % "(\\pm 4, \\pm 1)"]),
+    (
+        "all of several choices",
+        "BD",
+        ["故选：BD", B % "B, D", "The answer is B and D.", "答案：B、D", B % "\\text{(D), (B)}"],
+        ["故选：B", B % "D", B % "BCD", "The answer is B and C.", B % "DB"],
+    ),
+    ("all of several choices", "A, E", [B % "AE", B % "E, A", "Answer: A and E"], [B % "A", B % "A, D, E"]),
+    ("all of several choices", "(A, B)", [B % "(A,B)"], [B % "(B, A)"]),
 ]

@@ -55,6 +55,8 @@ _SAID = re.compile(
 )
 _JOINT = r"\s*(?:,|/|&|,?\s*\b(?:and|or)\b|\u548c|\u6216|\u3001)\s*"
 _JOINED = re.compile(_JOINT)
+_ONE = r"(?:\([A-J]\)|\[[A-J]\]|[A-J])"
+_LETTERS = re.compile(rf"{_ONE}(?:(?:{_JOINT}|\s)?{_ONE})+")
 _AND_ANOTHER = re.compile(
     rf"\s*[)\]]?(?:(?>{_JOINT}[(\[]?\s*[A-J]\s*[)\]]?)++\s*(?:[.;\n\u3002}}]|\Z)"
     r"|\s*[)\]]?\s*\b(?:and|or)\s+[(\[]?[A-J](?![\w'\u2019])(?!\s*[)\]]?\s*(?:is|are|was|were)\b))"
@@ -93,6 +95,19 @@ def text_of_gold(text: str) -> str | None:
     """The text of a gold answer that stands after its letter; None where there is none."""
     match = _GOLD.fullmatch(_plain(text))
     return peel(match[6]) or None if match else None
+
+
+def letters(text: str) -> str | None:
+    """The letters of an answer that is several choices, sorted: AC of `A, C`, `(C) and (A)`, `AC`; None if it is none.
+
+    Letters without anything between them are choices only in the order of the alphabet: CAB is a word.
+    """
+    plain = peel(_plain(text))
+    if len(plain) > 60 or _LETTERS.fullmatch(plain) is None:
+        return None
+    named = "".join(re.findall("[A-J]", plain))
+    ordered = "".join(sorted(set(named)))
+    return ordered if len(ordered) == len(named) and (plain != named or named == ordered) else None
 
 
 def final_letter(conclusion: str) -> str | None:

@@ -35,7 +35,7 @@ _PHRASE = re.compile(
     rf"|^\W*(?:the\s+)?final\s+(?:{_WORD_ANSWER}|choice)\b[*_`]*\s*(?:\bis\b|[:=\uff1a])[:*_ \t]*"
     r"|^\W*(?:final\s+)?answers?\W*\n"
     r"|^\W*(?:Ans|Final|Result|Solution)\s*[:=.\uff1a][:*_ \t]*(?=\S.{0,120}$)"
-    r"|(?:\u7b54\u6848|\u7ed3\u679c)\s*(?:\u5e94\u8be5|\u5e94|\u5c31|\u4e3a|\u662f|[:=\uff1a])(?:\u4e3a|\u662f)?[\s*:\uff1a=]*|\u7b54[:\uff1a]\s*",
+    r"|(?:\u7b54\u6848|\u7ed3\u679c)\s*(?:\u5e94\u8be5|\u5e94|\u5c31|\u4e3a|\u662f|[:=\uff1a])(?:\u4e3a|\u662f)?[\s*:\uff1a=]*|\u7b54[:\uff1a]\s*|\u6545\u9009[:\uff1a\s]*",
     re.IGNORECASE | re.MULTILINE,
 )
 _BEFORE = re.compile(
@@ -53,7 +53,7 @@ SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*\\$])|(?<=\u3002)")
 _LAST_LINES = _BOXES = 50
 _ANNOUNCEMENTS = 200
 """Lines with a keyword that are looked at, from the end."""
-_KEYWORDS = ("answer", "ans", "final", "result", "solution", "\u7b54", "\u7ed3\u679c")
+_KEYWORDS = ("answer", "ans", "final", "result", "solution", "\u7b54", "\u7ed3\u679c", "\u6545\u9009")
 _FENCE = re.compile(r"\s*```\w*\s*\n(.*?)\n?\s*```", re.DOTALL)
 _DISPLAY = re.compile(r"\s*(\\\[.{1,2000}?\\\]|\$\$.{1,2000}?\$\$|\\begin\{(\w+\*?)\}.{1,2000}?\\end\{\2\})", re.DOTALL)
 _JOINT = re.compile(r"[\s$*\\()]*(?:,|;|\band\b|\bor\b|\\text\{\s*(?:and|or)\s*\})+[\s$*\\()]*(?:[a-z]\s*=\s*)?")
