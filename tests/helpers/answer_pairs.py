@@ -456,4 +456,10 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
     ),
     ("all of several choices", "A, E", [B % "AE", B % "E, A", "Answer: A and E"], [B % "A", B % "A, D, E"]),
     ("all of several choices", "(A, B)", [B % "(A,B)"], [B % "(B, A)"]),
+    (
+        "thousands",
+        "2 450 000",
+        [B % "2450000", B % "2,450,000", B % "2\\ 450\\ 000"],
+        [B % "2", B % "2 450", B % "2 450 001"],
+    ),
 ]

@@ -37,6 +37,7 @@ _SCIENCE = re.compile(
 )
 _TEN = re.compile(r"([-+]?)\s*10\s*\^\s*\{\s*([-+]?\d+)\s*\}")
 _PLAIN = re.compile(rf"([-+]?)\s*({_DECIMAL})")
+_SPACED = re.compile(r"([-+]?)\s*(\d{1,3}(?: \d{3})+(?:\.\d+)?)")
 _SIDE = rf"([-+]?)\s*({_DECIMAL})"
 _SLASH = re.compile(rf"([-+]?)\s*{_SIDE}\s*/\s*{_SIDE}")
 _FRAC = re.compile(rf"([-+]?)\s*\\frac\s*(?:\{{\s*{_SIDE}\s*\}}|(\d))\s*(?:\{{\s*{_SIDE}\s*\}}|(\d))")
@@ -81,6 +82,10 @@ def _unsigned(text: str) -> Number | None:
 
 def _plain(m: re.Match[str]) -> Number:
     return _decimal(m[1], m[2])
+
+
+def _spaced(m: re.Match[str]) -> Number:
+    return _decimal(m[1], m[2].replace(" ", ""))
 
 
 def _decimal(sign: str, digits: str, exponent: int = 0) -> Number:
@@ -151,6 +156,7 @@ def _dots(m: re.Match[str]) -> Number:
 
 _READERS = (
     (_PLAIN, _plain),
+    (_SPACED, _spaced),
     (_FRAC, _frac),
     (_SLASH, _slash),
     (_SCIENCE, _science),
