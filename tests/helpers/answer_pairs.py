@@ -462,4 +462,10 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
         [B % "2450000", B % "2,450,000", B % "2\\ 450\\ 000"],
         [B % "2", B % "2 450", B % "2 450 001"],
     ),
+    (
+        "times",
+        "7:20",
+        ["The bus comes at 7:20.", "They leave at 7:20 AM, I think."],
+        ["It comes between 7:20 and 7:30.", "The bus comes at 7:02."],
+    ),
 ]

@@ -20,6 +20,10 @@ REMEMBERED = 16_384
 _TO = re.compile(r"(?<=\d)\$?\s*(?:\bto\b|\\text\s*\{\s*to\s*\})\s*\$?(?=\d)")
 _RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")
 _CALLED_A_RATIO = re.compile(r"\b(?:ratio|proportion|odds|scale)\b", re.IGNORECASE)
+_TIME = re.compile(
+    r"(?<![\d:.])\d{1,2}:\d{2}(?![\d:.]\d)(?:\s*(?:\\text\s*\{\s*)?[ap]\.?\s?m\b\.?\s?\}?)?", re.IGNORECASE
+)
+"""A time of day, the only one of a sentence: The train leaves at 10:30."""
 _RATIO_IN_WORDS = re.compile(r"\d+(?:\.\d+)?(?: to \d+(?:\.\d+)?)+")
 """5 to 8 is 5:8 where the other answer is a ratio; else it may be a range."""
 
@@ -119,6 +123,9 @@ def _nesting(items: object) -> list[bool]:
 
 
 def _math(gold: str, answer: str) -> str:
+    if _TIME.fullmatch(gold.strip()):
+        times = set(_TIME.findall(answer))
+        answer = times.pop() if len(times) == 1 else answer
     if _RATIO.fullmatch(gold.strip().strip("$")):
         answer = _TO.sub(":", answer)
         ratios = set(_RATIO.findall(answer)) if _CALLED_A_RATIO.search(answer) else set()
