@@ -468,4 +468,10 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
         ["The bus comes at 7:20.", "They leave at 7:20 AM, I think."],
         ["It comes between 7:20 and 7:30.", "The bus comes at 7:02."],
     ),
+    (
+        "substances",
+        "Al2O3",
+        [B % "\\text{Al}_2\\text{O}_3", B % "\\ce{Al2O3}", "The answer is Al₂O₃.", B % "\\mathrm{Al_2O_3}"],
+        [B % "AlO", B % "Al_3O_2", "The answer is AlO₃."],
+    ),
 ]

@@ -8,6 +8,8 @@ from stepsift.verify.spelling import formula, peel
 
 _FONT = re.compile(r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathtt|mbox|operatorname)\s*\{([^{}]*)\}")
 _SPACES = re.compile(r"\\[ ,;:!]|\\q?quad(?![a-z])|(?<!\\)~")
+_SUBSCRIPTS = re.compile(r"\\(?:text|ce)(?=\s*\{)|[{}_\s]")
+_SUBSTANCE = re.compile(r"(?=.*\d)(?:[A-Z][a-z]?\d*|[()]\d*){2,}")
 _BRACED = re.compile(r"\{(\w)\}")
 _SAYS = re.compile(r"\b(?:is|are|was|were|be|returns|prints|outputs|equals)\s+(?=\S)")
 _FIRST_WORD = re.compile(
@@ -60,6 +62,14 @@ def same_words(gold: str, answer: str) -> bool:
 def _tight(text: str) -> str:
     r"""A formula that nobody can read, without blanks and the braces around one sign: \pmod 3 and \pmod{3}."""
     return _BRACED.sub(r"\1", "".join(formula(peel(text)).split()))
+
+
+def same_substance(gold: str, answer: str) -> bool:
+    r"""Whether two texts are one chemical formula: CO2, CO₂, `\text{CO}_2` and `\ce{CO2}`."""
+    if len(gold) > 60 or len(answer) > 120:
+        return False
+    one = _SUBSCRIPTS.sub("", formula(peel(gold)))
+    return _SUBSTANCE.fullmatch(one) is not None and one == _SUBSCRIPTS.sub("", formula(peel(answer)))
 
 
 def only_numbers(values: object) -> bool:

@@ -100,7 +100,7 @@ def _choice(text: str, gold: str) -> str:
 def compare(kind: str, gold: str, answer: str) -> str:
     """correct, wrong or unparsed: a short gold answer and a final answer."""
     several = choice.letters(gold)
-    if several is not None and several == choice.letters(answer):
+    if (several is not None and several == choice.letters(answer)) or exact.same_substance(gold, answer):
         return "correct"
     if kind == "exact":
         if exact.same(gold, answer):
