@@ -474,4 +474,16 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
         [B % "\\text{Al}_2\\text{O}_3", B % "\\ce{Al2O3}", "The answer is Al₂O₃.", B % "\\mathrm{Al_2O_3}"],
         [B % "AlO", B % "Al_3O_2", "The answer is AlO₃."],
     ),
+    (
+        "where it is so",
+        "11",
+        [
+            "The minimum is 11, attained at x = 4.",
+            "The answer is 11, reached when t = 4.",
+            "When x = 4, the value is 11.",
+            "x = 3 when y = 8, and so the sum is 11.",
+        ],
+        ["The minimum is 4, attained at x = 11.", "It costs 11 000 crowns."],
+    ),
+    ("where it is so", "30 °C", [B % "30", B % "30^\\circ\\text{C}", "It is 30 °C."], [B % "-30 °C", B % "3 °C"]),
 ]

@@ -32,7 +32,7 @@ _MARKED = re.compile(r"\\\((.+?)\\\)|\\\[(.+?)\\\]|\$\$(.+?)\$\$|\$((?:[^$\\]|\\
 _BOLD = re.compile(r"\*\*(.+?)\*\*|__(.+?)__(?!\w)", re.DOTALL)
 _JOINED = re.compile(r"[\s*]*(?:,|;|&|(?:,\s*)?(?:and|or)|\u548c|\u6216|\u3001)[\s*]*", re.IGNORECASE)
 _VALUE = re.compile(
-    r"(?:(?<!\w)-)?(?:(?<!\w)\.\d+|(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?)(?:[eE][-+]?\d+)?"
+    r"(?:(?<!\w)-)?(?:(?<!\w)\.\d+|(?:\d{1,3}(?:(?:,\d{3})+|(?: \d{3})+)(?!\d)|\d+)(?:\.\d+)?)(?:[eE][-+]?\d+)?"
     r"(?:\s*(?:x|\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{\s*[-+]?\d+\s*\}|[-+]?\d+)"
     r"|\s*\\frac\s*\{\d+\}\s*\{\d+\}|\s+\d+\s*/\s*\d+|\s*/\s*\d+)?(?:\s*\\?%|\s*(?:\\text\s*\{\s*)?(?:thousand|million|billion|trillion)\b)?"
 )
@@ -52,6 +52,7 @@ _IS_NOT = re.compile(
     r"\s*(?:is\s+not|isn['\u2019]t|can(?:not|['\u2019]t)\s+be|is\s+(?:wrong|incorrect))\b", re.IGNORECASE
 )
 _EQUALS = re.compile(r"(?:=|\b(?:is|are|be|equals)\b)(?=[^=]*?\d)")
+_PLACE = re.compile(r",?\s(?:attained|achieved|reached|occurring|when|where|at|for)\s[^.=]{0,60}=", re.IGNORECASE)
 _LEAD = re.compile(r"^.*(?:\b(?:is|are|be|equals|to|or simply)\b|[:\u662f\u4e3a\uff1a])\s+(?=\S)", re.DOTALL)
 _CURRENCY = {"\\$": "$", "\u20ac": "", "\u00a3": ""}
 _PARAMETER = re.compile(
@@ -79,7 +80,7 @@ def is_formula(text: str) -> bool:
     if shape.text != text and shape.number is not None and shape.unit is None:
         # Of unknown words a few small ones may be a unit: "5 apples", and no "12 Angry Men".
         unit = text.replace(shape.text, "", 1)
-        return len(unit.split()) <= 3 and unit == unit.lower()
+        return len(unit.split()) <= 3 and (unit == unit.lower() or "\\circ" in unit)
     if shape.text != text and shape.unit is not None:
         return shape.number is not None or is_formula(shape.text)
     if shape.kind in ("list", "set", "group", "union"):
@@ -131,6 +132,7 @@ def _spoken(text: str, number: bool) -> list[str]:
         text = text.replace(sign, spelled)
     text = formula(_EMPHASIS.sub(r"\2", text.replace("**", "").replace("$", "")))
     if number:
+        text = _without_place(text)
         after = [m.end() for m in _EQUALS.finditer(text)]
         value = _VALUE.search(text, after[-1] if after else 0)
         if value is None or _SEVERAL.match(text, value.end()) or _part_of_formula(text, value) or _denied(text, value):
@@ -139,6 +141,15 @@ def _spoken(text: str, number: bool) -> list[str]:
     lead = _LEAD.match(text)
     rest = peel(text[lead.end() :] if lead else text)
     return [rest] if rest else []
+
+
+def _without_place(text: str) -> str:
+    """A sentence without the end that says where its value is taken: The minimum is 7, attained at x = 2."""
+    place = _PLACE.search(text)
+    if place is None or _EQUALS.search(text, place.end()):
+        return text
+    before = text[: place.start()]
+    return before if _EQUALS.search(before) or _VALUE.match(before) else text
 
 
 def _part_of_formula(text: str, value: re.Match[str]) -> bool:
