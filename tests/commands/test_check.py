@@ -268,6 +268,18 @@ def test_a_file_of_broken_rows_alone_is_a_problem_that_names_it(sources: Path, s
     assert empty == "source file c.jsonl holds no row; take it away or fill it"
 
 
+def test_large_numbers_are_written_alike(sources: Path, student_folder: Student):
+    write(sources, **{"a.jsonl": [row for i in range(1_250) for row in pair(f"p{i}", "A b.")] + [b"{"] * 1_001})
+    finding = collect(settings(student_folder("llama")), sources, sources.parent / "tasks").findings["sources"]
+    assert list(finding.lines[:5]) == [
+        "sources     1 file, 2,251 rows read, 1,250 kept, 1,001 rejected (broken_json 1,001)",
+        "prompts     1,250",
+        "candidates  1 to 1 per prompt, median 1 (1 for 1,250 prompts)",
+        "teachers    1: t0 1,250",
+        f"traces      1,250, {1_250 * 4:,} characters",
+    ]
+
+
 def test_every_problem_is_told_in_the_order_of_the_pipeline(sources: Path, tmp_path: Path):
     names = [f"b{n:02}.jsonl" for n in range(40)]
     write(sources, **{name: [b"{"] for name in names})

@@ -225,14 +225,14 @@ def check_sources(pool: Survey) -> Finding:
         f"{size} for {text.count(prompts, 'prompt')}" for size, prompts in sorted(candidates.histogram.items())
     ]
     lines = [
-        f"sources     {files}, {rows} read, {total.kept} kept, {total.rejected} rejected"
-        + (f" ({', '.join(f'{reason} {n}' for reason, n in total.reasons.items())})" if total.rejected else ""),
-        f"prompts     {pool.prompts}",
+        f"sources     {files}, {rows} read, {total.kept:,} kept, {total.rejected:,} rejected"
+        + (f" ({', '.join(f'{reason} {n:,}' for reason, n in total.reasons.items())})" if total.rejected else ""),
+        f"prompts     {pool.prompts:,}",
         f"candidates  {candidates.min} to {candidates.max} per prompt, median {candidates.median:g} "
         f"({', '.join(histogram)})",
-        f"teachers    {len(teachers)}: {', '.join(f'{name} {kept}' for name, kept in teachers.items())}"
+        f"teachers    {len(teachers)}: {', '.join(f'{name} {kept:,}' for name, kept in teachers.items())}"
         + (f"; nothing kept of {', '.join(without)}" if without else ""),
-        f"traces      {total.kept}, {text.count(pool.response_chars, 'character')}",
+        f"traces      {total.kept:,}, {text.count(pool.response_chars, 'character')}",
     ]
     if pool.ignored_files:
         lines.append(f"ignored     {', '.join(pool.ignored_files)}")

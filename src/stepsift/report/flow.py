@@ -97,7 +97,7 @@ def _files(sources: dict[str, Any]) -> list[_Item]:
 
 
 def _file(name: str, kept: int, rows: int) -> _Item:
-    return _Item((name, count(kept, "trace")), f"{name}: {kept} of {count(rows, 'row')} kept", "source", kept)
+    return _Item((name, count(kept, "trace")), f"{name}: {kept:,} of {count(rows, 'row')} kept", "source", kept)
 
 
 def _stage(what: str, full: str, counts: dict[str, int]) -> _Item:

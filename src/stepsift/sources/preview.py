@@ -70,10 +70,10 @@ class Preview:
         lines = [f"left out    {', '.join(self.part.left_out)}"] if self.part.left_out else []
         if reading.layouts:
             lines.append(f"layout      {', '.join(reading.layouts)}")
-        lines += [*told(reading.columns), f"rows        {reading.read} read, {reading.kept} kept{of}"]
+        lines += [*told(reading.columns), f"rows        {reading.read:,} read, {reading.kept:,} kept{of}"]
         for reason, n in reading.rejected.most_common():
             file, row, detail = reading.first[reason]
-            lines.append(f"            {reason} {n}; first {file}:{row}: {detail}")
+            lines.append(f"            {reason} {n:,}; first {file}:{row}: {detail}")
         lines.append(f"teachers    {_counts(reading.teachers)}")
         if reading.named_by_file:
             lines.append(
@@ -84,8 +84,8 @@ class Preview:
         if self.mended is not None:
             rule, after = self.mended
             teachers = f", by {_counts(after.teachers)}" if after.teachers else ""
-            gold = f", {after.with_gold} with a gold answer" if after.with_gold > reading.with_gold else ""
-            kept = f"{after.kept} of {after.read} are kept{teachers}{gold}"
+            gold = f", {after.with_gold:,} with a gold answer" if after.with_gold > reading.with_gold else ""
+            kept = f"{after.kept:,} of {after.read:,} are kept{teachers}{gold}"
             lines.append(f"mend        with this in {self.beside}, {kept}:")
             lines += ["", *as_yaml(rule).splitlines()]
         elif reading.read and not reading.kept:
@@ -157,6 +157,6 @@ def _no_rule(reading: Reading) -> str:
 
 
 def _counts(teachers: Counter[str]) -> str:
-    names = [f"{one_line(name, 60)} {n}" for name, n in teachers.most_common(8)]
+    names = [f"{one_line(name, 60)} {n:,}" for name, n in teachers.most_common(8)]
     more = len(teachers) - len(names)
     return ", ".join(names) + (f" and {count(more, 'more teacher')}" if more > 0 else "") or "none"
