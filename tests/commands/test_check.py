@@ -259,13 +259,19 @@ def test_a_pool_where_most_prompts_have_one_candidate_is_a_problem_only_if_few_h
 
 
 def test_a_file_of_broken_rows_alone_is_a_problem_that_names_it(sources: Path, student_folder: Student):
-    write(sources, **{"b.jsonl": [b"{", b"\xff", b"{"], "c.jsonl": []})
+    write(sources, **{"b.jsonl": [b"{", b"\xff", b"{"], "c.jsonl": [], "d.jsonl": [{"n": 1}]})
     (sources / "c.jsonl").write_bytes(b"")
-    broken, empty = problems(settings(student_folder("llama")), sources)
+    (sources / "e.parquet").write_bytes(b"no Parquet file")
+    broken, empty, other, cut = problems(settings(student_folder("llama")), sources)
     assert broken.startswith(
         "source file b.jsonl: every one of its 3 rows was rejected, 2 of them as broken_json; row 1"
     )
+    assert broken.endswith(". Mend the file, or write or copy it anew: no rule helps")
     assert empty == "source file c.jsonl holds no row; take it away or fill it"
+    assert other.endswith(". Mend the file, or read it by a rule: 'stepsift preview' proposes one")
+    assert cut.startswith("source file e.parquet: its only row was rejected as unreadable_parquet; row 1: ")
+    assert cut.endswith(". Mend the file, or write or copy it anew: no rule helps")
+    assert ".. " not in cut
 
 
 def test_large_numbers_are_written_alike(sources: Path, student_folder: Student):

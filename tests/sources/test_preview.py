@@ -475,6 +475,15 @@ def test_why_nothing_is_proposed_is_true(row: dict[str, Any], says: str, tmp_pat
     assert out[-1].startswith(f"mend        {says}")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.jsonl", b'{"prompt": "p"\n'), ("a.jsonl.gz", b"no gzip"), ("a.parquet", b"PAR1")]
+)
+def test_of_a_damaged_file_no_rule_is_spoken(name: str, content: bytes, tmp_path: Path, run_cli):
+    (tmp_path / name).write_bytes(content)
+    _, out, _ = run_cli("preview", name)
+    assert out[-1] == "mend        no row can be read, so no rule helps: mend the file, or write or copy it anew"
+
+
 def test_a_rule_that_is_there_stays_in_the_one_that_mends(tmp_path: Path, run_cli):
     rows, expected = SHAPES["other names"]
     write(tmp_path / "set.jsonl", rows)

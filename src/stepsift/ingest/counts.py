@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from stepsift.ingest.columns import FileColumns
 from stepsift.ingest.database import Spool
 from stepsift.ingest.fill import UNKNOWN, ReadCounts
+from stepsift.ingest.rows import UNREADABLE
 
 
 @dataclass
@@ -116,12 +117,15 @@ def useless_files(spool: Spool, pool: PoolCounts) -> list[str]:
         rejected = (
             f"its only row was rejected as {reason}"
             if tally.read == 1
-            else f"every one of its {tally.read} rows was rejected, {tally.reasons[reason]} of them as {reason}"
+            else f"every one of its {tally.read:,} rows was rejected, {tally.reasons[reason]:,} of them as {reason}"
         )
-        sentences.append(
-            f"source file {name}: {rejected}; row {line}: {detail}. Mend the file, or read it by a rule: 'stepsift "
-            "preview' proposes one where it finds one"
+        mend = (
+            "Mend the file, or write or copy it anew: no rule helps"
+            if reason in UNREADABLE
+            else "Mend the file, or read it by a rule: 'stepsift preview' proposes one where it finds one"
         )
+        # What other libraries say may end with a full stop of its own.
+        sentences.append(f"source file {name}: {rejected}; row {line}: {detail.rstrip('.')}. {mend}")
     return sentences
 
 

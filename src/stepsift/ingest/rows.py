@@ -35,6 +35,17 @@ REASONS = (
     "duplicate_trace",
 )
 """Every reason for which ingest rejects a row."""
+UNREADABLE = {
+    "nul_byte",
+    "not_utf8",
+    "broken_json",
+    "broken_csv",
+    "corrupt_gzip",
+    "corrupt_zstd",
+    "unreadable_parquet",
+    "unreadable_arrow",
+}
+"""Of these, those that lie in the bytes of a file: no rule for reading its columns mends them."""
 
 DETAIL_CHARS = 200
 _END_CHARS = 90

@@ -11,6 +11,7 @@ from stepsift.ingest import thinking
 from stepsift.ingest.candidate import Candidate
 from stepsift.ingest.columns import column_warnings, told
 from stepsift.ingest.gold import alternatives, verdict
+from stepsift.ingest.rows import UNREADABLE
 from stepsift.sources.mend import propose
 from stepsift.sources.origin import Origin
 from stepsift.sources.part import Part, part_of, rules_of
@@ -24,6 +25,7 @@ _NO_RULE = (
     "no column looks like a prompt, or none like a response, and a trace needs both: name them in a rule "
     "(docs/OWN_TRACES.md has all names), or join the file with the one that holds what lacks"
 )
+_UNREADABLE = "no row can be read, so no rule helps: mend the file, or write or copy it anew"
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,8 @@ def _no_rule(reading: Reading) -> str:
     """Why no rule is proposed for rows of which none is kept."""
     if set(reading.rejected) == {"filtered"}:
         return "none is proposed: the rule's where leaves out all of these rows"
+    if reading.rejected.keys() <= UNREADABLE:
+        return _UNREADABLE
     if reading.rejected["unknown_layout"] + reading.rejected["missing_field"] == 0:
         return "no rule that was tried reads these rows; what is wrong with them stands above"
     return _NO_RULE
