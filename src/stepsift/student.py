@@ -397,9 +397,11 @@ def pick_device(setting: str) -> str:
     import torch
 
     if setting == "cuda" and not torch.cuda.is_available():
-        raise StudentError("device is 'cuda', but torch sees no CUDA device; set device: auto, or install a CUDA build")
+        raise StudentError(
+            "score.device is 'cuda', but torch sees no CUDA device; set device: auto, or install a CUDA build of torch"
+        )
     if setting == "mps" and not torch.backends.mps.is_available():
-        raise StudentError("device is 'mps', but torch sees no Apple GPU; set device: auto")
+        raise StudentError("score.device is 'mps', but torch sees no Apple GPU; set device: auto")
     return ("cuda" if torch.cuda.is_available() else "cpu") if setting == "auto" else setting
 
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from transformers import AutoTokenizer
 
 from stepsift import params
@@ -18,6 +19,7 @@ from stepsift.commands import estimate
 from stepsift.commands import selfcheck as naive
 from stepsift.commands.check import collect
 from stepsift.commands.selfcheck import compare_engine, differences
+from stepsift.container import image
 from stepsift.core.errors import ScoringError, StudentError
 from stepsift.placement import Memory
 from stepsift.score.forward.engine import Engine
@@ -272,6 +274,29 @@ def test_a_file_of_broken_rows_alone_is_a_problem_that_names_it(sources: Path, s
     assert cut.startswith("source file e.parquet: its only row was rejected as unreadable_parquet; row 1: ")
     assert cut.endswith(". Mend the file, or write or copy it anew: no rule helps")
     assert ".. " not in cut
+
+
+@pytest.mark.parametrize(
+    ("engine", "has_gpu", "stops"), [("host", False, True), ("host", True, False), ("docker", False, False)]
+)
+def test_a_device_that_is_not_there_is_a_problem_where_scoring_runs_on_this_machine_itself(
+    engine: str,
+    has_gpu: bool,
+    stops: bool,
+    sources: Path,
+    tmp_path: Path,
+    student_folder: Student,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "stepsift").mkdir()
+    (tmp_path / "stepsift/machine.yaml").write_text(f"engine: {engine}\n")
+    monkeypatch.setattr(image, "image_digest", lambda *_: "sha256:0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    found = problems(settings(student_folder("llama"), score={"device": "cuda"}), sources)
+    assert [p.partition(";")[0] for p in found] == (
+        ["score.device is 'cuda', but torch sees no CUDA device"] if stops else []
+    )
 
 
 def test_large_numbers_are_written_alike(sources: Path, student_folder: Student):

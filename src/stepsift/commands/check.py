@@ -76,6 +76,15 @@ def _precision(settings: params.Params, source: Any) -> Finding:
     return check_precision(settings, source)
 
 
+def _device(setting: str) -> None:
+    from stepsift import student
+    from stepsift.container.machine import load, machine_file
+
+    # In a container torch may see other devices.
+    if load(machine_file()).engine == "host":
+        student.pick_device(setting)
+
+
 def _lines(finding: Finding) -> list[str]:
     return [*finding.lines, *(f"warning     {warning}" for warning in finding.warnings)]
 
@@ -147,6 +156,8 @@ def collect(settings: params.Params, sources: Path, tasks: Path) -> Checkup:
         report.ask("references", check_references, settings.score)
     report.ask("programs", check_isolation)
     report.ask("machine", check_machine, Path.cwd())
+    if settings.score.device not in ("auto", "cpu") and not report.findings["machine"].problems:
+        report.ask("device", _device, settings.score.device)
     report.ask("training", check_training, settings.select.names, settings.train)
     report.ask("tasks", check_evaluation, settings.evaluate, tasks)
     return report
