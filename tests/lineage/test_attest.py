@@ -56,8 +56,12 @@ def test_it_says_what_the_set_is_and_what_it_was_made_of():
 
 
 def test_a_set_that_is_not_there():
-    with pytest.raises(LineageError, match="there is no curated set data/select/best"):
+    with pytest.raises(LineageError, match=r"^there is no curated set data/select/best; name one of lalp, random$"):
         statement("best", read(project.LOCK), COMMIT, {})
+    for name in ("lalp", "random"):
+        Path(f"data/select/{name}/manifest.json").unlink()
+    with pytest.raises(LineageError, match=r"^there is no curated set data/select/lalp; run 'dvc repro select'$"):
+        statement("lalp", read(project.LOCK), COMMIT, {})
 
 
 def test_all_is_as_it_says_and_a_signature_is_taken_without_a_key():

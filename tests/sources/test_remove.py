@@ -50,3 +50,12 @@ def test_neighbours_whose_names_begin_alike_stay(what: str, files: tuple, rule_f
 def test_a_name_of_several_is_refused_with_all_of_them(sources: Path):
     with pytest.raises(SourceError, match=r"^'a' names 2 files or folders \(math/a.jsonl, math-2/a.jsonl\) that"):
         plan_removal("a", sources)
+    with pytest.raises(
+        SourceError, match=r"^'z' names no file or folder that stepsift added; name one of math/a.jsonl, "
+    ):
+        plan_removal("z", sources)
+
+
+def test_where_nothing_was_added_it_is_said_so(tmp_path: Path):
+    with pytest.raises(SourceError, match=r"^'a' names no file or folder that stepsift added; nothing in .* was added"):
+        plan_removal("a", tmp_path)

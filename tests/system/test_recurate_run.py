@@ -246,7 +246,15 @@ def test_without_the_remote_nothing_is_committed(team: Team, tmp_path: Path):
 
 def test_what_is_not_committed_stops_it(team: Team):
     clone = team.clone()
-    (clone / "src/stepsift/more.py").write_text("")
-    done = run(clone, "stepsift", "recurate")
-    assert done.returncode == 1
-    assert "src/stepsift/more.py and 1 in all are not as committed" in done.stderr
+    for names, sentence in (
+        (["more"], "src/stepsift/more.py is not as committed; commit it first"),
+        (
+            "abcd",
+            "src/stepsift/a.py, src/stepsift/b.py, src/stepsift/c.py and 2 more files are not as committed; commit",
+        ),
+    ):
+        for name in names:
+            (clone / f"src/stepsift/{name}.py").write_text("")
+        done = run(clone, "stepsift", "recurate")
+        assert done.returncode == 1
+        assert sentence in done.stderr

@@ -23,6 +23,7 @@ from stepsift.core import disk
 from stepsift.core.errors import LineageError
 from stepsift.core.text import count, error_line
 from stepsift.lineage.check_result import CheckResult
+from stepsift.lineage.exports import MANIFEST
 from stepsift.lineage.lock import Lock
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -38,10 +39,13 @@ def statement(selector: str, lock: Lock, commit: Mapping[str, str], images: Mapp
     `lock` is the dvc.lock of the working folder; `commit` has `git.commit` and `git.dirty` (empty without git);
     `images` maps the name of an image to its digest. Raises LineageError if there is no such set.
     """
-    folder = Path(lock.folder("select")) / selector
-    if not (folder / "manifest.json").is_file():
-        raise LineageError(f"there is no curated set {folder}; 'stepsift attest' takes the name of a selector")
-    manifest = disk.read_json(folder / "manifest.json")
+    sets = Path(lock.folder("select"))
+    folder = sets / selector
+    if not (folder / MANIFEST).is_file():
+        known = ", ".join(sorted(path.parent.name for path in sets.glob(f"*/{MANIFEST}")))
+        what = f"name one of {known}" if known else "run 'dvc repro select'"
+        raise LineageError(f"there is no curated set {folder}; {what}")
+    manifest = disk.read_json(folder / MANIFEST)
     sources = manifest["inputs"]["sources"] or {}
     student = manifest["student"]
     of_git = [{"name": "repository", "digest": {"gitCommit": commit["git.commit"]}}] if "git.commit" in commit else []

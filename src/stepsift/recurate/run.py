@@ -18,6 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from stepsift.core.text import count
 from stepsift.lineage.lock import stages_of
 from stepsift.recurate import check_lock
 from stepsift.recurate.commits import BRANCHES, commit_of, fetch, git, output, publish_charts, push, tree_with
@@ -113,9 +114,9 @@ def begin(remote: str, paths: list[str]) -> None:
     """Fetch, and bring the work tree to the state of HEAD; what is not committed stops the run."""
     changed = [line[3:] for line in git("status", "--porcelain", "--untracked-files=all", strip=False).splitlines()]
     if others := [p for p in changed if p not in paths]:
-        raise RecurationError(
-            f"{', '.join(others[:3])} and {len(others)} in all are not as committed; commit them first"
-        )
+        named = ", ".join(others[:3]) + (f" and {count(len(others) - 3, 'more file')}" if len(others) > 3 else "")
+        are, them = ("is", "it") if len(others) == 1 else ("are", "them")
+        raise RecurationError(f"{named} {are} not as committed; commit {them} first")
     for file, changes in check_lock.dvc_json("status").items():
         if file.endswith(".dvc") and "'modified'" in str(changes):
             raise RecurationError(f"a file is not what {file} says of it; 'dvc checkout {file}', or add and commit it")
