@@ -3,12 +3,11 @@
 Local tasks are read here without the harness, whose import takes seconds; it builds the tasks later, in `load_task`.
 """
 
-import difflib
 import functools
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,7 +19,7 @@ import yaml
 from stepsift.core import bounded_yaml, disk
 from stepsift.core.errors import EvaluationError
 from stepsift.core.quiet import silenced
-from stepsift.core.text import error_line, named_error_line
+from stepsift.core.text import did_you_mean, error_line, named_error_line
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +67,7 @@ def find_tasks(names: tuple[str, ...], folder: Path, trusted: Collection[str] = 
             continue
         harness_names = _harness().all_tasks
         if name not in harness_names:
-            near = _nearest(name, [*local, *harness_names])
-            hint = f", did you mean '{near}'?" if near else ";"
+            hint = did_you_mean(name, [*local, *harness_names]) or ";"
             unread = f" ({'; '.join(broken)})" if broken else ""
             raise EvaluationError(
                 f"evaluate.tasks names '{name}', which is unknown{hint} local tasks of {folder} are "
@@ -98,8 +96,8 @@ def check_tasks(names: Sequence[str], folder: Path, trusted: Collection[str] = (
                 _local_source(name, local[name], trusted)
             except EvaluationError as e:
                 problems.append(str(e))
-        elif (near := _nearest(name, local)) and name not in _harness().all_tasks:
-            problems.append(f"evaluate.tasks names '{name}', which is unknown, did you mean '{near}'?")
+        elif (hint := did_you_mean(name, local)) and name not in _harness().all_tasks:
+            problems.append(f"evaluate.tasks names '{name}', which is unknown{hint}")
     return problems
 
 
@@ -248,10 +246,6 @@ def verified(config: dict[str, Any]) -> Verified | None:
     if not isinstance(about, dict) or "verify" not in about:
         return None
     return Verified(about["verify"], about["prompt"], about["answer"])
-
-
-def _nearest(name: str, known: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
 
 
 @functools.cache

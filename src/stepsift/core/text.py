@@ -5,10 +5,12 @@ are kept as they are; where they are shown, everything that is hidden becomes vi
 terminal, in a log of a CI service, in Markdown, on a page, in a shell or in MLflow.
 """
 
+import difflib
 import json
 import posixpath
 import re
 import shlex
+from collections.abc import Iterable
 from html import escape
 
 OPEN, CLOSE = "<think>", "</think>"
@@ -169,3 +171,9 @@ def count(n: int, noun: str) -> str:
     if noun.endswith(("s", "x", "ch", "sh")):
         return f"{n:,} {noun}es"
     return f"{n:,} {noun[:-1]}ies" if re.search("[^aeiou]y$", noun) else f"{n:,} {noun}s"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence on an unknown name: `, did you mean 'lalp'?` with the nearest known one; else nothing."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f", did you mean '{near[0]}'?" if near else ""

@@ -4,7 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from stepsift.params._section import Section, Seed, Text, distinct, nearest, some_distinct
+from stepsift.core.text import did_you_mean
+from stepsift.params._section import Section, Seed, Text, distinct, some_distinct
 from stepsift.params._select import Name, WeightsOrWord
 from stepsift.params._train import Budget, StepsOrWord
 
@@ -98,6 +99,6 @@ class Audition(Section):
         for name in value:
             if name not in known:
                 raise ValueError(
-                    f"'{name}' is no metric with a direction{nearest(name, known)}; known are {', '.join(known)}"
+                    f"'{name}' is no metric with a direction{did_you_mean(name, known)}; known are {', '.join(known)}"
                 )
         return value

@@ -8,11 +8,11 @@ from pydantic import ValidationError, model_validator
 
 from stepsift.core import bounded_yaml, disk
 from stepsift.core.errors import ParamsError
-from stepsift.core.text import error_line, has_conflict_marks
+from stepsift.core.text import did_you_mean, error_line, has_conflict_marks
 from stepsift.params._audition import Audition
 from stepsift.params._evaluate import Evaluate
 from stepsift.params._rules import Rule
-from stepsift.params._section import Section, nearest
+from stepsift.params._section import Section
 from stepsift.params._select import Select, compares_two_models
 from stepsift.params._sentences import key_path, sentence, shown
 from stepsift.params._stages import REFERENCES_FOLDER, Ingest, Report, Score, Segment, Student, Tracking
@@ -55,7 +55,7 @@ class Params(Section):
         names = list(self.select.names)
         for name in self.evaluate.rescore:
             if name not in names:
-                near = nearest(name, names)
+                near = did_you_mean(name, names)
                 raise ValueError(
                     f"evaluate.rescore names '{name}', which is no selector{near}; there are {', '.join(names)}"
                 )

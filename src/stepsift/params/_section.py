@@ -1,6 +1,5 @@
-"""What all sections of params.yaml share: a frozen model, types of values, and the nearest valid name."""
+"""What all sections of params.yaml share: a frozen model, and types of values."""
 
-import difflib
 from collections import Counter
 from typing import Annotated, Any, get_args
 
@@ -41,8 +40,3 @@ class Section(BaseModel):
 
 def _is_numeric(annotation: object) -> bool:
     return annotation in (int, float) or any(_is_numeric(part) for part in get_args(annotation))
-
-
-def nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f", did you mean '{near[0]}'?" if near else ""

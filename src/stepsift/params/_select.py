@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
-from stepsift.params._section import Section, Seed, Text, nearest, some_distinct
+from stepsift.core.text import did_you_mean
+from stepsift.params._section import Section, Seed, Text, some_distinct
 
 if TYPE_CHECKING:
     from stepsift.metrics import Metric
@@ -43,7 +44,7 @@ class Worst(Section):
 
         known = [name for name in selectable() if all_metrics()[name].fit is None]
         if value not in known:
-            why = ", it is fitted to the candidates" if value in selectable() else nearest(value, known)
+            why = ", it is fitted to the candidates" if value in selectable() else did_you_mean(value, known)
             raise ValueError(f"'{value}' cannot be filtered by{why}; known are {', '.join(known)}")
         return value
 
@@ -209,7 +210,7 @@ class Weights(Section):
 
         known = [name for name, metric in all_metrics().items() if metric.better is not None]
         if value not in known:
-            raise ValueError(f"'{value}' gives no weights{nearest(value, known)}; known are {', '.join(known)}")
+            raise ValueError(f"'{value}' gives no weights{did_you_mean(value, known)}; known are {', '.join(known)}")
         return value
 
 
@@ -276,7 +277,7 @@ class Select(Section):
         names = [s.name for s in value]
         for i, selector in enumerate(value):
             if selector.by not in known:
-                why = ", it ranks nothing" if selector.by in all_metrics() else nearest(selector.by, known)
+                why = ", it ranks nothing" if selector.by in all_metrics() else did_you_mean(selector.by, known)
                 raise ValueError(f"'{selector.by}' is not a selector{why}; known are {', '.join(known)}")
             metric = selector.metric
             if selector.teacher == "best" and not (metric.better and metric.ranks_teachers):

@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from stepsift.core.text import did_you_mean
 from stepsift.params._rules import FieldName
-from stepsift.params._section import nearest
 
 
 def key_path(where: tuple[int | str, ...]) -> str:
@@ -76,7 +76,7 @@ def sentence(path: str, problem: Any, root: type[BaseModel]) -> str:
 
 def _unknown_key(path: str, where: tuple[int | str, ...], known: list[str]) -> str:
     place = f" in '{key_path(where[:-1])}'" if len(where) > 1 else ""
-    return f"unknown key '{path}'{nearest(str(where[-1]), known)}; known{place} are {', '.join(known)}"
+    return f"unknown key '{path}'{did_you_mean(str(where[-1]), known)}; known{place} are {', '.join(known)}"
 
 
 def shown(value: object) -> str:
