@@ -261,7 +261,7 @@ def test_scores_of_references_are_filled_in_too(project: Project, monkeypatch: p
     assert score_again() == before
     config.write_text(config.read_text() + "\n")
     said = warm_caches("HEAD", project.settings(), CACHES).lines[1]
-    assert said.startswith("scores      are those of another reference 'teacher' (")
+    assert said.startswith("scores      are those of a different reference 'teacher' (")
 
 
 def test_what_is_there_already_is_not_stored_twice(project: Project) -> None:
@@ -317,7 +317,7 @@ def test_scores_of_another_student_are_left_out(project: Project) -> None:
     config.write_text(config.read_text() + "\n")
     forget()
     warmed = warm_caches("HEAD", project.settings(), CACHES)
-    assert warmed.lines[0].startswith("scores      are those of another student (")
+    assert warmed.lines[0].startswith("scores      are those of a different student (")
     assert upkeep.spaces(CACHES) == []
     assert first_words(warmed.lines[1:]) == ["models      2 filled in", "evaluations 6 filled in"]
 
@@ -328,7 +328,7 @@ def test_scores_of_another_renderer_are_left_out(project: Project) -> None:
     git_commit()
     forget()
     warmed = warm_caches("HEAD", project.settings(), CACHES)
-    assert warmed.lines[0].startswith("scores      were made by another src/stepsift/render.py")
+    assert warmed.lines[0].startswith("scores      were made by a different src/stepsift/render.py")
     assert upkeep.spaces(CACHES) == []
 
 

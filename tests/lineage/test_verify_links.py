@@ -239,7 +239,7 @@ def test_a_byte_in_an_export():
     assert found["outputs"] == ("data/select/lalp/train.jsonl was changed",)
     assert found["set lalp"][0].startswith("data/select/lalp/train.jsonl was changed (MD5 ")
     assert found["set lalp"][1] == (
-        "data/select/lalp/train.jsonl row 2: trace aaaa0001 has another prompt or response in the tables"
+        "data/select/lalp/train.jsonl row 2: trace aaaa0001 has a different prompt or response in the tables"
     )
 
 
@@ -258,7 +258,7 @@ def rewrite_export(change: Callable[[list[str]], list[str]]) -> None:
     [
         (
             lambda rows: [rows[0].replace("What is", "What was"), rows[1]],
-            ["row 1: trace bbbb0002 has another prompt or response in the tables"],
+            ["row 1: trace bbbb0002 has a different prompt or response in the tables"],
         ),
         (lambda rows: rows[:1], ["lacks trace aaaa0001: 1 row of 2 chosen traces"]),
         (lambda rows: [*rows, rows[0]], ["holds a trace more than once: 3 rows of 2 chosen traces"]),
@@ -268,7 +268,7 @@ def rewrite_export(change: Callable[[list[str]], list[str]]) -> None:
         ),
         (
             lambda rows: [rows[0].replace('d": "more-than-42', 'd": "sum-of-numbers').replace("bob", "bo"), rows[1]],
-            ["row 1: trace bbbb0002 has another prompt_id, teacher in the tables"],
+            ["row 1: trace bbbb0002 has a different prompt_id, teacher in the tables"],
         ),
     ],
 )
@@ -313,7 +313,7 @@ def test_other_layouts_are_compared_too():
             pl.DataFrame([r | {"messages": r["messages"][1:]} for r in rows]).write_parquet(folder / name)
         else:
             (folder / name).write_bytes(good.replace(b"t bbb0002", b"t bbb0003"))
-        said = f"{folder}/{name} row 1: trace bbbb0002 has another prompt or response in the tables"
+        said = f"{folder}/{name} row 1: trace bbbb0002 has a different prompt or response in the tables"
         assert said in broken_sets()["set lalp"]
         (folder / name).write_bytes(good)
 
@@ -410,11 +410,11 @@ def test_a_manifest_of_something_else():
     inputs = json.loads(Path("data/select/lalp/manifest.json").read_text())["inputs"]
     change_manifest(fingerprint="0" * 64)
     assert broken_sets()["set lalp"] == (
-        "data/select/lalp/manifest.json has the fingerprint of another selection than curated.parquet",
+        "data/select/lalp/manifest.json has the fingerprint of a selection that differs from curated.parquet",
     )
     project.write(project.pool())
     change_manifest(inputs=inputs | {"tables": inputs["tables"] | {"traces.parquet": "0" * 32}})
-    assert broken_sets()["set lalp"] == ("data/select/lalp/manifest.json was made from another traces.parquet",)
+    assert broken_sets()["set lalp"] == ("data/select/lalp/manifest.json was made from a different traces.parquet",)
     change_manifest(inputs=inputs | {"sources": {}})
     assert broken_sets()["set lalp"] == (
         "data/select/lalp/manifest.json was made from other sources than sources.json names",

@@ -98,7 +98,7 @@ def question_variance(grades: Grades, minus: Array, plus: Array) -> float:
 
 
 def _rest(correct: Array) -> float:
-    """MS_rest / (S Q) of one arm's answers [S, Q] to one task; 0 for a single seed, where it cannot be told."""
+    """MS_rest / (S Q) of one arm's answers [S, Q] to one task; 0 for a single seed, where it cannot be estimated."""
     n_seeds, n_questions = correct.shape
     if n_seeds < 2 or n_questions < 2:
         return 0.0

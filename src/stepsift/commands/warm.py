@@ -79,7 +79,8 @@ def _scores(revision: Revision, now: params.Params, caches: Path) -> list[str]:
     same_renderer = revision.md5_of_code("score", "src/stepsift/render.py") in (None, here)
     if not same_renderer and _is_here(scored, now):
         return [
-            "scores      were made by another src/stepsift/render.py, which may give other tokens: none is filled in"
+            "scores      were made by a different src/stepsift/render.py, which may give other tokens: none is "
+            "filled in"
         ]
     models = [scored, *(_references(revision, now, out) if same_renderer else [])]
     return [line for model in models for line in _scores_of(model, revision, now, caches)]
@@ -128,7 +129,7 @@ def _scores_of(scored: _ScoredBy, revision: Revision, now: params.Params, caches
     if scored.fingerprint != current.student:
         path = "student.path" if scored.role == "student" else scored.now.path
         return [
-            f"scores      are those of another {scored.role} ({scored.fingerprint[:12]}, {path} is that of "
+            f"scores      are those of a different {scored.role} ({scored.fingerprint[:12]}, {path} is that of "
             f"{current.student[:12]}): none is filled in"
         ]
     planner = _planner(revision, scored)
@@ -154,7 +155,7 @@ def _planner(revision: Revision, scored: _ScoredBy) -> Planner:
 
 
 def _fill(cache: ScoreCache, planner: Planner, paths: PoolTables, scores: Path) -> tuple[int, int, int]:
-    """How many traces were filled in, were there, and come out otherwise than their scores."""
+    """How many traces were filled in, were there, and do not give the scores of the table again."""
     ids = {i for f in table_files.scan(tables.PROMPTS, paths.prompts, ["prompt_id"]) for i in f["prompt_id"]}
     assert paths.steps is not None
     pool = Pool(Prompts(paths.prompts, ids), paths.traces, paths.steps)

@@ -54,7 +54,7 @@ class EvaluationError(StepsiftError, RuntimeError):
 
 
 class AuditionError(StepsiftError, RuntimeError):
-    """An audition cannot be held with what is there."""
+    """An audition cannot be run with what is there."""
 
 
 class CacheError(StepsiftError, RuntimeError):

@@ -60,7 +60,7 @@ def _check_set(folder: Path, folders: Mapping[str, Path], inputs: dict[str, Any]
         expected, wrong = _expected(curated, manifest["selector"]["by"], folders)
         broken += wrong
         if fingerprint(curated["trace_id"]) != manifest["fingerprint"]:
-            broken.append(f"{path} has the fingerprint of another selection than {CURATED}")
+            broken.append(f"{path} has the fingerprint of a selection that differs from {CURATED}")
         with_rows = sorted(n for n, about in manifest["files"].items() if about["rows"] is not None)
         exports = [n for n in with_rows if n != CURATED and (folder / n).is_file()]
         for file in exports:
@@ -89,7 +89,7 @@ def _manifest(folder: Path, manifest: Manifest, inputs: dict[str, Any]) -> list[
     inputs_then = manifest["inputs"]
     for name, md5 in sorted(inputs["tables"].items()):
         if inputs_then["tables"].get(name) != md5:
-            broken.append(f"{folder / MANIFEST} was made from another {name}")
+            broken.append(f"{folder / MANIFEST} was made from a different {name}")
     if inputs_then["sources"] != inputs["sources"]:
         broken.append(f"{folder / MANIFEST} was made from other sources than sources.json names")
     return broken
@@ -142,7 +142,7 @@ def _compare(export: Path, expected: Expected) -> list[str]:
         wrong = [key for key, value in keys.items() if key in row and row[key] != value]
         wrong += ["prompt or response"] if _messages(row) != messages else []
         if wrong:
-            broken.append(f"{export} row {number}: trace {trace_id} has another {', '.join(wrong)} in the tables")
+            broken.append(f"{export} row {number}: trace {trace_id} has a different {', '.join(wrong)} in the tables")
     if sorted(seen) != sorted(expected):
         missing = sorted(set(expected) - set(seen))
         what = f"lacks trace {missing[0]}" if missing else "holds a trace more than once"

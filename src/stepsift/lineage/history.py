@@ -72,7 +72,7 @@ class History:
 def history_of(name: str, lock_file: Path) -> History:
     """Events of the trace or the prompt that is called `name`, along the first parents of the present branch.
 
-    `lock_file` is the `dvc.lock` of the working folder, which counts as the newest revision where it is another.
+    `lock_file` is the `dvc.lock` of the working folder, which counts as the newest revision if it differs.
     """
     events: list[Event] = []
     unread: list[Unread] = []

@@ -77,7 +77,7 @@ def _outputs(data: dict[str, Any], stages: dict[str, Any]) -> dict[str, str]:
 
 
 def _inputs(stages: dict[str, Any], outputs: dict[str, str]) -> list[str]:
-    """What stages ran on and is otherwise now; not what the outputs' link says already."""
+    """What stages ran on and differs now; not what the outputs' link says already."""
     findings = []
     for path, state in _changed(stages, "changed deps"):
         if isinstance(state, dict):

@@ -36,7 +36,7 @@ def check_answers(
     rest = f"the answers of {count(len(names) - len(drawn), 'student')}" if len(drawn) < len(names) else ""
     keys = json.loads((folders["evaluate"] / "keys.json").read_bytes())
     if differing := _differing(key_settings(settings.evaluate, settings.student), keys):
-        what = f"the answers of {count(len(names), 'student')}, given with another {', '.join(differing)}"
+        what = f"the answers of {count(len(names), 'student')}, given with a different {', '.join(differing)}"
         return CheckResult("answers", "", taken=what)
     broken = []
     with tempfile.TemporaryDirectory() as scratch:

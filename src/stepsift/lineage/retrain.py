@@ -33,7 +33,7 @@ def check_students(folders: Mapping[str, Path], settings: params.Params, train_a
         except StepsiftError as e:
             return CheckResult("students", "", (f"no student can be trained again: {e}",))
         if differing := _other_machine(made / "keys.json", there / "keys.json"):
-            taken = f"the weights of {count(n_students, 'student')}, trained with another {', '.join(differing)}"
+            taken = f"the weights of {count(n_students, 'student')}, trained with a different {', '.join(differing)}"
             return CheckResult("students", "", taken=taken)
         difference = first_difference(made, there)
     checked = f"{count(n_students, 'student')} trained again: the same bytes"

@@ -12,7 +12,7 @@ from stepsift.lineage.snapshot import of_folder, of_revision
 def with_changes(page: Path, revision: str | None, lock_file: Path) -> str:
     """The page `page` of stage report, as HTML, compared with `revision`; None: with the last commit.
 
-    The last commit may hold no run yet, or data that are not to be had: the page then says so. Raises LineageError
+    The last commit may hold no run yet, or data that cannot be fetched: the page then says so. Raises LineageError
     where `page` is none, and as `snapshot.of_folder` and, for a revision that is named, `snapshot.of_revision` do.
     """
     after = of_folder(lock_file)

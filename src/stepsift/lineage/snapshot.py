@@ -45,7 +45,7 @@ def of_folder(lock_file: Path) -> Snapshot:
 def of_revision(rev: str) -> Snapshot:
     """A git revision, from DVC's cache or a remote.
 
-    Raises CacheError where the revision or its data are not to be had, LineageError where it holds tables of another
+    Raises CacheError where the revision or its data cannot be fetched, LineageError where it holds tables of another
     version.
     """
     with Revision(rev) as revision, tempfile.TemporaryDirectory() as scratch:

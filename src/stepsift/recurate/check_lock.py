@@ -2,7 +2,7 @@
 
     python -m stepsift.recurate.check_lock [--no-remote | --remote-only] [--json]
 
-Exit code 0: yes to both. 1: no, with a sentence for each stage. 2: it cannot be told, with one that says why.
+Exit code 0: yes to both. 1: no, with a sentence for each stage. 2: it cannot be determined, with one that says why.
 
 `dvc repro --dry --allow-missing` exits with 0 in a clone without data although its first stage changed, so no exit code
 of DVC decides here. `dvc status --json` does, without what only says that data were not pulled; and
@@ -29,7 +29,7 @@ NOT_PULLED = ("deleted", "not in cache")
 
 
 class CheckError(Exception):
-    """It cannot be told whether dvc.lock fits."""
+    """It cannot be determined whether dvc.lock fits."""
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def apply_filters(
     order, by their reasons: `too_short`, `too_long`, `unfinished_thinking`, `loop`, `language`, `contaminated`,
     `near_duplicate`, `worst`. The responses are read once, and once more (or oftener, where they are many) where near
     duplicates are suspected, by so many processes side by side (None: one for each core); the rows do not depend on
-    their number. Raises SelectionError for a language that cannot be told, and where a process is killed.
+    their number. Raises SelectionError for a language that cannot be recognised, and where a process is killed.
     """
     rows = [wrong_length(scored.select("trace_id", "n_tokens"), settings)]
     left = scored.join(rows[0], on="trace_id", how="anti")
