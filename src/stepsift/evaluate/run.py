@@ -263,6 +263,7 @@ def key_settings(settings: params.Evaluate, student: params.Student) -> dict[str
 
 
 def trained_models(folder: Path) -> list[Model]:
+    """The trained students of stage train's output, by selector and seed; raises EvaluationError if there is none."""
     models = []
     for own in sorted(folder.glob("*/seed-*")):
         selector, seed = own.parent.name, int(own.name.removeprefix("seed-"))

@@ -152,7 +152,7 @@ def _answer_form(answer: str) -> str:
 
 
 class Spool:
-    """The database; use as a context manager. `add` and `reject` first, then `resolve` once, then the rest."""
+    """The database, a context manager. `add` and `reject` first, then `conflicts.resolve` once, then the rest."""
 
     def __init__(self, folder: Path, bodies: bool = True):
         """`folder` is where the file is made; without `bodies` responses are not stored, only counted."""

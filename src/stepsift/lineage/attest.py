@@ -42,9 +42,9 @@ def statement(selector: str, lock: Lock, commit: Mapping[str, str], images: Mapp
     sets = Path(lock.folder("select"))
     folder = sets / selector
     if not (folder / MANIFEST).is_file():
-        known = ", ".join(sorted(path.parent.name for path in sets.glob(f"*/{MANIFEST}")))
-        what = f"name one of {known}" if known else "run 'dvc repro select'"
-        raise LineageError(f"there is no curated set {folder}; {what}")
+        names = sorted(path.parent.name for path in sets.glob(f"*/{MANIFEST}"))
+        advice = f"name one of {', '.join(names)}" if names else "run 'dvc repro select'"
+        raise LineageError(f"there is no curated set {folder}; {advice}")
     manifest = disk.read_json(folder / MANIFEST)
     sources = manifest["inputs"]["sources"] or {}
     student = manifest["student"]

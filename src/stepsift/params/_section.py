@@ -10,6 +10,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 def some_distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """As `distinct`, and raises ValueError where there is no value at all."""
     # Not `min_length`: pydantic counts what it could read, and would call [-1] empty.
     if not values:
         raise ValueError("must not be empty")
@@ -17,6 +18,7 @@ def some_distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values, if each stands once; raises ValueError with the first that stands more than once."""
     counts = Counter(map(repr, values))
     twice = [v for v in values if counts[repr(v)] > 1]
     if twice:

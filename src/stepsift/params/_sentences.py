@@ -12,6 +12,7 @@ from stepsift.params._rules import FieldName
 
 
 def key_path(where: tuple[int | str, ...]) -> str:
+    """A location of pydantic's as the path of a key of params.yaml: `select.selectors.0.by`."""
     return ".".join(str(p) for p in where if not _is_of_type(p))
 
 
