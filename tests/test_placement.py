@@ -1,6 +1,7 @@
 """Where the layers of a student go, by hand; what fits, in sentences; which devices a process sees."""
 
 import os
+import shutil
 
 import pytest
 import torch
@@ -120,6 +121,19 @@ def test_files_without_readable_weights_are_not_counted(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
     assert count_parameters(StudentFiles(tmp_path)) is None
     assert count_parameters(StudentFiles(tmp_path, "model.gguf")) is None
+
+
+def test_weights_that_are_cut_are_a_problem_and_files_that_nobody_loads_are_none(student_folder, tmp_path):
+    folder = shutil.copytree(student_folder("llama"), tmp_path / "student")
+    source = find(params.Student(path=str(folder)))
+    (folder / "consolidated.safetensors").write_text("version https://git-lfs.github.com/spec/v1")
+    assert check_memory(source, "float32").problems == []
+    weights = folder / "model.safetensors"
+    for content in (weights.read_bytes()[:-1], weights.read_bytes()[:1_000], b""):
+        weights.write_bytes(content)
+        [problem] = check_memory(source, "float32").problems
+        assert problem.startswith(f"the weights in {weights} cannot be read (")
+        assert problem.endswith("); copy or download them anew")
 
 
 def test_a_divided_student_needs_a_gpu_to_score_and_none_to_be_trained(student_folder, monkeypatch: pytest.MonkeyPatch):

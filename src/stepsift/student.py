@@ -183,10 +183,13 @@ def check_student(source: StudentSource, renderer: Renderer) -> Finding:
 
 
 def check_memory(source: StudentSource, dtype: str) -> Finding:
-    """For `stepsift check`: the memory that the student's weights take, and in which ways it fits this machine."""
+    """For `stepsift check`: the memory that the student's weights take, and in which ways it fits this machine.
+
+    Or which of its files are broken, such as a download that broke off leaves: a run would load them much later.
+    """
     n_parameters = count_parameters(source.files)
     if n_parameters is None:
-        return Finding([])
+        return Finding(problems=_broken_weights(source.files))
     placement, memory = source.settings.placement, Memory.total()
     problems = [no_gpu(placement)] if placement != "one" and not memory.gpus else []
     return Finding([f"memory      {what_fits(n_parameters, dtype, memory)}"], problems)
@@ -203,6 +206,18 @@ def count_parameters(files: StudentFiles) -> int | None:
         except (SafetensorError, OSError):  # loading the model says what is wrong with them
             return None
     return total or None
+
+
+def _broken_weights(files: StudentFiles) -> list[str]:
+    """A sentence for each file from which transformers would load weights and that is cut or none of safetensors."""
+    sentences = []
+    for path in sorted(files.folder.glob("model*.safetensors")) if files.gguf_file is None else []:
+        try:
+            with safe_open(path, framework="numpy"):
+                pass
+        except (SafetensorError, OSError) as e:
+            sentences.append(f"the weights in {path} cannot be read ({_reason(e)}); copy or download them anew")
+    return sentences
 
 
 def takes_one_core(source: StudentSource) -> bool:
