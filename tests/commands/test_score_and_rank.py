@@ -755,6 +755,8 @@ def test_rankings_that_compare_nothing():
         "             2 bob     -2.0000 (no interval: it rests on 1 prompt), rank 1 to 2",
         "            the order no longer changed after 1 prompt (median of 20 orders)",
     ]
+    alone = ranking("lalp", ("anna", 1, 0, -1.0, None, 1, None), rank_low=[1], rank_high=[1], settled_after=[1])
+    assert not [line for line in lines.lines_by_metric(alone, "lalp") if "order" in line]
     apart = ranking("lalp", ("anna", 2, 0, None, None, None, None), ("bob", 3, 0, None, None, None, None))
     assert lines.lines_by_metric(apart, "lalp") == [
         "lalp        no two teachers have a score on the same prompt, so nothing can be compared (prompts: anna 2, "

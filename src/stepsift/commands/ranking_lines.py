@@ -86,7 +86,7 @@ def lines_by_metric(teachers: pl.DataFrame, metric: str) -> list[str]:
         lines.append(line("", text + _kept(row)))
     lines += [line("", f"   {name:{width}} not ranked: {why}") for name, why in incomparable(rows).items()]
     settled = ranked["settled_after"].first()
-    if isinstance(settled, int):
+    if isinstance(settled, int) and ranked.height > 1:
         text = f"the order no longer changed after {count(settled, 'prompt')} (median of {ORDERS} orders)"
         lines.append(line("", text))
     return lines + [line("", text) for text in _comparisons(ranked)]
