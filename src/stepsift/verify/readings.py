@@ -65,7 +65,7 @@ _SO = re.compile(r"\A\s*(?:so|thus|hence|therefore|then)\b[,:\s]*(?=[$\\({\[])",
 LONGEST = 2_000
 
 
-def words_of(text: str) -> bool:
+def holds_words(text: str) -> bool:
     """Whether a formula in `spelling.formula`'s spelling holds words, other than a unit at the end of a number."""
     bare = _TEXT.sub(lambda m: " " if m[1] is None or not _WORD.search(m[1]) else m[1], text)
     word = _LONG_WORD if _OPERATOR.search(bare) else _WORD
@@ -84,8 +84,8 @@ def is_formula(text: str) -> bool:
     if shape.text != text and shape.unit is not None:
         return shape.number is not None or is_formula(shape.text)
     if shape.kind in ("list", "set", "group", "union"):
-        return bool(shape.items) and all(is_formula(item.text) or not words_of(item.text) for item in shape.items)
-    return shape.number is not None or not words_of(text)
+        return bool(shape.items) and all(is_formula(item.text) or not holds_words(item.text) for item in shape.items)
+    return shape.number is not None or not holds_words(text)
 
 
 def is_number(gold: str) -> bool:
@@ -111,7 +111,7 @@ def formulas(answer: str, gold: str) -> list[str]:
     marked = _run(_MARKED, text)
     if marked is not None:
         inside = _for_any_integer(formula(peel(marked)))
-        return [inside] if inside and not words_of(inside) else _spoken(inside, number)
+        return [inside] if inside and not holds_words(inside) else _spoken(inside, number)
     return _spoken(text, number)
 
 
