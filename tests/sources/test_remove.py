@@ -51,7 +51,7 @@ def test_a_name_of_several_is_refused_with_all_of_them(sources: Path):
     with pytest.raises(SourceError, match=r"^'a' names 2 files or folders \(math/a.jsonl, math-2/a.jsonl\) that"):
         plan_removal("a", sources)
     with pytest.raises(
-        SourceError, match=r"^'z' names no file or folder that stepsift added; name one of math/a.jsonl, "
+        SourceError, match=r"^'z' names no file or folder that stepsift added; name one of: math/a.jsonl, "
     ):
         plan_removal("z", sources)
 

@@ -74,7 +74,7 @@ def plan_removal(what: str, sources: Path) -> Removal:
     names = [what] if what in rules else names
     if len(names) != 1:
         several = f"{len(names)} files or folders ({', '.join(names)})" if names else "no file or folder"
-        which = f"name one of {', '.join(rules)}" if rules else f"nothing in {sources} was added by it"
+        which = f"name one of: {', '.join(rules)}" if rules else f"nothing in {sources} was added by it"
         raise SourceError(f"'{what}' names {several} that stepsift added; {which}")
     [name] = names
     inside = [n for n in tracked if n == name or n.startswith(f"{name}/")]
