@@ -270,7 +270,7 @@ def test_a_file_of_broken_rows_alone_is_a_problem_that_names_it(sources: Path, s
     )
     assert broken.endswith(". Mend the file, or write or copy it anew: no rule helps")
     assert empty == "source file c.jsonl holds no row; take it away or fill it"
-    assert other.endswith(". Mend the file, or read it by a rule: 'stepsift preview' proposes one")
+    assert other.endswith(". Mend the file, or read it by a rule: 'stepsift preview' proposes one where it finds one")
     assert cut.startswith("source file e.parquet: its only row was rejected as unreadable_parquet; row 1: ")
     assert cut.endswith(". Mend the file, or write or copy it anew: no rule helps")
     assert ".. " not in cut
