@@ -486,4 +486,41 @@ PAIRS: list[tuple[str, str, list[str], list[str]]] = [
         ["The minimum is 4, attained at x = 11.", "It costs 11 000 crowns."],
     ),
     ("where it is so", "30 °C", [B % "30", B % "30^\\circ\\text{C}", "It is 30 °C."], [B % "-30 °C", B % "3 °C"]),
+    (
+        "where it is so",
+        "13",
+        ["For n = 4 we get 13.", "So when $x = 2$, the total is 13.", "Setting k = 5, there are 13 ways."],
+        ["For n = 13 we get 4.", "So when $x = 13$, the total is 12."],
+    ),
+    (
+        "nothing",
+        "\\emptyset",
+        [
+            B % "\\text{no solution}",
+            B % "\\text{No real solutions}",
+            B % "\\{\\}",
+            "x = 3 does not fit.\nTherefore, the equation has no solution.",
+            "The answer is: no solutions exist.",
+        ],
+        [B % "3", B % "\\{3\\}", "There is no solution but 3.", "There is one solution.", B % "\\text{does not exist}"],
+    ),
+    (
+        "nothing",
+        "No solution",
+        [B % "\\emptyset", B % "\\varnothing", B % "\\text{no real roots}", "The system has no solution."],
+        [B % "0", B % "x = 0", "The system has infinitely many solutions.", "It has no more than one solution, x = 2."],
+    ),
+    (
+        "nothing",
+        "DNE",
+        [B % "\\text{DNE}", B % "\\text{does not exist}", "So the limit does not exist."],
+        [B % "0", "So the limit exists.", B % "\\emptyset"],
+    ),
+    (
+        "units in Chinese",
+        "24平方厘米",
+        [B % "24", B % "24\\text{平方厘米}", "答案是24平方厘米。", B % "24 \\text{ cm}^2"],
+        [B % "42", B % "2.4", "答案是42平方厘米。"],
+    ),
+    ("units in Chinese", "3.5元", [B % "3.5", "一共3.5元。"], [B % "35", "一共5元。"]),
 ]

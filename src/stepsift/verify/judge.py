@@ -42,7 +42,7 @@ def judgement(kind: str, text: str, gold: str) -> Judgement:
     if kind == "choice":
         verdict = _choice(text, short)
     else:
-        answer = final_answer(text, math=kind == "math")
+        answer = final_answer(text, math=kind == "math" and exact.nothing(short) is None)
         verdict = "unparsed" if answer is None else compare(kind, short, answer)
     return Judgement(verdict, verdict != "correct" and holds(text, short, kind))
 
@@ -99,8 +99,7 @@ def _choice(text: str, gold: str) -> str:
 @lru_cache(maxsize=REMEMBERED)
 def compare(kind: str, gold: str, answer: str) -> str:
     """correct, wrong or unparsed: a short gold answer and a final answer."""
-    several = choice.letters(gold)
-    if (several is not None and several == choice.letters(answer)) or exact.same_substance(gold, answer):
+    if _same_as_said(gold, answer):
         return "correct"
     if kind == "exact":
         if exact.same(gold, answer):
@@ -116,6 +115,13 @@ def compare(kind: str, gold: str, answer: str) -> str:
             return "wrong"
         return "correct" if both and _math(gold, answer) == "correct" else "wrong"
     return _math(gold, answer)
+
+
+def _same_as_said(gold: str, answer: str) -> bool:
+    """Whether both are the same choices, the same substance, or say that there is nothing."""
+    several = choice.letters(gold)
+    same_choices = several is not None and several == choice.letters(answer)
+    return same_choices or exact.same_substance(gold, answer) or exact.same_nothing(gold, answer)
 
 
 def _nesting(items: object) -> list[bool]:

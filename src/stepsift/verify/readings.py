@@ -53,6 +53,12 @@ _IS_NOT = re.compile(
 )
 _EQUALS = re.compile(r"(?:=|\b(?:is|are|be|equals)\b)(?=[^=]*?\d)")
 _PLACE = re.compile(r",?\s(?:attained|achieved|reached|occurring|when|where|at|for)\s[^.=]{0,60}=", re.IGNORECASE)
+_CONDITION = re.compile(
+    r"\s*(?:(?:so|thus|hence|then|therefore)\b,?\s+)?(?:for|when|if|at|with|taking|setting|putting)\s[^.,=]{0,60}=\s*[^\s,]+,?\s+"
+    r"(?=(?:we|it|there|the|this|one)\b)",
+    re.IGNORECASE,
+)
+"""For n = 4 we get 7."""
 _LEAD = re.compile(r"^.*(?:\b(?:is|are|be|equals|to|or simply)\b|[:\u662f\u4e3a\uff1a])\s+(?=\S)", re.DOTALL)
 _CURRENCY = {"\\$": "$", "\u20ac": "", "\u00a3": ""}
 _PARAMETER = re.compile(
@@ -96,7 +102,7 @@ def is_number(gold: str) -> bool:
 
 def formulas(answer: str, gold: str) -> list[str]:
     """The formulas that an answer may mean, best first; none where it holds nothing to read."""
-    text = peel(_SO.sub("", answer[:LONGEST]))
+    text = peel(_SO.sub("", _without_condition(answer[:LONGEST])))
     plain = _for_any_integer(formula(unmarked(text)))
     if not plain:
         return []
@@ -113,6 +119,12 @@ def formulas(answer: str, gold: str) -> list[str]:
         inside = _for_any_integer(formula(peel(marked)))
         return [inside] if inside and not holds_words(inside) else _spoken(inside, number)
     return _spoken(text, number)
+
+
+def _without_condition(text: str) -> str:
+    """A sentence without the beginning that says for which value it holds: For n = 4 we get 7."""
+    condition = _CONDITION.match(text)
+    return text[condition.end() :] if condition and _VALUE.search(text, condition.end()) else text
 
 
 def _for_any_integer(text: str) -> str:

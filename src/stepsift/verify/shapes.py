@@ -48,6 +48,10 @@ _UNIT_WORDS = re.compile(
 )
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _UNIT_WORD = re.compile(r"[^\W\d_]{2}")
+_CHINESE_UNIT = re.compile(
+    r"(.*[\d}])\s*(?:\\text\s*\{\s*)?((?![\u548c\u6216\u81f3\u5230\u4e0e])[\u4e00-\u9fff]{1,6})(?<![\u4e07\u4ebf\u5343\u767e\u534a])\s*\}?"
+)
+"""24平方厘米; and, or, to and words that are numbers are no units."""
 _UNIT_TEXT = re.compile(r"(?:\\text\{[^{}]*\}|\^\{?-?\d\}?|\\cdot(?![a-z])|[\s/*.])+")
 _FIRST_LETTER = re.compile(r"(?<![\\A-Za-z])(?!(?<=\d)[eE][-+]?\d)(?![x*]\s*10\s*\^)[A-Za-z\u00b0\u03bc\u03a9]")
 _MONEY = re.compile(
@@ -207,6 +211,8 @@ def _without_unit(text: str) -> tuple[str, Unit | None]:
     degrees = _DEGREES.search(text)
     if degrees and degrees.start() and not _FUNCTIONS.search(text):
         return text[: degrees.start()].strip(), read_unit("°") if not degrees[1] else None
+    if chinese := _CHINESE_UNIT.fullmatch(text):
+        return chinese[1].strip(), read_unit(chinese[2])
     place = text.find("\\text")
     if place > 0 and _UNIT_TEXT.fullmatch(text, place) and not text[:place].rstrip().endswith("/"):
         return text[:place].strip(), read_unit(text[place:].strip().rstrip("."))
