@@ -23,6 +23,11 @@ def said(*turns: tuple[str, str], **more) -> dict:
     return {"messages": [USER, *({"role": "assistant", "channel": c, "content": text} for c, text in turns)], **more}
 
 
+def turns(*contents: object) -> dict:
+    """A conversation in which one turn of the assistant follows another."""
+    return {"messages": [USER, *({"role": "assistant", "content": content} for content in contents)]}
+
+
 def form(row: dict) -> str:
     (record,) = read(Row(row))
     assert isinstance(record, Record), record
@@ -75,6 +80,22 @@ ROWS = [
             {"role": "assistant", "channel": "final", "content": A},
         ]
     },
+    turns(f"<think>\n{R}\n</think>", A),
+    turns("<thinking>We add.</thinking>", "<think>So 7.", f"</think>{A}"),
+    turns("<think>\n", f"{R}\n</think>\n\n{A}"),
+    turns(f"<|channel|>analysis<|message|>{R}<|end|>", f"<|channel|>final<|message|>{A}<|return|>"),
+    turns([{"type": "thinking", "thinking": R}], A),
+    {
+        "messages": [
+            USER,
+            {"role": "assistant", "content": "", "reasoning_content": R},
+            said(("final", A))["messages"][1],
+        ]
+    },
+    {"prompt": "q", "completion": turns(f"<think>\n{R}\n</think>", A)["messages"][1:]},
+    {"prompt": "q", "completion": [{"role": "thinking", "content": R}, {"role": "assistant", "content": A}]},
+    {"prompt": "q", "completion": said(("analysis", R), ("final", A))["messages"][1:]},
+    {"prompt": "q", "generations": [turns(f"<think>{R}</think>", A)["messages"]]},
     {"messages": [USER, {"role": "assistant", "content": A}], "reasoning_content": R},
     {"messages": [USER, {"role": "assistant", "content": A}], "reasoning": "on", "thinking": R},
     {"messages": [USER, {"role": "reasoning", "content": R}, {"role": "assistant", "content": A}]},
@@ -93,6 +114,18 @@ ROWS = [
 @pytest.mark.parametrize("row", ROWS)
 def test_every_place_gives_the_one_form(row):
     assert form(row) == FORM
+
+
+def test_a_turn_that_only_thinks_is_no_part_of_a_prompt():
+    first, last = turns(f"<think>{R}</think>", A)["messages"], turns(f"<think>{R}", A)["messages"]
+    (record,) = read(Row({"messages": [*first, *last]}))
+    assert isinstance(record, Record)
+    assert record.prompt == [USER, {"role": "assistant", "content": A}, USER]
+    (record,) = read(Row(turns("Let me see.", A)))
+    assert isinstance(record, Record)
+    assert (record.response, len(record.prompt)) == (A, 2)
+    with pytest.raises(RowError, match="tool"):
+        read(Row({"messages": [*first, {"role": "tool", "content": "7"}, *last[1:]]}))
 
 
 @pytest.mark.parametrize(

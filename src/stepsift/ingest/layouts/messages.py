@@ -69,7 +69,8 @@ def split(row: Row, turns: object, where: str) -> tuple[list[Message], str, str 
     The row's own reasoning counts where the last turn has none.
 
     Where turns name a `channel`, the response is all that the assistant said to its channels since the last turn of a
-    user (stepsift.ingest.thinking.channels), with what tools answered in between. Turns after the last assistant turn
+    user (stepsift.ingest.thinking.channels), with what tools answered in between; an assistant's turn that holds
+    reasoning alone, right before its next one, is to the channel analysis. Turns after the last assistant turn
     are left out: nobody answered them. Reasoning of earlier assistant turns is left out too, as chat templates do.
     Raises RowError where a turn is malformed or there is nothing to answer.
     """
@@ -82,13 +83,9 @@ def split(row: Row, turns: object, where: str) -> tuple[list[Message], str, str 
     if "assistant" not in roles:
         raise RowError("missing_field", f"{where} holds no turn of an assistant; roles: {', '.join(roles[:8])}")
     last = len(roles) - 1 - roles[::-1].index("assistant")
-    to_channels = [_channel(turn, role_key) for turn in turns]
-    _refuse_tools(turns, [] if any(to_channels) else roles, where)
-    first = last
-    while first and roles[first - 1] in ("assistant", "tool"):
-        first -= 1
-    if not any(to_channels[first : last + 1]):
-        first = last
+    to_channels, first = _response_from(turns, roles, last)
+    named = any(_channel(turn, role_key) for turn in turns)
+    _refuse_tools(turns, [] if named else roles, where)
     prompt = [
         _before(roles[i], turns[i].get(content_key), f"{where}[{i}].{content_key}")
         for i in range(first)
@@ -96,7 +93,8 @@ def split(row: Row, turns: object, where: str) -> tuple[list[Message], str, str 
     ]
     check_prompt(prompt, where)
     if first < last or to_channels[last]:
-        return prompt, *_of_channels(turns[first : last + 1], roles[first : last + 1], role_key, content_key)
+        said = list(zip(turns[first : last + 1], roles[first : last + 1], to_channels[first : last + 1], strict=True))
+        return prompt, *_of_channels(said, content_key)
     beside = reasoning.beside(turns[last], f"{where}[{last}]") or reasoning.of_conversation(row)
     answer = turns[last].get(content_key)
     # A response that was cut off within its reasoning comes with empty content.
@@ -104,6 +102,19 @@ def split(row: Row, turns: object, where: str) -> tuple[list[Message], str, str 
         return prompt, "", beside
     parts = content(answer, f"{where}[{last}].{content_key}")
     return prompt, parts.text, parts.reasoning or beside
+
+
+def _response_from(turns: list[dict[str, Any]], roles: list[str], last: int) -> tuple[list[str | None], int]:
+    """The channel of each turn, and the first turn of the response that ends with turn `last`."""
+    role_key, content_key = _keys(turns[0])
+    to_channels = [_channel(turn, role_key) for turn in turns]
+    for i in range(last):
+        if roles[i] == roles[i + 1] == "assistant" and _only_thinks(turns[i], content_key):
+            to_channels[i] = to_channels[i] or "analysis"
+    first = last
+    while first and roles[first - 1] in ("assistant", "tool"):
+        first -= 1
+    return to_channels, first if any(to_channels[first : last + 1]) else last
 
 
 def _keys(turn: object) -> tuple[str, str]:
@@ -124,13 +135,18 @@ def _is_turn(turn: object) -> bool:
 
 def last_answer(turns: list[dict[str, Any]], where: str) -> tuple[str, object, str | None]:
     """(where it stands, content, reasoning beside it) of the last turn of an assistant in a response that is given as
-    messages, with or without the prompt before it; a single turn is one whatever its role."""
+    messages, with or without the prompt before it; a single turn is one whatever its role. Turns before it that only
+    think, and turns to channels, belong to it as in `split`."""
     role_key, key = _keys(turns[0])
     roles = [role(turn, f"{where}[{i}]", role_key) for i, turn in enumerate(turns)] if len(turns) > 1 else ["assistant"]
     if "assistant" not in roles:
         raise RowError("missing_field", f"{where} holds no turn of an assistant; roles: {', '.join(roles[:8])}")
     last = len(roles) - 1 - roles[::-1].index("assistant")
     _refuse_tools(turns, roles if len(turns) > 1 else [], where)
+    to_channels, first = _response_from(turns, roles, last)
+    if first < last or to_channels[last]:
+        said = list(zip(turns[first : last + 1], roles[first : last + 1], to_channels[first : last + 1], strict=True))
+        return f"{where}[{last}].{key}", *_of_channels(said, key)
     return f"{where}[{last}].{key}", turns[last].get(key), reasoning.beside(turns[last], f"{where}[{last}]")
 
 
@@ -142,21 +158,30 @@ def _channel(turn: dict[str, object], role_key: str) -> str | None:
     return channel.strip().lower() or None if isinstance(channel, str) else None
 
 
-def _of_channels(
-    turns: list[dict[str, object]], roles: list[str], role_key: str, content_key: str
-) -> tuple[str, str | None]:
-    """(answer, reasoning) of an assistant's turns to channels; no answer where the last is not to `final`."""
+def _only_thinks(turn: dict[str, object], content_key: str) -> bool:
+    """Whether a turn holds reasoning and no answer: that of the turn behind it, if both are the assistant's."""
+    value = turn.get(content_key)
+    if value in (None, "", []):
+        return reasoning.beside(turn, content_key) is not None
+    try:
+        text, thought = content(value, content_key)
+    except RowError:  # it is raised again where the turn is read
+        return False
+    return not take_apart(text).answer if text.strip() else thought is not None
+
+
+def _of_channels(said: list[tuple[dict[str, object], str, str | None]], content_key: str) -> tuple[str, str | None]:
+    """(answer, reasoning) of turns, each with its role and channel; no answer where the last is not to `final`."""
     bodies = []
-    for turn, who in zip(turns, roles, strict=True):
+    for turn, who, to in said:
         value = turn.get(content_key)
-        text = content(value, content_key).text if value else ""
-        channel = "tool" if who == "tool" else _channel(turn, role_key) or channels.FINAL
+        text, among = content(value, content_key) if value else ("", None)
         # The last turn may keep reasoning in a field, too.
-        beside = reasoning.beside(turn, content_key)
-        bodies += [channels.Message("analysis", beside)] if beside else []
-        bodies.append(channels.Message(channel, text))
-    thought, answer = channels.split(bodies)
-    return answer, thought or None
+        thought = among or reasoning.beside(turn, content_key)
+        bodies += [channels.Message("analysis", thought)] if thought else []
+        bodies.append(channels.Message("tool" if who == "tool" else to or channels.FINAL, text))
+    reasoned, answer = channels.split(bodies)
+    return answer, reasoned or None
 
 
 def _refuse_tools(turns: list[dict[str, object]], roles: list[str], where: str) -> None:
