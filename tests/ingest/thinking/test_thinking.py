@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from helpers.places import ROOT
 from stepsift.ingest.thinking import Parts, put_together, take_apart
-from stepsift.ingest.thinking.families import ENDS, FAMILIES, STARTS, TAGGED, Family
+from stepsift.ingest.thinking.families import ENDS, FAMILIES, STARTS, TAGGED, TITLED, Family
 
 
 def form(response: str, beside: str | None = None) -> str:
@@ -179,6 +179,34 @@ def test_a_final_message_alone_is_the_answer():
     assert form(f"<|start|>assistant<|message|>{A}<|return|>") == A
 
 
+@pytest.mark.parametrize(("opening", "closing"), [pair for family in TITLED for pair in pairs(family)])
+def test_titles_of_reasoning_and_answer(opening, closing):
+    for around in ("\n", "\n\n", "\r\n", " \n"):
+        text = f"{opening}{around}{R}{around}{closing}{around}{A}"
+        assert form(text) == LONG
+        assert form(f"{text}<|im_end|>") == LONG
+        assert form(f"<think>\n\n</think>\n\n{text.upper()}") == LONG.upper().replace("THINK>", "think>")
+        # Reasoning that is marked in another way leaves the answer its titles.
+        assert form(text, "why") == f"<think>\nwhy\n</think>\n\n{text.strip()}"
+        assert form(f"<think>why</think>{text}") == f"<think>\nwhy\n</think>\n\n{text.strip()}"
+
+
+@pytest.mark.parametrize(
+    ("text", "one_form"),
+    [
+        (f"**Reasoning:** {R}\n\n**Answer:** {A}", LONG),
+        (f"# **Thinking process:**\n{R}\n# **Final answer:**\n{A}", LONG),
+        ("## Reasoning\na\n### Check\nb\n## Answer\nc", "<think>\na\n### Check\nb\n</think>\n\nc"),
+        ("## Thinking\n```\n## Answer\n```\nb\n## Answer\nc", "<think>\n```\n## Answer\n```\nb\n</think>\n\nc"),
+        (f"## Thinking\n\n{R}", CUT),
+        (f"### Thinking\n{R}\n#### Answer", f"{CUT}\n#### Answer"),
+        (f"## Thinking\n\n{R}\n\n## Final Response", f"{CUT}\n</think>"),
+    ],
+)
+def test_titles_in_other_ways(text, one_form):
+    assert form(text) == one_form
+
+
 OTHER_WAYS = [
     f"<think >{R}</think >{A}",
     f'<thinking time="3 s">{R}</thinking>{A}',
@@ -234,6 +262,14 @@ TEXT_ALONE = [
     "Reasons: <reason>none</reason> given",
     "if a <b and c> d: x < y > z",
     "Here is my response: 7",
+    "## Thinking\na\n## Plan\nb",
+    "# Thinking\nIt is what a poem may be called.",
+    "## Thinking in sets\na\n## Answer\nb",
+    "## Reasoning\na\n### Answer\nb",
+    "**Reasoning** is hard.\n\n**Answer** it.",
+    "**Reasoning:** a\n\n## Answer\nb",
+    "It is so.\n\n## Thinking\na\n## Answer\nb",
+    "## Thinking\n## Answer\nb",
 ]
 
 
@@ -273,11 +309,21 @@ def test_code_and_words_hide_no_end_of_reasoning(text, one_form):
             "<think ",
         ),
         *("<|start|>", "<|channel|>", "<|message|>", "<|im_end|>", "</s>", "[THINK]", "`</think>`", "```\n</think>\n"),
-        *("a </think> b", "assistantcommentary to=", "<answer></answer>", "\n", "<", "&lt;", "```\n", "<think "),
+        *(
+            "a </think> b",
+            "assistantcommentary to=",
+            "<answer></answer>",
+            "## Answer\n",
+            "\n",
+            "<",
+            "&lt;",
+            "```\n",
+            "<think ",
+        ),
     ],
 )
 def test_hostile_texts_take_time_in_proportion_to_their_length(text):
-    for prefix in ("", "analysis"):
+    for prefix in ("", "analysis", "## Thinking\n```\n", "## Thinking "):
         started = time.process_time()
         take_apart(prefix + text * 10_000)
         assert time.process_time() - started < 4

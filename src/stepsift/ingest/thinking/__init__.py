@@ -10,7 +10,8 @@ The form, which is what R1, QwQ and Qwen 3 write themselves:
 
 - No reasoning, or an empty block: the answer alone. No answer: nothing after `</think>`.
 - Reasoning that never ends keeps its `<think>` and has no `</think>`: the trace was cut off.
-- families.py has the ways in which families of models mark their reasoning; channels.py reads messages to channels.
+- families.py has the ways in which families of models mark their reasoning; channels.py reads messages to channels,
+  headings.py titles (`## Thinking`), where a response has no reasoning that is marked in any other way.
 - All before the last closing marker of a response's family is reasoning: templates like R1's open the block in the
   prompt, so a lone `</think>` ends one. A marker between quotation marks, within a sentence, or in the code of a fenced
   block of the answer is text.
@@ -27,7 +28,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stepsift.core.text import CLOSE, OPEN
-from stepsift.ingest.thinking import channels, tags
+from stepsift.ingest.thinking import channels, headings, tags
 from stepsift.ingest.thinking.families import FAMILIES, TAGGED
 from stepsift.ingest.thinking.turns import bare
 
@@ -70,6 +71,8 @@ def take_apart(response: str, beside: str | None = None) -> Parts:
             parts = _followed(reasoning, parts.answer)
         elif reasoning:
             parts = Parts(reasoning, "", finished=False)
+    if parts.finished and not parts.reasoning:
+        parts = _of_headings(parts)
     # An answer in which tags of the form are left, and the end of what was cut off, may be read differently once they
     # stand in the form.
     for _ in range(_MOST_ROUNDS):
@@ -119,6 +122,15 @@ def _of_channels(said: list[channels.Message]) -> Parts:
     reasoning, answer = channels.split(said)
     reasoning = _without_tags(reasoning)
     return _followed(reasoning, _answer(answer)) if answer else Parts(reasoning, "", finished=not reasoning)
+
+
+def _of_headings(parts: Parts) -> Parts:
+    """The parts of an answer in which reasoning stands under a title."""
+    titled = headings.split(parts.answer)
+    if titled is None:
+        return parts
+    reasoning, answer = _without_tags(titled[0]), titled[1]
+    return Parts(reasoning, "", finished=not reasoning) if answer is None else _followed(reasoning, _answer(answer))
 
 
 def _of_tags(text: str) -> Parts:

@@ -141,6 +141,17 @@ TAGGED = (
 )
 """Families whose reasoning stands between two markers."""
 
+TITLED = (
+    Family(
+        "HuatuoGPT-o1, and titles at a response's beginning like its",
+        ("## Thinking", "**Thinking:**", "## Thought Process", "## Reasoning", "**Reasoning**"),
+        ("## Final Response", "**Response:**", "## Final Answer", "## Answer", "**Answer**"),
+        "`## Thinking` and no other heading of its level",
+    ),
+)
+"""Families whose reasoning and answer have titles of Markdown (thinking/headings.py); each opening has the closing of
+its place, among others."""
+
 CHANNELS = (
     Family(
         "gpt-oss (harmony), also as turns with `channel`",
@@ -160,7 +171,7 @@ CHANNELS = (
 )
 """Families that write messages, each to a channel (thinking/channels.py)."""
 
-FAMILIES = (*TAGGED, *CHANNELS)
+FAMILIES = (*TAGGED, *TITLED, *CHANNELS)
 
 MORE_ENDS = (
     *("<|eot|>", "<|eos|>", "<|eom|>", "<eot>", "<|role_end|>", "<|end_of_sentence|>", "<|endofturn|>", "<|im_sep|>"),
