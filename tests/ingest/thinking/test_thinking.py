@@ -217,6 +217,8 @@ OTHER_WAYS = [
     f"<think>\n\n</think>\n<thinking>{R}</thinking>{A}",
     f"<think>{R}</think>{A}<|unheard_of_end|>",
     f"{R}\n</Thinking>\n{A}</s>",
+    f"{R}\n[BEGIN FINAL RESPONSE]\n{A}\n[END FINAL RESPONSE]\n<|end|>",
+    f"Here's my thought process: {R}\n\nHere is my response: {A}",
 ]
 
 
@@ -262,6 +264,8 @@ TEXT_ALONE = [
     "Reasons: <reason>none</reason> given",
     "if a <b and c> d: x < y > z",
     "Here is my response: 7",
+    "Here's my response: 7",
+    "It writes `[BEGIN FINAL RESPONSE]` and then the answer.",
     "## Thinking\na\n## Plan\nb",
     "# Thinking\nIt is what a poem may be called.",
     "## Thinking in sets\na\n## Answer\nb",

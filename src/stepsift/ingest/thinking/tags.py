@@ -24,6 +24,8 @@ _KNOWN = {
     for marker in markers
 }
 _XML = re.compile(r"</?[a-z][a-z0-9_:]*>")
+_SENTENCES = ("here is my ", "here's my ", "here are my ")
+"""How sentences begin that are markers."""
 _LITERALS = [marker for marker in _KNOWN if not _XML.fullmatch(marker)]
 
 
@@ -37,7 +39,7 @@ _ANGLE = re.compile(rf"<(?:(?:{_beginning_with('<')})|{_NAME}>)", re.IGNORECASE)
 _ESCAPED = re.compile(rf"&lt;{_NAME}&gt;", re.IGNORECASE)
 _OTHERS = [
     (first, re.compile(rf"{first_}(?:{_beginning_with(first)})", re.IGNORECASE))
-    for first, first_ in (("[", r"\["), ("◁", "◁"), ("here is my ", "here is my "))
+    for first, first_ in (("[", r"\["), ("◁", "◁"), *((words, words) for words in _SENTENCES))
 ]
 
 _WORDS = tuple(opening for family in TAGGED for opening in family.opens if opening[0].isalpha())
