@@ -33,7 +33,7 @@ THINK = Family(
     ("<think>",),
     ("</think>",),
     "`<think>` and no `</think>`",
-    (ANSWER, RESPONSE, SOLUTION),
+    (ANSWER, RESPONSE, SOLUTION, ("<|begin_of_box|>", "<|end_of_box|>")),
     (
         *("<｜end▁of▁sentence｜>", "<|end▁of▁sentence|>", "<|im_end|>", "<|endoftext|>", "<|user|>", "<|observation|>"),
         *("<|end|>", "[e~[", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"),

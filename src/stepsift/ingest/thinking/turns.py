@@ -20,6 +20,8 @@ _START = re.compile(rf"\s*(?:{_any(STARTS)})\s*", re.IGNORECASE)
 _GENERIC = r"<[|｜](?![^<>]{0,40}th(?:ink|ought))[\w▁]{0,30}(?:end|eos|eot|eod|stop)[\w▁]{0,30}[|｜]>"
 """A token of a family that is not in the table: one that calls itself an end, but none that ends the reasoning."""
 _END = re.compile(rf"({_any(ENDS)}|{_GENERIC})\s{{0,40}}\Z", re.IGNORECASE)
+_END_WORD = re.compile("end", re.IGNORECASE)
+_KNOWN = {token.lower() for token in ENDS}
 _ENDS_ALONE = re.compile(rf"(?:{_any(ENDS)}|{_GENERIC}|\s)+", re.IGNORECASE)
 _FIRST, _LAST = ({token[place].lower() for token in tokens} for place, tokens in ((0, STARTS), (-1, (*ENDS, ">"))))
 """Characters that a token which opens, or ends, a turn begins, or ends, with: most texts have neither."""
@@ -39,10 +41,16 @@ def bare(response: str) -> str:
     while (match := _START.match(response, start, end)) and not (struck_out and match[0].strip() == "<s>"):
         start = match.end()
     last_open = response.rfind("<s>")
+    ends_nothing_within: set[str] = set(_KNOWN)
     while match := _END.search(response, max(start, end - _TAIL_CHARS), end):
         before = response[max(start, match.start() - _TAIL_CHARS) : match.start()]
+        token = match[1].lower()
         if (match[1] == "</s>" and last_open >= start) or _is_named(before):
             break
+        if token not in ends_nothing_within:
+            if _began_within(response, match[1]):
+                break
+            ends_nothing_within.add(token)
         end = match.start()
     return response[start:end].strip()
 
@@ -51,6 +59,11 @@ def _strikes_out(response: str) -> bool:
     """Whether `<s>` begins a text that is struck out, as in HTML, and not a sequence: its end is within the text."""
     close = response.find("</s>") if "<s>" in response else -1
     return close >= 0 and _ENDS_ALONE.fullmatch(response, close) is None
+
+
+def _began_within(response: str, token: str) -> bool:
+    """Whether what a token calls the end of began in the response: the box of `<|begin_of_box|>7<|end_of_box|>`."""
+    return any(_END_WORD.sub(word, token) in response for word in ("begin", "start"))
 
 
 def _is_named(before: str) -> bool:
