@@ -217,6 +217,10 @@ OTHER_WAYS = [
     f"<think>\n\n</think>\n<thinking>{R}</thinking>{A}",
     f"<think>{R}</think>{A}<|unheard_of_end|>",
     f"{R}\n</Thinking>\n{A}</s>",
+    f"<thinking>\n{R}\n</think>\n\n{A}",
+    f"<think>{R}</Thinking>\n<answer>{A}</answer>",
+    f"<thought>{R}</think>{A}",
+    f"<reasoning>\n{R}\n</think>\n<answer>\n{A}\n</answer>",
     f"{R}\n[BEGIN FINAL RESPONSE]\n{A}\n[END FINAL RESPONSE]\n<|end|>",
     f"Here's my thought process: {R}\n\nHere is my response: {A}",
 ]
@@ -294,6 +298,9 @@ def test_a_text_that_speaks_of_markers_stays_as_it_is(text):
         ("```\nx = 1\n</think>\n\n```\nx = 2\n```", "<think>\n```\nx = 1\n</think>\n\n```\nx = 2\n```"),
         ("<think>\nso seven </think> it is 7", "<think>\nso seven\n</think>\n\nit is 7"),
         ("Sure.\n<thinking>\nso 7\n</thinking>\n7", "<think>\nSure.\n\nso 7\n</think>\n\n7"),
+        ("<think>is </thinking>, a tag?", "<think>\nis </thinking>, a tag?"),
+        ("<think>is\n`</thinking>`\na tag?", "<think>\nis\n`</thinking>`\na tag?"),
+        ("<think>a <reason>b</reason> c", "<think>\na <reason>b</reason> c"),
         ("<think>is `</think>` a tag?", "<think>\nis `\n` a tag?"),
     ],
 )
@@ -351,6 +358,8 @@ PIECES = [
     *("<answer>", "</answer>", "<output>", "</output>", "<|begin_of_thought|>", "<|end_of_thought|>", "a", " "),
     *("<|channel|>analysis<|message|>", "<|channel|>final<|message|>", "<|end|>", "<|start|>assistant", "analysis"),
     *("assistantfinal", "<|im_end|>", "</s>", "<s>", "`", "```\n", '"', "\n", ",", "b", "&lt;think&gt;"),
+    *("## Thinking\n", "\n## Answer\n", "**Reasoning:**", "\n**Answer:**", "<|begin_of_box|>", "<|end_of_box|>"),
+    *("</thought>", "<reason>", "[BEGIN FINAL RESPONSE]", "Here are my reasoning steps:", "Here's my response:"),
 ]
 TEXTS = st.lists(st.sampled_from(PIECES)).map("".join)
 

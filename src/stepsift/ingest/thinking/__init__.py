@@ -49,6 +49,8 @@ _FIRST = {marker[0] for marker in _CLOSES}
 _CLOSING = re.compile(rf"\s*(?:{_one_of(_CLOSES.values())})\s*\Z", re.IGNORECASE)
 _MOST_WRAPPER_CHARS = 100
 _MOST_ROUNDS = 8
+_ELEMENTS = frozenset(n for n, f in enumerate(TAGGED) if all(m.startswith("</") and ":" not in m for m in f.closes))
+"""Places in TAGGED of the families whose markers are elements such as `<think>`."""
 _THINK = 0
 """Place in TAGGED of the family whose form is the one form."""
 
@@ -71,11 +73,10 @@ def take_apart(response: str, beside: str | None = None) -> Parts:
             parts = _followed(reasoning, parts.answer)
         elif reasoning:
             parts = Parts(reasoning, "", finished=False)
-    if parts.finished and not parts.reasoning:
-        parts = _of_headings(parts)
     # An answer in which tags of the form are left, and the end of what was cut off, may be read differently once they
     # stand in the form.
     for _ in range(_MOST_ROUNDS):
+        parts = _of_headings(parts)
         if parts.finished and not _has_tag_of_the_form(parts.answer):
             break
         parts, before = _inline(put_together(parts)), parts
@@ -125,12 +126,12 @@ def _of_channels(said: list[channels.Message]) -> Parts:
 
 
 def _of_headings(parts: Parts) -> Parts:
-    """The parts of an answer in which reasoning stands under a title."""
-    titled = headings.split(parts.answer)
-    if titled is None:
+    """The parts of a response without reasoning in which it stands under a title."""
+    titled = headings.split(parts.answer) if parts.finished and not parts.reasoning else None
+    reasoning = _without_tags(titled[0]) if titled else ""
+    if titled is None or not reasoning:
         return parts
-    reasoning, answer = _without_tags(titled[0]), titled[1]
-    return Parts(reasoning, "", finished=not reasoning) if answer is None else _followed(reasoning, _answer(answer))
+    return Parts(reasoning, "", finished=False) if titled[1] is None else _followed(reasoning, _answer(titled[1]))
 
 
 def _of_tags(text: str) -> Parts:
@@ -143,6 +144,8 @@ def _of_tags(text: str) -> Parts:
         return Parts("", _answer(text))
     own = [tag for tag in found if tag.family == family]
     end = _end(text, own, fences)
+    if end is None and (end := _end_of_another(text, found, fences)):
+        own = [tag for tag in found if tag.family in (family, end.family)]
     if end is None:
         rest = _without_tags(text, own)
         return Parts(rest, "", finished=not rest)
@@ -179,6 +182,19 @@ def _end(text: str, own: list[tags.Tag], fences: tags.Fences) -> tags.Tag | None
             end = tag
     # Of a block that opened, something must be the end; only a text that was cut off has none.
     return end or (closes[-1] if closes else None)
+
+
+def _end_of_another(text: str, found: list[tags.Tag], fences: tags.Fences) -> tags.Tag | None:
+    """The end of reasoning that opens by one name and ends by another, `<thinking> .. </think>`; of an element that
+    opens itself it is none."""
+    opened = {tag.family for tag in found if not tag.closing}
+    opens = [tag.start for tag in found if not tag.closing]
+    for tag in reversed(found):
+        if not tag.closing or tag.family not in _ELEMENTS - opened or fences.hold(tag, 0, opens):
+            continue
+        if not tags.is_quoted(text, tag) and not tags.is_a_word(text, tag):
+            return tag
+    return None
 
 
 def _followed(reasoning: str, answer: str) -> Parts:
