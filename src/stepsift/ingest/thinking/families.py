@@ -188,7 +188,13 @@ MORE_ENDS = (
 )
 """Tokens that end a turn, or fill what follows it, of families that do not reason."""
 
-ENDS = tuple(dict.fromkeys(token for ends in (*(f.ends for f in FAMILIES), MORE_ENDS) for token in ends))
+NEXT_TURNS = (
+    *("<|im_start|>", "<start_of_turn>", "<|start_header_id|>", "<｜User｜>", "<SPECIAL_11>", "<SPECIAL_12>"),
+    *("<|start_header_id|>assistant<|end_header_id|>", "<|start_header_id|>user<|end_header_id|>"),
+)
+"""What begins the next turn, or (Nemotron) ends one, where a model was not stopped in time."""
+
+ENDS = tuple(dict.fromkeys(t for ends in (*(f.ends for f in FAMILIES), MORE_ENDS, NEXT_TURNS) for t in ends))
 """Every token that ends a turn."""
 
 STARTS = (
