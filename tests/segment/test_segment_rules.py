@@ -44,6 +44,8 @@ SENTENCES = {
     "enumerators": ["1. First we add.", "\n2) Then we halve.", "\na) It holds.", "\n(iv) It does.", "\nB. It is red."],
     "enumerators within a line": ["Do two things.", " 1. Add them up.", " 2. Halve it all."],
     "labels": ["Step 1. Add the numbers.", "\n**Step 2.** Halve the sum.", "\n### 3. The rest"],
+    "labels within a line": ["Do it.", " Step 1. Add them up.", " Step 2. Halve it.", " Case A) holds.", " Good."],
+    "a label at the end of a sentence": ["Look at Step 2.", " Then see Case 1.", " All is done."],
     "one step a line": ["31 + 4 = 35", "\n35 * 2 = 70", "\nSo it is 70"],
     "white space around line ends": ["It is 5.", "  \n  Then it is 6", " \r\n\r\nThen it is 7"],
     "other line ends": ["It is 5", "\rThen 6 or", "\u2028Then 7 or", "\x85Then 8 or", "\x0cThen 9 or"],

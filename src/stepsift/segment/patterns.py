@@ -19,10 +19,8 @@ WIDE = "。！？；｡"
 CLOSERS = r"""\"'”’»›)\]}*_`」』）】》〉"""
 
 ENUMERATOR = r"(?:\(?(?:\d{1,3}(?:\.\d{1,2})*+|[A-Za-z]|[ivxIVX]{1,4})[.)])"
-_LABEL = (
-    r"(?:(?:Step|Case|Part|Problem|Question|Exercise|Example|Lemma|Theorem|Claim|Section|Chapter|Method|Approach)"
-    rf"{SPACE}\w{{1,3}}[.)])"
-)
+_LABELS = "Step|Case|Part|Problem|Question|Exercise|Example|Lemma|Theorem|Claim|Section|Chapter|Method|Approach"
+_LABEL = rf"(?:(?:{_LABELS}){SPACE}\w{{1,3}}[.)])"
 _NUMBER = rf"(?:[*_]{{0,3}}(?:{ENUMERATOR}|{_LABEL})(?=[\s*_]))"
 # A row that ends with a bar, or one above a delimiter row: lines such as "|A| = 3" are no table.
 _HEAD_ROW = (
@@ -80,6 +78,8 @@ ENVIRONMENT = re.compile(r"\\(?:begin|(?P<end>end))\{(?P<name>[A-Za-z]{1,20}\*?)
 STOP_IN_MATHS = re.compile(rf"(?:(?<=[.?!]\$)|(?<=[.?!]\$\$)|(?<=[.?!]\\[)\]]))[{CLOSERS}]*+(?={SPACE}++(?P<next>\S))")
 ALONE_ON_LINE = re.compile(rf"(?:{SPACE}|[.,;:])*+(?:[{BREAKS}]|\Z)")
 NUMBERED = re.compile(rf"{ENUMERATOR}(?=\s)")
+LABELLED = re.compile(rf"{_LABEL}(?=\s)")
+LABEL_INITIALS = frozenset(label[0] for label in _LABELS.split("|"))
 TAG = re.compile(r"</?think>")
 WHITE_SPACE_RUN = re.compile(r"\s++")
 NOT_WHITE_SPACE = re.compile(r"\S")

@@ -68,11 +68,13 @@ class _Scanner:
         if not ends_sentence(self.text, self.begin, event.start(), following):
             return pos
         self._cut(pos, following)
-        # The full stop of an enumerator ends nothing.
+        # The full stop of an enumerator, or of a label such as "Step 2.", ends nothing.
+        number = None
         if self.text[following].isdigit() or self.text[following] == "(":
             number = p.NUMBERED.match(self.text, following, self.end)
-            return number.end() if number else pos
-        return pos
+        elif self.text[following] in p.LABEL_INITIALS:
+            number = p.LABELLED.match(self.text, following, self.end)
+        return number.end() if number else pos
 
     def wide_stop(self, event: re.Match[str]) -> int:
         """CJK terminators."""
