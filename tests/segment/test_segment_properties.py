@@ -18,7 +18,7 @@ FRAGMENTS = [
     *("<think>", "</think>", "<think", "think>", "# ", "\n## ", "- ", "\n- "),
     *("1. ", "\n2. ", "a) ", "(iv) ", "\n**1.** "),
     *("Wait, ", "But ", "Aber ", "等等，", "但是"),
-    *("。", "！", "？", "；", "，", "”", "」", "好", "的", "।", "؟", ". y = 3", ". A", "\nStep 1. "),
+    *("。", "！", "？", "；", "，", "”", "」", "好", "的", "।", "؟", "።", "．", "５．", ". y = 3", ". A", "\nStep 1. "),
 ]
 WHITE_SPACE = [f for f in FRAGMENTS if f.isspace()]
 NASTY = st.lists(st.sampled_from(FRAGMENTS) | st.sampled_from(WHITE_SPACE), max_size=40).map("".join)

@@ -53,6 +53,9 @@ SENTENCES = {
     "headings": ["# Title here", "\nThe text.", "\n\n## Another one", "\nMore text."],
     "Chinese": ["今天很好。", "“真的吗？”", "是的！？", "我们走；", "\n他说（好的。）", "价格是3.14元……没有了。"],
     "Chinese with white space": ["今天很好。", " 我们走吧！", "\n\n好的好的"],
+    "Japanese full stops": ["値は３．５です．", "次に，２を足します．", "終わりです"],
+    "wide points that end nothing": ["１．足します", "\nA．５ではない Ｂ．６である"],
+    "Ethiopic, Armenian, Khmer": ["ይህ ሰባት ነው።", " ያ ስምንት ነው።", " Սա յոթն է։", " នេះគឺប្រាំពីរ។", " ចប់ហើយ។"],
     "other scripts": ["यह सही है।", " यह भी सही है।", " هل هذا صحيح؟", " نعم هذا صحيح."],
 }  # fmt: skip
 

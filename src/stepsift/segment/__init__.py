@@ -22,10 +22,11 @@ What is never cut, but for its length:
 - inline code between backticks.
 
 Where a sentence ends: at `.`, `!`, `?`, `…` and other scripts' full stops, with the quotes and brackets that close
-behind them, before white space; at `。！？；` whatever follows. Not before a lower-case letter (unless a formula such
-as "x = 3" starts there, or the full stop stands alone between spaces), an operator or a closing bracket; not after
-an abbreviation, an initial, the enumerator or label that begins a step ("1.", "Step 2."), an ellipsis before a
-digit, or a factorial. A sentence ends after maths whose last character is a terminator if a capital follows.
+behind them, before white space; at `。！？；`, and at `．` unless a digit or a Latin letter is before it, whatever
+follows. Not before a lower-case letter (unless a formula such as "x = 3" starts there, or the full stop stands alone
+between spaces), an operator or a closing bracket; not after an abbreviation, an initial, the enumerator or label that
+begins a step ("1.", "Step 2."), an ellipsis before a digit, or a factorial. A sentence ends after maths whose last
+character is a terminator if a capital follows.
 
 Think tags: `<think>` begins a step and joins the text behind it, `</think>` joins the text before it and ends its step,
 so no step holds both thinking and answer; they hold everywhere, also in code.

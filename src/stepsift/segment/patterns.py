@@ -13,9 +13,11 @@ SPACE = rf"[^\S{BREAKS}]"
 """White space within a line."""
 NOT_BLANK = rf"(?!{SPACE}*+[{BREAKS}])"
 
-TERMINATORS = r".!?…؟۔।॥"
+TERMINATORS = r".!?…؟۔।॥።፧։။។៕"
 WIDE = "。！？；｡"
 """CJK terminators: they end a sentence without white space after them."""
+_WIDE_POINT = r"(?<=．)(?<![\dA-Za-zＡ-Ｚａ-ｚ]．)"
+"""The full stop of Japanese mathematics, but not that of a decimal or of an enumerator: ３．５, Ａ．"""
 CLOSERS = r"""\"'”’»›)\]}*_`」』）】》〉"""
 
 ENUMERATOR = r"(?:\(?(?:\d{1,3}(?:\.\d{1,2})*+|[A-Za-z]|[ivxIVX]{1,4})[.)])"
@@ -54,7 +56,7 @@ _MATHS = rf"""
 _STOPS = rf"""
     (?<=[{TERMINATORS}])(?<![{TERMINATORS}]{{2}})
         (?P<stop>[{TERMINATORS}]*+[{CLOSERS}]*+(?={SPACE}++(?P<next>\S)))
-  | (?<=[{WIDE}])(?P<wide>[{WIDE}{TERMINATORS}]*+[{CLOSERS}]*+)
+  | (?:(?<=[{WIDE}])|{_WIDE_POINT})(?P<wide>[{WIDE}．{TERMINATORS}]*+[{CLOSERS}]*+)
 """
 
 
@@ -66,7 +68,7 @@ def _events(first: str, *alternatives: str) -> re.Pattern[str]:
 _NEW_LINE = rf"(?<=[{BREAKS}])\s*+(?:{_LINE})"
 _COARSE = _events(rf"{BREAKS}$\\`", _NEW_LINE, _MATHS)
 EVENTS = {
-    "sentence": _events(rf"{BREAKS}$\\`{TERMINATORS}{WIDE}", _STOPS, _NEW_LINE, _MATHS),
+    "sentence": _events(rf"{BREAKS}$\\`{TERMINATORS}{WIDE}．", _STOPS, _NEW_LINE, _MATHS),
     "line": _COARSE,
     "paragraph": _COARSE,
 }
