@@ -60,8 +60,14 @@ TAGGED = (
     ),
     Family(
         "models trained on rewards, with tags of their recipes",
-        ("<reasoning>", "<reason>", "<thought_process>", "<reasoning_process>", "<chain_of_thought>"),
-        ("</reasoning>", "</reason>", "</thought_process>", "</reasoning_process>", "</chain_of_thought>"),
+        (
+            *("<reasoning>", "<reason>", "<thought_process>", "<reasoning_process>", "<thinking_process>"),
+            *("<chain_of_thought>", "<cot>"),
+        ),
+        (
+            *("</reasoning>", "</reason>", "</thought_process>", "</reasoning_process>", "</thinking_process>"),
+            *("</chain_of_thought>", "</cot>"),
+        ),
         "`<reasoning>` and no `</reasoning>`",
         (ANSWER, SOLUTION, ("<conclusion>", "</conclusion>"), ("<final_answer>", "</final_answer>")),
     ),
@@ -75,6 +81,9 @@ TAGGED = (
     ),
     Family(
         "Kimi", ("◁think▷",), ("◁/think▷",), "`◁think▷` and no `◁/think▷`", (("◁answer▷", "◁/answer▷"),), ("[EOS]",)
+    ),
+    Family(
+        "LongCat", ("<longcat_think>",), ("</longcat_think>",), "`<longcat_think>` and no `</longcat_think>`", (), ()
     ),
     Family("Seed", ("<seed:think>",), ("</seed:think>",), "`<seed:think>` and no `</seed:think>`", (), ("<seed:eos>",)),
     Family(
