@@ -510,3 +510,14 @@ def test_what_cannot_be_read_at_all_is_one_sentence(tmp_path: Path, run_cli):
     code, _, err = run_cli("preview", "a.jsonl")
     assert (code, len(err)) == (1, 1)
     assert err[0].startswith("error: a.jsonl.rule.yaml: unknown key 'fields.promt', did you mean 'prompt'?")
+
+
+def test_a_markup_that_is_not_known_is_named(tmp_path: Path, run_cli):
+    rows = [
+        {"prompt": question(a, b), "response": f"<muse>hm</muse>{trace(a, b)}", "teacher": "ann"} for a, b in PROBLEMS
+    ]
+    write(tmp_path / "mine.jsonl", rows)
+    code, out, err = run_cli("preview", "mine.jsonl")
+    assert (code, err) == (0, [])
+    [said] = [line for line in out if line.startswith("warning")]
+    assert said.startswith("warning     100% of 5 responses of ann open with <muse>, a markup that no family of docs/")

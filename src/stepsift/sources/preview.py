@@ -81,7 +81,8 @@ class Preview:
             lines.append(
                 "            named by file or folder; 'teacher: NAME' in its rule, or --teacher, says otherwise"
             )
-        lines += [f"warning     {sentence}" for sentence in column_warnings(reading.columns)]
+        warnings = [*column_warnings(reading.columns), *reading.markup.warnings()]
+        lines += [f"warning     {sentence}" for sentence in warnings]
         lines += [line for example in self.examples for line in example.lines()]
         if self.mended is not None:
             rule, after = self.mended

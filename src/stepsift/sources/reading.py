@@ -16,6 +16,7 @@ from stepsift.ingest.preset import presets, taken_on_trust, with_preset
 from stepsift.ingest.row import Row
 from stepsift.ingest.rows import RowError
 from stepsift.ingest.rules import Rules
+from stepsift.ingest.thinking.unknown import UnknownMarkup
 from stepsift.sources import scratch
 from stepsift.sources.scratch import RulesByName
 
@@ -41,6 +42,8 @@ class Reading:
     columns: dict[str, FileColumns] = field(default_factory=dict)
     layouts: Counter[str] = field(default_factory=Counter)
     """Layout of the rows to the files whose first row has it."""
+    markup: UnknownMarkup = field(default_factory=UnknownMarkup)
+    """What teachers' responses begin and end with."""
     named_by_file: bool = False
     """Whether a file's or folder's name stands for a teacher, since nothing else names one."""
     cut: bool = False
@@ -65,6 +68,7 @@ class Reading:
         self.kept += 1
         self.thinking += candidate.response.startswith("<think>")
         self.teachers[candidate.teacher] += 1
+        self.markup.note(candidate.teacher, candidate.response)
         self.examples.setdefault(f"{self.teachers[candidate.teacher]} {candidate.teacher}", (file, row, candidate))
 
     def shown(self) -> list[tuple[str, int, Candidate]]:

@@ -32,6 +32,11 @@ R = "We add.\nSo 7."
         (f"<think>\n{R}\n</think>\n\n<|say|>It is 7.", "open", "<|say|>"),
         (f"<think>\n{R}\n</think>\n\n[SAY]It is 7.[/SAY]", "open", "[SAY]"),
         (f"<think>\n<ponder>{R}</ponder>\n</think>\n\nIt is 7.", "open", "<ponder>"),
+        (f"Reasoning: {R}\nAnswer: 7", "open", "Reasoning:"),
+        (f"## Thinking\n{R}\n### So\nIt is 7.\n## Then\n8", "open", "## Thinking"),
+        (f"**Thought process:**\n{R}\n\n7", "open", "**Thought process:**"),
+        (f"Thinking...\n{R}\n...done thinking.\n\n7", "open", "Thinking..."),
+        (f"<details>\n<summary>Thought for 3 s</summary>\n{R}\n</details>\n7", "open", "<details"),
     ],
 )
 def test_most_responses_that_open_or_close_with_a_token(response, verb, token):
@@ -48,7 +53,8 @@ def test_most_responses_that_open_or_close_with_a_token(response, verb, token):
     [
         "It is 7.", "<p>It is 7.</p>", "<ul><li>7</li></ul>", "[7] is right", "[Ada] has 7", "<ponder> but not closed",
         "\\[ x = 7 \\]", "if a <b and c> d", "```xml\n<a>7</a>\n```", "[link](x)", "It is [SAY]7.",
-        "<div>\n<b>7</b>\n</div>",
+        "<div>\n<b>7</b>\n</div>", "Thinking of it, 7", "Reasoning is hard.", "Thoughts on 7: none",
+        "## Thinking in sets", "<details>\n<summary>More</summary>\n7</details>",
     ],
 )  # fmt: skip
 def test_text_and_html_are_no_markup(response):
