@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from stepsift.core.text import CLOSE, OPEN
 from stepsift.ingest.thinking import channels, headings, tags
 from stepsift.ingest.thinking.families import FAMILIES, TAGGED
-from stepsift.ingest.thinking.turns import bare
+from stepsift.ingest.thinking.turns import bare, first_turn
 
 _CLOSES = {opening.lower(): closing for f in FAMILIES for opening, closing in f.answer if closing}
 """Markers around an answer."""
@@ -66,6 +66,7 @@ class Parts:
 
 def take_apart(response: str, beside: str | None = None) -> Parts:
     """Reasoning and answer of a response, `beside` being reasoning that the source keeps in a field of its own."""
+    response = first_turn(response)
     parts = _inline(response)
     if beside is not None and not parts.reasoning and parts.finished:
         reasoning = _of_a_field(beside)

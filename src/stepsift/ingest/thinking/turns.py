@@ -23,6 +23,11 @@ _END = re.compile(rf"({_any(ENDS)}|{_GENERIC})\s{{0,40}}\Z", re.IGNORECASE)
 _END_WORD = re.compile("end", re.IGNORECASE)
 _KNOWN = {token.lower() for token in ENDS}
 _ENDS_ALONE = re.compile(rf"(?:{_any(ENDS)}|{_GENERIC}|\s)+", re.IGNORECASE)
+_USERS = ("<|im_start|>user", "<|start_header_id|>user", "<start_of_turn>user", "<｜User｜>", "<|turn>user")
+_ANSWERS = ("<|im_start|>", "<|start_header_id|>", "<start_of_turn>", "<｜Assistant｜>", "<|turn>")
+_USERS_TURN = re.compile(
+    rf"(?:<\|(?:im_end|eot_id|endoftext)\|>|<end_of_turn>|<｜end▁of▁sentence｜>|<turn\|>)\s{{0,9}}(?:{_any(_USERS)})"
+)
 _FIRST, _LAST = ({token[place].lower() for token in tokens} for place, tokens in ((0, STARTS), (-1, (*ENDS, ">"))))
 """Characters that a token which opens, or ends, a turn begins, or ends, with: most texts have neither."""
 _NAMED = re.compile(
@@ -53,6 +58,22 @@ def bare(response: str) -> str:
             ends_nothing_within.add(token)
         end = match.start()
     return response[start:end].strip()
+
+
+def first_turn(response: str) -> str:
+    """A response up to where its model, which was not stopped, went on with the user's next turn.
+
+    A turn that has an end is the response's own if none began in it, as examples of a chat template do.
+    """
+    if not any(token in response for token in _USERS):
+        return response
+    following = _USERS_TURN.search(response)
+    if following is None:
+        return response
+    start = _START.match(response)
+    own = response[start.end() if start else 0 : following.start()]
+    is_example = own.count("```") % 2 == 1 or any(token in own for token in (*_USERS, *_ANSWERS))
+    return response if is_example else response[: following.start()]
 
 
 def _strikes_out(response: str) -> bool:
