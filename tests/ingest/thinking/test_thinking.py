@@ -60,6 +60,8 @@ def test_every_source_gives_one_form(response, beside):
         ("<think>a<th</think>ink>b</think>c", None, "<think>\na<th\nink>b\n</think>\n\nc"),
         ("4", "a<think>b", "<think>\na\nb\n</think>\n\n4"),
         ("<think></think>", None, ""),
+        ("<answer>4</answer>\n<answer>5</answer>", None, "4\n<answer>5</answer>"),
+        ("<answer>4</answer> or <output>5</output>", None, "4\nor <output>5</output>"),
         ("<answer><think></answer>", "why", "<think>\nwhy\n</think>"),
         ("In HTML, <answer>4</answer>", None, "In HTML, <answer>4</answer>"),
     ],
@@ -129,6 +131,23 @@ def test_tokens_that_end_a_turn_are_taken_off(token):
 def test_what_opens_a_turn_is_taken_off(token):
     assert form(f"{token}\n{LONG}") == LONG
     assert form(f"<bos>{token}{A}") == A
+
+
+NEXT = [
+    "<|im_end|>\n<|im_start|>user\n{0}<|im_end|>\n<|im_start|>assistant\n{1}",
+    "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n{0}<|eot_id|>{1}",
+    "<end_of_turn>\n<start_of_turn>user\n{0}<end_of_turn>\n<start_of_turn>model\n{1}",
+    "<｜end▁of▁sentence｜><｜User｜>{0}<｜Assistant｜>{1}",
+    "<|endoftext|><|im_start|>user\n{0}",
+]
+
+
+@pytest.mark.parametrize("following", NEXT)
+def test_a_next_turn_that_the_model_went_on_with_is_left_out(following):
+    more = following.format("And 2 more?", "<think>So 9.</think>It is 9.")
+    assert form(f"{LONG}{more}") == LONG
+    assert form(f"<|im_start|>assistant\n{LONG}{more}") == LONG
+    assert form(f"{CUT}{more}") == CUT
 
 
 def test_no_marker_belongs_to_two_families():
@@ -263,6 +282,8 @@ TEXT_ALONE = [
     "The token that ends a turn is <|im_end|>",
     "It is `<|im_end|>`",
     "<s>old</s> new <s>gone</s>",
+    "ChatML:\n\n<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi",
+    "Such as:\n```\nHi<|eot_id|><|start_header_id|>user<|end_header_id|>\nHo\n```",
     "It is <|begin_of_box|>7<|end_of_box|>",
     "It is <|cell_start|>7<|cell_end|>",
     "In [THINK] mode the model writes [/THINK] at the end of it.",
@@ -326,6 +347,8 @@ def test_code_and_words_hide_no_end_of_reasoning(text, one_form):
             "a </think> b",
             "assistantcommentary to=",
             "<answer></answer>",
+            "<answer>a</answer>",
+            "<|im_end|><|im_start|>user",
             "## Answer\n",
             "<|x_end|>",
             "\n",

@@ -228,8 +228,13 @@ def _unwrapped(answer: str) -> str:
     inside = answer[opening.end() : end].strip()
     closes = [_CLOSES[o.lower()] for o in _AN_OPENING.findall(opening[0])]
     inner = re.search("|".join(map(re.escape, closes)), inside, re.IGNORECASE)
-    # Something follows the answer that was marked: it is part of the response.
-    return f"{inside[: inner.start()].rstrip()}\n{inside[inner.end() :].lstrip()}".strip() if inner else inside
+    if inner is None:
+        return inside
+    # Something follows the answer that was marked: it is part of the response, and keeps marks that it has of its own.
+    more = inside[inner.end() :]
+    if _AN_OPENING.search(more):
+        more = answer[opening.end() + inner.end() :]
+    return f"{inside[: inner.start()].rstrip()}\n{more.strip()}".strip()
 
 
 def _of_a_field(reasoning: str) -> str:
