@@ -122,11 +122,85 @@ def test_what_was_refused_is_not_in_the_running():
         (made_up(trace_id=["1"] * 4), {}, SelectionError, "two rows of the frame have the same trace_id"),
         (made_up(), {"by": "galp"}, SelectionError, "no trace has a score by galp, which needs the full pass"),
         (made_up(), {"by": "lalpp"}, ParamsError, "'lalpp' is not a selector, did you mean 'lalp'"),
+        (made_up(), {"by": "longest"}, SelectionError, "by longest; take all columns of Scorer.score"),
+        (made_up(), {"by": "aslec_casl"}, SelectionError, "by aslec_casl: it is fitted to the candidates of each teac"),
+        (made_up(), {"by": "reference_gain"}, SelectionError, "reference_gain compares the student with a second mod"),
+        (
+            made_up(),
+            {"correct": "required"},
+            ParamsError,
+            "'select.correct' is 'required': must be 'require', 'prefer'",
+        ),
+        (made_up(), {"seed": -1}, ParamsError, "'select.seed' is -1: must be at least 0"),
+        (made_up(prompt_id=["p", None, "q", "q"]), {}, SelectionError, "a row of the frame has no prompt_id"),
+        (made_up().clear(), {}, SelectionError, "the frame has no rows"),
+        (made_up(reason=["mine"] * 4), {}, SelectionError, "has a column reason already, which select adds; rename it"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(frame: pl.DataFrame, options: dict[str, Any], error: type, said: str):
     with pytest.raises(error, match=said):
         stepsift.select(frame, **options)
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "error", "said"),
+    [
+        (made_up(), {"bootstrap": 0}, ParamsError, "'select.bootstrap' is 0: must be at least 100"),
+        (made_up().drop("lalp"), {}, SelectionError, "no trace has a score by a metric that ranks teachers"),
+        (made_up(rsr=[1.0] * 4), {}, SelectionError, "has rsr and no column full_logprob, of which a teacher's rsr is"),
+        (made_up(teacher=[None] * 4), {}, SelectionError, "a row of the frame has no teacher"),
+    ],
+)
+def test_what_cannot_be_ranked_is_one_sentence(frame: pl.DataFrame, options: dict[str, Any], error: type, said: str):
+    with pytest.raises(error, match=said):
+        stepsift.rank(frame, **options)
+
+
+def test_a_score_that_is_no_finite_number_is_none():
+    """What pandas makes of a null, and what a division by nothing gives."""
+    nan, inf = float("nan"), float("inf")
+    chosen = stepsift.select(
+        made_up(n_steps=[1.0, 1.0, nan, 1.0], lalp=[nan, -1.0, -1.0, inf], hes=[1.0, 2.0, 3.0, nan])
+    )
+    assert chosen.select("trace_id", "score", "margin", "reason").rows() == [("2", -1.0, None, "only candidate")]
+    ranking = stepsift.rank(made_up(lalp=[-3.0, -1.0, nan, -1.0]), bootstrap=100)
+    assert ranking.select("teacher", "mean", "n_prompts").rows() == [("b", -1.0, 2), ("a", -3.0, 1)]
+
+
+def test_other_columns_of_a_frame_decide_nothing():
+    plain = stepsift.select(made_up())
+    names = ("n", "n_correct", "next_score", "runner_up", "place", "keep", "detail", "licence")
+    chosen = stepsift.select(made_up(**{name: [1, 2, 3, 4] for name in names}))
+    assert chosen.select(plain.columns).equals(plain)
+    assert plain["reason"].to_list() == ["best lalp of 2 candidates (0 correct)"] * 2
+    assert chosen["n"].to_list() == [2, 4]
+
+
+def test_ids_may_be_numbers_or_categories():
+    numbers = made_up(prompt_id=[1, 1, 2, 2], trace_id=[1, 2, 3, 4]).cast({"teacher": pl.Categorical})
+    assert stepsift.select(numbers)["trace_id"].to_list() == [2, 4]
+    assert stepsift.rank(numbers, bootstrap=100)["teacher"].to_list() == ["b", "a"]
+
+
+def test_what_is_fitted_sees_candidates_alone():
+    """LARK's gain among the two correct traces: L 1 and 2, Brier .5 each, so g = 1/3 (1 - 1/3) and 2/3 (1/2 - 1/3)."""
+    frame = pl.DataFrame(
+        {
+            "prompt_id": ["p"] * 3,
+            "trace_id": ["1", "2", "3"],
+            "teacher": ["a", "b", "c"],
+            "verdict": ["correct", "correct", "wrong"],
+            "n_steps": [1] * 3,
+            "n_tokens": [2] * 3,
+            "full_logprob": [-2.0, -4.0, -10.0],
+            "full_brier": [1.0, 1.0, 0.5],
+        }
+    )
+    chosen = stepsift.select(frame, by="lark_g")
+    assert chosen["trace_id"].to_list() == ["1"]
+    assert chosen["score"][0] == pytest.approx(2 / 9)
+    assert chosen["margin"][0] == pytest.approx(1 / 9)
+    assert stepsift.select(frame.reverse(), by="lark_g").equals(chosen)
 
 
 def test_a_wrong_student_or_setting_is_one_sentence(tmp_path: Path):

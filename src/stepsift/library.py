@@ -15,7 +15,8 @@ from stepsift import params, scratch, segment
 from stepsift.core import table_files, tables
 from stepsift.core.errors import SelectionError
 from stepsift.core.text import count
-from stepsift.metrics import all_metrics, fit_all, trace_scores, trace_sums, with_fits
+from stepsift.metrics import Metric, all_metrics, finite, fit_all, trace_scores, trace_sums, with_fits
+from stepsift.metrics._sums import COLUMNS
 from stepsift.render import Messages
 from stepsift.select.candidates import find_candidates
 from stepsift.select.ranking import ALL_DOMAINS, rank_teachers
@@ -29,6 +30,9 @@ _DEFAULTS: dict[str, tuple[pl.DataType, object]] = {
     "source_line": (pl.Int64(), 0),
 }
 """What a frame that is not from `read` may lack."""
+_IDS = ("prompt_id", "trace_id", "teacher")
+_ADDED = ("score", "margin", "reason")
+"""What `select` sets behind the columns of a frame."""
 _SUM = "full_logprob"
 """One of the sums of `Scorer.score`, without which no metric can be fitted."""
 
@@ -125,10 +129,14 @@ def rank(frame: pl.DataFrame, *, bootstrap: int = 2_000, seed: int = 0) -> pl.Da
     `frame` has `prompt_id`, `trace_id`, `teacher` and the columns of `Scorer.score`. Columns of the answer, a row per
     metric and teacher: `metric`, `rank` (1 is best), `teacher`, `mean` (in the metric's unit), `ci_low` and `ci_high`
     (95 % interval over `bootstrap` resamples of prompts), `n_prompts`, `p_above_next` (probability of being above the
-    teacher ranked next); see docs/METRICS.md. Raises SelectionError where a column is missing or nothing has a score.
+    teacher ranked next); see docs/METRICS.md. Raises SelectionError where a column is missing or nothing has a score,
+    ParamsError for fewer than 100 resamples.
     """
+    settings = params.parse({"select": {"bootstrap": bootstrap, "seed": seed}}, "stepsift.rank").select
     candidates = _candidates(frame, "ignore")
-    teachers = rank_teachers(candidates, candidates.select("teacher", "domain"), bootstrap, seed)
+    _check_rankable(frame, candidates)
+    about = candidates.select("teacher", "domain")
+    teachers = rank_teachers(candidates, about, settings.bootstrap, settings.seed)
     columns = ("metric", "rank", "teacher", "mean", "ci_low", "ci_high", "n_prompts", "p_above_next")
     return teachers.filter(pl.col("domain") == ALL_DOMAINS).select(columns).sort("metric", "rank", "teacher")
 
@@ -147,38 +155,84 @@ def select(
     `correct` goes: `require` takes correct traces alone, `prefer` does so where a prompt has one, `ignore` takes all.
     `by` is a metric or `random`, `longest` or `shortest`; `margin` is the lead over the best trace that was not chosen,
     in the metric's unit. Sorted by prompt_id and trace_id. Filters (duplicates, contamination) are the pipeline's
-    alone. Raises ParamsError for an unknown metric, SelectionError where no trace has a score.
+    alone. Raises ParamsError for an argument that is not allowed, SelectionError where no trace has a score, and for a
+    frame that lacks a column or has one of these three.
     """
-    raw = {"select": {"selectors": [{"name": "one", "by": by, "per_prompt": per_prompt}]}}
-    selector = params.parse(raw, "stepsift.select").select.selectors[0]
-    candidates = _candidates(frame, correct)
+    if by in all_metrics() and all_metrics()[by].of_two_models:
+        raise SelectionError(f"{by} compares the student with a second model, as the pipeline alone does; take another")
+    one = {"name": "one", "by": by, "per_prompt": per_prompt}
+    raw = {"select": {"selectors": [one], "correct": correct, "seed": seed}}
+    settings = params.parse(raw, "stepsift.select").select
+    selector = settings.selectors[0]
+    if taken := [name for name in _ADDED if name in frame.columns]:
+        raise SelectionError(f"the frame has a column {taken[0]} already, which select adds; rename it or drop it")
+    candidates = _candidates(frame, settings.correct)
     if selector.metric.draw is not None:
-        candidates = candidates.with_columns(selector.metric.draw(candidates, seed).alias(by))
+        candidates = candidates.with_columns(selector.metric.draw(candidates, settings.seed).alias(by))
     if candidates[by].null_count() == candidates.height:
-        raise SelectionError(f"no trace has a score by {by}, which needs the {selector.metric.needs} pass; score it")
+        raise SelectionError(f"no trace has a score by {by}{_why_none(selector.metric)}")
     best_traces = best(candidates, selector).select("trace_id", pl.col(by).alias("score"), "margin", "reason")
+    best_traces = best_traces.cast({"trace_id": frame.schema["trace_id"]})
     return frame.join(best_traces, on="trace_id", how="inner").sort("prompt_id", "trace_id")
 
 
+def _why_none(metric: Metric) -> str:
+    """The end of a sentence that says that no trace has a score by this metric."""
+    if metric.fit is not None and metric.ranks_teachers:
+        return (
+            f": it is fitted to the candidates of each teacher, which needs the {metric.needs} pass and at least four "
+            "whose share of first tokens varies by itself; take another metric"
+        )
+    return f", which needs the {metric.needs} pass; score it" if metric.needs else "; take all columns of Scorer.score"
+
+
+def _check_rankable(frame: pl.DataFrame, candidates: pl.DataFrame) -> None:
+    """Raise SelectionError where no metric has a score, or the sums behind a ratio of means are missing."""
+    metrics = [m for m in all_metrics().values() if m.draw is None and m.ranks_teachers]
+    metrics = [m for m in metrics if candidates[m.name].null_count() < candidates.height]
+    if not metrics:
+        raise SelectionError("no trace has a score by a metric that ranks teachers; take all columns of Scorer.score")
+    for metric in metrics:
+        sums = {name for part in metric.teacher or () for name in part.meta.root_names()}
+        if missing := sorted(sums - set(frame.columns)):
+            raise SelectionError(
+                f"the frame has {metric.name} and no column {missing[0]}, of which a teacher's {metric.name} is made; "
+                f"take all columns of Scorer.score, or drop {metric.name}"
+            )
+
+
 def _candidates(frame: pl.DataFrame, correct: Literal["require", "prefer", "ignore"]) -> pl.DataFrame:
-    """The scored traces of a frame that are in the running, with every metric."""
-    needed = ("prompt_id", "trace_id", "teacher", "n_steps")
-    if missing := [name for name in needed if name not in frame.columns]:
+    """The scored traces of a frame that are in the running, with every metric; of other columns none."""
+    if missing := [name for name in (*_IDS, "n_steps") if name not in frame.columns]:
         raise SelectionError(
             f"the frame has no column {missing[0]}; take the rows of stepsift.read, with those of Scorer.score beside "
             "them"
         )
+    if frame.is_empty():
+        raise SelectionError("the frame has no rows, so there is nothing to choose from")
+    if unnamed := [name for name in _IDS if frame[name].null_count()]:
+        raise SelectionError(f"a row of the frame has no {unnamed[0]}; name it, or leave the row out")
     if frame["trace_id"].n_unique() < frame.height:
         raise SelectionError("two rows of the frame have the same trace_id; give each trace one of its own")
-    lacking = {name: pl.lit(value, kind) for name, (kind, value) in _DEFAULTS.items() if name not in frame.columns}
-    if "content_hash" not in frame.columns:
-        lacking["content_hash"] = pl.col("trace_id")
-    metrics = [name for name in all_metrics() if name not in frame.columns]
-    full = frame.with_columns(**lacking).with_columns(pl.lit(None, pl.Float64).alias(name) for name in metrics)
+    about = [_or_default(frame, name, kind, value) for name, (kind, value) in _DEFAULTS.items()]
+    content_hash = "content_hash" if "content_hash" in frame.columns else "trace_id"
+    numbers = [_number(frame, name) for name in (*COLUMNS, *all_metrics())]
+    full = frame.select(
+        pl.col(_IDS).cast(pl.String), *about, pl.col(content_hash).cast(pl.String).alias("content_hash"), *numbers
+    )
     scored = full.filter(pl.col("n_steps").is_not_null()).drop(*_DEFAULTS, "content_hash")
     if scored.is_empty():
         raise SelectionError(f"none of the {count(frame.height, 'trace')} has a score; column refused says why")
-    if _SUM in scored.columns:
-        scored = with_fits(scored, fit_all(scored, "teacher"))
     prompts = full.select("prompt_id", "domain").unique("prompt_id", maintain_order=True)
-    return find_candidates(prompts, full, scored, correct)[0]
+    candidates, _ = find_candidates(prompts, full, scored, correct)
+    return with_fits(candidates, fit_all(candidates, "teacher")) if _SUM in frame.columns else candidates
+
+
+def _or_default(frame: pl.DataFrame, name: str, kind: pl.DataType, value: object) -> pl.Expr:
+    known = pl.col(name).cast(kind) if name in frame.columns else pl.lit(None, kind)
+    return known.fill_null(pl.lit(value, kind)).alias(name)
+
+
+def _number(frame: pl.DataFrame, name: str) -> pl.Expr:
+    """A sum or a score, null where it is missing or no finite number (a frame from pandas has NaN for null)."""
+    return finite(pl.col(name) if name in frame.columns else pl.lit(None)).alias(name)
