@@ -36,7 +36,9 @@ def main() -> None:
 
     # Which teacher suits the student, with how much certainty.
     for row in stepsift.rank(scored).filter(pl.col("metric") == args.by).iter_rows(named=True):
-        print(f"{row['rank']}  {row['teacher']}: {row['mean']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]")
+        rank, mean, low, high = (row[name] for name in ("rank", "mean", "ci_low", "ci_high"))
+        interval = "no interval: too few prompts" if low is None else f"{low:.3f}, {high:.3f}"
+        print(f"{rank}  {row['teacher']}: {mean:.3f} [{interval}]" if rank else f"-  {row['teacher']}: not comparable")
 
     # The best trace of each prompt; a correct one where there is one.
     chosen = stepsift.select(scored, by=args.by, correct="prefer")

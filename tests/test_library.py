@@ -210,14 +210,34 @@ def test_a_wrong_student_or_setting_is_one_sentence(tmp_path: Path):
         stepsift.Scorer(tmp_path, window=-1)
 
 
-def test_the_example_goes_from_jsonl_to_a_curated_set(
-    sources: Path, tmp_path: Path, student_folder, monkeypatch, capsys
-):
-    assert len((ROOT / "examples/pipeline.py").read_text().splitlines()) < 60
+@pytest.fixture
+def example() -> Any:
     spec = importlib.util.spec_from_file_location("example", ROOT / "examples/pipeline.py")
     assert spec is not None and spec.loader is not None
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_example_tells_of_teachers_that_cannot_be_compared(
+    sources: Path, tmp_path: Path, student_folder, monkeypatch, capsys, example
+):
+    rows = [(PROMPTS[0], "anna"), (PROMPTS[0], "bob"), (PROMPTS[1], "carl")]
+    lines = [json.dumps({"prompt": p, "completion": f"I am {t}.", "teacher": t}) + "\n" for p, t in rows]
+    (sources / "a.jsonl").write_text("".join(lines))
+    monkeypatch.setattr("sys.argv", ["pipeline.py", str(sources), str(student_folder("llama")), str(tmp_path / "out")])
+    example.main()
+    first, second, last, chosen = capsys.readouterr().out.splitlines()
+    assert first[:2] + second[:2] == "1 2 "
+    assert first.endswith("[no interval: too few prompts]")
+    assert last == "-  carl: not comparable"
+    assert chosen.startswith("2 of 3 traces chosen by lalp")
+
+
+def test_the_example_goes_from_jsonl_to_a_curated_set(
+    sources: Path, tmp_path: Path, student_folder, monkeypatch, capsys, example
+):
+    assert len((ROOT / "examples/pipeline.py").read_text().splitlines()) < 60
     out = tmp_path / "curated.jsonl"
     monkeypatch.setattr("sys.argv", ["pipeline.py", str(sources), str(student_folder("llama")), str(out)])
     example.main()

@@ -127,10 +127,10 @@ def rank(frame: pl.DataFrame, *, bootstrap: int = 2_000, seed: int = 0) -> pl.Da
     """Rank the teachers of scored traces, by every metric of the frame that ranks teachers.
 
     `frame` has `prompt_id`, `trace_id`, `teacher` and the columns of `Scorer.score`. Columns of the answer, a row per
-    metric and teacher: `metric`, `rank` (1 is best), `teacher`, `mean` (in the metric's unit), `ci_low` and `ci_high`
-    (95 % interval over `bootstrap` resamples of prompts), `n_prompts`, `p_above_next` (probability of being above the
-    teacher ranked next); see docs/METRICS.md. Raises SelectionError where a column is missing or nothing has a score,
-    ParamsError for fewer than 100 resamples.
+    metric and teacher: `metric`, `rank` (1 is best; last comes who is not ranked, with null), `teacher`, `mean` (in the
+    metric's unit), `ci_low` and `ci_high` (95 % interval over `bootstrap` resamples of prompts; null where it rests on
+    one), `n_prompts`, `p_above_next` (probability of being above the teacher ranked next); see docs/CURATION.md. Raises
+    SelectionError where a column is missing or nothing has a score, ParamsError for fewer than 100 resamples.
     """
     settings = params.parse({"select": {"bootstrap": bootstrap, "seed": seed}}, "stepsift.rank").select
     candidates = _candidates(frame, "ignore")
@@ -138,7 +138,11 @@ def rank(frame: pl.DataFrame, *, bootstrap: int = 2_000, seed: int = 0) -> pl.Da
     about = candidates.select("teacher", "domain")
     teachers = rank_teachers(candidates, about, settings.bootstrap, settings.seed)
     columns = ("metric", "rank", "teacher", "mean", "ci_low", "ci_high", "n_prompts", "p_above_next")
-    return teachers.filter(pl.col("domain") == ALL_DOMAINS).select(columns).sort("metric", "rank", "teacher")
+    return (
+        teachers.filter(pl.col("domain") == ALL_DOMAINS)
+        .select(columns)
+        .sort("metric", "rank", "teacher", nulls_last=True)
+    )
 
 
 def select(
