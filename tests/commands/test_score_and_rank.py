@@ -587,6 +587,15 @@ def test_what_cannot_be_compared_is_said():
         choose(candidates({"anna": "ab", "bob": "c"}), 9, 0)
 
 
+@pytest.mark.parametrize("teachers", [{"anna": "abcd"}, {"anna": "ab", "bob": "c"}])
+def test_to_ignore_verdicts_is_proposed_only_if_one_dropped_a_trace(teachers: dict[str, str]):
+    with pytest.raises(SelectionError, match=r"(\)|compared); set select.correct to ignore, (or )?add traces of"):
+        choose(candidates(teachers), 9, 0, n_dropped=1)
+    with pytest.raises(SelectionError, match=r"(\)|compared); add traces of") as kept:
+        choose(candidates(teachers), 9, 0)
+    assert "select.correct" not in str(kept.value)
+
+
 @given(
     st.dictionaries(st.sampled_from(["anna", "bob", "carl"]), st.text("abcdefghij", min_size=2), min_size=2),
     st.integers(1, 12),

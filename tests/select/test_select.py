@@ -116,6 +116,32 @@ def test_tables_that_do_not_belong_together_are_refused():
     check(POOL.in_frames())
 
 
+@pytest.mark.parametrize(
+    ("verdict", "correct", "advice"),
+    [
+        ("wrong", "require", "so nothing in it is certain; select.correct: ignore, or more prompts, give more"),
+        ("wrong", "ignore", "so nothing in it is certain; more prompts give more"),
+        ("correct", "require", "so nothing in it is certain; more prompts give more"),
+    ],
+)
+def test_to_ignore_verdicts_is_proposed_only_if_one_dropped_a_trace(verdict, correct, advice, caplog):
+    rows = [{"prompt_id": p, "teacher": t} for p in "pq" for t in "ab"]
+    run(make_pool([*rows, {"prompt_id": "r", "teacher": "a", "verdict": verdict}]), correct=correct)
+    assert caplog.messages == [
+        f"the ranking of teachers over all domains rests on 2 prompts on which at least two of them "
+        f"have a candidate, {advice}"
+    ]
+
+
+@pytest.mark.parametrize(("correct", "says"), [("require", True), ("ignore", False)])
+def test_where_nobody_is_ranked_verdicts_are_named_only_if_they_dropped_a_trace(correct, says, caplog):
+    rows = [{"prompt_id": "p", "teacher": "a"}, {"prompt_id": "q", "teacher": "b"}]
+    run(make_pool([*rows, {"prompt_id": "r", "teacher": "a", "verdict": "wrong"}]), correct=correct)
+    (text,) = caplog.messages
+    assert text.startswith("no teachers are ranked: no two of them have a candidate for the same prompt; ")
+    assert ("select.correct: ignore leaves more candidates, and ingest" in text) == says
+
+
 def test_require_without_a_correct_trace_is_an_error():
     wrong = make_pool([{"prompt_id": "p", "teacher": "a", "verdict": "wrong"}])
     with pytest.raises(SelectionError, match="require left no candidate"):

@@ -74,7 +74,8 @@ def rank_sources(sources: Path, settings: params.Params, metrics: list[str], siz
     with tempfile.TemporaryDirectory(prefix="stepsift-") as folder:
         pool = scratch.read(sources, Path(folder) / "work", settings.ingest)
         candidates = _candidates(pool, settings)
-        sample = choose(candidates, size.n_prompts, size.seed)
+        dropped = pool.traces.height - candidates.height
+        sample = choose(candidates, size.n_prompts, size.seed, dropped)
         checked = choose(candidates, min(size.n_prompts, CHECKED_PROMPTS), size.seed) if size.fast else sample
         exact = scratch.score(pool, checked.traces, settings, metrics, cache)
         scored, agreement = exact, []

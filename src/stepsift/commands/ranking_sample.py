@@ -40,13 +40,13 @@ class RankingSample:
         return f"{self.n_prompts} of {pool} (seed {seed}): {traces}"
 
 
-def choose(candidates: pl.DataFrame, n_prompts: int, seed: int) -> RankingSample:
+def choose(candidates: pl.DataFrame, n_prompts: int, seed: int, n_dropped: int = 0) -> RankingSample:
     """RankingSample prompts on which teachers can be compared; `candidates` has trace_id, prompt_id and teacher.
 
     First come prompts that all of the teachers share, then those that connect teachers which met nowhere yet, then
     those of the teacher that has fewest so far; within that by a seeded order, so that a smaller sample is part of a
-    larger one. Teachers that nothing connects with the others (see `rank_teachers`) are left out. Raises SelectionError
-    where no two teachers have a candidate for the same prompt.
+    larger one. Teachers that nothing connects with the others (see `rank_teachers`) are left out. For their verdict
+    `n_dropped` traces are no candidates. Raises SelectionError where no two teachers have a candidate for one prompt.
     """
     names = candidates["teacher"].unique().sort().to_list()
     prompts = in_seeded_order(candidates["prompt_id"].unique(), seed)
@@ -56,7 +56,7 @@ def choose(candidates: pl.DataFrame, n_prompts: int, seed: int) -> RankingSample
     has[[row[p] for p, _ in pairs], [column[t] for _, t in pairs]] = True
     parts = components(has)
     if len(parts[0]) < 2:
-        raise SelectionError(_nothing_to_rank(names, has))
+        raise SelectionError(_nothing_to_rank(names, has, n_dropped))
     ranked = parts[0]
     comparing = np.flatnonzero(has[:, ranked].sum(axis=1) > 1)
     answered = has[comparing][:, ranked]
@@ -96,15 +96,16 @@ def _in_order(answered: Flags) -> Iterator[int]:
             yield i
 
 
-def _nothing_to_rank(names: list[str], has: Flags) -> str:
+def _nothing_to_rank(names: list[str], has: Flags, n_dropped: int) -> str:
     counts = ", ".join(f"{name} {n}" for name, n in zip(names, has.sum(axis=0), strict=True))
+    loosen = "set select.correct to ignore, " if n_dropped else ""
     if len(names) == 1:
         return (
-            f"there is nothing to rank: only {names[0]} has candidates (prompts: {counts}); add traces of another "
-            "teacher for the same prompts"
+            f"there is nothing to rank: only {names[0]} has candidates (prompts: {counts}); {loosen}"
+            f"{'or ' * bool(loosen)}add traces of another teacher for the same prompts"
         )
     return (
-        f"no two teachers have a candidate for the same prompt (prompts: {counts}), so they cannot be compared; set "
-        "select.correct to ignore, add traces of one teacher for prompts of another, or map ingest.fields.prompt_id if "
-        "prompts differ by teacher"
+        f"no two teachers have a candidate for the same prompt (prompts: {counts}), so they cannot be compared; "
+        f"{loosen}add traces of one teacher for prompts of another, or map ingest.fields.prompt_id if prompts differ "
+        "by teacher"
     )

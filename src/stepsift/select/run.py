@@ -73,7 +73,7 @@ def select(
         settings.bootstrap,
         settings.seed,
     )
-    _warn_of_ranking(teachers, {m.name for m in selecting})
+    _warn_of_ranking(teachers, {m.name for m in selecting}, some_dropped="not_correct" in dropped["reason"])
     others = [over_frames(iter(frames)) for frames in perturbed]
     # First of all: it raises where a selector has nothing to choose from.
     no_score = [without_score(candidates, s, fits.failed) for s in settings.selectors]
@@ -127,8 +127,11 @@ def _choose_all(  # noqa: PLR0913 - candidates, and all that a choice rests on
     return best_of, unsure
 
 
-def _warn_of_ranking(teachers: pl.DataFrame, selecting: set[str]) -> None:
-    """Say where it compares on few prompts, or not all teachers: by the metric of a selector that does so least."""
+def _warn_of_ranking(teachers: pl.DataFrame, selecting: set[str], some_dropped: bool) -> None:
+    """Say where it compares on few prompts, or not all teachers: by the metric of a selector that does so least.
+
+    `some_dropped`: whether verdicts dropped traces, which `select.correct: ignore` would keep.
+    """
     overall = teachers.filter(pl.col("domain") == ALL_DOMAINS)
     some = overall.filter(pl.col("metric").is_in(selecting))
     overall = some if some.height else overall
@@ -137,15 +140,17 @@ def _warn_of_ranking(teachers: pl.DataFrame, selecting: set[str]) -> None:
     n = overall.filter(pl.col("rank").is_not_null())["n_compared"].min()
     if not isinstance(n, int):
         log.warning(
-            "no teachers are ranked: no two of them have a candidate for the same prompt; select.correct: ignore "
-            "leaves more candidates, and ingest.fields.prompt_id joins prompts that differ by teacher"
+            "no teachers are ranked: no two of them have a candidate for the same prompt; "
+            + "select.correct: ignore leaves more candidates, and " * some_dropped
+            + "ingest.fields.prompt_id joins prompts that differ by teacher"
         )
         return
     if n < FEW_PROMPTS:
         log.warning(
             "the ranking of teachers over all domains rests on %s on which at least two of them have a candidate, so "
-            "nothing in it is certain; select.correct: ignore, or more prompts, give more",
+            "nothing in it is certain; %s",
             count(n, "prompt"),
+            "select.correct: ignore, or more prompts, give more" if some_dropped else "more prompts give more",
         )
     by_metric = (incomparable(rows) for _, rows in overall.group_by("metric", maintain_order=True))
     left_out = max(by_metric, key=len, default={})
