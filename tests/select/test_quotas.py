@@ -163,6 +163,22 @@ def test_numbers_that_cannot_be_had_name_the_bottleneck():
     assert mix(candidates, quotas={"teacher": {"a": 0.5, "b{}": 0.5}}, max_examples=3).height == 3
 
 
+def test_the_best_possible_number_may_lie_above_one_that_is_not():
+    # Two prompts in x, three in y, .3 of each: of five 1 or 2, of four 1 or 2, of three none or 1.
+    domains = dict(zip("pqrst", "xxyyy", strict=True))
+    candidates = candidates_of({p: {"a": -1.0} for p in domains}, domains)
+    quotas = {"domain": {"x": 0.3, "y": 0.3}}
+    with pytest.raises(
+        SelectionError, match=r"asks for 5 traces, .* possible with these shares is 4 traces;"
+    ):
+        mix(candidates, quotas=quotas)
+    with pytest.raises(
+        SelectionError, match=r"asks for 3 traces, .* possible with these shares is 2 traces;"
+    ):
+        mix(candidates, quotas=quotas, max_examples=3)
+    assert mix(candidates, quotas=quotas, max_examples=4).height == 4
+
+
 def test_a_quota_of_what_does_not_exist_has_nothing_possible():
     with pytest.raises(SelectionError, match=r"best possible with these shares is 1 trace; .* teacher nobody \(0 of 1"):
         mix(candidates_of(THREE), quotas={"teacher": {"nobody": 0.5}})

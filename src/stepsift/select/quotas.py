@@ -28,6 +28,8 @@ _TIES = 1e-6
 """Weight of the seeded draw that decides between equally good answers, as a share of the scores' spread."""
 _SPREAD = 1e4
 """Spread of the values that the solver is given: its tolerances are absolute, about 1e-7."""
+_BEYOND = 8
+"""How far above the least number that cannot be had a larger one that can is looked for, for errors."""
 _ROUNDING = 1e-9
 """What a share of a whole number may miss a whole number by, and still be one."""
 
@@ -226,11 +228,16 @@ def _why_not(problem: _Problem, demands: list[Demand], total: int, selector: par
         for d, (least, _), lacking in zip(demands, (d.numbers(total) for d in demands), missing, strict=True)
         if lacking
     ]
+
+    def is_possible(number: int) -> bool:
+        return problem.solve(np.zeros(problem.of_demand.shape[1]), demands, number) is not None
+
     low, high = 0, total
     while high - low > 1:
         middle = (low + high) // 2
-        feasible = problem.solve(np.zeros(problem.of_demand.shape[1]), demands, middle) is not None
-        low, high = (middle, high) if feasible else (low, middle)
+        low, high = (middle, high) if is_possible(middle) else (low, middle)
+    # Where one below is not possible a number may be: .3 of four is one or two, .3 of three at most one.
+    low = next((n for n in range(min(high + _BEYOND, total - 1), high, -1) if is_possible(n)), low)
     return (
         f"selector '{selector.name}' asks for {count(total, 'trace')}, of them {numbers}; the best possible with these "
         f"shares is {count(low, 'trace')}; the bottleneck is {', '.join(short) or 'the number of all'}"
