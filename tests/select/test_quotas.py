@@ -168,13 +168,9 @@ def test_the_best_possible_number_may_lie_above_one_that_is_not():
     domains = dict(zip("pqrst", "xxyyy", strict=True))
     candidates = candidates_of({p: {"a": -1.0} for p in domains}, domains)
     quotas = {"domain": {"x": 0.3, "y": 0.3}}
-    with pytest.raises(
-        SelectionError, match=r"asks for 5 traces, .* possible with these shares is 4 traces;"
-    ):
+    with pytest.raises(SelectionError, match=r"asks for 5 traces, .* possible with these shares is 4 traces;"):
         mix(candidates, quotas=quotas)
-    with pytest.raises(
-        SelectionError, match=r"asks for 3 traces, .* possible with these shares is 2 traces;"
-    ):
+    with pytest.raises(SelectionError, match=r"asks for 3 traces, .* possible with these shares is 2 traces;"):
         mix(candidates, quotas=quotas, max_examples=3)
     assert mix(candidates, quotas=quotas, max_examples=4).height == 4
 
@@ -293,10 +289,14 @@ def test_a_mix_that_cannot_be_copied_is_an_error():
     candidates = make_pool(rows).candidates()
     reference = best(candidates, selector())
     message = (
-        r"'mixed.x' asks for 2 traces, of them teacher a: 1, teacher c: 1; the best .*bottleneck is teacher c \(0 of 1"
+        r"'mixed.x' asks for 2 traces, of them teacher a: 1, teacher c: 1; the best .*bottleneck is teacher c \(0 of 1 "
+        r"possible while the others are met\); for 1 trace of lalp without a score by galp no other could be taken"
     )
     with pytest.raises(SelectionError, match=message):
         mixed_like(candidates, reference, by="galp", mix_of="lalp")
+    # All have one token.
+    with pytest.raises(SelectionError, match=r"asks for 2 traces, of them length up to 1 of a: 1, length up to 1 of c"):
+        mixed_like(candidates, reference, by="galp", mix_of="lalp", lengths_of="lalp")
 
 
 def test_order_of_rows_does_not_matter_to_what_is_matched():

@@ -47,10 +47,16 @@ class Demand:
         number = self.share * total
         return math.floor(number + _ROUNDING), math.ceil(number - _ROUNDING)
 
+    @property
+    def name(self) -> str:
+        """'teacher sym-1', for errors."""
+        # A class of lengths is called by its longest.
+        return f"{self.column} {'up to ' * (self.column == 'length')}{self.value}"
+
     def label(self, total: int) -> str:
         """'teacher sym-1: 30', for errors."""
         least, most = self.numbers(total)
-        return f"{self.column} {self.value}: {least}" + (f" or {most}" if most > least else "")
+        return f"{self.name}: {least}" + (f" or {most}" if most > least else "")
 
 
 def mixture(candidates: pl.DataFrame, selector: params.Selector, seed: int) -> pl.DataFrame:
@@ -96,8 +102,12 @@ def matched(candidates: pl.DataFrame, reference: pl.DataFrame, selector: params.
     ]
     per_prompt = dict(reference.group_by("prompt_id").len().rows())
     score = usable.select(-key(selector.metric)).to_series().to_numpy()
-    is_taken = _solve(usable, _scaled(score), per_prompt, demands, reference.height, selector)
     other = selector.mix_of or selector.lengths_of
+    try:
+        is_taken = _solve(usable, _scaled(score), per_prompt, demands, reference.height, selector)
+    except SelectionError as e:
+        without = f"{count(copied[selector.by].null_count(), 'trace')} of {other} without a score by {selector.by}"
+        raise SelectionError(f"{e}; for {without} no other could be taken") from None
     noun = pl.when(pl.col("n") == 1).then(pl.lit("candidate")).otherwise(pl.lit("candidates"))
     reason = pl.format("{} by {} within the {} of {}; {} {}", *map(pl.lit, _by(selector, what, other)), "n", noun)
     return _explained(usable, is_taken, selector, reason)
@@ -224,7 +234,7 @@ def _why_not(problem: _Problem, demands: list[Demand], total: int, selector: par
     numbers = ", ".join(d.label(total) for d in demands)
     missing = problem.shortfalls(demands, total)[1:].round().astype(int)
     short = [
-        f"{d.column} {d.value} ({least - lacking} of {least} possible while the others are met)"
+        f"{d.name} ({least - lacking} of {least} possible while the others are met)"
         for d, (least, _), lacking in zip(demands, (d.numbers(total) for d in demands), missing, strict=True)
         if lacking
     ]
