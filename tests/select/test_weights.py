@@ -142,3 +142,7 @@ def test_the_card_says_what_weights_are_and_who_ignores_them(weights, says):
     lines = _how(manifest).splitlines()
     assert any(says in text and "axolotl and LLaMA-Factory ignore it" in text for text in lines)
     assert "weight" not in _how(manifest | {"parameters": how | {"weights": "none"}})
+    # Of a set that shows one trace per prompt and pass each weighs 1, whatever the weights are.
+    in_turn = _how(manifest | {"selector": {"by": "lark_g", "each_epoch": True}})
+    assert "- weights: column `weight` is 1 in each row, since a pass shows one trace per prompt\n" in in_turn
+    assert "one in all per prompt" not in in_turn

@@ -85,8 +85,11 @@ def _how(manifest: Manifest) -> str:
     if weights != "none":
         shown = weights if isinstance(weights, str) else ", ".join(f"{k} {v}" for k, v in weights.items())
         lines.append(
-            f"- weights: column `weight`, one in all per prompt (`select.weights`: {shown}); stepsift's own training "
-            "weighs its loss by it, TRL's SFTTrainer, axolotl and LLaMA-Factory ignore it and train on all rows alike"
+            "- weights: column `weight` is 1 in each row, since a pass shows one trace per prompt"
+            if selector.get("each_epoch")
+            else f"- weights: column `weight`, one in all per prompt (`select.weights`: {shown}); stepsift's own "
+            "training weighs its loss by it, TRL's SFTTrainer, axolotl and LLaMA-Factory ignore it and train on all "
+            "rows alike"
         )
     if selector.get("each_epoch"):
         lines.append(
