@@ -141,6 +141,21 @@ def test_the_card_says_how_it_was_chosen_and_from_what():
         assert said in text, said
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"teacher": "a `b` <i>"}, "- by `lalp`, teacher: ``a `b` <i>``\n"),
+        ({"quotas": {"teacher": {"[x](y)": 0.5}}}, """- by `lalp`, quotas: `{"teacher": {"[x](y)": 0.5}}`\n"""),
+        ({"per_prompt": 2, "each_epoch": True}, "- by `lalp`, per_prompt: 2; each_epoch: true\n"),
+        ({}, "- by `lalp`, the best trace of each prompt\n"),
+    ],
+)
+def test_the_card_gives_the_rules_as_params_yaml_has_them(settings, says):
+    chosen = chosen_rows(2)
+    selector = params.Selector.model_validate({"name": "two", "by": "lalp"} | settings).model_dump(mode="json")
+    assert says in card_text(about(chosen, {}) | {"selector": selector}, chosen)
+
+
 def test_the_card_says_which_teachers_were_compared_and_which_could_not_be():
     chosen = chosen_rows(3)
     manifest = about(chosen, {})

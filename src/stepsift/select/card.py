@@ -1,5 +1,6 @@
 """The data set card: README.md of a curated set, with what is known of it and what is not."""
 
+import json
 import re
 from typing import Any
 
@@ -7,7 +8,7 @@ import polars as pl
 import yaml
 
 from stepsift.core.tables import UNKNOWN_LICENCE
-from stepsift.core.text import count, markdown_cell
+from stepsift.core.text import count, markdown_cell, markdown_code
 from stepsift.select.compared import compared_section
 from stepsift.select.export import messages
 from stepsift.select.how_to_train import training_section
@@ -78,7 +79,9 @@ def _front_matter(licences: pl.Series, rows: int) -> str:
 def _how(manifest: Manifest) -> str:
     selector, numerics = manifest["selector"], manifest["student"].get("numerics", {})
     default = {"per_prompt": 1, "each_epoch": False, "quotas": {"teacher": {}, "domain": {}}}
-    rules = [f"{k}: {v}" for k, v in selector.items() if k not in ("name", "by") and v not in (None, default.get(k))]
+    rules = [
+        f"{k}: {_rule(v)}" for k, v in selector.items() if k not in ("name", "by") and v not in (None, default.get(k))
+    ]
     lines = [f"- by `{selector['by']}`" + (f", {'; '.join(rules)}" if rules else ", the best trace of each prompt")]
     lines.append(f"- verdicts: `select.correct: {manifest['parameters']['correct']}`")
     weights = manifest["parameters"].get("weights", "none")
@@ -101,6 +104,14 @@ def _how(manifest: Manifest) -> str:
     if numerics:
         lines.append(f"- scores: {', '.join(f'{k} {v}' for k, v in sorted(numerics.items()))}")
     return "\n".join(lines)
+
+
+def _rule(value: Any) -> str:
+    """A value of a selector as params.yaml has it; names of teachers and domains may be anybody's."""
+    if isinstance(value, dict):
+        value = {k: v for k, v in value.items() if v}
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return markdown_code(text) if isinstance(value, str | dict) else text
 
 
 def _masked(steps: dict[str, Any]) -> str:
