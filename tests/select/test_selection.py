@@ -279,6 +279,12 @@ def test_the_best_of_a_prompt_comes_first_when_the_budget_ends_within_it():
     assert sorted(two["teacher"]) == ["a", "a", "b", "b", "c"]
 
 
+def test_of_equal_scores_the_smaller_hash_comes_first_when_the_budget_ends_within_them():
+    hashes = {"a": "3", "b": "1", "c": "2"}
+    rows = [{"prompt_id": "p", "teacher": t, "hash": h} for t, h in hashes.items()]
+    assert [bought(rows=rows, max_examples=n, per_prompt=3)["teacher"].to_list() for n in (1, 2)] == [["b"], ["b", "c"]]
+
+
 def test_the_order_of_prompts_does_not_depend_on_which_others_there_are():
     everything = list(bought(max_examples=8)["prompt_id"])
     fewer = [row for row in BUDGET if row["prompt_id"] not in ("p0", "p5")]

@@ -141,7 +141,7 @@ def within_budget(choices: pl.DataFrame, selector: params.Selector, seed: int) -
         return choices
     names = choices["prompt_id"].unique()
     order = pl.DataFrame({"prompt_id": names, "draw": uniform(names, seed)})
-    ordered = choices.join(order, on="prompt_id").sort("draw", "prompt_id", key(selector.metric), "trace_id")
+    ordered = choices.join(order, on="prompt_id").sort("draw", "prompt_id", PLACE)
     fits = pl.lit(True)
     if selector.max_examples is not None:
         fits &= pl.int_range(1, pl.len() + 1) <= selector.max_examples
