@@ -121,6 +121,15 @@ def test_what_training_left_out_was_chosen_all_the_same():
     ]
 
 
+@pytest.mark.parametrize("settings", [{"mix_of": "random"}, {"quotas": {"teacher": {"anna": 0.5}, "domain": {}}}])
+def test_no_hash_decides_where_numbers_are_filled(settings: dict):
+    traces = project.pool()
+    traces[1] |= {"lalp": -0.25}
+    project.write(traces, [project.LALP | settings])
+    said = story("bbbb0001")["lalp"][0]
+    assert said.startswith("not chosen: as good by lalp as what was chosen (best lalp of 2 candidates); ")
+
+
 def test_a_better_trace_that_a_mixture_left_out():
     traces = project.pool()
     project.write(traces, [project.LALP | {"teacher": "bob"}])

@@ -244,11 +244,17 @@ def _compared(selected: Selected, score: float | None, winner: float | None) -> 
     by = selected.by
     if score is None or winner is None:
         return f"no score by {by}"
+    if score == winner and _has_numbers_to_fill(selected.settings):
+        return f"as good by {by} as what was chosen ({selected.rows[-1]['reason']})"
     if score == winner:
         return f"as good by {by} as the one that was chosen, which comes first by content hash"
     if (score < winner) == (all_metrics()[by].better == "low"):
         return f"better by {by} than what was chosen ({selected.rows[-1]['reason']})"
     return f"behind by {by}"
+
+
+def _has_numbers_to_fill(settings: dict[str, Any]) -> bool:
+    return bool(settings.get("mix_of") or settings.get("lengths_of") or any((settings.get("quotas") or {}).values()))
 
 
 def _limits(settings: dict[str, Any]) -> str:
