@@ -753,6 +753,13 @@ def test_a_ranking_where_not_everybody_answered_everything():
     ]
 
 
+def test_a_name_with_a_line_feed_makes_no_line_of_its_own():
+    teachers = ranking("lalp", ("a\n 1 b", 25, 25, -1.0, 0.5, 1, 0.5), ("c", 25, 25, -2.0, 0.5, 2, None))
+    said = lines.lines_by_metric(teachers, "lalp")
+    assert said[1].startswith("             1 a⟨U+000A⟩ 1 b")
+    assert not any("\n" in line for line in said)
+
+
 def test_rankings_that_compare_nothing():
     one = ranking(
         *("lalp", ("anna", 1, 1, -1.0, None, 1, None), ("bob", 1, 1, -2.0, None, 2, None)),

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from stepsift.core.text import count
+from stepsift.core.text import count, terminal_line
 from stepsift.ingest.run import IngestCounts
 from stepsift.metrics import all_metrics
 from stepsift.score.window_share import of_teachers
@@ -29,8 +29,8 @@ class Ranked:
 
 
 def line(label: str, text: str) -> str:
-    """One line of output."""
-    return f"{label:11} {text}"
+    """One line of output, also where a name in it has a line feed."""
+    return f"{label:11} {terminal_line(text)}"
 
 
 def rejected_lines(rejected: pl.DataFrame) -> list[str]:
