@@ -109,9 +109,12 @@ def test_an_error_names_the_filter_that_left_nothing():
         ]
     )
     with pytest.raises(
-        SelectionError, match=r"select.correct: require left no candidate: none of 3 .*\(timeout 1, wrong 2\); set"
+        SelectionError, match=r"left no candidate: none of 3 traces has verdict correct \(timeout 1, wrong 2\); set"
     ):
         find("require", pool)
+    with pytest.raises(SelectionError, match=r"none of 2 traces that were scored and kept by select.filters has ver"):
+        loop = pool.traces.head(1).with_columns(reason=pl.lit("loop"), detail=pl.lit("x"))
+        find("require", pool, filtered=loop.select(tables.REJECTED.schema.keys()))
 
 
 def test_an_error_says_that_nothing_was_scored():

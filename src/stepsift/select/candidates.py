@@ -99,7 +99,9 @@ def _why_empty(
         return f"select.filters left none of {count(scored.height, 'scored trace')} ({reasons}); loosen them"
     verdicts = left["verdict"].value_counts().sort("verdict").rows()
     seen = ", ".join(f"{verdict} {n}" for verdict, n in verdicts)
+    # Commands and the library come here with all traces, before any is scored and without filters.
+    of_them = " that were scored and kept by select.filters" if left.height < traces.height else ""
     return (
-        f"select.correct: {correct} left no candidate: none of {count(left.height, 'trace')} that were scored and kept "
-        f"by select.filters has verdict correct ({seen}); set it to prefer, or check the answers and the verifier"
+        f"select.correct: {correct} left no candidate: none of {count(left.height, 'trace')}{of_them} has verdict "
+        f"correct ({seen}); set it to prefer, or check the answers and the verifier"
     )
