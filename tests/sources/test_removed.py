@@ -51,6 +51,18 @@ def test_a_removed_file_that_is_still_there_is_named_with_what_to_do(shared: Pat
     ]
 
 
+@pytest.mark.parametrize("name", ['a"b.jsonl', "c\u2028d.jsonl", "e\nf.jsonl", "g\\h.jsonl"])
+def test_a_removed_file_is_named_whatever_its_name_holds(shared: Path, run_cli, name: str):
+    (shared / "data/sources" / name).write_text(row("q", "C."))
+    assert run_cli("add", f"data/sources/{name}")[0] == 0
+    git("add", "-A")
+    git("commit", "-qm", "add")
+    git("rm", "-q", f"data/sources/{name}.dvc".replace("\\", "\\\\"))
+    git("commit", "-qm", "remove")
+    [problem] = problems()
+    assert problem.startswith(f"data/sources/{name} was removed from the pool in commit ")
+
+
 def test_what_a_merge_took_away_is_removed(shared: Path):
     git("checkout", "-qb", "other")
     remove_elsewhere()

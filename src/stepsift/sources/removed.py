@@ -43,6 +43,8 @@ def _removals(sources: Path) -> dict[str, str]:
     # Of a merge, what it took from either side: a pull is one.
     log = _git(
         "log",
+        "-z",
+        "--no-show-signature",
         "-m",
         "--first-parent",
         "--diff-filter=D",
@@ -54,11 +56,12 @@ def _removals(sources: Path) -> dict[str, str]:
     )
     commits: dict[str, str] = {}
     commit = ""
-    for line in log.splitlines():
-        if line.startswith(":"):
-            commit = line[1:]
-        elif line.endswith(".dvc"):
-            commits.setdefault(line, commit)
+    # Apart by NUL: a name may hold what ends a line, and git would write it in quotes and escapes otherwise.
+    for entry in log.split("\0"):
+        if entry.startswith(":"):
+            commit = entry[1:]
+        elif entry.endswith(".dvc"):
+            commits.setdefault(entry.removeprefix("\n"), commit)
     return commits
 
 
@@ -74,7 +77,7 @@ def _md5_before(commit: str, dvc_file: Path) -> str | None:
 def _git(*command: str) -> str:
     """What git says; nothing where there is no git, or no commit."""
     try:
-        done = subprocess.run(["git", "-c", "core.quotePath=false", *command], check=True, capture_output=True)
+        done = subprocess.run(["git", *command], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
     return done.stdout.decode("utf-8", "replace")
