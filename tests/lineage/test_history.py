@@ -11,6 +11,7 @@ from stepsift.core.errors import CacheError, LineageError
 from stepsift.lineage.history import HERE, history_of
 from stepsift.lineage.why import explain
 from stepsift.lineage.why_lines import lines_of
+from stepsift.tracking.provenance import git_story
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +94,26 @@ def test_a_revision_that_dvc_no_longer_holds_is_said_to_be_one(whole_folder: boo
     text = list(lines_of(explain("dddd0001", project.LOCK)))
     assert any(line.endswith(", or in the revision before it that cannot be read here") for line in text)
     assert any(line.startswith("unread") and "'dvc fetch --all-commits'" in line for line in text)
+
+
+@pytest.mark.parametrize("subject", ["one\u2028two", "one\x0ctwo", "one\x85two", "one\ttwo", "one\x1ctwo"])
+def test_a_subject_that_python_would_take_for_two_lines(subject: str):
+    project.commit(subject, better_bob())
+    assert events("aaaa0001")[1:] == [("left", "lalp", "aaaa0001", subject, 0)]
+
+
+def test_a_subject_that_is_not_utf_8():
+    project.write(better_bob())
+    project.dvc_commit()
+    project.run("git", "add", "-A")
+    tree = project.run("git", "write-tree").strip()
+    head = project.run("git", "rev-parse", "HEAD").strip()
+    who = "t <t@example.org> 1700000000 +0000"
+    text = f"tree {tree}\nparent {head}\nauthor {who}\ncommitter {who}\n\n".encode() + b"caf\xe9\n"
+    Path("commit").write_bytes(text)
+    project.run("git", "reset", "-q", "--soft", project.run("git", "hash-object", "-t", "commit", "-w", "commit").strip())
+    assert events("aaaa0001")[1:] == [("left", "lalp", "aaaa0001", "caf\ufffd", 0)]
+    assert git_story()["subject"] == "caf\ufffd"
 
 
 CONFLICT = "<<<<<<< HEAD\nstages: {}\n=======\nstages: {a: {}}\n>>>>>>> other\n"

@@ -124,15 +124,19 @@ def _commits(lock_file: Path) -> list[Moment]:
     """Commits that changed the file, oldest first; none where there is no git or nothing was committed."""
     # Along the branch itself: in the order of merged branches, traces would seem to come and go.
     form = "--format=%H%x09%cs%x09%s"
+    command = ("log", "-z", "--no-show-signature", "--first-parent", "--reverse", form, "--", lock_file.as_posix())
     try:
-        lines = _git("log", "--first-parent", "--reverse", form, "--", lock_file.as_posix()).splitlines()
+        # Apart by NUL, which no subject can hold; some hold what str.splitlines takes for the end of a line.
+        lines = _git(*command).split("\0")
     except (OSError, subprocess.CalledProcessError):
         return []
-    return [Moment(*line.split("\t", 2)) for line in lines]
+    return [Moment(*line.split("\t", 2)) for line in lines if line]
 
 
 def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, encoding="utf-8", check=True).stdout
+    # Git takes commit messages in any encoding, and in none.
+    done = subprocess.run(["git", *arguments], capture_output=True, check=True)
+    return done.stdout.decode("utf-8", "replace")
 
 
 def _files(lock: Lock, cache: LocalCache, moment: Moment) -> Mapping[str, Path] | None:

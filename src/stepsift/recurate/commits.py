@@ -14,7 +14,10 @@ BRANCHES, CHARTS = "recurate", "recurate-charts"
 def output(*command: str, env: dict[str, str] | None = None, given: str | None = None, strip: bool = True) -> str:
     """What a command answers; raises RecurationError where it fails."""
     env = os.environ | (env or {})
-    done = subprocess.run(command, env=env, input=given, capture_output=True, text=True, check=False)
+    # Git takes commit messages in any encoding, and in none.
+    done = subprocess.run(
+        command, env=env, input=given, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode:
         message = " ".join(done.stderr.split())
         raise RecurationError(f"'{' '.join(command[:2])}' failed: {message}; mend that and run again")

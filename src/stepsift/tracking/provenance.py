@@ -147,9 +147,11 @@ def experiment_tags() -> dict[str, str]:
 def _git(*arguments: str) -> str | None:
     """Standard output of git, None where it fails or there is none."""
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+        done = subprocess.run(["git", *arguments], capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
+    # Git takes commit messages in any encoding, and in none.
+    return done.stdout.decode("utf-8", "replace").strip()
 
 
 def _is_data(path: str) -> bool:
