@@ -196,6 +196,13 @@ def test_a_row_by_its_source_and_line():
         explain("a.jsonl:97", project.LOCK)
 
 
+@pytest.mark.parametrize("digits", [16, 25, 5000])
+def test_a_line_beyond_any_file(digits: int):
+    text = "a.jsonl:" + "9" * digits
+    with pytest.raises(LineageError, match=f"no trace and no prompt is called '{text}'"):
+        explain(text, project.LOCK)
+
+
 def test_a_trace_that_ingest_rejected():
     assert list(lines_of(explain("eeee0001", project.LOCK))) == [
         "a.jsonl, line 98: not a trace",

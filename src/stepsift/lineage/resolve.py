@@ -15,6 +15,8 @@ FEWEST_CHARS = 6
 """Shortest prefix of an id that is taken for one."""
 _NEAREST = 3
 _MOST_COMPARED = 1_000
+_MOST_DIGITS = 15
+"""Of a line's number; no file has more lines, and Python reads no number of any length."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def resolve_id(text: str, folders: Mapping[str, Path]) -> Named:
 def _row(text: str, folders: Mapping[str, Path]) -> Named | None:
     """A trace by its source and line, or a row that ingest rejected; None if `text` is no such thing."""
     source, colon, line = text.rpartition(":")
-    if not colon or not (line.isascii() and line.isdigit()):
+    if not colon or not (line.isascii() and line.isdigit()) or len(line) > _MOST_DIGITS:
         return None
     here = (pl.col("source") == source) & (pl.col("source_line") == int(line))
     columns = ["trace_id", "source", "source_line"]
