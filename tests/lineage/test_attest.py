@@ -1,6 +1,7 @@
 """A curated set's provenance: what it says, who signed it, and what no longer is as it says."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,9 @@ def test_it_says_what_the_set_is_and_what_it_was_made_of():
 def test_a_set_that_is_not_there():
     with pytest.raises(LineageError, match=r"^there is no curated set data/select/best; name one of lalp, random$"):
         statement("best", read(project.LOCK), COMMIT, {})
+    for path in ("lalp/", "./lalp", "../select/lalp", str(Path("data/select/lalp").absolute())):
+        with pytest.raises(LineageError, match=r"; name one of lalp, random$"):
+            statement(path, read(project.LOCK), COMMIT, {})
     for name in ("lalp", "random"):
         Path(f"data/select/{name}/manifest.json").unlink()
     with pytest.raises(LineageError, match=r"^there is no curated set data/select/lalp; run 'dvc repro select'$"):
@@ -102,6 +106,60 @@ def test_other_parameters_and_other_sources():
     assert broken(content)["attestation"] == (
         "dvc.lock has other parameters", "data/ingest/sources.json names other sources",
     )  # fmt: skip
+
+
+def dependency(content: dict, kind: str) -> dict:
+    """What a statement says of the first source, or of the student."""
+    made_of = content["predicate"]["buildDefinition"]["resolvedDependencies"]
+    return next(d for d in made_of if d["name"].startswith(f"{kind} "))
+
+
+def test_a_student_that_did_not_score_and_settings_that_did_not_choose():
+    content = made()
+    dependency(content, "student")["digest"] = {"stepsift": "another"}
+    content["predicate"]["buildDefinition"]["externalParameters"]["selector"] = {"name": "lalp", "by": "galp"}
+    assert broken(content)["attestation"] == (
+        "data/select/lalp/manifest.json names a different student",
+        "data/select/lalp/manifest.json has other settings of the selector",
+    )
+
+
+def test_a_statement_about_nothing_is_not_confirmed():
+    assert broken(made() | {"subject": []})["attestation"] == ("it names no file of a curated set",)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "\x1b[31m\n::error::"])
+def test_a_file_that_no_folder_can_hold_is_missing(name: str):
+    content = made()
+    content["subject"].append({"name": f"data/select/lalp/{name}", "digest": {}})
+    assert broken(content)["attestation"] == (f"data/select/lalp/{name} is missing",)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "what"),
+    [
+        ("subject", None, "it has no 'subject'"),
+        ("subject", 3, "int"),
+        ("subject", [3], "int"),
+        ("subject", [{"name": "data/select/lalp/train.jsonl"}], "it has no 'digest'"),
+        ("subject", [{"name": 3, "digest": {}}], "a file or source in it has no name or no digest"),
+        ("predicate", None, "it has no 'predicate'"),
+        ("predicate", {}, "it has no 'buildDefinition'"),
+        ("predicate", {"buildDefinition": {"externalParameters": {"selector": {}}}}, "it has no 'params.yaml'"),
+    ],
+)
+def test_a_statement_that_lacks_something_is_one_sentence(key: str, value: object, what: str):
+    content = {k: v for k, v in (made() | {key: value}).items() if v is not None}
+    with pytest.raises(LineageError, match=f"is no statement of 'stepsift attest' .*{what}"):
+        broken(content)
+
+
+def test_a_statement_without_end_is_one_sentence():
+    Path("a.json").write_text("[" * 100_000)
+    os.mkfifo("pipe.json")
+    for name in ("a.json", "pipe.json"):
+        with pytest.raises(LineageError, match=f"{name} is no statement of 'stepsift attest'"):
+            check_attestation(Path(name), None, read(project.LOCK))
 
 
 def test_a_forged_statement_does_not_pass_for_a_signed_one():

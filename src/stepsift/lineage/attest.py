@@ -31,6 +31,8 @@ PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD = "urn:stepsift:curation:v1"
 PAYLOAD = "application/vnd.in-toto+json"
 _PACKAGES = ("polars", "torch", "transformers")
+_MOST_BYTES = 2**26
+"""Of a statement; one names each file of a curated set, and each source."""
 
 
 def statement(selector: str, lock: Lock, commit: Mapping[str, str], images: Mapping[str, str]) -> dict[str, Any]:
@@ -41,8 +43,8 @@ def statement(selector: str, lock: Lock, commit: Mapping[str, str], images: Mapp
     """
     sets = Path(lock.folder("select"))
     folder = sets / selector
-    if not (folder / MANIFEST).is_file():
-        names = sorted(path.parent.name for path in sets.glob(f"*/{MANIFEST}"))
+    names = sorted(path.parent.name for path in sets.glob(f"*/{MANIFEST}"))
+    if selector not in names:
         advice = f"name one of {', '.join(names)}" if names else "run 'dvc repro select'"
         raise LineageError(f"there is no curated set {folder}; {advice}")
     manifest = disk.read_json(folder / MANIFEST)
@@ -126,14 +128,14 @@ def check_attestation(path: Path, key: Path | None, lock: Lock) -> list[CheckRes
 
 def _open(path: Path, key: Path | None) -> tuple[dict[str, Any], CheckResult]:
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(disk.read_regular(path, _MOST_BYTES))
         signed = "payload" in content
         envelope = Envelope.from_dict(content) if signed else None
         inner: dict[str, Any] = json.loads(envelope.payload) if envelope else content
-        if inner["_type"] != STATEMENT or inner["predicateType"] != PREDICATE:
-            raise ValueError(f"its types are {inner['_type']} and {inner['predicateType']}")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-        raise LineageError(f"{path} is no statement of 'stepsift attest' ({error_line(e)})") from e
+        _require_form(inner)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        what = f"it has no {error_line(e)}" if isinstance(e, KeyError) else error_line(e)
+        raise LineageError(f"{path} is no statement of 'stepsift attest' ({what})") from e
     if key is None:
         what = "the signature: no key was given" if signed else "a signature: there is none"
         return inner, CheckResult("signature", "", taken=what)
@@ -149,26 +151,50 @@ def _open(path: Path, key: Path | None) -> tuple[dict[str, Any], CheckResult]:
     return inner, CheckResult("signature", f"signed with the key {key.name}")
 
 
+def _require_form(content: dict[str, Any]) -> None:
+    """Raise ValueError, KeyError or TypeError where something is not as in a statement of `statement`."""
+    if content["_type"] != STATEMENT or content["predicateType"] != PREDICATE:
+        raise ValueError(f"its types are {content['_type']} and {content['predicateType']}")
+    definition = content["predicate"]["buildDefinition"]
+    for key in ("selector", "params.yaml"):
+        definition["externalParameters"][key]
+    for named in (*content["subject"], *definition["resolvedDependencies"]):
+        if not (isinstance(named["name"], str) and isinstance(named["digest"], dict)):
+            raise ValueError("a file or source in it has no name or no digest")
+
+
 def _differences(content: dict[str, Any], lock: Lock) -> Iterator[str]:
     """A sentence for each thing that the statement and the working folder do not agree on."""
     select = Path(lock.folder("select"))
     stated: dict[Path, dict[str, str]] = {Path(s["name"]): s["digest"] for s in content["subject"]}
+    present = set(disk.files_below(select))
     for path, digest in stated.items():
         if ".." in path.parts or not path.is_relative_to(select):
             yield f"it speaks of {path}, which is no file of a curated set"
-        elif not path.is_file():
+        elif path not in present:
             yield f"{path} is missing"
         elif _digests(path) != digest:
             yield f"{path} was changed"
-    for folder in {path.parent for path in stated if path.parent.parent == select}:
-        yield from (f"{path} is new" for path in disk.files_below(folder) if path not in stated)
+    folders = sorted({path.parent for path in stated if path.parent.parent == select})
+    if not folders:
+        yield "it names no file of a curated set"
     definition = content["predicate"]["buildDefinition"]
+    made_of = {d["name"]: d["digest"] for d in definition["resolvedDependencies"]}
+    students = {name: digest for name, digest in made_of.items() if name.startswith("student ")}
+    for folder in folders:
+        yield from (f"{path} is new" for path in disk.files_below(folder) if path not in stated)
+        if (folder / MANIFEST) in present:
+            manifest = disk.read_json(folder / MANIFEST)
+            student = manifest["student"]
+            if students != {f"student {student['path']}": {"stepsift": student["student"]}}:
+                yield f"{folder / MANIFEST} names a different student"
+            if definition["externalParameters"]["selector"] != manifest["selector"]:
+                yield f"{folder / MANIFEST} has other settings of the selector"
     if _hash(definition["externalParameters"]["params.yaml"]) != _hash(_parameters(lock)):
         yield "dvc.lock has other parameters"
     sources = Path(lock.folder("ingest")) / "sources.json"
     known = disk.read_json(sources) if sources.is_file() else {}
-    made_of = {d["name"]: d["digest"] for d in definition["resolvedDependencies"]}
-    named = {name.removeprefix("source "): d["md5"] for name, d in made_of.items() if name.startswith("source ")}
+    named = {name.removeprefix("source "): d.get("md5") for name, d in made_of.items() if name.startswith("source ")}
     if named != {name: about["md5"] for name, about in known.items()}:
         yield f"{sources} names other sources"
 
