@@ -212,3 +212,13 @@ def test_the_command(run_cli):
     Path("attestations/lalp.intoto.json").write_text(json.dumps(content | {"payload": "AAAA"}))
     code, _, err = run_cli("verify", "--fast", "--attestation", "attestations/lalp.intoto.json", "--key", str(public))
     assert code == 1
+
+
+def test_what_cannot_be_checked_is_said_before_anything_is_computed(run_cli):
+    _, public = write_keys("team")
+    code, out, err = run_cli("verify", "--attestation", "nowhere.json")
+    assert (code, out, len(err)) == (1, [], 1)
+    assert err[0].startswith("error: nowhere.json is no statement of 'stepsift attest'")
+    code, out, err = run_cli("verify", "--key", str(public))
+    assert (code, out) == (1, [])
+    assert err == ["error: --key checks the signature of a statement; name the statement with --attestation FILE"]

@@ -111,7 +111,9 @@ def test_a_subject_that_is_not_utf_8():
     who = "t <t@example.org> 1700000000 +0000"
     text = f"tree {tree}\nparent {head}\nauthor {who}\ncommitter {who}\n\n".encode() + b"caf\xe9\n"
     Path("commit").write_bytes(text)
-    project.run("git", "reset", "-q", "--soft", project.run("git", "hash-object", "-t", "commit", "-w", "commit").strip())
+    project.run(
+        "git", "reset", "-q", "--soft", project.run("git", "hash-object", "-t", "commit", "-w", "commit").strip()
+    )
     assert events("aaaa0001")[1:] == [("left", "lalp", "aaaa0001", "caf\ufffd", 0)]
     assert git_story()["subject"] == "caf\ufffd"
 

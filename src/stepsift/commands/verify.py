@@ -32,18 +32,22 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
     settings = params.load()
     from stepsift.lineage.verify import Effort, check_links
 
+    if args.key is not None and args.attestation is None:
+        raise LineageError("--key checks the signature of a statement; name the statement with --attestation FILE")
+    stated = []
+    if args.attestation is not None:
+        from stepsift.lineage import lock as locks
+        from stepsift.lineage.attest import check_attestation
+
+        # First: it takes no time, and a statement or key that cannot be read is not to be said after hours.
+        stated = check_attestation(args.attestation, args.key, locks.read(LOCK))
     seed = settings.score.seed if args.seed is None else args.seed
     links = []
     for link in check_links(LOCK, settings, Effort(args.level or "default", args.sample, seed)):
         links.append(link)
         voice.lines([link.line()])
-    if args.attestation is not None:
-        from stepsift.lineage import lock as locks
-        from stepsift.lineage.attest import check_attestation
-
-        stated = check_attestation(args.attestation, args.key, locks.read(LOCK))
-        voice.lines(link.line() for link in stated)
-        links += stated
+    voice.lines(link.line() for link in stated)
+    links += stated
     voice.data([asdict(link) for link in links])
     broken = [link.name for link in links if link.broken]
     if broken:
