@@ -4,6 +4,7 @@ Local tasks are read here without the harness, whose import takes seconds; it bu
 """
 
 import functools
+import glob
 import hashlib
 import logging
 import re
@@ -19,7 +20,7 @@ import yaml
 from stepsift.core import bounded_yaml, disk
 from stepsift.core.errors import EvaluationError
 from stepsift.core.quiet import silenced
-from stepsift.core.text import did_you_mean, error_line, named_error_line
+from stepsift.core.text import did_you_mean, error_line, named_error_line, one_line
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ VERIFIERS = ("math", "choice", "exact", "code", "auto")
 _OF_VERIFIED = ("task", "verify", "data", "prompt", "answer", "instruction", "generation_kwargs")
 _TEMPLATE_MARKS = re.compile(r"\{\{|\{%|\{#")
 """With these a text becomes code where the harness renders it."""
+_MOST_NAME_CHARS = 200
+"""Of a data file's name, in a sentence that refuses it."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def load_task(source: TaskSource, scratch: Path) -> dict[str, Any]:
             return dict(TaskManager(include_defaults=False).load([config])["tasks"])
         beside = source.file.parent.resolve()
         config["dataset_kwargs"] = config["dataset_kwargs"] | {
-            "data_files": _map_texts(files, lambda name: str(beside / name)),
+            "data_files": _map_texts(files, lambda name: _pattern(name, beside)),
             "cache_dir": str(scratch),
         }
         with _offline():
@@ -220,6 +223,9 @@ def _written_out(short: dict[str, Any], file: Path) -> dict[str, Any]:
             raise wrong(f"{key} must be a text")
         if mark := _TEMPLATE_MARKS.search(texts[key]):
             raise wrong(f"{key} holds '{mark[0]}', which begins a template; put a space between the two signs")
+    how = short.get("generation_kwargs") or {}
+    if not isinstance(how, dict):
+        raise wrong(f"generation_kwargs is {how!r}, it must be keys with values")
     if not re.fullmatch(r"[A-Za-z_]\w*", texts["prompt"], re.ASCII):
         raise wrong(f"prompt is {texts['prompt']!r}, it must be the name of a field: letters, digits and _")
     question = f"{{{{ {texts['prompt']} }}}}"
@@ -234,7 +240,7 @@ def _written_out(short: dict[str, Any], file: Path) -> dict[str, Any]:
         "doc_to_text": question,
         # The harness compares texts in its way as well; what counts is the verdict.
         "doc_to_target": "",
-        "generation_kwargs": {"until": []} | (short.get("generation_kwargs") or {}),
+        "generation_kwargs": {"until": []} | how,
         "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
         "metadata": {"verify": short["verify"], "prompt": texts["prompt"], "answer": texts["answer"]},
     }
@@ -297,14 +303,29 @@ def _data_paths(config: dict[str, Any], file: Path) -> list[Path]:
     paths: list[Path] = []
     for name in _texts(data_files(config)):
         try:
-            matches = [Path(name)] if Path(name).is_absolute() else sorted(beside.glob(name))
-        except ValueError as e:
-            raise EvaluationError(f"task '{config['task']}' reads '{name}', which is no file name: {e}") from e
-        here = [path for path in matches if path.is_file()]
+            matches = [beside / name] if _is_one_file(name, beside) else sorted(beside.glob(name))
+            here = [path for path in matches if path.is_file()]
+        except (ValueError, OSError) as e:
+            raise EvaluationError(
+                f"task '{config['task']}' reads '{one_line(name, _MOST_NAME_CHARS)}', which is no file name: "
+                f"{error_line(e, _MOST_NAME_CHARS)}"
+            ) from e
         if not here:
             raise EvaluationError(f"task '{config['task']}' reads '{name}', which is not beside {file}; put it there")
         paths += here
     return paths
+
+
+def _is_one_file(name: str, beside: Path) -> bool:
+    """Whether a name is that of one file, whatever signs of a pattern it holds: it is absolute, or there."""
+    return Path(name).is_absolute() or not Path(name).parts or (beside / name).is_file()
+
+
+def _pattern(name: str, beside: Path) -> str:
+    """What `datasets` takes for the same files: it would read signs of a pattern in the folder's name, too."""
+    if _is_one_file(name, beside):
+        return glob.escape(str(beside / name))
+    return f"{glob.escape(str(beside))}/{name}"
 
 
 def _texts(value: Any) -> Iterator[str]:

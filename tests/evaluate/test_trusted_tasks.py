@@ -1,12 +1,15 @@
 """A task file is data, unless somebody has read it and says so; none hangs whoever reads it."""
 
+import json
 import os
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from stepsift.core.errors import EvaluationError
-from stepsift.tasks import check_tasks, find_tasks, local_tasks
+from stepsift.tasks import check_tasks, find_tasks, load_task, local_tasks
 
 SHORT = "task: mine\nverify: math\ndata: mine.jsonl\n"
 LONG = """task: mine
@@ -98,3 +101,33 @@ def test_a_pipe_in_place_of_data_is_a_sentence(folder: Path, name: str) -> None:
     [problem] = check_tasks(("mine",), folder)
     assert name in problem
     assert "no regular file" in problem or "not beside" in problem
+
+
+@pytest.mark.parametrize("how", ["[1]", "hello", "[[max_gen_toks, 8]]", "3"])
+def test_generation_settings_that_are_no_keys_are_one_sentence(tmp_path: Path, how: str):
+    (tmp_path / "t.yaml").write_text(f"{{task: t, verify: math, data: t.jsonl, generation_kwargs: {how}}}")
+    [problem] = check_tasks(("gsm8k",), tmp_path)
+    assert re.search(r"t\.yaml cannot be read: generation_kwargs is .*, it must be keys with values$", problem)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("x" * 10_000, "which is no file name"), (".", "which is not beside"), ("..", "which is not beside")],
+)
+def test_data_that_no_file_can_hold_are_one_sentence(tmp_path: Path, name: str, why: str):
+    (tmp_path / "t.yaml").write_text(f"{{task: t, verify: math, data: {name}}}")
+    [problem] = check_tasks(("t",), tmp_path)
+    assert why in problem and len(problem) < 1_000
+
+
+@pytest.mark.parametrize("name", ["t[1].jsonl", "part *.jsonl", "t.jsonl", "t?.jsonl"])
+def test_folders_and_files_are_found_whatever_their_names_hold(tmp_path: Path, name: str):
+    folder = tmp_path / "run [2]*"
+    folder.mkdir()
+    row = json.dumps({"prompt": "What is 1 and 1?", "answer": "2"})
+    (folder / name).write_text(row)
+    (folder / "t1.jsonl").write_text(f"{row}\n{row}")
+    (folder / "t.yaml").write_text(yaml.safe_dump({"task": "t", "verify": "math", "data": name}))
+    [source] = find_tasks(("t",), folder)
+    [task] = load_task(source, tmp_path / "scratch").values()
+    assert len(task.test_docs()) == 1
