@@ -98,11 +98,15 @@ def test_files_that_cannot_be_made_or_read_are_told_from_real_calls(capsys: pyte
         (tmp_path / "file" / "x").read_bytes: "is, or lies below, a file where a folder is needed",
         (tmp_path / "file").mkdir: "is a file where a folder is needed",
         tmp_path.read_bytes: "is a folder where a file is needed",
+        (tmp_path / ("x" * 10_000)).read_bytes: "x… is too long for the name of a file or folder",
+        (tmp_path / "loop").read_bytes: "is a link that leads back to itself",
     }
+    (tmp_path / "loop").symlink_to("loop")
     for attempt, said in tries.items():
         with pytest.raises(SystemExit):
             console.run(attempt)  # type: ignore[arg-type]
-        assert said in capsys.readouterr().err
+        line = capsys.readouterr().err
+        assert said in line and len(line) < 500
 
 
 @pytest.mark.slow

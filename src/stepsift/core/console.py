@@ -36,6 +36,8 @@ _OF_FILES = {
     errno.EEXIST: "{path} is a file where a folder is needed; move it away, or name another",
     errno.ENOTDIR: "{path} is, or lies below, a file where a folder is needed; move it away, or name another",
     errno.EISDIR: "{path} is a folder where a file is needed; move it away, or name another",
+    errno.ENAMETOOLONG: "{path:.80}… is too long for the name of a file or folder; give a shorter one",
+    errno.ELOOP: "{path} is a link that leads back to itself; remove it, or name another",
 }
 """What is wrong with a file or folder, and what to do, by number of the system's error."""
 
