@@ -53,6 +53,16 @@ def test_a_regular_file_of_at_most_so_many_bytes_is_read(tmp_path: Path):
         disk.read_regular(tmp_path / "pipe", 5)
 
 
+@pytest.mark.parametrize("name", ["", ".", "folder", "/"])
+def test_a_text_is_not_written_in_place_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        disk.write_text("text", Path(name))
+    assert caught.value.filename == str(Path(name))
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
 def test_checksums(tmp_path: Path):
     (tmp_path / "file").write_bytes(b"abc")
     assert disk.file_md5(tmp_path / "file") == "900150983cd24fb0d6963f7d28e17f72"

@@ -229,6 +229,8 @@ def write_text(text: str, path: Path) -> None:
 
 def write_lines(lines: Iterable[str], path: Path) -> None:
     """Write text piece by piece, each with its own line end, atomically; the folder is made where it is missing."""
+    if path.is_dir():  # renaming would say so of the temporary file
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_for(path)
     try:
