@@ -335,6 +335,15 @@ def test_a_revision_of_another_version(repository: Path, monkeypatch: pytest.Mon
 def test_revisions_that_cannot_be_had(repository: Path):
     with pytest.raises(CacheError, match="git revision 'nowhere' cannot be read"):
         of_revision("nowhere")
+    for name in ("", " "):
+        with pytest.raises(CacheError, match="a git revision has a name"):
+            of_revision(name)
+    for name in ("HEAD:params.yaml", "HEAD^{tree}"):
+        with pytest.raises(CacheError, match="cannot be read: it is no commit"):
+            of_revision(name)
+    with pytest.raises(CacheError, match=r"git revision 'x+…' cannot be read") as caught:
+        of_revision("x" * 10_000)
+    assert len(str(caught.value)) < 1_000
     for file in Path(".dvc/cache").rglob("*.dir"):
         file.unlink()
     with pytest.raises(CacheError, match=r"neither in DVC's cache nor in a remote .* run 'dvc fetch --all-commits'"):

@@ -13,10 +13,13 @@ from pydantic import ValidationError
 
 from stepsift import params
 from stepsift.core.errors import CacheError, StepsiftError
-from stepsift.core.text import count, error_line
+from stepsift.core.text import count, error_line, one_line
 from stepsift.lineage.lock import command_paths
 
 _PUSHED = "run 'dvc fetch --all-commits' here if a remote holds it, else 'dvc push --all-commits' where it was made"
+
+_MOST_CHARS = 200
+"""Of a name that is no revision's, and of what DVC says of it."""
 
 
 class Revision:
@@ -32,6 +35,8 @@ class Revision:
         self.rev = rev
         if not Path(".dvc").is_dir():
             raise CacheError("there is no .dvc here; run stepsift in the repository's root folder")
+        if not rev.strip():  # DVC would take it for the working folder
+            raise CacheError("a git revision has a name; 'git log' lists what there is")
         with contextlib.ExitStack() as stack:
             try:
                 with Repo() as here:
@@ -41,8 +46,12 @@ class Revision:
                 stack.enter_context(repo.switch(rev))
                 self._fs = repo.dvcfs
                 lock = yaml.safe_load(self._fs.read_text("dvc.lock"))
-            except DvcException as e:
-                raise CacheError(f"git revision '{rev}' cannot be read: {e}; 'git log' lists what there is") from e
+            except (DvcException, ValueError, AttributeError) as e:
+                # Of what can be no name, git's library says the second; of a file or folder in a commit, the third.
+                why = "it is no commit" if isinstance(e, AttributeError) else error_line(e, _MOST_CHARS)
+                raise CacheError(
+                    f"git revision '{one_line(rev, _MOST_CHARS)}' cannot be read: {why}; 'git log' lists what there is"
+                ) from e
             except FileNotFoundError as e:
                 raise CacheError(
                     f"revision '{rev}' has no dvc.lock: the pipeline was not run before that commit; name one of those "
