@@ -33,17 +33,42 @@ def test_what_a_run_cannot_say(outputs: Outputs):
 
 
 @pytest.mark.parametrize(
+    ("stderr", "said"),
+    [
+        (0.1, "less than about 28 points may differ"),
+        (0.004, "less than about 1 point may differ"),
+        (0.0001, "less than about 1 point may differ"),
+        (0.0, "each student answered all of them right or all of them wrong"),
+    ],
+)
+def test_what_chance_can_do_on_a_task(outputs: Outputs, stderr: float, said: str):
+    alike = dataclasses.replace(outputs, evaluations=outputs.evaluations.with_columns(stderr=pl.lit(stderr)))
+    [line] = [line for line in context._limits(alike) if line.startswith("On quiz, 8 questions: ")]
+    assert said in line
+
+
+@pytest.mark.parametrize(
     ("verdicts", "said"),
     [
         ({"correct": 6, "wrong": 1, "unchecked": 2, "timeout": 1}, ["3 of 10 traces (30%) have no verdict"]),
-        ({"unchecked": 1}, ["1 of 1 trace (100%) have no verdict"]),
+        ({"unchecked": 1}, ["1 of 1 trace (100%) has no verdict"]),
+        ({"correct": 3, "unchecked": 1}, ["1 of 4 traces (25%) has no verdict"]),
         ({"correct": 4}, []),
         ({}, []),
     ],
 )
 def test_answers_without_a_verdict_are_counted(outputs: Outputs, verdicts: dict[str, int], said: list[str]):
     lines = context._limits(dataclasses.replace(outputs, verdicts=verdicts))
-    assert [line.partition(" on their")[0] for line in lines if "verdict" in line] == said
+    assert [line.partition(" on it")[0].partition(" on their")[0] for line in lines if "verdict" in line] == said
+
+
+def test_one_set_is_not_spoken_of_as_several(outputs: Outputs):
+    def lead(n: int) -> str:
+        some = dict(list(outputs.manifests.items())[:n])
+        return report.render("page", {}, dataclasses.replace(outputs, manifests=some)).html.partition("<nav")[0]
+
+    assert "</code>; one curated set.</p>" in lead(1)
+    assert "</code>; one curated set for each of 2 selectors.</p>" in lead(2)
 
 
 def test_a_teacher_with_few_prompts_is_named(outputs: Outputs):

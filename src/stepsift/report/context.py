@@ -166,7 +166,8 @@ def _limits(outputs: Outputs) -> list[str]:
     unchecked = total - outputs.verdicts.get("correct", 0) - outputs.verdicts.get("wrong", 0)
     if total and unchecked:
         limits.append(
-            f"{unchecked:,} of {count(total, 'trace')} ({unchecked / total:.0%}) have no verdict on their answer."
+            f"{unchecked:,} of {count(total, 'trace')} ({unchecked / total:.0%}) "
+            f"{'has no verdict on its' if unchecked == 1 else 'have no verdict on their'} answer."
         )
     seeds = outputs.evaluations.filter(pl.col("seed").is_not_null())["seed"].n_unique()
     if outputs.evaluations.is_empty():
@@ -175,10 +176,16 @@ def _limits(outputs: Outputs) -> list[str]:
         limits.append("Each student was trained with one seed: what another seed would change is not in any interval.")
     for (task,), part in outputs.evaluations.group_by("task", maintain_order=True):
         n, worst = max(part["n"]), max((e for e in part["stderr"] if e is not None), default=None)
-        if worst is not None:
+        if worst == 0:
+            limits.append(
+                f"On {task}, {count(n, 'question')}: each student answered all of them right or all of them wrong, so "
+                "that its interval has no width; that does not mean that chance has no part in it."
+            )
+        elif worst is not None:
+            points = max(1, round(100 * 2.8 * worst))
             limits.append(
                 f"On {task}, {count(n, 'question')}: two students that differ by less than about "
-                f"{100 * 2.8 * worst:.0f} points may differ by chance."
+                f"{count(points, 'point')} may differ by chance."
             )
     if outputs.window_share["close_to_step_mean"]:
         share = outputs.window_share["share"]
