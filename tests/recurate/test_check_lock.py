@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
+from helpers.hostile_names import NAMES, assert_inert_in_terminal
 from stepsift.recurate import check_lock
 
 pytestmark = pytest.mark.slow
@@ -120,6 +121,29 @@ def test_everything_else_is_a_reason():
         "deleted, output data/one is modified, changed command; run 'dvc repro', 'dvc push' and commit what that "
         "changes"
     ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_files_do_nothing_in_the_log_of_a_ci_service(
+    name: str, tmp_path: Path, check: Check, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(check_lock, "read_outs", lambda: OUTS)
+    monkeypatch.setattr(check_lock, "dvc_json", lambda *_: {"one": [{"changed deps": {name: "deleted"}}]})
+    code, lines = check(tmp_path, "--no-remote")
+    assert (code, len(lines)) == (1, 1)
+    assert_inert_in_terminal(lines)
+    code, lines = check(tmp_path, "--no-remote", "--json")
+    assert code == 1
+    assert_inert_in_terminal(lines)
+    assert name in json.loads("\n".join(lines))["stale"][0]
+
+    def fail(*_: str) -> None:
+        raise check_lock.CheckError(f"'{name}' failed")
+
+    monkeypatch.setattr(check_lock, "dvc_json", fail)
+    code, lines = check(tmp_path, "--no-remote")
+    assert (code, len(lines)) == (2, 1)
+    assert_inert_in_terminal(lines)
 
 
 def test_what_the_remote_lacks_is_said_by_stage():

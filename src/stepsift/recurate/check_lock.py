@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from stepsift.core.errors import LineageError
+from stepsift.core.text import error_line, json_text, terminal_line
 from stepsift.lineage.lock import stages_of
 
 LOCK = Path("dvc.lock")
@@ -58,13 +59,14 @@ def main() -> int:
         outdated = [] if args.remote_only else stale(dvc_json("status"), outs, LOCK)
         lacking = [] if args.no_remote else missing(outs)
     except (CheckError, LineageError) as e:
-        sys.stderr.write(f"error: {e}\n")
+        sys.stderr.write(f"error: {terminal_line(error_line(e))}\n")
         return 2
     if args.json:
-        sys.stdout.write(json.dumps({"stale": outdated, "missing": lacking}, indent=2) + "\n")
+        sys.stdout.write(json_text({"stale": outdated, "missing": lacking}) + "\n")
     else:
         fits = ["dvc.lock fits"] * (not args.remote_only) + ["the remote holds what it names"] * (not args.no_remote)
-        sys.stdout.writelines(f"{line}\n" for line in [*outdated, *lacking] or [" and ".join(fits)])
+        # Names of files are anybody's, and what a CI service logs may be a command to it.
+        sys.stdout.writelines(f"{terminal_line(line)}\n" for line in [*outdated, *lacking] or [" and ".join(fits)])
     return 1 if outdated or lacking else 0
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from stepsift.core.text import error_line
 from stepsift.lineage.lock import stages_of
 
 
@@ -29,7 +30,7 @@ def main() -> int:
                 ours = {o for o in objects if o.value in made and repo.cache.local.exists(o.value)}
                 repo.cloud.push(ours, odb=odb)
         except DvcException as e:
-            sys.stderr.write(f"error: the metrics of runs were not pushed: {e}\n")
+            sys.stderr.write(f"error: the metrics of runs were not pushed: {error_line(e)}\n")
             return 1
     return 0
 
