@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepsift.recurate.proposal import MOST_CHARS, MOST_LINES, Proposal, identifier, input_changes, inputs, markdown
+from stepsift.recurate.proposal import (
+    MOST_CHARS,
+    MOST_LINES,
+    Proposal,
+    identifier,
+    input_changes,
+    inputs,
+    markdown,
+    title,
+)
 
 LOCK: dict[str, Any] = {
     "schema": "2.0",
@@ -136,6 +145,16 @@ def test_parts_without_content_are_left_out():
     text = markdown(Proposal("abc", "b"))
     assert "Commits" not in text and "Charts" not in text and "Note" not in text
     assert "No metric changed." in text
+
+
+def test_a_subject_of_any_length_leaves_room_for_all_else():
+    long = "word " * 20_000
+    text = markdown(Proposal(f"abc {long}", "b", commits=[long, "last"], files=[long], notes=[long], sets="row 1"))
+    assert "- `last`" in text and "row 1" in text and "No metric changed." in text
+    assert "Cut here" not in text
+    assert title("abc Mend it") == "Re-curate abc Mend it"
+    assert len(title(f"abc {long}")) <= 256
+    assert title("abc \u202etwo\x1b") == "Re-curate abc ⟨U+202E⟩two⟨U+001B⟩"
 
 
 def test_long_lists_are_counted_and_long_parts_cut_at_a_line():

@@ -18,6 +18,10 @@ MOST_LINES = 30
 """Of each list: inputs, commits, files."""
 _SETS_CHARS, _METRICS_CHARS = 30_000, 15_000
 _MD5_CHARS = 8
+_MOST_ITEM_CHARS, _MOST_NOTE_CHARS = 300, 2_000
+"""Of a commit's subject or a file's name, and of a note: none may take the place of all others."""
+_MOST_TITLE_CHARS = 200
+"""Of a pull request; GitHub refuses more than 256."""
 
 
 class RecurationError(StepsiftError, RuntimeError):
@@ -92,12 +96,18 @@ def _short(value: str) -> str:
     return digits[:_MD5_CHARS] if is_md5 else value
 
 
+def title(base: str) -> str:
+    """The title of the pull request and of its commit; `base` is the short id and the subject of a commit."""
+    return one_line(f"Re-curate {base}", _MOST_TITLE_CHARS)
+
+
 def markdown(proposal: Proposal) -> str:
     """The pull request's text, of at most MOST_CHARS; what is cut says so."""
     parts = [
-        f"The pipeline was run on {markdown_code(proposal.base)}. This branch holds its `dvc.lock` and metrics; the "
-        "data were pushed to DVC's remote before. Nothing ran for this page that `dvc repro` would not run.",
-        *(f"**Note**: {markdown_code(note)}" for note in proposal.notes),
+        f"The pipeline was run on {markdown_code(proposal.base, _MOST_ITEM_CHARS)}. This branch holds its `dvc.lock` "
+        "and metrics; the data were pushed to DVC's remote before. Nothing ran for this page that `dvc repro` would "
+        "not run.",
+        *(f"**Note**: {markdown_code(note, _MOST_NOTE_CHARS)}" for note in proposal.notes),
         "## What changed in the inputs",
         _inputs_table(proposal.changes),
         _list("Commits since `dvc.lock` was last written", proposal.commits),
@@ -122,7 +132,7 @@ def _inputs_table(changes: Sequence[tuple[str, str, str]]) -> str:
 def _list(title: str, items: Sequence[str]) -> str:
     if not items:
         return ""
-    lines = [f"- {markdown_code(item)}" for item in items[:MOST_LINES]]
+    lines = [f"- {markdown_code(item, _MOST_ITEM_CHARS)}" for item in items[:MOST_LINES]]
     more = [f"- and {len(items) - MOST_LINES} more"] if len(items) > MOST_LINES else []
     return "\n".join([f"{title}:", "", *lines, *more])
 

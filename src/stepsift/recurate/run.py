@@ -22,7 +22,7 @@ from stepsift.core.text import count
 from stepsift.lineage.lock import stages_of
 from stepsift.recurate import check_lock
 from stepsift.recurate.commits import BRANCHES, commit_of, fetch, git, output, publish_charts, push, tree_with
-from stepsift.recurate.proposal import Proposal, RecurationError, identifier, input_changes, markdown
+from stepsift.recurate.proposal import Proposal, RecurationError, identifier, input_changes, markdown, title
 from stepsift.recurate.pull_requests import propose
 
 PNG_FILES = Path("report/charts")
@@ -92,11 +92,11 @@ def _steps(order: Order, say: Callable[[str], None]) -> Proposed | None:
     order.text.parent.mkdir(parents=True, exist_ok=True)
     charts = publish_charts(PNG_FILES, name, order.remote)
     order.text.write_text(markdown(proposal(base, branch, before, charts, notes)), encoding="utf-8")
-    commit = commit_of(tree, f"Re-curate {base}", "HEAD")
+    commit = commit_of(tree, title(base), "HEAD")
     push(commit, branch, order.remote)
     say(f"{branch} is {commit}; {order.text} has the text")
     if order.base is not None:
-        for line in propose(branch, order.base, f"Re-curate {base}", order.text, order.remote):
+        for line in propose(branch, order.base, title(base), order.text, order.remote):
             say(line)
     return Proposed(branch, commit)
 
