@@ -53,13 +53,14 @@ class Effect:
     def lines(self) -> list[str]:
         """What a person wants to know before files are added."""
         tally, alone, after = self.tally, self.alone, self.after
-        lines = [*told(self.columns), f"rows        {tally.read} read, {tally.kept} kept, {tally.rejected} rejected"]
+        rows = f"{tally.read:,} read, {tally.kept:,} kept, {tally.rejected:,} rejected"
+        lines = [*told(self.columns), f"rows        {rows}"]
         for reason, (file, row, detail) in self.first_rejected.items():
-            lines.append(f"            {reason} {tally.reasons[reason]}; first {file}:{row}: {detail}")
+            lines.append(f"            {reason} {tally.reasons[reason]:,}; first {file}:{row}: {detail}")
         lines += [
             f"teachers    {_counts(alone.teachers)}",
             f"licences    {_counts({name or tables.UNKNOWN_LICENCE: n for name, n in alone.licences.items()})}",
-            f"prompts     {len(alone.prompts)}, {self.new_prompts} of them new to the pool",
+            f"prompts     {len(alone.prompts):,}, {self.new_prompts:,} of them new to the pool",
             f"candidates  {after.min} to {after.max} per prompt with it, median {after.median:g}"
             + (
                 f" (before: {self.before.min} to {self.before.max}, median {self.before.median:g})"
@@ -174,4 +175,4 @@ def _verdicts(sample: Sample, settings: params.Ingest) -> dict[str, int]:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {n}" for name, n in counts.items())
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items())
