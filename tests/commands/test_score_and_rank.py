@@ -726,6 +726,12 @@ def test_a_ranking_in_lines():
     ]
 
 
+def test_a_long_name_makes_no_other_line_long():
+    teachers = ranking("lalp", ("x" * 10_000, 30, 30, -1.0, 0.5, 1, 0.99), ("bob", 30, 30, -2.0, 0.5, 2, None))
+    first, second = lines.lines_by_metric(teachers, "lalp")[1:3]
+    assert "x" * 10_000 in first and second.startswith("             2 bob ") and len(second) < 120
+
+
 def test_a_ranking_where_not_everybody_answered_everything():
     teachers = ranking(
         "lalp",

@@ -14,6 +14,8 @@ from stepsift.select.ranking import ALL_DOMAINS, FEW_PROMPTS, ORDERS, TOLD_APART
 
 _CERTAIN = 0.995
 """What would be rounded to 1.00."""
+_MOST_WIDTH = 40
+"""Of the column of teachers: a longer name makes its own line longer, and no other."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def lines_by_metric(teachers: pl.DataFrame, metric: str) -> list[str]:
         return [line(metric, text)]
     complete = ranked["n_met"].min() == ranked["n_compared"][0] or ranked.height == 1
     lines = [line(metric, f"{direction}; {_basis(ranked, complete)}")]
-    width = max(len(name) for name in rows["teacher"])
+    width = min(_MOST_WIDTH, max(len(name) for name in rows["teacher"]))
     for row in ranked.iter_rows(named=True):
         place = "-" if row["rank"] is None else row["rank"]
         prompts = "" if complete else f", met others on {count(row['n_met'], 'prompt')}"
