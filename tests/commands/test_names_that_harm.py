@@ -66,6 +66,8 @@ def said(run_cli: Cli, *arguments: object, code: int = 0) -> str:
     got, out, err = run_cli(*arguments)
     assert got == code, err
     assert_inert_in_terminal([*out, *err])
+    # Of "two\nlines".
+    assert not any(line.startswith("lines") for line in out)
     return "\n".join([*out, *err])
 
 

@@ -117,6 +117,10 @@ def test_ctrl_c_during_imports_is_no_traceback(tmp_path: Path):
     script = "from stepsift.core import console\nraise ValueError('a defect')"
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stderr.startswith("Traceback")
+    assert done.stderr.endswith("\nValueError: a defect\n")
+    script = "from stepsift.core import console\nraise ValueError('\\x1b[2J\\u202e\\n::error::owned')"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr.endswith("\nValueError: ⟨U+001B⟩[2J⟨U+202E⟩\n⟨::⟩error::owned\n")
 
 
 def test_a_full_disk_is_said_in_a_sentence(capsys: pytest.CaptureFixture[str]):
@@ -229,3 +233,12 @@ def test_with_json_every_end_is_answered_once(
     with pytest.raises(caught):
         console.run(main)
     assert capsys.readouterr().out == ""
+
+
+def test_a_name_begins_no_line_of_its_own(capsys: pytest.CaptureFixture[str]):
+    console.Voice().lines(["teacher two\nok      sources  all is well\r\n::warning::x", "", "last"])
+    assert capsys.readouterr().out.splitlines() == [
+        "teacher two⟨U+000A⟩ok      sources  all is well⟨U+000A⟩::warning::x",
+        "",
+        "last",
+    ]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from helpers import lineage_project as project
 from stepsift.core import tables
 from stepsift.core.errors import CacheError, LineageError
+from stepsift.lineage import render
 from stepsift.lineage.diff import REASONS, compare
 from stepsift.lineage.render import MOST_ROWS, html, markdown, terminal
 from stepsift.lineage.snapshot import Snapshot, of_folder, of_revision
@@ -348,3 +349,9 @@ def test_revisions_that_cannot_be_had(repository: Path):
         file.unlink()
     with pytest.raises(CacheError, match=r"neither in DVC's cache nor in a remote .* run 'dvc fetch --all-commits'"):
         of_revision("HEAD")
+
+
+def test_a_long_name_makes_no_other_line_of_a_table_long():
+    head, long, last = render._aligned([["teacher", "before"], ["x" * 10_000, "1"], ["bob", "2"]])
+    assert "x" * 10_000 in long
+    assert len(head) < 80 and len(last) < 80

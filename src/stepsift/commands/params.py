@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
         return "; ".join(part for part in (key.kind, key.unit, key.limits) if part)
 
     if args.markdown:
-        voice.lines([PAGE_HEAD])
+        voice.lines(PAGE_HEAD.split("\n"))
         for section, about in about_sections().items():
             rows = [k for k in keys if k.path.startswith(f"{section}.")]
             if rows:

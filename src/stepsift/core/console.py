@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -43,11 +44,11 @@ _OF_FILES = {
 
 
 def _on_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Say of Ctrl-C, and of a Stopped, what `run` says of them."""
+    """Say of Ctrl-C, and of a Stopped, what `run` says of them; of all else Python's lines, with inert names."""
     if issubclass(kind, KeyboardInterrupt):
         sys.stderr.write(f"{str(error) or 'stopped'}\n")
     else:
-        sys.__excepthook__(kind, error, trace)
+        sys.stderr.write(terminal_text("".join(traceback.format_exception(kind, error, trace))))
 
 
 # Modules that a command imports before it calls `run` take seconds, too.
@@ -63,10 +64,10 @@ class Voice:
     form: Literal["lines", "json", "quiet"] = "lines"
 
     def lines(self, lines: Iterable[str]) -> None:
-        """Lines to read, each as soon as it is known."""
+        """Lines to read, each as soon as it is known; a line feed in one is part of a name, and begins no other."""
         for line in lines:
             if self.form == "lines":
-                sys.stdout.write(f"{terminal_text(line)}\n")
+                sys.stdout.write(f"{terminal_line(line)}\n")
                 sys.stdout.flush()
 
     def data(self, value: Any) -> None:

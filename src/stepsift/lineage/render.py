@@ -9,25 +9,29 @@ from stepsift.lineage.diff import REASONS, Diff, SelectorDiff
 MOST_ROWS = 20
 """Changed prompts that are listed for a selector; the rest is counted."""
 _SHORT_CHARS = 12
+_MOST_WIDTH = 60
+"""Of a column on a terminal: a longer name makes its own line longer, and no other."""
 
 
 def terminal(comparison: Diff) -> Iterator[str]:
     """Tables of text, aligned."""
     yield f"{comparison.before} -> {comparison.after}"
-    yield from _only(comparison, "{}", str)
+    yield from _only(comparison, str)
     for name, change in comparison.selectors.items():
         yield ""
         yield f"{name}: {_summary(change, str)}"
         for title, rows in _tables(change):
             yield from _aligned([title, *rows])
         if (more := change.changes.height - MOST_ROWS) > 0:
-            yield f"  and {more} more"
+            yield f"  and {more:,} more"
 
 
 def markdown(comparison: Diff) -> Iterator[str]:
     """Headings and tables of GitHub's Markdown."""
     yield f"## Curated sets: {markdown_code(comparison.before)} -> {markdown_code(comparison.after)}"
-    yield from _only(comparison, "\n{}", markdown_code)
+    for line in _only(comparison, markdown_code):
+        yield ""
+        yield line
     for name, change in comparison.selectors.items():
         yield ""
         yield f"### {markdown_code(name)}"
@@ -40,13 +44,13 @@ def markdown(comparison: Diff) -> Iterator[str]:
             yield from (_markdown_row(map(_markdown_value, row)) for row in rows)
         if (more := change.changes.height - MOST_ROWS) > 0:
             yield ""
-            yield f"and {more} more."
+            yield f"and {more:,} more."
 
 
 def html(comparison: Diff) -> Iterator[str]:
     """Headings and tables, every text escaped."""
     yield f"<p>{text(comparison.before)} &rarr; {text(comparison.after)}</p>"
-    yield from (f"<p>{text(line)}</p>" for line in _only(comparison, "{}", str))
+    yield from (f"<p>{text(line)}</p>" for line in _only(comparison, str))
     for name, change in comparison.selectors.items():
         yield f"<h3>{text(name)}</h3><p>{text(_summary(change, str))}.</p>"
         for title, rows in _tables(change):
@@ -56,17 +60,17 @@ def html(comparison: Diff) -> Iterator[str]:
             yield from (_html_row(row, "td") for row in rows)
             yield "</tbody></table></div>"
         if (more := change.changes.height - MOST_ROWS) > 0:
-            yield f"<p>and {more} more.</p>"
+            yield f"<p>and {more:,} more.</p>"
 
 
 def _html_row(cells: Sequence[str], tag: str) -> str:
     return "<tr>" + "".join(f"<{tag}>{text(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
-def _only(comparison: Diff, form: str, safe: Callable[[str], str]) -> Iterator[str]:
+def _only(comparison: Diff, safe: Callable[[str], str]) -> Iterator[str]:
     for name, selectors in ((comparison.before, comparison.only_before), (comparison.after, comparison.only_after)):
         if selectors:
-            yield form.format(f"only in {safe(name)}: {', '.join(map(safe, selectors))}")
+            yield f"only in {safe(name)}: {', '.join(map(safe, selectors))}"
 
 
 def _summary(change: SelectorDiff, safe: Callable[[str], str]) -> str:
@@ -74,8 +78,8 @@ def _summary(change: SelectorDiff, safe: Callable[[str], str]) -> str:
     n = change.changes["prompt_id"].n_unique()
     before, after = change.teachers["before"].sum(), change.teachers["after"].sum()
     settings = "".join(f"; {safe(k)} {safe(str(a))} -> {safe(str(b))}" for k, (a, b) in change.settings.items())
-    counts = f"{count(int(before), 'trace')} before, {after} after, {change.n_same} in both"
-    return f"{n} of {count(change.n_prompts, 'prompt')} changed; {counts}{settings}"
+    counts = f"{count(int(before), 'trace')} before, {after:,} after, {change.n_same:,} in both"
+    return f"{n:,} of {count(change.n_prompts, 'prompt')} changed; {counts}{settings}"
 
 
 def _tables(change: SelectorDiff) -> Iterator[tuple[list[str], list[list[str]]]]:
@@ -105,7 +109,7 @@ def _trace(trace_id: str | None, teacher: str | None) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    widths = [min(_MOST_WIDTH, max(len(row[i]) for row in rows)) for i in range(len(rows[0]))]
     for row in rows:
         yield "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
 
