@@ -22,3 +22,10 @@ def test_the_edges_of_each_kind_of_number(read: Callable[[str], float], taken: l
     for text in refused:
         with pytest.raises(argparse.ArgumentTypeError, match=f"^is {text}, must be a "):
             read(text)
+
+
+def test_a_name_says_something():
+    assert arguments.name("DeepSeek-R1") == "DeepSeek-R1"
+    for text in ("", " ", "\t\n"):
+        with pytest.raises(argparse.ArgumentTypeError, match=r"^is empty, must be a name; leave the option out"):
+            arguments.name(text)

@@ -229,12 +229,25 @@ def test_what_cannot_be_added_is_refused_in_one_sentence_and_changes_nothing(pro
     # A name with a dot before it is hidden from ingest.
     for name in ("../x", ".x"):
         assert f"would be named '{name}.jsonl'; give it a --name" in refused(run_cli, "../new.jsonl", "--name", name)
+    assert "would be named '/tmp/x.jsonl'; give it a --name" in refused(run_cli, "../new.jsonl", "--name", "/tmp/x")
+    assert "data/sources/Anna.jsonl differs from data/sources/anna.jsonl in small and capital letters alone" in refused(
+        run_cli, "../new.jsonl", "--name", "Anna"
+    )
     assert held(project) == before
     (sources / "anna.jsonl").chmod(0o644)
     assert run_cli("add", "data/sources/anna.jsonl")[0] == 0  # under DVC where it lies
     assert "was added already" in refused(run_cli, "data/sources/anna.jsonl")
     (project / "data/sources.dvc").touch()
     assert "data/sources.dvc holds the whole folder" in refused(run_cli, "../new.jsonl")
+
+
+@pytest.mark.parametrize("option", ["--teacher", "--licence", "--name"])
+def test_an_option_that_names_nothing_is_refused(option: str, project: Path, run_cli):
+    before = held(project)
+    code, out, err = run_cli("add", "../new.jsonl", option, "")
+    assert (code, out) == (2, [])
+    assert f"argument {option}: is empty, must be a name" in err[-1]
+    assert held(project) == before
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])

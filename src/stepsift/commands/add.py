@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from stepsift import params
-from stepsift.commands import PARAMS, SOURCES
+from stepsift.commands import PARAMS, SOURCES, arguments
 from stepsift.core.console import Voice
 
 if TYPE_CHECKING:
@@ -17,9 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = "files or folders of traces in any layout that stepsift reads, or sets of the hub: hub:OWNER/NAME@REVISION"
     parser.add_argument("paths", nargs="+", metavar="PATH", help=what)
     add_reading(parser)
-    parser.add_argument("--licence", metavar="NAME", help="licence of rows that name none, e.g. MIT")
     parser.add_argument(
-        "--name", metavar="NAME", help="name without ending (default: the teacher, else the file's or folder's)"
+        "--licence", type=arguments.name, metavar="NAME", help="licence of rows that name none, e.g. MIT"
+    )
+    parser.add_argument(
+        "--name",
+        type=arguments.name,
+        metavar="NAME",
+        help="name without ending (default: the teacher, else the file's or folder's)",
     )
     add_place(parser)
 
@@ -27,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Options that say how files are read."""
     teacher = "who wrote all of them (default: whom the rows name, else the file's name)"
-    parser.add_argument("--teacher", metavar="NAME", help=teacher)
+    parser.add_argument("--teacher", type=arguments.name, metavar="NAME", help=teacher)
     layout = "layout of the rows (default: as params.yaml says, there auto)"
     parser.add_argument("--layout", choices=get_args(params.Layout), help=layout)
     rules = "a rule file that says how they are read (default: NAME.rule.yaml beside NAME)"

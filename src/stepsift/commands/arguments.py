@@ -1,4 +1,4 @@
-"""Numbers and names of metrics on the command line, each with a sentence for what is none."""
+"""Numbers, names and names of metrics on the command line, each with a sentence for what is none."""
 
 import argparse
 import difflib
@@ -36,6 +36,13 @@ def port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= LAST_PORT:
         raise argparse.ArgumentTypeError(f"is {text}, must be a whole number from 1 to {LAST_PORT}")
     return int(text)
+
+
+def name(text: str) -> str:
+    """A name that says something: an empty one is mostly a variable of the shell that was never set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty, must be a name; leave the option out if there is none")
+    return text
 
 
 def metric_names(text: str, ranking: bool = False) -> list[str]:

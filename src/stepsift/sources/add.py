@@ -75,7 +75,9 @@ def plan_addition(origins: list[Origin], sources: Path, settings: params.Ingest)
     parts, alone = [], []
     for origin in origins:
         part = part_of(origin, sources, one=len(origins) == 1)
-        name = str(part.target.relative_to(sources))
+        # An absolute --name leads out.
+        inside = part.target.is_relative_to(sources)
+        name = str(part.target.relative_to(sources) if inside else part.target)
         if not _NAME.fullmatch(name) and origin.path.resolve() != part.target.resolve():
             raise SourceError(f"it would be named '{name}'; give it a --name of letters, digits and . _ + -")
         from_origin = {k: None for k in ("teacher", "licence") if getattr(origin.about, k)}
@@ -117,6 +119,14 @@ def _pool(added: list[SourceFile], sources: Path) -> PoolBeside:
         others = [f for f in files.find_files(sources)[0] if f.name not in names]
     except SourceError:  # the first file of a pool
         others = []
+    twins = {other.name.casefold(): other.path for other in others}
+    for file in added:
+        is_moved = file.path.resolve() != (sources / file.name).resolve()
+        if is_moved and (twin := twins.get(file.name.casefold())):
+            raise SourceError(
+                f"{sources / file.name} differs from {twin} in small and capital letters alone, which some disks take "
+                "for one file; choose another name with --name"
+            )
     by_size: dict[int, list[SourceFile]] = {}
     for other in others:
         by_size.setdefault(other.path.stat().st_size, []).append(other)
