@@ -165,6 +165,26 @@ def test_a_file_that_was_cut_is_a_finding_of_every_link_that_reads_it(path: str,
     assert found["outputs"] == (f"{path} was changed",)
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "link"),
+    [
+        ("data/ingest/sources.json", "[" * 100_000, "sources"),
+        ("data/select/lalp/manifest.json", "[" * 100_000, "set lalp"),
+        ("data/select/lalp/manifest.json", '{"files": 3}', "set lalp"),
+        ("data/select/lalp/train.jsonl", "[" * 100_000, "set lalp"),
+        ("data/select/lalp/train.jsonl", "3", "set lalp"),
+        ("data/select/lalp/train.jsonl", '{"trace_id": "aaaa0001"}', "set lalp"),
+    ],
+)
+def test_what_was_forged_so_that_nobody_can_read_it_is_a_finding(path: str, text: str, link: str):
+    Path(path).chmod(0o644)
+    Path(path).write_text(text)
+    links = {one.name: one for one in verify.check_links(project.LOCK, SETTINGS, verify.Effort("fast"))}
+    assert links[link].broken
+    # The others are checked all the same.
+    assert {"runs", "caches"} <= links.keys()
+
+
 @pytest.mark.parametrize("share", [0, 0.02, 0.1, 0.3, 0.5, 0.7])
 def test_a_lock_file_that_was_cut_is_one_sentence(share: float):
     content = Path("dvc.lock").read_text()

@@ -251,7 +251,7 @@ def read_json(path: Path) -> Any:
     """What `write_json` wrote; raises TableError where it is no valid JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise TableError(f"{path} is no valid JSON ({e}); remove it, and 'dvc repro' writes it anew") from e
 
 

@@ -25,6 +25,9 @@ _ROLES = {"human": "user", "gpt": "assistant", "observation": "tool"}
 _KEYS = ("prompt_id", "teacher", "licence", "source", "source_line")
 """What a row of an export says of its trace; a layout may leave some of it out."""
 
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pl.exceptions.PolarsError)
+"""What reading a manifest, a table or an export raises that anybody may have written."""
+
 Messages = list[dict[str, str]]
 Expected = dict[str, tuple[dict[str, Any], Messages]]
 """Trace id to what a row should say of it, and its messages."""
@@ -65,7 +68,7 @@ def _check_set(folder: Path, folders: Mapping[str, Path], inputs: dict[str, Any]
         exports = [n for n in with_rows if n != CURATED and (folder / n).is_file()]
         for file in exports:
             broken += _compare(folder / file, expected)
-    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as e:
+    except _UNREADABLE as e:
         problem = str(e) if isinstance(e, TableError) else f"{folder} cannot be read as a curated set ({e!r})"
         return CheckResult(name, "", (problem,))
     return CheckResult(

@@ -17,7 +17,7 @@ def check_sources(sources: Path, written: Path) -> CheckResult:
     try:
         known = json.loads(written.read_bytes())
         n_rows = sum(about["rows"] for about in known.values())
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         advice = f"'dvc checkout {written.parent}' brings it back"
         return CheckResult("sources", "", (f"{written} is cut or damaged; {advice}",))
     try:

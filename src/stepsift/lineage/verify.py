@@ -56,7 +56,7 @@ def check_links(lock_file: Path, settings: params.Params, effort: Effort) -> Ite
     for name, check in _checks(lock, settings, effort, declared):
         try:
             yield from check()
-        except (StepsiftError, OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+        except (StepsiftError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
             # Whatever is cut or forged so that it cannot be read is what this command is for.
             yield CheckResult(name, "", (f"it cannot be checked: {named_error_line(e, 300)}",))
 
