@@ -16,7 +16,8 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-WINDOW = "1"
+WINDOW, TEACHERS = "window-1", "teachers"
+"""Auditions of run.sh: of metrics with a window of one step, and of teachers alone; others are of lalp's choice."""
 SHOWN = ("lalp at 1", "lalp at 2", "galp", "step_mean")
 """What the picture has lines for."""
 ONLY = "only "
@@ -38,18 +39,18 @@ class Point:
 
 def points(folder: Path) -> list[Point]:
     """Of all finished auditions below the folder, by base and arm."""
-    found = sorted(folder.glob("*/auditions/window-*/*/result.json"))
+    found = sorted(folder.glob("*/auditions/*/*/result.json"))
     return sorted((p for path in found for p in _of_audition(path)), key=lambda p: (p.base, p.arm))
 
 
 def _of_audition(path: Path) -> Iterator[Point]:
-    window = path.parts[-3].removeprefix("window-")
+    audition = path.parts[-3]
     result, plan = (json.loads(path.with_name(n).read_text(encoding="utf-8")) for n in ("result.json", "plan.json"))
     (of_budget,) = result["budgets"].values()
     for arm, about in plan["arms"].items():
-        is_selector = about["kind"] == "selector"
-        if window == WINDOW or is_selector:
-            name = f"{arm} at {window}" if arm == "lalp" else arm
+        is_teacher = about["kind"] == "teacher"
+        if is_teacher if audition == TEACHERS else audition == WINDOW or arm == "lalp":
+            name = f"{arm} at {audition.removeprefix('window-')}" if arm == "lalp" else arm
             accuracy = of_budget["accuracy"][arm]
             tokens = about["response_tokens"] / about["examples"]
             yield Point(path.parts[-5], name, tokens, accuracy["value"], accuracy["low"], accuracy["high"])

@@ -172,7 +172,8 @@ def test_tables_by_hand(summary, tmp_path, monkeypatch, capsys):
     assert summary.main() == 1 and "run demo/dose/run.sh first" in capsys.readouterr().err
     both = {"lalp": ("selector", 0.9), "random": ("control", 0.25)}
     alone = {"only work": ("teacher", 0.5), "only echoing 0.4": ("teacher", 0.375)}
-    write_audition(tmp_path / "base-0/auditions/window-1/aa", both | alone)
+    write_audition(tmp_path / "base-0/auditions/window-1/aa", both)
+    write_audition(tmp_path / "base-0/auditions/teachers/ee", both | alone)
     write_audition(tmp_path / "base-0/auditions/window-4/bb", both | {"lalp": ("selector", 0.8)})
     write_audition(tmp_path / "base-1/auditions/window-1/cc", both | {"lalp": ("selector", 0.5)})
     (tmp_path / "base-2/auditions/window-1/dd").mkdir(parents=True)  # not finished
