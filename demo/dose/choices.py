@@ -1,8 +1,9 @@
 """Does a metric prefer the trace with copies? Pairs that differ by their copies alone, for any student.
 
-    python demo/dose/choices.py --student demo/evidence/base-0 --world stories [--prompts 12] [--windows 1 2 4]
+    python demo/dose/choices.py --student demo/evidence/base-0 --world stories [--prompts 12] [--together 2]
 
-For each problem one trace (its work), and the same work with a dose of copies of each kind of `dose_teachers.py`.
+For each problem one trace (its work), and the same work with a dose of copies of each kind of `dose_teachers.py`. A
+line is a step; with `--together` so many lines in a row, of either trace, are one line.
 Prints, as Markdown, for which share of problems each metric prefers the trace with copies. Worlds: `dial` (the demo's),
 `stories` (of demo/evidence), `english` (for students that others pre-trained).
 """
@@ -45,13 +46,19 @@ class Case:
     sayings: list[str]
     answer: int
 
-    def traces(self) -> Iterator[tuple[str, str]]:
-        """Names and texts: the work, then for each kind of copies and each dose the same work with them."""
-        yield WORK, finish(self.work, self.answer).text
+    def traces(self, together: int = 1) -> Iterator[tuple[str, str]]:
+        """Names and texts: the work, then for each kind of copies and each dose the same work with them; `together`
+        lines in a row are one line."""
+        yield WORK, finish(joined(self.work, together), self.answer).text
         for kind in COPIES:
             for dose in DOSES:
                 lines = with_copies(kind, self.work, self.restated, self.sayings, dose)
-                yield f"{kind} {dose:g}", finish(lines, self.answer).text
+                yield f"{kind} {dose:g}", finish(joined(lines, together), self.answer).text
+
+
+def joined(lines: Sequence[str], together: int) -> list[str]:
+    """Every `together` lines in a row as one."""
+    return [" ".join(lines[i : i + together]) for i in range(0, len(lines), together)]
 
 
 def english(n: int) -> Iterator[Case]:
@@ -92,7 +99,7 @@ def scored(cases: Sequence[Case], arguments: argparse.Namespace) -> pl.DataFrame
         )
         parts = []
         for i, case in enumerate(cases):
-            traces = dict(case.traces())
+            traces = dict(case.traces(arguments.together))
             # A small dose of a short trace may be no line at all.
             names = [name for name, text in traces.items() if name == WORK or text != traces[WORK]]
             about = {"prompt_id": [str(i)] * len(names), "trace_id": [f"{i} {n}" for n in names], "teacher": names}
@@ -144,6 +151,7 @@ def main() -> int:
     parser.add_argument("--world", choices=list(WORLDS), required=True, help="what the student may know")
     parser.add_argument("--prompts", type=int, default=12, help="problems")
     parser.add_argument("--windows", type=float, nargs="+", default=[1, 2, 4], help="of lalp, in steps")
+    parser.add_argument("--together", type=int, default=1, metavar="N", help="lines that are one step")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--out", type=Path, metavar="JSON", help="where to write the same")
     arguments = parser.parse_args()

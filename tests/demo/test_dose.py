@@ -139,6 +139,9 @@ def test_pairs_differ_by_their_copies_alone(world):
         lines = iter(text.splitlines())
         assert all(line in lines for line in work)  # in this order, with others between them
         assert text.endswith(f"#### {case.answer}")
+    for name, text in case.traces(together=2):
+        *lines, last = traces[name].splitlines()
+        assert text.splitlines() == [" ".join(lines[i : i + 2]) for i in range(0, len(lines), 2)] + [last]
 
 
 def test_preferences_by_hand():
