@@ -20,17 +20,24 @@ hold() {  # NAME WINDOW SEEDS EDIT: scores with this window, and an audition tha
   stepsift audition --workers "$workers" --out "auditions/$1"
 }
 
-for base in $bases; do
-  world=$folder/base-$base
+enter() {  # BASE: its clone, with the pool
+  base=$1 world=$folder/base-$1
   [ -d "$world" ] || git clone --quiet "$repository" "$world"
   cd "$world"
   git checkout --quiet --force "$(cat "$folder/commit")"
   export PYTHONPATH=$world/src
   [ -n "$(ls -A data/sources 2>/dev/null)" ] ||
     python demo/make_sources.py --world copies --sources data/sources --tasks data/tasks
+}
+
+for base in $bases; do
+  enter "$base"
   hold window-1 1 "$seeds" ''
   for window in $windows; do
     hold "window-$window" "$window" "$seeds" 's/^  selectors: \[lalp, .*cll\]/  selectors: [lalp]/; s/^  controls: .*/  controls: [random]/'
   done
+done
+for base in $bases; do
+  enter "$base"
   hold teachers 1 "${seeds%% *}" "s/^  teachers: .*/  teachers: $alone/; s/^  selectors: \[lalp, .*cll\]/  selectors: [lalp]/; s/^  controls: .*/  controls: [random]/"
 done
