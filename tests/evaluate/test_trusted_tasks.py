@@ -120,6 +120,7 @@ def test_data_that_no_file_can_hold_are_one_sentence(tmp_path: Path, name: str, 
     assert why in problem and len(problem) < 1_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["t[1].jsonl", "part *.jsonl", "t.jsonl", "t?.jsonl"])
 def test_folders_and_files_are_found_whatever_their_names_hold(tmp_path: Path, name: str):
     folder = tmp_path / "run [2]*"
