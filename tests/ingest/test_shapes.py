@@ -539,11 +539,11 @@ OPTIONS = ["three", "four"]
         ({"question": "{i}? A. three\nB.  four", "options": OPTIONS}, None),
         ({"prompt": "Solve this: {i}?", "question": "{i}?", "query": None, "options": []}, None),
         ({"messages": [user("{i}?"), {"role": "assistant", "content": "4"}], "options": OPTIONS}, None),
-        ({"prompt": "<|im_start|>user\n{i}?<|im_end|>"}, "6 of 6 prompts begin with <|im_start|>, a token of a chat"),
+        ({"prompt": "<|im_start|>user\n{i}?<|im_end|>"}, "all prompts begin with <|im_start|>, a token of a chat"),
         ({"prompt": "<s> [INST] {i}? [/INST]"}, "prompts begin with <s>, a token of a chat template"),
         ({"prompt": "{i}?\n<think>\n"}, "prompts end with <think>, a token of a chat template"),
         ({"prompt": "<div> {i}? What is <think>?"}, None),
-        ({"prompt": "4?"}, "all 6 rows have the same prompt ('4?'); if the question stands in another column"),
+        ({"prompt": "4?"}, "all rows have the same prompt ('4?'); if the question stands in another column"),
     ],
 )
 def test_prompts_that_may_not_be_what_was_asked_are_told(tmp_path, row, says):

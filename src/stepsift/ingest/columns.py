@@ -69,7 +69,7 @@ class FileColumns:
     quiet: Collection[str] = ()
     """Columns of which the preset says that nobody reads them."""
     on_trust: str | None = None
-    """What the file owes to a preset that may be another set's."""
+    """What the file owes to a preset that may be another set's, as a sentence without the file's name."""
     prompts: PromptDoubts = field(default_factory=PromptDoubts)
     """What is seen of the first prompts."""
 
@@ -181,9 +181,13 @@ def column_warnings(columns: dict[str, FileColumns]) -> list[str]:
     """A sentence for files with columns that nobody reads and that look like traces, labels that say nothing,
     prompts that may not be what was asked, or a preset that may be another set's; a preset knows the prompts of its
     set."""
-    doubts = [s for name, file in columns.items() if not file.preset for s in file.prompts.sentences(name)]
-    on_trust = [file.on_trust for file in columns.values() if file.on_trust]
-    return [*_trace_warnings(columns), *_label_warnings(columns), *doubts, *on_trust]
+    doubts: dict[str, list[str]] = {}
+    for name, file in columns.items():
+        for sentence in [file.on_trust] if file.preset else file.prompts.sentences():
+            if sentence is not None:
+                doubts.setdefault(sentence, []).append(name)
+    of_files = [f"{_first(names)}: {sentence}" for sentence, names in doubts.items()]
+    return [*_trace_warnings(columns), *_label_warnings(columns), *of_files]
 
 
 def _label_warnings(columns: dict[str, FileColumns]) -> list[str]:

@@ -15,7 +15,7 @@ from stepsift.ingest.columns import FileColumns, mapped_paths
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files import find as files
 from stepsift.ingest.layouts import detect as layouts
-from stepsift.ingest.preset import presets, taken_on_trust, with_preset
+from stepsift.ingest.preset import columns_of, with_preset
 from stepsift.ingest.record import teacher
 from stepsift.ingest.row import Row, some_names
 from stepsift.ingest.rows import RowError
@@ -126,9 +126,7 @@ def fill_database(spool: Spool, sources: Path, settings: params.Ingest, *observe
             counts.left_out_files.append(file.name)
             continue
         rule, preset = with_preset(file, own, settings)
-        columns = FileColumns(preset)
-        if preset:
-            columns.quiet, columns.on_trust = presets()[preset].unread, taken_on_trust(preset, file.name, own)
+        columns = columns_of(preset, file.name, own)
         columns.absent = {path for paths in mapped_paths(own).values() for path in paths}
         counts.columns[file.name] = columns
         counts.rules[file.name] = rule

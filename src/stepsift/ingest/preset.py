@@ -11,6 +11,7 @@ from pydantic import Field
 
 from stepsift import params
 from stepsift.core.errors import SourceError
+from stepsift.ingest.columns import FileColumns
 from stepsift.ingest.files import find as files
 from stepsift.ingest.paths import walk
 from stepsift.params import Section
@@ -97,8 +98,15 @@ def recognised(rows: list[dict[str, Any]], file: str) -> str | None:
     return next((name for name, preset in presets().items() if rows and _fits(preset.recognised_by, rows, file)), None)
 
 
-def taken_on_trust(name: str, file: str, rule: params.Rule) -> str | None:
-    """What a file owes to a preset that may be another set's, as a sentence: who wrote it, and its licence.
+def columns_of(name: str | None, file: str, rule: params.Rule) -> FileColumns:
+    """What will be seen of a file's columns, which is read by this preset, if any, beside its own rule."""
+    if name is None:
+        return FileColumns()
+    return FileColumns(name, quiet=presets()[name].unread, on_trust=_taken_on_trust(name, file, rule))
+
+
+def _taken_on_trust(name: str, file: str, rule: params.Rule) -> str | None:
+    """What a file owes to a preset that may be another set's: who wrote it, and its licence.
 
     None where the file's path names the set, where its own rule names preset or teacher, and where no other set is
     like it.
@@ -109,7 +117,7 @@ def taken_on_trust(name: str, file: str, rule: params.Rule) -> str | None:
     if is_named or not preset.alike:
         return None
     return (
-        f"{file}: teacher {', '.join(preset.teachers)} and licence {preset.licence} are those of {set_name}, whose "
+        f"teacher {', '.join(preset.teachers)} and licence {preset.licence} are those of {set_name}, whose "
         f"columns it has; so have {' and '.join(preset.alike)}: if it is one of them, name its teacher and licence in "
         f"its rule, otherwise 'preset: {name}'"
     )

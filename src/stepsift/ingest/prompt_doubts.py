@@ -55,12 +55,12 @@ class PromptDoubts:
             if name.lower() in _PARTS and name not in row.read and _lacks(turns, value):
                 self.lacking[name] += 1
 
-    def sentences(self, file: str) -> Iterator[str]:
-        """What its user should look at."""
+    def sentences(self) -> Iterator[str]:
+        """What its user should look at, without the file's name: shards say the same."""
         for words, n in self.templated.items():
             if n > _MOST * self.rows:
                 yield (
-                    f"{file}: {n:,} of {self.rows:,} prompts {words}, a token of a chat template: a "
+                    f"{'all' if n == self.rows else 'most'} prompts {words}, a token of a chat template: a "
                     "student's own template is put around them once more, and the same question of another set is "
                     "another prompt; give the question as plain text or as turns"
                 )
@@ -70,12 +70,12 @@ class PromptDoubts:
             parts = (f"{{{name}{'?' * (self.lacking[name] < self.rows)}}}" for name in lacking)
             example = "\\n".join([*(f"{{{name}}}" for name in self.column.split(" and ")), *parts])
             yield (
-                f"{file}: prompts do not say what {', '.join(lacking)} {'says' if len(lacking) == 1 else 'say'}; "
+                f"prompts do not say what {', '.join(lacking)} {'says' if len(lacking) == 1 else 'say'}; "
                 f"if it belongs to the question, put 'prompt_template: \"{example}\"' into the file's rule"
             )
         elif self.rows >= _FEWEST_ROWS and not self.differs:
             yield (
-                f"{file}: all {self.rows:,} rows have the same prompt ('{one_line(self.first[-1], _SHOWN_CHARS)}'); if "
+                f"all rows have the same prompt ('{one_line(self.first[-1], _SHOWN_CHARS)}'); if "
                 "the question stands in another column, map fields.prompt to it or write a prompt_template"
             )
 

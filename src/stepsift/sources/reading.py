@@ -12,7 +12,7 @@ from stepsift.ingest.files import find as files
 from stepsift.ingest.files.find import SourceFile
 from stepsift.ingest.fill import candidates
 from stepsift.ingest.layouts.detect import detect_layout
-from stepsift.ingest.preset import presets, taken_on_trust, with_preset
+from stepsift.ingest.preset import columns_of, with_preset
 from stepsift.ingest.row import Row
 from stepsift.ingest.rows import RowError
 from stepsift.ingest.rules import Rules
@@ -87,9 +87,7 @@ def read_first(source_files: list[SourceFile], rules: RulesByName, settings: par
             if own.leave_out:
                 continue
             rule, preset = with_preset(file, own, settings)
-            columns = FileColumns(preset)
-            if preset:
-                columns.quiet, columns.on_trust = presets()[preset].unread, taken_on_trust(preset, file.name, own)
+            columns = columns_of(preset, file.name, own)
             reading.columns[file.name] = columns
             reading.layouts.update(_layout(file, rule, settings))
             for row, _, candidate, _ in candidates(file, origin_of(file, rule, settings), columns):

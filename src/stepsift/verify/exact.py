@@ -16,13 +16,13 @@ _FIRST_WORD = re.compile(
     r"(?:(?:so|thus|hence|therefore)[,:]?\s+)?(yes|no|true|false)\b"
     r"(?:\s*[,.;:!(]|\s+(?:because|since|as|[-\u2013\u2014])(?!\w)|\Z)"
 )
-_NOTHINGS = (
-    re.compile(
+_NOTHINGS = {
+    "no solution": re.compile(
         r"(?:.{0,200}\b(?:has|have|is|are|exists?|therefore|so|thus|hence)\b,?\s+)?no\s+(?:\w+\s+){0,2}?(?:solutions?|roots?)"
         r"(?:\s+exists?)?|\\emptyset|\\?\{\s*\\?\}"
     ),
-    re.compile(r"(?:.{0,200}\s)?(?:does\s+not|doesn['\u2019]t)\s+exist|dne"),
-)
+    "not there": re.compile(r"(?:.{0,200}\s)?(?:does\s+not|doesn['\u2019]t)\s+exist|dne"),
+}
 """Ways to say that an equation has no solution, and that a limit or a number does not exist."""
 _NOTHING_CHARS = 300
 LITERAL_CHARS = 10_000
@@ -84,13 +84,14 @@ def same_substance(gold: str, answer: str) -> bool:
 def same_nothing(gold: str, answer: str) -> bool:
     r"""Whether both say that there is no solution (also `\emptyset`), or both that something does not exist."""
     kind = nothing(gold)
-    return kind is not None and kind is nothing(answer)
+    return kind is not None and kind == nothing(answer)
 
 
-def nothing(text: str) -> re.Pattern[str] | None:
-    """How a text says that there is nothing; None where it says something else."""
+def nothing(text: str) -> str | None:
+    """`no solution` or `not there`, which a text says in its own words; None where it says something else."""
     words = _words(text[-_NOTHING_CHARS:])
-    return next((p for p in _NOTHINGS if p.fullmatch(words) or p.fullmatch(formula(words).strip())), None)
+    forms = (words, formula(words).strip())
+    return next((kind for kind, pattern in _NOTHINGS.items() if any(map(pattern.fullmatch, forms))), None)
 
 
 def only_numbers(values: object) -> bool:
