@@ -212,6 +212,12 @@ def test_that_another_set_may_have_these_columns_is_said(tmp_path, file, rule, s
     assert found.warnings == [expected] * said
 
 
+def test_of_shards_it_is_said_once(tmp_path):
+    row = ROWS["openthoughts-114k"][0]
+    [warning] = look(tmp_path, {f"x/{i}.jsonl": [row] for i in range(3)}).warnings
+    assert warning.startswith("x/0.jsonl and 2 more: teacher DeepSeek-R1 and licence")
+
+
 @pytest.mark.slow
 def test_all_sets_meet_in_one_pool(tmp_path):
     """One problem in every set, and one prompt of it."""

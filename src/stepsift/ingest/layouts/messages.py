@@ -93,7 +93,7 @@ def split(row: Row, turns: object, where: str) -> tuple[list[Message], str, str 
     ]
     check_prompt(prompt, where)
     if first < last or to_channels[last]:
-        said = list(zip(turns[first : last + 1], roles[first : last + 1], to_channels[first : last + 1], strict=True))
+        said = list(zip(turns, roles, to_channels, strict=True))[first : last + 1]
         return prompt, *_of_channels(said, content_key)
     beside = reasoning.beside(turns[last], f"{where}[{last}]") or reasoning.of_conversation(row)
     answer = turns[last].get(content_key)
@@ -145,7 +145,7 @@ def last_answer(turns: list[dict[str, Any]], where: str) -> tuple[str, object, s
     _refuse_tools(turns, roles if len(turns) > 1 else [], where)
     to_channels, first = _response_from(turns, roles, last)
     if first < last or to_channels[last]:
-        said = list(zip(turns[first : last + 1], roles[first : last + 1], to_channels[first : last + 1], strict=True))
+        said = list(zip(turns, roles, to_channels, strict=True))[first : last + 1]
         return f"{where}[{last}].{key}", *_of_channels(said, key)
     return f"{where}[{last}].{key}", turns[last].get(key), reasoning.beside(turns[last], f"{where}[{last}]")
 
