@@ -1,5 +1,6 @@
 """How far a run is: a bar on a terminal, plain lines in a log, numbers for MLflow."""
 
+import functools
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -108,7 +109,15 @@ class Reporter:
 
 
 def ceiling(device: str, dtype: str) -> float:
-    """Flops a second of one large matrix product on this device, the best of a few, whoever multiplies."""
+    """Flops a second of one large matrix product on this device, the best of a few, whoever multiplies.
+
+    Measured once per process and number of threads: a run's references and variants are scored on the same machine.
+    """
+    return _measure_ceiling(device, dtype, torch.get_num_threads())
+
+
+@functools.cache
+def _measure_ceiling(device: str, dtype: str, threads: int) -> float:
     n = 1_024 if device == "cpu" else 8_192
     a = torch.ones((n, n), dtype=getattr(torch, dtype), device=device)
     ways: list[Callable[..., torch.Tensor]] = [torch.mm]

@@ -1,6 +1,5 @@
 """From parameters to everything that a run of scoring needs: plans, a backend, and the cache."""
 
-import functools
 import logging
 import os
 from dataclasses import dataclass
@@ -87,8 +86,6 @@ def _scoring(
     renderer = source.load_renderer()
     config = student.load_config(source.files)
     vocabulary = getattr(config.get_text_config(decoder=True), "vocab_size", None) or backend.size.vocabulary
-    # Measured once a trace was computed: the student then has the threads that it computes with.
-    measure = functools.cache(partial(ceiling, student.pick_device(settings.device), settings.dtype))
     return Scoring(
         planner=Planner(renderer, settings, student.context_tokens(config, student_settings), vocabulary),
         backend=backend,
@@ -96,7 +93,8 @@ def _scoring(
         cache=ScoreCache(cache, own.student, own.numerics, kept_bytes=PACKED_KEPT_BYTES if by_prompt else KEPT_BYTES),
         identity=own,
         by_prompt=by_prompt,
-        progress=Progress(ceiling=measure),
+        # Measured once a trace was computed: the student then has the threads that it computes with.
+        progress=Progress(ceiling=partial(ceiling, student.pick_device(settings.device), settings.dtype)),
     )
 
 
