@@ -30,6 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # until the tests are collected: all that is imported stays
+    # DVC would else start a process of its own behind each command, which imports it anew to report that to its makers.
+    os.environ["DVC_NO_ANALYTICS"] = "1"
     is_controller = bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
     if not config.getoption("quick") and not is_controller:
         import torch
@@ -127,6 +129,19 @@ def student_folder(shared_folder: SharedFolder, tokenizer_folder: Callable[[str]
         return shared_folder.get(f"student-{family}-{tokenizer}", functools.partial(write_student, family, source))
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(shared_folder: SharedFolder) -> Path:
+    """MLflow's tables without a run, which take a second to make; to be copied."""
+
+    def make(folder: Path) -> None:
+        from mlflow import MlflowClient
+
+        folder.mkdir()
+        MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments(max_results=1)
+
+    return shared_folder.get("mlflow", make) / "mlflow.db"
 
 
 @pytest.fixture(scope="session")

@@ -366,10 +366,10 @@ def test_a_machines_own_image_is_built_where_it_is_not_there(
         image.main()
 
 
-@pytest.mark.slow
 def test_caches_of_the_hub_are_mounted_wherever_they_are_named(
     repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(launch, "_said", lambda *_: "")  # what DVC and git say is not asked here
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     place = launch.surroundings(Machine(), repo)
     assert place.hf_home == tmp_path / "hf"

@@ -3,14 +3,17 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from helpers import lineage_project as project
+from helpers.dvc_here import dvc_here
 from stepsift.core import disk
 from stepsift.core.errors import LineageError
+from stepsift.lineage import outputs
 from stepsift.lineage.attest import PAYLOAD, PREDICATE, STATEMENT, check_attestation, sign, statement
 from stepsift.lineage.lock import read
 
@@ -200,7 +203,8 @@ def test_keys_that_are_none():
         check_attestation(Path("a.json"), Path("none.pem"), read(project.LOCK))
 
 
-def test_the_command(run_cli):
+def test_the_command(run_cli, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(outputs, "subprocess", SimpleNamespace(run=dvc_here))
     private, public = write_keys("team")
     code, out, err = run_cli("attest", "lalp", "--key", str(private))
     assert (code, err) == (0, [])

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from dvc.repo import Repo
 
+from helpers.dvc_here import dvc_here
 from helpers.hostile_names import NAMES, assert_inert_in_terminal
 from stepsift.recurate import check_lock
 
@@ -47,7 +49,11 @@ Check = Callable[..., tuple[int, list[str]]]
 
 @pytest.fixture
 def check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
-    """`check(repo, "--no-remote", ..)`, in this process: exit code and lines."""
+    """`check(repo, "--no-remote", ..)`, in this process: exit code and lines.
+
+    So is DVC, which answers from a process of its own in `test_clean_clone`.
+    """
+    monkeypatch.setattr(check_lock, "subprocess", SimpleNamespace(run=dvc_here))
 
     def call(repo: Path, *options: str) -> tuple[int, list[str]]:
         monkeypatch.chdir(repo)
