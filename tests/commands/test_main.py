@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import socket
 import subprocess
 import sys
@@ -319,8 +320,10 @@ def ways(repository: Path) -> dict[str, tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("name", ["check", "metrics", "score", "rank", "cache", "cache verify", "cache prune", "setup"])
-def test_every_command_answers_in_json_or_not_at_all(repository, run_cli, name, monkeypatch):
+def test_every_command_answers_in_json_or_not_at_all(repository, run_cli, name, monkeypatch, request):
     monkeypatch.setenv("STEPSIFT_CACHE", str(repository / "cache"))
+    if name == "setup":
+        shutil.copy(request.getfixturevalue("mlflow_database"), repository)
     arguments = ways(repository)[name]
     code, lines, _ = run_cli(*arguments)
     assert code == 0

@@ -1,6 +1,7 @@
 """A stage's execution is a run of MLflow that points at what DVC knows, and no store can fail a stage."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from helpers.once import SharedFolder
 from stepsift import params, tracking
 from stepsift.core.errors import TrackingError
 from stepsift.tracking.pipeline import source_tags
@@ -68,10 +70,15 @@ def command(folder: Path, *arguments: object) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A git and DVC repository with two small stages, one commit, and an MLflow store."""
-    folder = tmp_path_factory.mktemp("template")
+@pytest.fixture(scope="session")
+def template(shared_folder: SharedFolder, mlflow_database: Path) -> Path:
+    """A git and DVC repository with two small stages, one commit, and an MLflow store; to be copied."""
+    return shared_folder.get("tracked", functools.partial(make_template, mlflow_database))
+
+
+def make_template(database: Path, folder: Path) -> None:
+    folder.mkdir()
+    shutil.copy(database, folder)
     command(folder, "git", "init", "-q")
     command(folder, DVC, "init", "-q")
     (folder / "data" / "sources").mkdir(parents=True)
@@ -88,7 +95,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.delenv("DVC_ROOT", raising=False)
         tracking.setup(params.Tracking())
-    return folder
 
 
 @pytest.fixture

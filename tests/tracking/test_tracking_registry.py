@@ -1,6 +1,7 @@
 """Trained students in the registry: one version a student, an alias a selector, and no weights."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -23,9 +24,10 @@ def students(dataset: str = "d1", fingerprint: str = "f") -> list[RegisteredStud
 
 
 @pytest.fixture
-def client(tmp_path: Path):
+def client(tmp_path: Path, mlflow_database: Path):
     from mlflow import MlflowClient
 
+    shutil.copy(mlflow_database, tmp_path)
     made = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     made.experiment = made.create_experiment("e", artifact_location=str(tmp_path / "mlruns"))
     return made
@@ -80,7 +82,8 @@ def test_an_alias_is_one_that_mlflow_takes(client, selector, alias):
     assert client.get_model_version_by_alias("student", alias).tags["selector"] == selector
 
 
-def test_a_watched_stage_logs_what_the_machine_does_and_files_are_artifacts(tmp_path, monkeypatch):
+def test_a_watched_stage_logs_what_the_machine_does_and_files_are_artifacts(tmp_path, monkeypatch, mlflow_database):
+    shutil.copy(mlflow_database, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
     settings = params.Params.model_validate({"tracking": {}})
