@@ -1,6 +1,7 @@
 """Caches filled from another revision: what is known is not computed again, and nothing stands under a wrong key."""
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
+from helpers.once import SharedFolder
 from stepsift import params, segment, sidecache, student
 from stepsift.commands import cache as upkeep
 from stepsift.commands.warm import warm_caches
@@ -153,10 +155,14 @@ class Project:
         evaluate.write_entry(answers[::-1], target)
 
 
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory, student_folder: Callable[..., Path]) -> Path:
+@pytest.fixture(scope="session")
+def repository(shared_folder: SharedFolder, student_folder: Callable[..., Path]) -> Path:
     """A repository whose HEAD holds a pool of two teachers, scored, two students and evaluations; to be copied."""
-    folder = tmp_path_factory.mktemp("repository")
+    return shared_folder.get("to-warm-from", functools.partial(make_repository, student_folder))
+
+
+def make_repository(student_folder: Callable[..., Path], folder: Path) -> None:
+    folder.mkdir()
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(folder)
         shutil.copytree(student_folder("llama", "llama3"), "student")
@@ -182,7 +188,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory, student_folder: Callabl
         Repo.init().close()
         dvc_commit()
         git_commit()
-    return folder
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Scores under a reference, of variants and after training, made again by real students of a few thousand weights."""
 
+import functools
 import json
 import shutil
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from helpers.once import SharedFolder
 from helpers.score_pool import PROMPTS, SHORT, write_pool
 from stepsift import params, sidecache
 from stepsift.core import disk, table_files, tables
@@ -36,10 +38,14 @@ EVERY = (tables.STEP_SCORES, REFERENCE, "local_logprob"), (tables.STEP_SCORES, V
 EVERY += ((tables.LEARNED, LEARNED, "full_after"),)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, student_folder: Callable[..., Path]) -> Path:
+@pytest.fixture(scope="session")
+def finished(shared_folder: SharedFolder, student_folder: Callable[..., Path]) -> Path:
     """A folder with two scored traces, of which one was chosen, and the three kinds of tables; to be copied."""
-    folder = tmp_path_factory.mktemp("finished")
+    return shared_folder.get("to-score-otherwise", functools.partial(make_finished, student_folder))
+
+
+def make_finished(student_folder: Callable[..., Path], folder: Path) -> None:
+    folder.mkdir()
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(setup, "ceiling", lambda *_: 1e9)  # takes a measurement otherwise
         monkeypatch.chdir(folder)
@@ -64,7 +70,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, student_folder: Callable[
         score_variants(SETTINGS, paths, FOLDERS["score"] / "perturbed", Path("cache"), None)
         places = LearnedPlaces(FOLDERS["train"], FOLDERS["select"], FOLDERS["score"], paths, Path("cache"))
         table_files.write(tables.LEARNED, learned_steps(SETTINGS, places), LEARNED)
-    return folder
 
 
 @pytest.fixture(autouse=True)

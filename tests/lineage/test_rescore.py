@@ -1,5 +1,6 @@
 """A sample of traces scored anew, by a real student of a few thousand weights."""
 
+import functools
 import json
 import shutil
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from helpers.once import SharedFolder
 from stepsift import params, segment, sidecache
 from stepsift.core import disk, table_files, tables
 from stepsift.lineage.rescore import check_scores
@@ -40,10 +42,14 @@ def write_pool() -> None:
     table_files.write(tables.STEPS, steps, FOLDERS["segment"] / "steps.parquet")
 
 
-@pytest.fixture(scope="module")
-def scored(tmp_path_factory: pytest.TempPathFactory, student_folder: Callable[..., Path]) -> Path:
+@pytest.fixture(scope="session")
+def scored(shared_folder: SharedFolder, student_folder: Callable[..., Path]) -> Path:
     """A folder with a student and three traces that it scored; to be copied."""
-    folder = tmp_path_factory.mktemp("scored")
+    return shared_folder.get("to-rescore", functools.partial(make_scored, student_folder))
+
+
+def make_scored(student_folder: Callable[..., Path], folder: Path) -> None:
+    folder.mkdir()
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(folder)
         shutil.copytree(student_folder("llama", "llama3"), "student")
@@ -57,7 +63,6 @@ def scored(tmp_path_factory: pytest.TempPathFactory, student_folder: Callable[..
             score_to_tables(scoring, pool, FOLDERS["score"])
         about = scoring.identity.as_json() | {"rendering": {"template": True}}  # as the stage does
         disk.write_json(about, FOLDERS["score"] / "numerics.json")
-    return folder
 
 
 @pytest.fixture(autouse=True)
