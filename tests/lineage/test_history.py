@@ -96,8 +96,8 @@ def test_a_revision_that_dvc_no_longer_holds_is_said_to_be_one(whole_folder: boo
     assert any(line.startswith("unread") and "'dvc fetch --all-commits'" in line for line in text)
 
 
-@pytest.mark.parametrize("subject", ["one\u2028two", "one\x0ctwo", "one\x85two", "one\ttwo", "one\x1ctwo"])
-def test_a_subject_that_python_would_take_for_two_lines(subject: str):
+def test_a_subject_that_python_would_take_for_several_lines():
+    subject = "one\u2028two\x0cthree\x85four\tfive\x1csix"
     project.commit(subject, better_bob())
     assert events("aaaa0001")[1:] == [("left", "lalp", "aaaa0001", subject, 0)]
 
@@ -121,19 +121,19 @@ def test_a_subject_that_is_not_utf_8():
 CONFLICT = "<<<<<<< HEAD\nstages: {}\n=======\nstages: {a: {}}\n>>>>>>> other\n"
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        (CONFLICT, "its dvc.lock holds the conflict marks of a merge"),
-        ("schema: '2.0'\n", "its dvc.lock is broken"),
-        ("stages: [select]\n", "its dvc.lock is broken"),
-        ("stages: {select: {outs: [], cmd: x}}\n", "its dvc.lock is broken"),
-    ],
-)
-def test_an_old_commit_with_a_broken_lock_is_said_to_be_unread(text: str, why: str):
+BROKEN = {
+    CONFLICT: "its dvc.lock holds the conflict marks of a merge",
+    "schema: '2.0'\n": "its dvc.lock is broken",
+    "stages: [select]\n": "its dvc.lock is broken",
+    "stages: {select: {outs: [], cmd: x}}\n": "its dvc.lock is broken",
+}
+
+
+def test_old_commits_with_a_broken_lock_are_said_to_be_unread():
     good = project.LOCK.read_text()
-    project.LOCK.write_text(text)
-    project.git_commit("half a merge")
+    for number, text in enumerate(BROKEN):
+        project.LOCK.write_text(text)
+        project.git_commit(f"broken {number}")
     project.LOCK.write_text(good)
     project.git_commit("mended")
     assert events("aaaa0001") == [("entered", "lalp", "aaaa0001", "first", 0)]
@@ -141,15 +141,19 @@ def test_an_old_commit_with_a_broken_lock_is_said_to_be_unread(text: str, why: s
     past = history_of("aaaa0001", project.LOCK)
     assert [(e.what, e.moment.subject, e.unread_before) for e in past.events if e.selector == "lalp"] == [
         ("entered", "first", 0),
-        ("left", "bob is better", 1),
+        ("left", "bob is better", len(BROKEN)),
     ]
-    assert [(u.moment.subject, u.why, u.in_remote) for u in past.unread] == [("half a merge", why, False)]
-    [line] = [x for x in lines_of(explain("aaaa0001", project.LOCK)) if x.startswith("unread")]
-    assert line.endswith(f", half a merge): {why}")
+    assert [(u.moment.subject, u.why, u.in_remote) for u in past.unread] == [
+        (f"broken {number}", why, False) for number, why in enumerate(BROKEN.values())
+    ]
+    lines = [x for x in lines_of(explain("aaaa0001", project.LOCK)) if x.startswith("unread")]
+    for number, (line, why) in enumerate(zip(lines, BROKEN.values(), strict=True)):
+        assert line.endswith(f", broken {number}): {why}")
     # What is here has no history to fall back on.
-    project.LOCK.write_text(text)
-    with pytest.raises(LineageError, match=r"dvc\.lock of the working folder"):
-        history_of("aaaa0001", project.LOCK)
+    for text in BROKEN:
+        project.LOCK.write_text(text)
+        with pytest.raises(LineageError, match=r"dvc\.lock of the working folder"):
+            history_of("aaaa0001", project.LOCK)
 
 
 def test_what_is_not_committed_is_the_newest_revision():
