@@ -62,7 +62,11 @@ def test_answers_without_a_verdict_are_counted(outputs: Outputs, verdicts: dict[
     assert [line.partition(" on it")[0].partition(" on their")[0] for line in lines if "verdict" in line] == said
 
 
-def test_one_set_is_not_spoken_of_as_several(outputs: Outputs):
+def test_one_set_is_not_spoken_of_as_several(outputs: Outputs, monkeypatch: pytest.MonkeyPatch):
+    # Pictures and what draws charts take a second each and are no part of it.
+    monkeypatch.setattr("stepsift.report.page.png", lambda figure: b"")
+    monkeypatch.setattr("stepsift.report.page._library", lambda: "")
+
     def lead(n: int) -> str:
         some = dict(list(outputs.manifests.items())[:n])
         return report.render("page", {}, dataclasses.replace(outputs, manifests=some)).html.partition("<nav")[0]
