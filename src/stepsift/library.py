@@ -19,7 +19,7 @@ from stepsift.metrics import Metric, all_metrics, finite, fit_all, trace_scores,
 from stepsift.metrics._sums import COLUMNS
 from stepsift.render import Messages
 from stepsift.select.candidates import find_candidates
-from stepsift.select.ranking import ALL_DOMAINS, rank_teachers
+from stepsift.select.ranking import rank_teachers
 from stepsift.select.selection import best
 from stepsift.student import find, pick_device
 
@@ -136,13 +136,9 @@ def rank(frame: pl.DataFrame, *, bootstrap: int = 2_000, seed: int = 0) -> pl.Da
     candidates = _candidates(frame, "ignore")
     _check_rankable(frame, candidates)
     about = candidates.select("teacher", "domain")
-    teachers = rank_teachers(candidates, about, settings.bootstrap, settings.seed)
+    teachers = rank_teachers(candidates, about, settings.bootstrap, settings.seed, all_metrics())
     columns = ("metric", "rank", "teacher", "mean", "ci_low", "ci_high", "n_prompts", "p_above_next")
-    return (
-        teachers.filter(pl.col("domain") == ALL_DOMAINS)
-        .select(columns)
-        .sort("metric", "rank", "teacher", nulls_last=True)
-    )
+    return teachers.select(columns).sort("metric", "rank", "teacher", nulls_last=True)
 
 
 def select(

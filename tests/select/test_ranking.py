@@ -187,6 +187,17 @@ def test_metrics_and_domains_that_are_listed():
     assert of(frame, domain="none")["a"]["n_prompts"] == 1
 
 
+def test_a_few_metrics_alone_have_the_rows_that_they_have_among_all():
+    rows = rows_of({t: {p: -float(i * j % 7) for j, p in enumerate("pqrs", 1)} for i, t in enumerate("ab", 1)})
+    pool = make_pool(rows, {"p": "maths"})
+    given = pool.candidates(), pool.traces.join(pool.prompts, on="prompt_id").select("teacher", "domain"), 200, 0
+    few = rank_teachers(*given, ["length", "lalp", "random"])
+    assert few["metric"].unique().sort().to_list() == ["lalp", "length"]
+    of_few = (pl.col("domain") == "all") & pl.col("metric").is_in(["lalp", "length"])
+    assert_frame_equal(few, rank_teachers(*given).filter(of_few), check_exact=True)
+    assert rank_teachers(*given, ["random"]).schema == few.schema
+
+
 @pytest.mark.parametrize(("better", "order"), [("high", ["a", "b", "c"]), ("low", ["c", "b", "a"])])
 def test_the_direction_turns_the_ranking_round(better, order, monkeypatch):
     lalp = dataclasses.replace(all_metrics()["lalp"], better=better)

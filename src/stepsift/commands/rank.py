@@ -88,7 +88,7 @@ def rank_sources(sources: Path, settings: params.Params, metrics: list[str], siz
     in_running, _ = find_candidates(pool.prompts, sample.traces, scored.trace_scores, "ignore")
     of_sample = pool.traces.join(sample.traces, on=["prompt_id", "teacher"], how="semi")
     teachers = rank_teachers(
-        in_running, scratch.in_domains(pool, of_sample), settings.select.bootstrap, settings.select.seed
+        in_running, scratch.in_domains(pool, of_sample), settings.select.bootstrap, settings.select.seed, metrics
     )
     about = [*_what_was_sampled(pool, candidates, sample, settings, size.seed), *rejected_lines(scored.rejected)]
     seen = window_lines(scored.step_scores, scored.trace_scores, settings.score.window)

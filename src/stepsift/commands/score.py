@@ -107,7 +107,7 @@ def score_file(file: Path, out: Path, settings: params.Params, metrics: list[str
     _write(scored, metrics, out)
     candidates, _ = find_candidates(found.prompts, wanted, scored.trace_scores, "ignore")
     pool = scratch.in_domains(found, wanted)
-    teachers = rank_teachers(candidates, pool, settings.select.bootstrap, settings.select.seed)
+    teachers = rank_teachers(candidates, pool, settings.select.bootstrap, settings.select.seed, metrics)
     written = [
         *window_lines(scored.step_scores, scored.trace_scores, settings.score.window),
         line("written", f"{out} ({count(scored.trace_scores.height, 'trace')})"),

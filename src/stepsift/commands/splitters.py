@@ -21,7 +21,7 @@ from stepsift.metrics import Metric, all_metrics
 from stepsift.score.plan import sample_prompts
 from stepsift.score.window_share import of_teachers
 from stepsift.select.candidates import find_candidates
-from stepsift.select.ranking import ALL_DOMAINS, rank_teachers
+from stepsift.select.ranking import rank_teachers
 from stepsift.select.selection import PLACE, placed
 
 BASELINE = "sentence"
@@ -124,9 +124,7 @@ def splitter_rows(
     for unit, of_unit in scored.items():
         steps = of_unit.step_scores.join(traces.select("trace_id"), on="trace_id", how="semi")
         candidates, _ = find_candidates(prompts, traces, _only(of_unit.trace_scores, traces), "ignore")
-        teachers = rank_teachers(candidates, domains, _RESAMPLES, settings.select.seed).filter(
-            pl.col("domain") == ALL_DOMAINS
-        )
+        teachers = rank_teachers(candidates, domains, _RESAMPLES, settings.select.seed, metrics)
         of_first = first or (candidates, teachers)
         first = of_first
         agreement = {m: _agreement(all_metrics()[m], of_first, (candidates, teachers)) for m in metrics}

@@ -8,7 +8,7 @@ cannot tell apart is said to be so: a rank comes with the lowest and the highest
 prompts is never called certain.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +39,12 @@ _LOOKS = 200
 """Most sizes of a sample at which an order of teachers is looked at."""
 
 
-def rank_teachers(candidates: pl.DataFrame, pool: pl.DataFrame, bootstrap: int, seed: int) -> pl.DataFrame:
+def rank_teachers(
+    candidates: pl.DataFrame, pool: pl.DataFrame, bootstrap: int, seed: int, only: Collection[str] | None = None
+) -> pl.DataFrame:
     """Return table teachers, sorted by its key: every metric that ranks teachers or has no direction, by domain.
+
+    With `only`, names of metrics, the rows of these over all domains alone, for as much less work.
 
     `candidates` has prompt_id, teacher, domain, trace sums and scores; `pool` has teacher and domain of all traces.
     `n_traces` counts a teacher's traces in the pool and `share_kept` how many of them are candidates: where these must
@@ -68,9 +72,11 @@ def rank_teachers(candidates: pl.DataFrame, pool: pl.DataFrame, bootstrap: int, 
     (a domain that is itself called "all" is listed as "all (domain)"). Resamples depend on `seed` and the number of
     prompts that are compared alone, so neither another metric nor another domain moves an interval.
     """
-    metrics, scores = _scores(candidates)
+    metrics, scores = _scores(candidates, only)
+    if not metrics:
+        return pl.DataFrame(schema=tables.TEACHERS.schema)
     shares = _shares(_with_domains(candidates), _with_domains(pool))
-    domains = scores["domain"].unique().sort()
+    domains = scores["domain"].unique().sort() if only is None else ()
     parts = [(ALL_DOMAINS, scores), *((d, scores.filter(pl.col("domain") == d)) for d in domains)]
     frames = [frame for domain, part in parts for frame in _rank_domain(part, domain, metrics, bootstrap, seed)]
     ranked = pl.concat(frames).join(shares, on=["domain", "teacher"], how="left")
@@ -144,12 +150,15 @@ def teacher_scores(candidates: pl.DataFrame, resamples: int, seed: int) -> list[
     ]
 
 
-def _scores(candidates: pl.DataFrame) -> tuple[list[Metric], pl.DataFrame]:
-    """The metrics that can be ranked by, and their parts as means over domain, prompt and teacher."""
+def _scores(candidates: pl.DataFrame, only: Collection[str] | None = None) -> tuple[list[Metric], pl.DataFrame]:
+    """The metrics, of `only`, that can be ranked by, and their parts as means over domain, prompt and teacher."""
     metrics = [
         m
         for m in all_metrics().values()
-        if m.draw is None and m.ranks_teachers and candidates[m.name].null_count() < candidates.height
+        if (only is None or m.name in only)
+        and m.draw is None
+        and m.ranks_teachers
+        and candidates[m.name].null_count() < candidates.height
     ]
     values = [e.alias(f"{m.name}/{i}") for m in metrics for i, e in _parts(m)]
     scores = (
