@@ -79,7 +79,10 @@ def rank_teachers(
     domains = scores["domain"].unique().sort() if only is None else ()
     parts = [(ALL_DOMAINS, scores), *((d, scores.filter(pl.col("domain") == d)) for d in domains)]
     frames = [frame for domain, part in parts for frame in _rank_domain(part, domain, metrics, bootstrap, seed)]
-    ranked = pl.concat(frames).join(shares, on=["domain", "teacher"], how="left")
+    whole = pl.concat(frames)
+    types = {c: t for c, t in tables.TEACHERS.schema.items() if c in whole.columns}
+    typed = whole.select(pl.col(c).fill_nan(None).cast(t) if t.is_numeric() else c for c, t in types.items())
+    ranked = typed.join(shares, on=["domain", "teacher"], how="left")
     return ranked.select(tables.TEACHERS.schema.keys()).sort(tables.TEACHERS.key)
 
 
@@ -258,16 +261,16 @@ class _Comparison:
 def _rank_domain(
     scores: pl.DataFrame, domain: str, metrics: list[Metric], bootstrap: int, seed: int
 ) -> Iterator[pl.DataFrame]:
-    """Yield the rows of one domain, a frame a metric; `scores` has one row for each prompt and teacher."""
+    """Yield the rows of one domain, a frame a metric, NaN for null; `scores` has a row for each prompt and teacher."""
     teachers = scores["teacher"].unique().sort()
+    n = len(teachers)
     for comparison in _comparisons(scores, metrics, bootstrap, seed):
         coverage = comparison.coverage
-        names = {"teacher": teachers, "metric": comparison.metric.name, "domain": domain}
+        names = {"teacher": teachers, "metric": [comparison.metric.name] * n, "domain": [domain] * n}
         counts: dict[str, Any] = {"n_prompts": coverage.n_prompts, "n_met": coverage.n_met}
         counts |= {"component": np.where(coverage.component > 0, coverage.component, np.nan)}
-        frame = pl.DataFrame(names | counts | {"n_compared": coverage.n_compared} | _standings(comparison))
-        types = {c: t for c, t in tables.TEACHERS.schema.items() if c in frame.columns}
-        yield frame.select(pl.col(c).fill_nan(None).cast(t) if t.is_numeric() else c for c, t in types.items())
+        counts["n_compared"] = np.full(n, coverage.n_compared)
+        yield pl.DataFrame(names | counts | _standings(comparison))
 
 
 def _comparisons(scores: pl.DataFrame, metrics: list[Metric], bootstrap: int, seed: int) -> Iterator[_Comparison]:
