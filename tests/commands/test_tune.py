@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -229,8 +230,15 @@ def of(student: Path, score: params.Score, **how: int) -> params.Params:
 
 @pytest.fixture
 def two_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So few turns that the number of settings, and not the time, ends a measurement on the busiest machine."""
+    """So few turns that the number of settings, and not the time, ends a measurement on the busiest machine, and no
+    batches of which these samples would fill a small part."""
+
+    def small(*of: Any) -> list[Setting]:
+        now, *others = candidates(*of)
+        return [now, *(s for s in others if s.batch_tokens <= 512)]
+
     monkeypatch.setattr(turn_timing, "TURNS", 2)
+    monkeypatch.setattr(tuning, "candidates", small)
 
 
 @pytest.fixture

@@ -362,8 +362,8 @@ def test_code_and_words_hide_no_end_of_reasoning(text, one_form):
 def test_hostile_texts_take_time_in_proportion_to_their_length(text):
     for prefix in ("", "analysis", "## Thinking\n```\n", "## Thinking "):
         started = time.process_time()
-        take_apart(prefix + text * 10_000)
-        assert time.process_time() - started < 4
+        take_apart(prefix + text * 5_000)
+        assert time.process_time() - started < 1  # a tenth of a second; in proportion to the square it would be many
 
 
 PIECES = [
