@@ -390,6 +390,7 @@ def test_a_task_that_cannot_be_read_is_named(bench: Bench) -> None:
         bench.run()
 
 
+@pytest.mark.usefixtures("harness_names")
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

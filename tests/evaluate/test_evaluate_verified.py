@@ -107,6 +107,7 @@ def test_a_row_with_nothing_to_compare_is_an_error(verifier, kind, row, why):
         grade.judge(verifier, "task 't', question 1", Verified(kind, "prompt", "answer"), row, RIGHT)
 
 
+@pytest.mark.usefixtures("shared_judges")
 def test_three_lines_are_a_task(tmp_path, student_folder):
     bench = Bench(tmp_path, student_folder("llama", "llama3"))
     said = [says(bench.student, q) for q in QUESTIONS]
@@ -130,6 +131,7 @@ def test_three_lines_are_a_task(tmp_path, student_folder):
     assert (bench.run(settings.model_copy(update={"max_new_tokens": 4})).reused) == 2
 
 
+@pytest.mark.usefixtures("shared_judges")
 def test_right_answers_count(tmp_path, student_folder):
     bench = Bench(tmp_path, student_folder("llama", "llama3"))
     said = says(bench.student, QUESTIONS[0])

@@ -1,18 +1,20 @@
 """The engine vLLM, which is not installed here: a stand-in records what it is asked, and answers with transformers."""
 
 import json
-import os
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from lm_eval.api.registry import model_registry
 
 from helpers.evaluate_bench import QUESTIONS, STUDENT, write_choices, write_task
-from stepsift import params
+from stepsift import evaluate, params
 from stepsift.core.errors import EvaluationError
 from stepsift.evaluate.run import _load_vllm, key_settings
 from stepsift.student import StudentFiles, StudentSource
+from stepsift.tasks import find_tasks
 
 STAND_IN = {
     "vllm/__init__.py": """
@@ -67,48 +69,46 @@ def get_tokenizer(name, tokenizer_mode, trust_remote_code, revision):
 """,
     "vllm-0.99.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: vllm\nVersion: 0.99.0\n",
 }
-SCRIPT = """
-import json, sys
-from pathlib import Path
-from stepsift import evaluate, params
-from stepsift.student import StudentFiles, StudentSource
-from stepsift.tasks import find_tasks
-student, folder = Path(sys.argv[1]), Path(sys.argv[2])
-found = {}
-for name, more in json.loads(sys.argv[3]).items():
-    settings = params.Evaluate(tasks=("toy", "pick"), trusted_tasks=("toy", "pick"), batch_size=3, **more)
-    sources = find_tasks(settings.tasks, folder / "tasks", settings.trusted_tasks)
-    source = StudentSource(StudentFiles(student), params.Student())
-    answers = evaluate.answers_of(evaluate.Evaluation(source, settings, folder / name), sources)
-    found[name] = answers.drop("prompt_hash").to_dicts()
-print(json.dumps(found))
-"""
+LOADED_WITH_IT = ("lm_eval.models.vllm_causallms", "stepsift.evaluate.student_vllm")
 
 
-def test_prompts_limits_and_draws_reach_vllm_and_its_answers_are_graded(tmp_path: Path, student_folder):
-    student = student_folder("llama", "llama3")
+@pytest.fixture
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The stand-in can be imported, and notes here what it is asked; afterwards all that was loaded with it is gone."""
     for name, text in STAND_IN.items():
         (tmp_path / "site" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "site" / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
+    # The harness's own module takes its place there when it is imported, and cannot do so twice.
+    monkeypatch.setitem(model_registry._objs, "vllm", "lm_eval.models.vllm_causallms:VLLM")
+    yield tmp_path / "notes"
+    for name in [m for m in sys.modules if m.partition(".")[0] == "vllm" or m in LOADED_WITH_IT]:
+        del sys.modules[name]
+
+
+def test_prompts_limits_and_draws_reach_vllm_and_its_answers_are_graded(tmp_path: Path, student_folder, notes: Path):
+    student = student_folder("llama", "llama3")
     write_task(tmp_path / "tasks", [{"question": q, "answer": "?"} for q in QUESTIONS])
     write_choices(tmp_path / "tasks", QUESTIONS)
-    ways = {
+    ways: dict[str, dict[str, Any]] = {
         "hf": {},
         "vllm": {"engine": "vllm"},
         "drawn": {"engine": "vllm", "samples": 2, "temperature": 0.5, "top_p": 0.9},
     }
-    environment = {"PYTHONPATH": f"{tmp_path / 'site'}", "NOTES": str(tmp_path / "notes"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", SCRIPT, str(student), str(tmp_path), json.dumps(ways)]
-
-    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = {}
+    for name, more in ways.items():
+        settings = params.Evaluate(tasks=("toy", "pick"), trusted_tasks=("toy", "pick"), batch_size=3, **more)
+        sources = find_tasks(settings.tasks, tmp_path / "tasks", settings.trusted_tasks)
+        source = StudentSource(StudentFiles(student), params.Student())
+        answers = evaluate.answers_of(evaluate.Evaluation(source, settings, tmp_path / name), sources)
+        found[name] = answers.drop("prompt_hash").to_dicts()
     assert found["vllm"] == found["hf"]
     assert [a["sample"] for a in found["drawn"] if a["task"] == "toy"] == [1, 2] * len(QUESTIONS)
-    notes = [json.loads(line) for line in (tmp_path / "notes").read_text().splitlines()]
-    first = notes[0]["arguments"]
+    noted = [json.loads(line) for line in notes.read_text().splitlines()]
+    first = noted[0]["arguments"]
     assert (first["model"], first["dtype"], first["max_model_len"]) == (str(student), "float32", 512)
-    asked = [note["how"] for note in notes if "how" in note and note["how"].get("stop_token_ids")]
+    asked = [note["how"] for note in noted if "how" in note and note["how"].get("stop_token_ids")]
     greedy, drawn = asked[: len(QUESTIONS)], asked[len(QUESTIONS) :]
     assert {(h["temperature"], h["top_p"], h["max_tokens"]) for h in greedy} == {(0.0, 1.0, 8)}
     assert {(h["temperature"], h["top_p"]) for h in drawn} == {(0.5, 0.9)}

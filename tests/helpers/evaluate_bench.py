@@ -1,5 +1,6 @@
 """Small tasks, and a student and a trained one that are evaluated on them."""
 
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Any
 
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from stepsift import evaluate, params
+from stepsift.render import Renderer
 from stepsift.student import StudentFiles, StudentSource, load_renderer
 
 SETTINGS = params.Evaluate(tasks=("toy",), trusted_tasks=("toy", "pick", "more"), batch_size=3)
@@ -57,10 +60,16 @@ def write_choices(folder: Path, questions: list[str], name: str = "pick") -> Non
     )
 
 
+@functools.lru_cache(maxsize=4)
+def _loaded(folder: Path) -> tuple[Renderer, Any]:
+    """For questions one after the other; no test changes a student that it has asked."""
+    return load_renderer(files_in(folder), STUDENT), AutoModelForCausalLM.from_pretrained(folder).eval()
+
+
+@functools.cache
 def says(folder: Path, question: str, new_tokens: int = 8) -> str:
     """What the student says, greedy, computed without harness, batch or padding; up to its end token."""
-    renderer = load_renderer(files_in(folder), STUDENT)
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    renderer, model = _loaded(folder)
     ids = renderer.prompt([{"role": "user", "content": question}])
     with torch.no_grad():
         for _ in range(new_tokens):
@@ -80,10 +89,9 @@ class Bench:
 
     def add_trained(self, selector: str, seed: int, scale: float) -> Path:
         target = shutil.copytree(self.student, self.folder / "train" / selector / f"seed-{seed}")
-        model = AutoModelForCausalLM.from_pretrained(target)
-        with torch.no_grad():
-            model.get_output_embeddings().weight.mul_(scale)
-        model.save_pretrained(target)
+        weights = load_file(target / "model.safetensors")
+        weights["lm_head.weight"] *= scale
+        save_file(weights, target / "model.safetensors", {"format": "pt"})
         return target
 
     def run(self, settings: params.Evaluate = SETTINGS, student: params.Student = STUDENT) -> evaluate.Evaluated:

@@ -3,7 +3,11 @@
 import logging
 import time
 
+import pytest
+import torch
+
 from stepsift.core import pace
+from stepsift.score import progress as progress_of_runs
 from stepsift.score.backends.local import ModelSize
 from stepsift.score.forward.request import Request
 from stepsift.score.forward.windows import Pass
@@ -53,5 +57,14 @@ def test_operations_are_those_that_the_method_asks_for():
     assert size.flops(Request([1], [2, 3], [], full=True)) == 2 * (1_000 * 3 + 300 * 2)
 
 
-def test_a_ceiling_is_measured():
+def test_a_ceiling_is_measured(monkeypatch: pytest.MonkeyPatch):
+    sizes = []
+    multiply = torch.mm
+    monkeypatch.setattr(torch, "mm", lambda a, b: sizes.append(len(a)) or multiply(a, b))
     assert 1e8 < ceiling("cpu", "float32") < 1e14
+    assert set(sizes) == {256, 1_024}
+    # Where a large product would take too long, the small one is what is measured.
+    sizes.clear()
+    monkeypatch.setattr(progress_of_runs, "_MOST_S", 1e-9)
+    assert 1e8 < ceiling("cpu", "float32") < 1e14
+    assert set(sizes) == {256}

@@ -1,6 +1,7 @@
 """A loss that is weighted by example: plain training where all weigh 1, and a weighted mean of tokens elsewhere."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import struct
@@ -33,13 +34,15 @@ def examples(folder: Path, rows: list[dict], path: Path) -> train.Examples:
     return train.load_examples(write(rows, path), renderer, 512, "t.jsonl")
 
 
-@pytest.fixture
-def fit(student_folder, tmp_path: Path) -> Fit:
-    """`fit(weights, packing=True)`: the bytes of the trained weights, and the loss of each update."""
+@pytest.fixture(scope="module")
+def fit(student_folder, tmp_path_factory: pytest.TempPathFactory) -> Fit:
+    """`fit(weights, packing=True)`: the bytes of the trained weights, and the loss of each update; trained once."""
+    folder, tmp_path = student_folder("llama"), tmp_path_factory.mktemp("fit")
+    plain = examples(folder, ROWS, tmp_path / "t.jsonl")
 
+    @functools.cache
     def call(weights: tuple[float, ...] | None, **changes: object) -> tuple[bytes, list[float]]:
-        folder = student_folder("llama")
-        data = dataclasses.replace(examples(folder, ROWS, tmp_path / "t.jsonl"), weights=weights)
+        data = dataclasses.replace(plain, weights=weights)
         settings = params.Train.model_validate(SETTINGS.model_dump(exclude_none=True) | changes)
         out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
         fit_student(Job(StudentSource(files_in(folder), STUDENT), settings, data, 0, out))

@@ -14,6 +14,10 @@ from stepsift.core.text import count
 from stepsift.score.forward.devices import wait_for
 from stepsift.score.forward.numerics import onednn_linear
 
+_CPU_SIZE = 1_024
+"""Rows of the matrices whose product is measured on processors."""
+_MOST_S = 0.5
+"""Seconds that one such product may take."""
 OnProgress = Callable[[dict[str, float], int], None]
 """Called with numbers of the moment, and the traces done so far."""
 
@@ -111,20 +115,29 @@ class Reporter:
 def ceiling(device: str, dtype: str) -> float:
     """Flops a second of one large matrix product on this device, the best of a few, whoever multiplies.
 
-    Measured once per process and number of threads: a run's references and variants are scored on the same machine.
+    A processor may take seconds for it (float16 without instructions of its own): then of a smaller one. Measured once
+    per process and number of threads: a run's references and variants are scored on the same machine.
     """
     return _measure_ceiling(device, dtype, torch.get_num_threads())
 
 
 @functools.cache
 def _measure_ceiling(device: str, dtype: str, threads: int) -> float:
-    n = 1_024 if device == "cpu" else 8_192
-    a = torch.ones((n, n), dtype=getattr(torch, dtype), device=device)
     ways: list[Callable[..., torch.Tensor]] = [torch.mm]
     if device == "cpu" and dtype == "float32" and torch.backends.mkldnn.is_available():
         ways.append(onednn_linear)
+    if device != "cpu":
+        return _best_flops(ways * 5, 8_192, device, dtype)
+    small = _best_flops(ways * 3, 256, device, dtype)
+    is_slow = 2.0 * _CPU_SIZE**3 / small > _MOST_S
+    return small if is_slow else _best_flops(ways * 3, _CPU_SIZE, device, dtype)
+
+
+def _best_flops(ways: list[Callable[..., torch.Tensor]], n: int, device: str, dtype: str) -> float:
+    """Flops a second of the quickest of these products of two n by n matrices."""
+    a = torch.ones((n, n), dtype=getattr(torch, dtype), device=device)
     best = float("inf")
-    for multiply in ways * 5:
+    for multiply in ways:
         wait_for(device)
         start = time.perf_counter()
         multiply(a, a)
