@@ -7,9 +7,8 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -360,12 +359,17 @@ def test_nothing_of_the_machine_or_the_day_is_in_the_results(bench: Bench) -> No
 
 
 @pytest.fixture
-def harness_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stands in for the harness, which reads 13,000 files for the names of its tasks."""
-    monkeypatch.setattr(tasks, "_harness", lambda: SimpleNamespace(all_tasks=["arc_easy", "gsm8k"]))
+def few_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The harness reads one folder for the names of its tasks, of 13,000 files, which take seconds."""
+    from lm_eval.tasks._index import TaskIndex
+
+    monkeypatch.setattr(TaskIndex, "_iter_yaml_files", staticmethod(lambda root: sorted(root.glob("arc/*.yaml"))))
+    tasks._harness.cache_clear()
+    yield
+    tasks._harness.cache_clear()
 
 
-@pytest.mark.usefixtures("harness_names")
+@pytest.mark.usefixtures("few_names")
 @pytest.mark.parametrize(("name", "hint"), [("toi", "did you mean 'toy'"), ("arc_easi", "did you mean 'arc_easy'")])
 def test_an_unknown_task_is_an_error_that_names_the_nearest(name: str, hint: str, bench: Bench) -> None:
     with pytest.raises(EvaluationError, match=hint):
@@ -380,7 +384,7 @@ def test_the_harness_knows_its_tasks(tmp_path: Path) -> None:
         find_tasks(("arc_easi",), tmp_path)
 
 
-@pytest.mark.usefixtures("harness_names")
+@pytest.mark.usefixtures("few_names")
 def test_a_task_that_cannot_be_read_is_named(bench: Bench) -> None:
     (bench.folder / "tasks" / "broken.yaml").write_text("task: [broken")
     with pytest.raises(EvaluationError, match=r"broken.yaml cannot be read"):
@@ -390,7 +394,7 @@ def test_a_task_that_cannot_be_read_is_named(bench: Bench) -> None:
         bench.run()
 
 
-@pytest.mark.usefixtures("harness_names")
+@pytest.mark.usefixtures("few_names")
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -438,6 +442,7 @@ assert "lm_eval" not in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.usefixtures("few_names")
 def test_each_problem_of_the_tasks_is_a_sentence(tmp_path: Path) -> None:
     folder = tmp_path / "tasks"
     for name in ("arc_easi", "toy", "twice"):
@@ -455,6 +460,7 @@ def test_each_problem_of_the_tasks_is_a_sentence(tmp_path: Path) -> None:
     assert not any("\n" in problem for problem in (broken, data, unknown, twice))
 
 
+@pytest.mark.usefixtures("few_names")
 def test_tasks_of_the_harness_need_no_folder_of_local_ones(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = bench.folder / "nowhere"
     assert local_tasks(missing) == set()
