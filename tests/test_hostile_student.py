@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from helpers.student_files import copy_tokenizer, write_gguf
-from stepsift import params
+from stepsift import params, render
 from stepsift.core.errors import StudentError
 from stepsift.core.limits import LimitReachedError, limited
 from stepsift.render import Renderer
@@ -221,10 +221,14 @@ FOR_EVER = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{%
         ("{% set n = namespace(x='ab') %}{% for a in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}", "giga|second"),
         ("{{ '%9999999999d' % 1 }}", "takes more than a gigabyte"),
         ("{{ 'ab' * 2000000 }}", "makes 4,000,000 characters of a prompt, at most 1,000,"),
-        ("{% for m in messages %}{% if '7 * 6' in m.content %}" + FOR_EVER + "{% endif %}{% endfor %}x", "2 seconds"),
+        ("{% for m in messages %}{% if '7 * 6' in m.content %}" + FOR_EVER + "{% endif %}{% endfor %}x", "0.5 seconds"),
     ],
 )
-def test_a_template_ends_within_ten_seconds(template: str, says: str, tokenizer_folder: Callable[[str], Path]) -> None:
+def test_a_template_ends_within_ten_seconds(
+    template: str, says: str, tokenizer_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if template != FOR_EVER:  # which shows that the limit is two seconds
+        monkeypatch.setattr(render, "TEMPLATE_CPU_S", 0.5)
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder("llama3"))
     tokenizer.chat_template = template
     began = time.process_time()

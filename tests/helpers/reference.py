@@ -6,7 +6,7 @@ those tokens, a log-softmax over the whole vocabulary, all in float64.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
 
@@ -69,20 +69,16 @@ def full(model, prompt, response) -> list[Token]:
 @torch.no_grad()
 def _forward(model, context: list[int], targets: list[int]) -> list[Token]:
     logits = model(input_ids=torch.tensor([context + targets]), use_cache=False).logits[0].double()
-    tokens = []
-    for i, target in enumerate(targets):
-        z = logits[len(context) - 1 + i]
-        logp = torch.log_softmax(z, dim=0)
-        p = logp.exp()
-        own = p[target].item()
-        others = torch.cat([z[:target], z[target + 1 :]])
-        tokens.append(
-            Token(
-                logprob=logp[target].item(),
-                rank=1 + int((z > z[target]).sum()),
-                entropy=-(p * logp).sum().item(),
-                brier=1 - 2 * own + (p * p).sum().item(),
-                gap=(others - z[target]).abs().min().item(),
-            )
-        )
-    return tokens
+    z = logits[len(context) - 1 : len(context) - 1 + len(targets)]
+    logp = torch.log_softmax(z, dim=1)
+    p = logp.exp()
+    own = torch.tensor(targets)[:, None]
+    own_z = z.gather(1, own)
+    columns = {
+        "logprob": logp.gather(1, own)[:, 0],
+        "rank": 1 + (z > own_z).sum(1),
+        "entropy": -(p * logp).sum(1),
+        "brier": 1 - 2 * p.gather(1, own)[:, 0] + (p * p).sum(1),
+        "gap": (z - own_z).abs().scatter(1, own, math.inf).amin(1),
+    }
+    return [Token(*values) for values in zip(*(columns[f.name].tolist() for f in fields(Token)), strict=True)]

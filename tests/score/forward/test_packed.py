@@ -31,14 +31,14 @@ VARLEN = functools.partial(Varlen, kernel=reference_varlen)
 def cases_of(student) -> list[Case]:
     """Two candidates of one prompt, one of another, and one of a prompt of one token, which has a single step."""
     other = [{"role": "user", "content": "And 7 * 6?"}]
+    end = RESPONSE[RESPONSE.index("First") :]
     cases = [
         student.case,
         make_case(student.renderer, other, RESPONSE),
-        make_case(student.renderer, MESSAGES, RESPONSE[RESPONSE.index("First") :]),
-        student.case,
+        make_case(student.renderer, MESSAGES, end),
     ]
-    single = replace(cases[3].rendered, prompt_ids=cases[3].rendered.prompt_ids[:1])
-    return [*cases[:3], Case(single, [(0, len(RESPONSE))])]
+    single = replace(cases[2].rendered, prompt_ids=cases[2].rendered.prompt_ids[:1])
+    return [*cases, Case(single, [(0, len(end))])]
 
 
 def request_of(case: Case, window: int | float | None, full: bool = True) -> Request:
@@ -73,12 +73,17 @@ def test_packed_agrees_with_the_reference_and_with_the_trace_engine(load_student
     if family != "gemma2":  # FlashAttention caps no scores
         runs += [(VARLEN, 150, 4)]
     for kernel, budget, window in runs:
-        found = PackedEngine(student.model, budget, kernel).score_many(requests[window])
+        # A full pass beyond the budget takes long, token by token above all; windows make no difference to it.
+        full = budget > 1 and (window == 4 or budget > len(RESPONSE))
+        asked = [replace(request, full=full) for request in requests[window]]
+        found = PackedEngine(student.model, budget, kernel).score_many(asked)
         for i, (scores, (values, whole)) in enumerate(zip(found, exact, strict=True)):
             at = kernel, budget, window, i
             worst[at] = largest_difference(scores.local, values[window])
-            worst[at, "full"] = largest_difference(scores.full, whole)
-            to_trace[at] = distance(scores, by_trace[window][i])
+            theirs = by_trace[window][i]
+            if full:
+                worst[at, "full"] = largest_difference(scores.full, whole)
+            to_trace[at] = distance(scores, theirs if full else replace(theirs, full=None))
     print(f"{family}: to float64 {max(worst.values()):.1e}, to the trace engine {max(to_trace.values()):.1e}")
     assert max(worst.values()) < TOLERANCE, worst
     assert max(to_trace.values()) < TO_TRACE, to_trace
