@@ -15,6 +15,7 @@ import json
 import math
 import sys
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,10 @@ class ScoredPool:
         scored = trace_scores(trace_sums(self.step_scores), self.traces, seed)
         return with_fits(scored, fit_all(scored, params.Select().casl_fit))
 
-    def teachers(self, candidates: pl.DataFrame) -> pl.DataFrame:
-        """Table teachers over all domains."""
+    def teachers(self, candidates: pl.DataFrame, only: Collection[str] | None = None) -> pl.DataFrame:
+        """Table teachers over all domains, of all metrics or of those named."""
         domains = self.traces.join(self.prompts, on="prompt_id", how="left").select("teacher", "domain")
-        ranked = rank_teachers(candidates, domains, RESAMPLES, params.Select().seed)
+        ranked = rank_teachers(candidates, domains, RESAMPLES, params.Select().seed, only)
         return ranked.filter(pl.col("domain") == ALL_DOMAINS)
 
 

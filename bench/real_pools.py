@@ -188,7 +188,7 @@ def _scored_unit(sample: Sample, scores: Scores, unit: str, pool: ScoredPool) ->
 
 def _ranked(pool: ScoredPool) -> dict[str, list[dict[str, Any]]]:
     """Rows of table teachers by metric, the best first."""
-    teachers = pool.teachers(pool.scores().join(pool.prompts, on="prompt_id", how="left"))
+    teachers = pool.teachers(pool.scores().join(pool.prompts, on="prompt_id", how="left"), RANKED_BY)
     columns = ["teacher", "n_traces", "mean", "ci_low", "ci_high", "rank", "rank_low", "rank_high"]
     return {
         m: teachers.filter(pl.col("metric") == m).sort("rank", "teacher", nulls_last=True).select(columns).to_dicts()

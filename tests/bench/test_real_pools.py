@@ -10,6 +10,7 @@ import metric_table
 import real_pools
 from helpers.metric_rows import steps_of
 from metric_table import ScoredPool, metric_rows
+from stepsift.commands import splitters
 from stepsift.commands.splitters import UNITS
 from stepsift.core import tables
 from stepsift.core.errors import ScoringError
@@ -100,6 +101,7 @@ def test_two_runs_score_what_one_does(tmp_path, student_folder, monkeypatch, cap
 
     monkeypatch.setattr(setup, "ceiling", lambda *_: 1e9)  # takes a measurement otherwise
     monkeypatch.setattr(metric_table, "RESAMPLES", 20)
+    monkeypatch.setattr(splitters, "_RESAMPLES", 20)
     pools = tmp_path / "pools"
     pools.mkdir()
     for name in ("one", "two"):

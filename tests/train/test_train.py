@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,25 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, list]]:
 
     monkeypatch.setattr(SFTTrainer, "compute_loss", spy)
     return batches
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A student that was trained with seed 0, and what was logged."""
+
+    folder: Path
+    result: train.TrainResult
+    logged: list[tuple[int, dict[str, float]]]
+
+
+@pytest.fixture(scope="module")
+def llama(student_folder: Folder, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Trained on ROWS with SETTINGS, for reading only."""
+    folder, logged = tmp_path_factory.mktemp("llama"), []
+    data = write(ROWS, folder / "t.jsonl")
+    files = files_in(student_folder("llama"))
+    result = train_one(files, SETTINGS, data, 0, folder / "out", lambda *values: logged.append(values))
+    return Trained(folder / "out", result, logged)
 
 
 @pytest.mark.parametrize(("family", "tokenizer"), FAMILIES)
@@ -120,10 +140,13 @@ def test_a_broken_set_is_an_error_that_names_the_line(line: str, student_folder:
         train.load_examples(path, renderer, 512, "t.jsonl")
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(student_folder: Folder, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
+    llama: Trained, student_folder: Folder, tmp_path: Path
+) -> None:
     files, data = files_in(student_folder("llama")), write(ROWS, tmp_path / "t.jsonl")
-    logged: list[tuple[int, dict[str, float]]] = []
-    for name, seed in {"a": 0, "b": 0, "c": 1}.items():
+    shutil.copytree(llama.folder, tmp_path / "a")
+    logged = [*llama.logged]
+    for name, seed in {"b": 0, "c": 1}.items():
         train_one(files, SETTINGS, data, seed, tmp_path / name, lambda *values: logged.append(values))
     weights = {name: (tmp_path / name / "model.safetensors").read_bytes() for name in "abc"}
     assert weights["a"] == weights["b"] != weights["c"]
@@ -138,10 +161,14 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(student_fold
             assert "/" + tmp_path.parts[1] not in text.read_text()
 
 
-def test_a_trained_student_loads_and_renders_as_the_untrained_one(student_folder: Folder, tmp_path: Path) -> None:
+def test_a_trained_student_loads_and_renders_as_the_untrained_one(
+    llama: Trained, student_folder: Folder, tmp_path: Path
+) -> None:
     for family, tokenizer in FAMILIES:
-        files, out = files_in(student_folder(family, tokenizer)), tmp_path / family
-        result = train_one(files, SETTINGS, write(ROWS, tmp_path / "t.jsonl"), 0, out)
+        files, out, result = files_in(student_folder(family, tokenizer)), llama.folder, llama.result
+        if family != "llama":
+            out = tmp_path / family
+            result = train_one(files, SETTINGS, write(ROWS, tmp_path / "t.jsonl"), 0, out)
         before, after = (load_renderer(f, STUDENT) for f in (files, files_in(out)))
         assert before.end_id == after.end_id
         for r in ROWS:
@@ -156,19 +183,15 @@ def test_a_trained_student_loads_and_renders_as_the_untrained_one(student_folder
         assert result.updates == 3
 
 
-def test_a_gguf_student_is_trained_and_saved_as_an_ordinary_one(student_folder: Folder, tmp_path: Path) -> None:
+def test_a_gguf_student_is_trained_and_saved_as_an_ordinary_one(
+    llama: Trained, student_folder: Folder, tmp_path: Path
+) -> None:
     folder = student_folder("llama")
     write_gguf(AutoModelForCausalLM.from_pretrained(folder), tmp_path / "tiny.gguf")
     copy_tokenizer(folder, tmp_path)
     data = write(ROWS, tmp_path / "t.jsonl")
-    results = [
-        train_one(files, SETTINGS, data, 0, tmp_path / name)
-        for name, files in {
-            "gguf": StudentFiles(tmp_path, "tiny.gguf"),
-            "ordinary": files_in(folder),
-        }.items()
-    ]
-    assert results[0].final_loss == pytest.approx(results[1].final_loss, rel=1e-4)
+    result = train_one(StudentFiles(tmp_path, "tiny.gguf"), SETTINGS, data, 0, tmp_path / "gguf")
+    assert result.final_loss == pytest.approx(llama.result.final_loss, rel=1e-4)
     AutoModelForCausalLM.from_pretrained(tmp_path / "gguf")
     renderer = load_renderer(files_in(tmp_path / "gguf"), STUDENT)
     assert renderer.prompt([{"role": "user", "content": "?"}])
@@ -254,6 +277,21 @@ def pool(tmp_path: Path, student_folder: Folder) -> Pool:
     return made
 
 
+@pytest.fixture(scope="module")
+def cache_of_lalp(student_folder: Folder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = Pool(tmp_path_factory.mktemp("lalp"), student_folder("llama"))
+    made.write(lalp=ROWS)
+    made.train("lalp")
+    return made.folder / "cache"
+
+
+@pytest.fixture
+def warm_pool(pool: Pool, cache_of_lalp: Path) -> Pool:
+    """The pool, with the student of `lalp` in its cache."""
+    shutil.copytree(cache_of_lalp, pool.folder / "cache")
+    return pool
+
+
 def counts(trained: train.Trained) -> tuple[int, int]:
     return trained.trained, trained.reused
 
@@ -309,8 +347,8 @@ def test_how_far_training_is_is_told(
         caplog.clear()
 
 
-def test_the_chart_has_a_mean_for_every_so_many_updates(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = pool.train("lalp")
+def test_the_chart_has_a_mean_for_every_so_many_updates(warm_pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = warm_pool.train("lalp")
     result = trained.results["lalp", 0]
     losses = [json.loads(line)["loss"] for line in (result.folder / "curve.jsonl").read_text().splitlines()]
     assert len(losses) == 3
@@ -325,24 +363,24 @@ def test_the_chart_has_a_mean_for_every_so_many_updates(pool: Pool, monkeypatch:
     assert last == {"student": "lalp/seed-0", "update": 3, "loss": pytest.approx(losses[2], abs=1e-6)}
 
 
-def test_rejected_rows_of_all_sets_are_a_table(pool: Pool) -> None:
-    pool.write(lalp=[*ROWS, row("?", "long " * 600, 7)])
-    trained = pool.train("lalp", "galp")
-    table = table_files.read(tables.REJECTED, pool.folder / "train" / "rejected.parquet")
+def test_rejected_rows_of_all_sets_are_a_table(warm_pool: Pool) -> None:
+    warm_pool.write(lalp=[*ROWS, row("?", "long " * 600, 7)])
+    trained = warm_pool.train("lalp", "galp")
+    table = table_files.read(tables.REJECTED, warm_pool.folder / "train" / "rejected.parquet")
     assert table.equals(trained.rejected)
     [row_out] = table.select("source", "source_line", "trace_id", "reason").rows()
     assert row_out == ("lalp/train.jsonl", 4, "t7", "too_long")
 
 
-def test_a_damaged_entry_is_set_aside_and_trained_again(pool: Pool, caplog: pytest.LogCaptureFixture) -> None:
-    pool.train("lalp")
-    good = pool.bytes_of("lalp")
-    [entry] = (pool.folder / "cache").iterdir()
+def test_a_damaged_entry_is_set_aside_and_trained_again(warm_pool: Pool, caplog: pytest.LogCaptureFixture) -> None:
+    assert counts(warm_pool.train("lalp")) == (0, 1)
+    good = warm_pool.bytes_of("lalp")
+    [entry] = (warm_pool.folder / "cache").iterdir()
     weights = entry / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
-    assert counts(pool.train("lalp")) == (1, 0)
+    assert counts(warm_pool.train("lalp")) == (1, 0)
     assert "damaged" in caplog.text
-    assert pool.bytes_of("lalp") == good
+    assert warm_pool.bytes_of("lalp") == good
 
 
 def test_a_missing_set_is_an_error_before_anything_is_trained(pool: Pool) -> None:
