@@ -58,6 +58,7 @@ def check(traces: pl.DataFrame, teachers: int) -> None:
         assert same.select("response", *measured).unique().height == 1
 
 
+@pytest.mark.usefixtures("shared_judges")
 @pytest.mark.slow
 def test_ten_ways_to_mark_the_same_words_have_one_score(tmp_path):
     lines = "".join(json.dumps(row) + "\n" for row in rows())
@@ -65,6 +66,7 @@ def test_ten_ways_to_mark_the_same_words_have_one_score(tmp_path):
     check(stepsift.read(tmp_path), len(INLINE) + 2)
 
 
+@pytest.mark.usefixtures("shared_judges")
 @pytest.mark.slow
 @pytest.mark.skipif(not POOL.is_file(), reason="no folder shared/cases beside the repository")
 def test_the_shared_pool_of_formats_has_one_score(tmp_path):

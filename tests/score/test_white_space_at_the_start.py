@@ -73,6 +73,7 @@ def test_white_space_takes_nothing_from_what_follows(planner, name, start, body)
     assert planned.bounds[-1] >= len(plan(planner(name), text).rendered.response_ids) - 1
 
 
+@pytest.mark.usefixtures("shared_judges")
 @pytest.mark.slow
 def test_no_token_of_a_teacher_is_lost_from_the_file_to_the_sums(tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(DEMO / "student")

@@ -57,7 +57,8 @@ def test_it_is_one_pass_with_a_mask(load_student, family, kernel):
     for window in (1, 2, 0.25):
         requests = requests_of(student, window)
         expected = [with_a_mask(student.model, r) for r in requests]
-        for budget in (1, 150, 100_000):
+        # How rows are batched has nothing to do with what they see.
+        for budget in (1, 150, 100_000) if window == 2 else (150,):
             estimates = MaskedEngine(student.model, budget, kernel).score_many(requests)
             for scores, values in zip(estimates, expected, strict=True):
                 np.testing.assert_allclose(scores.local.logprob, values, atol=5e-5)
