@@ -20,7 +20,7 @@ SETTINGS = {
     "train": {"epochs": 1, "learning_rate": 3.0e-3},
     "evaluate": {"tasks": ["chain"], "trusted_tasks": ["chain"], "limit": QUESTIONS, "max_new_tokens": 48},
     "select": {"filters": {"decontaminate": 20}},
-    "audition": {"selectors": ["lalp", "galp"], "teachers": ["tagged", "framed", "rambling"], "seeds": [0, 1]},
+    "audition": {"selectors": ["lalp", "galp"], "teachers": ["tagged", "framed", "rambling"], "seeds": [0]},
     "tracking": {"enabled": False},
 }
 
@@ -108,18 +108,19 @@ def test_stopped_half_way_it_goes_on_and_ends_the_same(project: Path) -> None:
             assert all(0 < tokens <= amount for tokens in of_budget["presented_tokens"].values())
     answers = pl.read_parquet(folder / "answers.parquet")
     arms = 2 + 3 + 3
-    assert answers.height == arms * 2 * 2 * QUESTIONS
+    budgets = 2
+    assert answers.height == arms * budgets * QUESTIONS
     by_hand = answers.filter(budget="examples", arm="only tagged")["correct"].mean()
     assert result["budgets"]["examples"]["accuracy"]["only tagged"]["value"] == pytest.approx(by_hand, abs=1e-6)
 
 
 def test_one_more_seed_is_another_plan_that_trains_only_that_seed(project: Path) -> None:
-    write_params(project, {"seeds": [0, 1, 2]})
+    write_params(project, {"seeds": [0, 1]})
     done = hold(project)
     assert done.returncode == 0, done.stderr
     folder, result = result_of(project)
-    assert result["runs_known_before"] == 32
-    assert result["runs"] == 48
+    assert result["runs_known_before"] == 16
+    assert result["runs"] == 32
     assert len(list((project / "auditions").glob("*/result.json"))) == 3
     assert folder.name == result["plan"][:12]
 

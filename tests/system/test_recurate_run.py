@@ -185,8 +185,10 @@ def test_once_merged_it_calls_for_no_other(team: Team):
 
 def test_killed_half_way_and_run_again_it_ends_the_same(team: Team, tmp_path: Path):
     mate = team.clone()
-    change(mate, "select", selectors=["lalp"])
-    team.publish(mate, "Another selector")
+    # The same curated set, so that its students and answers are known: killed in training, a stage is in
+    # test_stage_kills.
+    change(mate, "select", exports=["messages", "sharegpt"])
+    team.publish(mate, "Another export")
     undisturbed = Team(tmp_path)
     shutil.copytree(team.root / "origin.git", tmp_path / "origin.git")
     shutil.copytree(team.root / "remote", tmp_path / "remote")
