@@ -19,7 +19,7 @@ from dvc.repo import Repo
 from helpers.once import SharedFolder
 from stepsift import params, segment, sidecache, student
 from stepsift.commands import cache as upkeep
-from stepsift.commands.warm import warm_caches
+from stepsift.commands.warm import warm_caches, warm_from
 from stepsift.core import disk, table_files, tables
 from stepsift.core.errors import CacheError
 from stepsift.evaluate import run as evaluate
@@ -472,3 +472,14 @@ def test_what_is_no_revision_to_warm_from(project: Project, monkeypatch: pytest.
     monkeypatch.chdir("data")
     with pytest.raises(CacheError, match=r"there is no \.dvc here; run stepsift in the repository's root"):
         warm_caches("HEAD", settings, CACHES)
+
+
+def test_several_revisions_are_one_command_and_a_bad_one_keeps_none_from_it(project: Project) -> None:
+    warmed = warm_from(["nope", "HEAD"], project.settings(), CACHES)
+    assert warmed.problems == ["from nope: git revision 'nope' cannot be read: unknown Git revision 'nope'"]
+    assert warmed.lines[:2] == ["from nope", "from HEAD"]
+    assert first_words([line.removeprefix("  ") for line in warmed.lines[2:]]) == [
+        "scores      4 traces filled in", "models      2 filled in", "evaluations 6 filled in"
+    ]  # fmt: skip
+    with pytest.raises(CacheError, match="'nope'"):
+        warm_from(["nope"], project.settings(), CACHES)

@@ -10,25 +10,25 @@ from helpers import pipeline_repo
 from helpers.once import SharedFolder
 
 LONGEST_FIRST = (
-    "test_docs_commands.py",
     "test_recurate_run.py",
-    "test_workers.py",
+    "test_docs_commands.py",
     "test_experiments.py",
     "test_audition.py",
     "test_pipeline.py",
-    "test_lineage.py",
     "test_stage_kills.py",
+    "test_lineage.py",
+    "test_workers.py",
     "test_train_launch.py",
     "test_references.py",
     "test_mlflow_server.py",
     "test_fresh_machine.py",
     "test_recipe_run.py",
+    "test_kills.py",
     "test_add_branches.py",
-    "test_train_resume.py",
-    "test_ray.py",
     "test_remotes.py",
     "test_forgery.py",
-    "test_kills.py",
+    "test_train_resume.py",
+    "test_ray.py",
 )
 """So that nothing long is left for the end, when one process is idle."""
 

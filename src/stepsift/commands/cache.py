@@ -63,9 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     prune_parser.add_argument("--unused-days", type=arguments.positive, metavar="N", help=unused)
     prune_parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-    text = "fill the caches with scores, models and evaluations that DVC holds for another git revision"
+    text = "fill the caches with scores, models and evaluations that DVC holds for other git revisions"
     warm_parser = actions.add_parser("warm", help=text, description=text)
-    warm_parser.add_argument("--rev", required=True, help="branch, tag or commit whose pipeline was run")
+    revisions = "branches, tags or commits whose pipeline was run"
+    warm_parser.add_argument("--rev", required=True, nargs="+", metavar="REV", help=revisions)
 
 
 def run(args: argparse.Namespace, voice: Voice) -> None:
@@ -80,9 +81,9 @@ def run(args: argparse.Namespace, voice: Voice) -> None:
             lines = prune(root, args.unused_days, args.dry_run)
         case "warm":
             settings = params.load()
-            from stepsift.commands.warm import warm_caches
+            from stepsift.commands.warm import warm_from
 
-            warmed = warm_caches(args.rev, settings, root)
+            warmed = warm_from(args.rev, settings, root)
             lines, problems = warmed.lines, warmed.problems
         case _:
             lines = show(root)

@@ -13,7 +13,7 @@ What is filled in stands under the key that the run would have used which made i
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ import polars as pl
 
 from stepsift import params, render, sidecache, student
 from stepsift.core import table_files, tables
-from stepsift.core.errors import StepsiftError, TableError
+from stepsift.core.errors import CacheError, StepsiftError, TableError
 from stepsift.core.text import count
 from stepsift.evaluate import run as evaluate
 from stepsift.lineage.revision import Revision
@@ -44,6 +44,25 @@ class Warmed:
 
     lines: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+
+def warm_from(revs: Sequence[str], now: params.Params, caches: Path) -> Warmed:
+    """`warm_caches` from each of several revisions; one that cannot be read does not keep the others from it.
+
+    Where there are several, lines and problems say which revision they are of. Raises CacheError for a single one.
+    """
+    if len(revs) == 1:
+        return warm_caches(revs[0], now, caches)
+    every = Warmed()
+    for rev in revs:
+        every.lines.append(f"from {rev}")
+        try:
+            warmed = warm_caches(rev, now, caches)
+        except CacheError as e:
+            warmed = Warmed(problems=[str(e)])
+        every.lines += [f"  {line}" for line in warmed.lines]
+        every.problems += [f"from {rev}: {problem}" for problem in warmed.problems]
+    return every
 
 
 def warm_caches(rev: str, now: params.Params, caches: Path) -> Warmed:

@@ -131,11 +131,10 @@ def warm(remote: str) -> list[str]:
     """Fill the caches from the last run and from the latest proposals; a sentence where that did not work."""
     refs = f"refs/remotes/{remote}/{BRANCHES}"
     latest = git("for-each-ref", "--sort=-committerdate", f"--count={WARM_BRANCHES}", "--format=%(refname)", refs)
-    notes = []
-    for rev in ["HEAD", *latest.splitlines()]:
-        if subprocess.run(["stepsift", "cache", "warm", "--rev", rev], stdout=sys.stderr, check=False).returncode:
-            notes.append(f"the caches could not be filled from {rev.removeprefix('refs/remotes/')}")
-    return notes
+    revs = ["HEAD", *(name.removeprefix("refs/remotes/") for name in latest.splitlines())]
+    if not subprocess.run(["stepsift", "cache", "warm", "--rev", *revs], stdout=sys.stderr, check=False).returncode:
+        return []
+    return [f"the caches could not be filled from {'all of ' * (len(revs) > 1)}{', '.join(revs)}; the log says why"]
 
 
 def in_remote() -> None:
