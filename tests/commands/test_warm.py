@@ -475,6 +475,7 @@ def test_what_is_no_revision_to_warm_from(project: Project, monkeypatch: pytest.
 
 
 def test_several_revisions_are_one_command_and_a_bad_one_keeps_none_from_it(project: Project) -> None:
+    forget()
     warmed = warm_from(["nope", "HEAD"], project.settings(), CACHES)
     [problem] = warmed.problems
     assert problem.startswith("from nope: git revision 'nope' cannot be read: unknown Git revision 'nope'")
