@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from scoring.methods import ALL_OURS, FULL, LOCAL, OURS, OURS_FULL, WITH_OWN, Facts, Failure, Run, Setup
-from scoring.page import CELL_S, growth_section, preamble, section
+from scoring.page import CELL_S, growth_section, made_by, preamble, renewed, section
 from scoring.tables import Cell, Cells
 from scoring.traces import LENGTHS, Trace, end_to_end, made_up, real
 from scoring.worker import Worker
@@ -43,7 +43,6 @@ COMPARED = ("short", "long")
 AT_LEAST_S = 0.5
 """A cheap method is called again until a round has taken so long."""
 OUT = Path(__file__).resolve().parents[1] / "docs" / "BENCH.md"
-OTHERS = "<!-- Below: tables of other benches, which bench/score.py leaves as they are. -->"
 
 
 def main() -> int:
@@ -64,27 +63,30 @@ def main() -> int:
     parser.add_argument("--lengths", type=int, nargs="+", default=GROWTH, metavar="N", help="tokens, for growth")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="sections to measure")
     parser.add_argument("--quick", action="store_true", help="the demo's student, float32, lengths to 4,000")
-    parser.add_argument("--write", action="store_true", help=f"write {OUT.parent.name}/{OUT.name}")
+    parser.add_argument("--write", action="store_true", help=f"renew these students in {OUT.parent.name}/{OUT.name}")
     args = parser.parse_args()
     if min(args.repeat, args.batch_tokens, args.threads or 1) < 1:
         parser.error("--repeat, --batch-tokens and --threads must be at least 1")
     if args.quick:
         args.student, args.no_demo, args.dtypes = [], False, ["float32"]
-    lines = [*preamble(sys.argv[1:], args.repeat), ""]
-    try:
-        for path in [*([] if args.no_demo else [DEMO]), *args.student]:
-            lines += measure(path, args)
-    except StepsiftError as error:
-        # What was measured before may have taken an hour.
-        print("\n".join(lines))
-        print(error, file=sys.stderr)
-        return 1
-    text = "\n".join(lines)
-    if args.write:
-        _, mark, others = OUT.read_text(encoding="utf-8").partition(OTHERS)
-        OUT.write_text(f"{text}\n{mark}{others}", encoding="utf-8", newline="\n")
-    print(text)
+    print("\n".join(preamble()))
+    for path in [*([] if args.no_demo else [DEMO]), *args.student]:
+        try:
+            lines = measure(path, args)
+        except StepsiftError as error:
+            print(error, file=sys.stderr)
+            return 1
+        # At once: the next student may take an hour.
+        print("\n".join(lines), flush=True)
+        if args.write:
+            page = renewed(OUT.read_text(encoding="utf-8"), {name_of(path): lines})
+            OUT.write_text(page, encoding="utf-8", newline="\n")
     return 0
+
+
+def name_of(path: str) -> str:
+    """What the page calls a student."""
+    return path if path == DEMO else Path(path).name
 
 
 def measure(path: str, args: argparse.Namespace) -> list[str]:
@@ -96,7 +98,7 @@ def measure(path: str, args: argparse.Namespace) -> list[str]:
     wanted = [*names, *(["growth"] if "growth" in args.only else [])]
     sets = real(args.traces, renderer, wanted) if args.traces else made_up(renderer)
     setups = {dtype: Setup(settings, dtype, args.threads, args.batch_tokens) for dtype in args.dtypes}
-    lines = [f"## {path if path == DEMO else Path(path).name}", ""]
+    lines = [f"## {name_of(path)}", "", *made_by(sys.argv[1:], args.repeat)]
     found: dict[tuple[str, bool], Cells] = {
         (name, full): {
             (method, dtype): Cell()

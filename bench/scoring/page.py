@@ -1,14 +1,18 @@
-"""The page that bench/score.py writes: what made it, how to read it, and a section for each set of traces."""
+"""The page that bench/score.py writes: how to read it, and for each student what made its section, and its tables."""
 
 import os
 import platform
+import re
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
 from scoring.methods import BATCH, HFLM, MATRIX, PLAIN_FULL, STEP, Facts
 from scoring.tables import Cell, Cells, growth_table, methods_table
 from scoring.traces import WINDOW, Trace, pushed, windows, written_out
+from stepsift.core.text import count
 
+OTHERS = "<!-- Below: tables of other benches, which bench/score.py leaves as they are. -->"
 CELL_S = 300
 """A method that has taken so long on a set of traces is not called on it again, whatever `--repeat` says."""
 
@@ -51,20 +55,35 @@ def section(  # noqa: PLR0913 - what a section shows, once each
     ]
 
 
-def preamble(arguments: list[str], rounds: int) -> list[str]:
-    """What made the page, on which machine, and how to read it."""
+def preamble() -> list[str]:
+    """How to read the page."""
+    return ["# Scoring, measured", "", "Made by `bench/score.py --write`; do not edit.", "", NOTES.rstrip("\n"), ""]
+
+
+def made_by(arguments: list[str], rounds: int) -> list[str]:
+    """What made a student's section, when, and on which machine."""
     model, info = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
     if info.exists():
         lines = (line.partition(":") for line in info.read_text(encoding="utf-8").splitlines())
         model = next((value.strip() for key, _, value in lines if key.strip() == "model name"), model)
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "lm-eval"))
     return [
-        *("# Scoring, measured", ""),
-        *(f"Made by `{command(arguments)}` in {rounds} rounds; do not edit.", ""),
-        *(f"Machine: {model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}.", ""),
-        *(f"Packages: {packages}.", ""),
-        NOTES.rstrip("\n"),
+        *(f"Made on {date.today():%Y-%m-%d} by `{command(arguments)}` in {count(rounds, 'round')}.", ""),
+        f"Machine: {model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}. "
+        f"Packages: {packages}.",
+        "",
     ]
+
+
+def renewed(page: str, sections: dict[str, list[str]]) -> str:
+    """The page with these sections, by the name of a student, in place of its own; those of other students stay."""
+    before, mark, others = page.partition(OTHERS)
+    heading = re.compile(r"^## (.+)$", re.M)
+    starts = [*heading.finditer(before)]
+    ends = [*(m.start() for m in starts[1:]), len(before)]
+    known = {m[1]: before[m.start() : end].rstrip() for m, end in zip(starts, ends, strict=True)}
+    known |= {name: "\n".join(lines).rstrip() for name, lines in sections.items()}
+    return "\n\n".join(["\n".join(preamble()).rstrip(), *known.values()]) + f"\n\n{mark}{others}"
 
 
 def command(arguments: list[str]) -> str:

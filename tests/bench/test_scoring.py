@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring import traces as score_traces
+from scoring.page import OTHERS, renewed
 from scoring.tables import Cell, difference, growth_table, methods_table, ratio
 from scoring.traces import Trace, end_to_end, pushed, real, step_means, windows, written_out
 from stepsift.core.errors import SourceError
@@ -135,3 +136,12 @@ def write(path: Path, rows: list[tuple[str, str]]) -> None:
 
 def trace_of(prompt: str, response: str) -> Trace:
     return Trace([ord(c) for c in prompt], [ord(c) for c in response], np.array([0, len(response)]))
+
+
+def test_a_student_measured_anew_leaves_the_others_of_the_page_as_they_are() -> None:
+    page = f"# Old title\n\nold words\n\n## one\n\n1\n\n### Short\n\n2\n\n## two\n\n3\n\n{OTHERS}\n\n# More\n"
+    once = renewed(page, {"two": ["## two", "", "4", ""], "three": ["## three", "", "5"]})
+    assert once.startswith("# Scoring, measured\n")
+    assert "old words" not in once
+    assert once.endswith(f"\n\n## one\n\n1\n\n### Short\n\n2\n\n## two\n\n4\n\n## three\n\n5\n\n{OTHERS}\n\n# More\n")
+    assert renewed(once, {}) == once
