@@ -6,6 +6,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import altair as alt
 import polars as pl
 import pytest
 
@@ -170,6 +171,15 @@ def test_every_figure_says_what_it_rests_on(places: report.Places):
 def test_every_figure_is_a_picture_too(page: report.Page, places: report.Places):
     assert page.pngs.keys() == figures.all_figures(report.read(places, 0)).keys()
     assert all(png.startswith(b"\x89PNG\r\n") for png in page.pngs.values())
+
+
+def test_every_chart_is_right_by_the_schema_of_vega_lite(places: report.Places):
+    specs = [s for f in figures.all_figures(report.read(places, 0)).values() for s in f.charts.values()]
+    assert len(specs) >= 12
+    for spec in specs:
+        alt.Chart.from_dict(spec, validate=True)
+    with pytest.raises(Exception, match="'tall' is not of type 'number'"):
+        alt.Chart.from_dict(specs[0] | {"height": "tall"}, validate=True)
 
 
 def test_a_hostile_name_is_text_wherever_it_stands(page: report.Page):
