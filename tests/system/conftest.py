@@ -11,14 +11,14 @@ from helpers.once import SharedFolder
 
 LONGEST_FIRST = (
     "test_recurate_run.py",
-    "test_docs_commands.py",
-    "test_experiments.py",
     "test_audition.py",
+    "test_train_launch.py",
+    "test_experiments.py",
+    "test_docs_commands.py",
     "test_pipeline.py",
     "test_stage_kills.py",
     "test_lineage.py",
     "test_workers.py",
-    "test_train_launch.py",
     "test_references.py",
     "test_mlflow_server.py",
     "test_fresh_machine.py",
@@ -30,7 +30,8 @@ LONGEST_FIRST = (
     "test_train_resume.py",
     "test_ray.py",
 )
-"""So that nothing long is left for the end, when one process is idle."""
+"""So that nothing long is left for the end, when one process is idle; the second and third wait for no repository that the first
+makes for all."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
