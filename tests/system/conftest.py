@@ -30,8 +30,8 @@ LONGEST_FIRST = (
     "test_train_resume.py",
     "test_ray.py",
 )
-"""So that nothing long is left for the end, when one process is idle; the second and third wait for no repository that the first
-makes for all."""
+"""So that nothing long is left for the end, when one process is idle; the second and third wait for no
+repository that the first makes for all."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
