@@ -18,6 +18,7 @@ from stepsift.score.forward.attention import Padded, Segments
 from stepsift.score.forward.own import OwnEngine, decoder_used, in_float32, make_engine
 from stepsift.score.forward.packed import PackedEngine
 from stepsift.score.forward.pieces import LayerPieces, compiler, gated_silu, joined
+from stepsift.score.forward.products import BFLOAT16, FLOAT32, ROUNDED
 from stepsift.score.forward.request import Request
 from stepsift.score.forward.unmasked import Unmasked
 from stepsift.score.forward.windows import Pass
@@ -56,12 +57,12 @@ def test_own_decoder_agrees_with_the_reference(load_student, family: str):
     assert max(worst.values()) < TOLERANCE, worst
 
 
-@pytest.mark.parametrize("narrow", [False, True])
-def test_bfloat16_is_nearer_than_that_of_the_model_itself(load_student, monkeypatch, narrow: bool):
-    """With float32 products (exact but for the weights) and with products that round activations."""
-    if narrow and products._gemm() is None:
+@pytest.mark.parametrize(("way", "share"), [(FLOAT32, 0.01), (BFLOAT16, 0.75), (ROUNDED, 0.9)])
+def test_bfloat16_is_nearer_than_that_of_the_model_itself(load_student, monkeypatch, way: str, share: float):
+    """With float32 products (exact but for the weights), with activations rounded, and with results rounded too."""
+    if way == BFLOAT16 and products._gemm() is None:
         pytest.skip("this build of torch has no product of bfloat16 matrices with float32 results")
-    monkeypatch.setattr(products, "multiplies_bfloat16", lambda: narrow)
+    monkeypatch.setattr(products, "bfloat16_here", lambda: way)
     rounded = load_student("llama", "plain", "bfloat16").model
     case = load_student("llama").case
     request = Request(case.rendered.prompt_ids, case.rendered.response_ids, case.passes(4), full=True)
@@ -73,7 +74,7 @@ def test_bfloat16_is_nearer_than_that_of_the_model_itself(load_student, monkeypa
         columns = ((scores.local, exact.local), (scores.full, exact.full))
         return max(float(np.abs(x.logprob - y.logprob).mean()) for x, y in columns)
 
-    assert error(ours) < (0.75 * error(packed) if narrow else 1e-4)
+    assert error(ours) < share * error(packed)
 
 
 def test_weights_are_those_of_the_model(load_student):
@@ -128,17 +129,39 @@ def config_of(family: str, **changes):
 )
 def test_when_it_is_used(monkeypatch, family: str, changes: dict, settings: dict, device: str, used: bool):
     monkeypatch.setattr(module, "compiler", lambda: "g++ 1.2.3")
-    monkeypatch.setattr(products, "multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr(products, "bfloat16_here", lambda: FLOAT32)
     name = decoder_used(config_of(family, **changes), OWN.model_copy(update=settings), device)
     assert name == (f"own {module.VERSION}, g++ 1.2.3, float32 products" if used else None)
 
 
 def test_products_that_round_are_named(monkeypatch):
     monkeypatch.setattr(module, "compiler", lambda: "g++ 1.2.3")
-    monkeypatch.setattr(products, "multiplies_bfloat16", lambda: True)
-    for dtype in ("float32", "bfloat16"):
-        name = decoder_used(config_of("llama"), params.Score(decoder="own", dtype=dtype), "cpu")
-        assert name is not None and name.endswith(f", {dtype} products")
+    for here in (FLOAT32, BFLOAT16, ROUNDED):
+        monkeypatch.setattr(products, "bfloat16_here", lambda here=here: here)
+        for dtype, way in (("float32", FLOAT32), ("bfloat16", here)):
+            name = decoder_used(config_of("llama"), params.Score(decoder="own", dtype=dtype), "cpu")
+            assert name is not None and name.endswith(f"g++ 1.2.3, {way} products")
+
+
+@pytest.mark.parametrize(
+    ("units", "has_gemm", "way"),
+    [
+        ({"amx_bf16", "avx512_bf16"}, True, BFLOAT16),
+        ({"amx_bf16", "avx512_bf16"}, False, ROUNDED),
+        ({"avx512_bf16"}, True, ROUNDED),
+        ({"sve_bf16"}, False, ROUNDED),
+        ({"avx512_f"}, True, FLOAT32),
+    ],
+)
+def test_how_bfloat16_is_multiplied_is_what_the_processor_has_units_for(
+    monkeypatch, units: set[str], has_gemm: bool, way: str
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(units, True))
+    monkeypatch.setattr(products, "_gemm", lambda: object() if has_gemm else None)
+    assert products.way(torch.bfloat16) == way
+    assert products.way(torch.float32) == FLOAT32
+    layer = torch.nn.Linear(2, 3, dtype=torch.bfloat16)
+    assert products.logits_of(layer) is (products.narrow if way == BFLOAT16 else products.widened)
 
 
 def test_without_a_compiler_the_model_itself_is_used(load_student, monkeypatch, caplog):
@@ -171,8 +194,9 @@ class Doubled(torch.nn.Module):
         return 2 * self.inner(x)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_another_arithmetic_is_found_out(load_student, dtype: str):
+@pytest.mark.parametrize(("dtype", "way"), [("float32", FLOAT32), ("bfloat16", FLOAT32), ("bfloat16", ROUNDED)])
+def test_another_arithmetic_is_found_out(load_student, monkeypatch, dtype: str, way: str):
+    monkeypatch.setattr(products, "bfloat16_here", lambda: way)
     model = copy.deepcopy(load_student("llama", "plain", dtype).model)
     model.model.layers[1].post_attention_layernorm = Doubled(model.model.layers[1].post_attention_layernorm)
     with pytest.raises(ScoringError, match=r"by the decoder of ours: .* differs .*; set score\.decoder: model"):

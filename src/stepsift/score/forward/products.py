@@ -13,20 +13,27 @@ from stepsift.score.forward.numerics import onednn_linear, uses_onednn
 BFLOAT16_UNITS = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
 """Instructions that multiply bfloat16 numbers, as torch names them: of Intel and AMD (the first two), and of Arm."""
 
+FLOAT32, BFLOAT16, ROUNDED = "float32", "bfloat16", "rounded bfloat16"
+"""Ways to multiply bfloat16 weights (see `way`), as `numerics` calls them."""
 Product = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
 """Of x [rows, width] float32, W [outputs, width] and b [outputs] or None: [rows, outputs] float32."""
 
 
 def product_of(linear: Any) -> Product:
-    """How such a layer's products are made: float32 by the library that it uses, bfloat16 as is best here."""
+    """How such a layer's products are made: float32 by the library that it uses, bfloat16 as `way` says."""
     if linear.weight.dtype == torch.float32:
         return onednn_linear if uses_onednn(linear) else torch.nn.functional.linear
-    return narrow if rounds_activations(linear.weight.dtype) else widened
+    return {FLOAT32: widened, BFLOAT16: narrow, ROUNDED: rounded}[way(linear.weight.dtype)]
 
 
-def rounds_activations(dtype: torch.dtype) -> bool:
-    """Whether `product_of` rounds what it multiplies such weights by."""
-    return dtype == torch.bfloat16 and multiplies_bfloat16()
+def logits_of(head: Any) -> Product:
+    """The same for an output embedding, whose results are never rounded: a logit of 20 would be off by up to .06."""
+    return widened if way(head.weight.dtype) == ROUNDED else product_of(head)
+
+
+def way(dtype: torch.dtype) -> str:
+    """What is rounded to bfloat16 in products of such weights: nothing, what they are multiplied by, or results too."""
+    return FLOAT32 if dtype == torch.float32 else bfloat16_here()
 
 
 def has_bfloat16_units() -> bool:
@@ -35,9 +42,12 @@ def has_bfloat16_units() -> bool:
     return any(capabilities.get(unit) for unit in BFLOAT16_UNITS)
 
 
-def multiplies_bfloat16() -> bool:
-    """Whether the decoder of ours multiplies bfloat16 numbers as such: where there is AMX, and MKL to call it."""
-    return bool(torch.cpu.get_capabilities().get("amx_bf16")) and _gemm() is not None
+def bfloat16_here() -> str:
+    """The way that is fastest here for bfloat16 weights: with AMX MKL's, which has float32 results; with other units,
+    which MKL does not use, torch's own; without any, float32."""
+    if torch.cpu.get_capabilities().get("amx_bf16") and _gemm() is not None:
+        return BFLOAT16
+    return ROUNDED if has_bfloat16_units() else FLOAT32
 
 
 def are_bfloat16_numbers(model: Any) -> bool:
@@ -63,6 +73,11 @@ def narrow(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = No
         *(weight.data_ptr(), width, 0.0, out.data_ptr(), outputs),
     )
     return out if bias is None else out.add_(bias)
+
+
+def rounded(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """x and the results are rounded to bfloat16; sums are float32."""
+    return torch.nn.functional.linear(x.to(torch.bfloat16), weight, bias).float()
 
 
 @cache
