@@ -185,8 +185,7 @@ def test_once_merged_it_calls_for_no_other(team: Team):
 
 def test_killed_half_way_and_run_again_it_ends_the_same(team: Team, tmp_path: Path):
     mate = team.clone()
-    # The same curated set, so that its students and answers are known: killed in training, a stage is in
-    # test_stage_kills.
+    # The same curated set, so that its students and answers are known; test_stage_kills kills a stage that trains.
     change(mate, "select", exports=["messages", "sharegpt"])
     team.publish(mate, "Another export")
     undisturbed = Team(tmp_path)

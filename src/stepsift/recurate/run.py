@@ -131,10 +131,11 @@ def warm(remote: str) -> list[str]:
     """Fill the caches from the last run and from the latest proposals; a sentence where that did not work."""
     refs = f"refs/remotes/{remote}/{BRANCHES}"
     latest = git("for-each-ref", "--sort=-committerdate", f"--count={WARM_BRANCHES}", "--format=%(refname)", refs)
-    revs = ["HEAD", *(name.removeprefix("refs/remotes/") for name in latest.splitlines())]
+    revs = ["HEAD", *latest.splitlines()]
     if not subprocess.run(["stepsift", "cache", "warm", "--rev", *revs], stdout=sys.stderr, check=False).returncode:
         return []
-    return [f"the caches could not be filled from {'all of ' * (len(revs) > 1)}{', '.join(revs)}; the log says why"]
+    named = ", ".join(rev.removeprefix("refs/remotes/") for rev in revs)
+    return [f"the caches could not be filled from all that was asked for ({named}); the log says why"]
 
 
 def in_remote() -> None:

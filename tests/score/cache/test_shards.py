@@ -486,7 +486,7 @@ def _write_for_ever(folder: Path, start: int, pipe: int) -> None:
 @pytest.mark.slow
 def test_kills_at_random_moments_lose_the_shard_in_flight_and_nothing_else(tmp_path: Path) -> None:
     """What a process had reported as stored is there, whatever is there is right, and every shard is whole."""
-    moments = np.random.default_rng(0).uniform(0, 0.01, size=30)
+    moments = np.random.default_rng(0).uniform(0, 0.03, size=30)
     known: set[Path] = set()
     for n, moment in enumerate(moments):
         reader, pipe = os.pipe()

@@ -57,8 +57,8 @@ def test_own_decoder_agrees_with_the_reference(load_student, family: str):
     assert max(worst.values()) < TOLERANCE, worst
 
 
-@pytest.mark.parametrize(("way", "share"), [(FLOAT32, 0.01), (BFLOAT16, 0.75), (ROUNDED, 0.9)])
-def test_bfloat16_is_nearer_than_that_of_the_model_itself(load_student, monkeypatch, way: str, share: float):
+@pytest.mark.parametrize(("way", "share"), [(FLOAT32, None), (BFLOAT16, 0.75), (ROUNDED, 0.75)])
+def test_bfloat16_is_nearer_than_that_of_the_model_itself(load_student, monkeypatch, way: str, share: float | None):
     """With float32 products (exact but for the weights), with activations rounded, and with results rounded too."""
     if way == BFLOAT16 and products._gemm() is None:
         pytest.skip("this build of torch has no product of bfloat16 matrices with float32 results")
@@ -74,7 +74,7 @@ def test_bfloat16_is_nearer_than_that_of_the_model_itself(load_student, monkeypa
         columns = ((scores.local, exact.local), (scores.full, exact.full))
         return max(float(np.abs(x.logprob - y.logprob).mean()) for x, y in columns)
 
-    assert error(ours) < share * error(packed)
+    assert error(ours) < (1e-4 if share is None else share * error(packed))
 
 
 def test_weights_are_those_of_the_model(load_student):

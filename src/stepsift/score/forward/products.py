@@ -33,7 +33,7 @@ def logits_of(head: Any) -> Product:
 
 def way(dtype: torch.dtype) -> str:
     """What is rounded to bfloat16 in products of such weights: nothing, what they are multiplied by, or results too."""
-    return FLOAT32 if dtype == torch.float32 else bfloat16_here()
+    return bfloat16_here() if dtype == torch.bfloat16 else FLOAT32
 
 
 def has_bfloat16_units() -> bool:
