@@ -49,7 +49,7 @@ class Warmed:
 def warm_from(revs: Sequence[str], now: params.Params, caches: Path) -> Warmed:
     """`warm_caches` from each of several revisions; one that cannot be read does not keep the others from it.
 
-    Where there are several, lines and problems say which revision they are of. Raises CacheError for a single one.
+    With several revisions, lines and problems name theirs; a single one that cannot be read raises CacheError.
     """
     if len(revs) == 1:
         return warm_caches(revs[0], now, caches)
