@@ -76,14 +76,33 @@ def made_by(arguments: list[str], rounds: int) -> list[str]:
 
 
 def renewed(page: str, sections: dict[str, list[str]]) -> str:
-    """The page with these sections, by the name of a student, in place of its own; those of other students stay."""
+    """The page with these sections, by the name of a student, in place of its own; those of other students stay.
+
+    A section that measured some parts alone leaves the others too, and says under each of its own what made it.
+    """
     before, mark, others = page.partition(OTHERS)
-    heading = re.compile(r"^## (.+)$", re.M)
-    starts = [*heading.finditer(before)]
-    ends = [*(m.start() for m in starts[1:]), len(before)]
-    known = {m[1]: before[m.start() : end].rstrip() for m, end in zip(starts, ends, strict=True)}
-    known |= {name: "\n".join(lines).rstrip() for name, lines in sections.items()}
+    _, known = _split(before, "## ")
+    for name, lines in sections.items():
+        new = "\n".join(lines).rstrip()
+        known[name] = _merged(known[name], new) if name in known else new
     return "\n\n".join(["\n".join(preamble()).rstrip(), *known.values()]) + f"\n\n{mark}{others}"
+
+
+def _merged(old: str, new: str) -> str:
+    (top, was), (facts, parts) = _split(old, "### "), _split(new, "### ")
+    if not was.keys() - parts.keys():
+        return new
+    said = facts.partition("\n")[2].strip()
+    for name, part in parts.items():
+        heading, _, table = part.partition("\n")
+        was[name] = f"{heading}\n\n{said}\n\n{table.strip()}" if said else part
+    return "\n\n".join([top, *was.values()])
+
+
+def _split(text: str, level: str) -> tuple[str, dict[str, str]]:
+    """What stands before the first heading of a level, and what begins with each, by its words."""
+    first, *rest = re.split(rf"^(?={level})", text, flags=re.MULTILINE)
+    return first.rstrip(), {part.partition("\n")[0].removeprefix(level): part.rstrip() for part in rest}
 
 
 def command(arguments: list[str]) -> str:
