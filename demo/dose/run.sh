@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Dose and response (demo/dose/README.md): for each base a clone of this repository, the pool of copies, its scores, and
-# auditions: of metrics with a window of one step, of lalp's choice with other windows, of teachers alone (the first seed).
+# auditions: of metrics with a window of one step, of lalp's choice with other windows, of the metrics again with equal
+# tokens, of teachers alone (the first seed).
 # Goes on where it was stopped, with the same commit.
 #
 #   demo/dose/run.sh FOLDER [SEEDS] [WINDOWS] [BASES] [WORKERS]     # "0 1 2", "2 0.25", "0 1 2", 2
 set -euo pipefail
-[ $# -ge 1 ] || { sed -n '6s/^# *//p' "$0" >&2; exit 2; }
+[ $# -ge 1 ] || { sed -n '7s/^# *//p' "$0" >&2; exit 2; }
 repository=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
@@ -36,6 +37,7 @@ for base in $bases; do
   for window in $windows; do
     hold "window-$window" "$window" "$seeds" 's/^  selectors: \[lalp, .*cll\]/  selectors: [lalp]/; s/^  controls: .*/  controls: [random]/'
   done
+  hold tokens 1 "$seeds" 's/^  budgets: .*/  budgets: [{tokens: 60000}]/'
 done
 for base in $bases; do
   enter "$base"

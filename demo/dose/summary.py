@@ -16,8 +16,9 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-WINDOW, TEACHERS = "window-1", "teachers"
-"""Auditions of run.sh: of metrics with a window of one step, and of teachers alone; others are of lalp's choice."""
+WINDOW, TOKENS, TEACHERS = "window-1", "tokens", "teachers"
+"""Auditions of run.sh: of metrics with a window of one step, with equal examples and with equal tokens, and of teachers
+alone; others are of lalp's choice."""
 SHOWN = ("lalp at 1", "lalp at 2", "galp", "step_mean")
 """What the picture has lines for."""
 ONLY = "only "
@@ -37,10 +38,11 @@ class Point:
     high: float
 
 
-def points(folder: Path) -> list[Point]:
-    """Of all finished auditions below the folder, by base and arm."""
+def points(folder: Path, tokens: bool = False) -> list[Point]:
+    """Of all finished auditions below the folder with equal examples, or with equal tokens, by base and arm."""
     found = sorted(folder.glob("*/auditions/*/*/result.json"))
-    return sorted((p for path in found for p in _of_audition(path)), key=lambda p: (p.base, p.arm))
+    wanted = (path for path in found if (path.parts[-3] == TOKENS) == tokens)
+    return sorted((p for path in wanted for p in _of_audition(path)), key=lambda p: (p.base, p.arm))
 
 
 def _of_audition(path: Path) -> Iterator[Point]:
@@ -49,20 +51,21 @@ def _of_audition(path: Path) -> Iterator[Point]:
     (of_budget,) = result["budgets"].values()
     for arm, about in plan["arms"].items():
         is_teacher = about["kind"] == "teacher"
-        if is_teacher if audition == TEACHERS else audition == WINDOW or arm == "lalp":
-            name = f"{arm} at {audition.removeprefix('window-')}" if arm == "lalp" else arm
+        if is_teacher if audition == TEACHERS else audition in (WINDOW, TOKENS) or arm == "lalp":
+            window = "1" if audition == TOKENS else audition.removeprefix("window-")
+            name = f"{arm} at {window}" if arm == "lalp" else arm
             accuracy = of_budget["accuracy"][arm]
             tokens = about["response_tokens"] / about["examples"]
             yield Point(path.parts[-5], name, tokens, accuracy["value"], accuracy["low"], accuracy["high"])
 
 
-def table(of: Sequence[Point]) -> str:
+def table(of: Sequence[Point], what: str = "accuracy") -> str:
     """Markdown: a row per arm, the best on average first, a column per base."""
     bases = sorted({p.base for p in of})
     cells = {(p.arm, p.base): f"{p.value:.3f} ({p.tokens:.0f})" for p in of}
     values = {arm: [p.value for p in of if p.arm == arm] for arm in {p.arm for p in of}}
     order = sorted(values, key=lambda arm: (-sum(values[arm]) / len(values[arm]), arm))
-    lines = ["| accuracy (tokens a trace) | " + " | ".join(bases) + " |", "|---" * (len(bases) + 1) + "|"]
+    lines = [f"| {what} (tokens a trace) | " + " | ".join(bases) + " |", "|---" * (len(bases) + 1) + "|"]
     lines += [f"| {arm} | " + " | ".join(cells.get((arm, base), "") for base in bases) + " |" for arm in order]
     return "\n".join(lines)
 
@@ -121,6 +124,8 @@ def main() -> int:
         print(f"there is no finished audition below {arguments.folder}; run demo/dose/run.sh first", file=sys.stderr)
         return 1
     print(table(found))
+    if equal_tokens := points(arguments.folder, tokens=True):
+        print("\n" + table(equal_tokens, "accuracy, equal tokens"))
     if arguments.picture is not None:
         arguments.picture.write_bytes(picture(found, preferences(arguments.folder)))
     return 0

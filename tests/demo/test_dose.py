@@ -178,6 +178,7 @@ def test_tables_by_hand(summary, tmp_path, monkeypatch, capsys):
     write_audition(tmp_path / "base-0/auditions/window-1/aa", both)
     write_audition(tmp_path / "base-0/auditions/teachers/ee", both | alone)
     write_audition(tmp_path / "base-0/auditions/window-4/bb", both | {"lalp": ("selector", 0.8)})
+    write_audition(tmp_path / "base-0/auditions/tokens/ff", both | {"lalp": ("selector", 0.125)})
     write_audition(tmp_path / "base-1/auditions/window-1/cc", both | {"lalp": ("selector", 0.5)})
     (tmp_path / "base-2/auditions/window-1/dd").mkdir(parents=True)  # not finished
     rows = [{"copies": "echoing", "dose": 0.4, "metric": "galp", "share": 0.25}]
@@ -193,5 +194,10 @@ def test_tables_by_hand(summary, tmp_path, monkeypatch, capsys):
         "| only work | 0.500 (6) |  |",
         "| only echoing 0.4 | 0.375 (6) |  |",
         "| random | 0.250 (6) | 0.250 (6) |",
+        "",
+        "| accuracy, equal tokens (tokens a trace) | base-0 |",
+        "|---|---|",
+        "| random | 0.250 (6) |",
+        "| lalp at 1 | 0.125 (6) |",
     ]
     assert picture.read_bytes().startswith(b"\x89PNG\r\n")
