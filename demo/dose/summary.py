@@ -70,6 +70,22 @@ def table(of: Sequence[Point], what: str = "accuracy") -> str:
     return "\n".join(lines)
 
 
+def differences(folder: Path, tokens: bool = False) -> str:
+    """Markdown: what lalp's choice teaches more than others in points, by base; a star where that is settled."""
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted(folder.glob(f"*/auditions/{TOKENS if tokens else WINDOW}/*/result.json")):
+        (of_budget,) = json.loads(path.read_text(encoding="utf-8"))["budgets"].values()
+        for row in of_budget["comparisons"]:
+            if row["arm"] == "lalp" and not row["other"].startswith(ONLY):
+                shown = f"{100 * row['difference']['value']:+.1f}{'*' if row['settled'] else ''}"
+                found.setdefault(row["other"], {})[path.parts[-5]] = shown
+    bases = sorted({base for of in found.values() for base in of})
+    lines = [f"| lalp at 1, {'equal tokens' if tokens else 'equal examples'} | " + " | ".join(bases) + " |"]
+    lines += ["|---" * (len(bases) + 1) + "|"]
+    lines += [f"| - {other} | " + " | ".join(of.get(base, "") for base in bases) + " |" for other, of in found.items()]
+    return "\n".join(lines)
+
+
 def preferences(folder: Path) -> list[dict[str, Any]]:
     """Rows of the files that `choices.py --out` wrote into the folder as `choices-BASE.json`."""
     return [row for path in sorted(folder.glob("choices-*.json")) for row in json.loads(path.read_text("utf-8"))]
@@ -123,9 +139,11 @@ def main() -> int:
     if not found:
         print(f"there is no finished audition below {arguments.folder}; run demo/dose/run.sh first", file=sys.stderr)
         return 1
-    print(table(found))
+    print(table(found) + "\n\n" + differences(arguments.folder))
     if equal_tokens := points(arguments.folder, tokens=True):
-        print("\n" + table(equal_tokens, "accuracy, equal tokens"))
+        print(
+            "\n" + table(equal_tokens, "accuracy, equal tokens") + "\n\n" + differences(arguments.folder, tokens=True)
+        )
     if arguments.picture is not None:
         arguments.picture.write_bytes(picture(found, preferences(arguments.folder)))
     return 0

@@ -167,7 +167,13 @@ def write_audition(folder: Path, arms: dict[str, tuple[str, float]]) -> None:
     plan = {a: {"kind": kind, "examples": 10, "response_tokens": 55} for a, (kind, _) in arms.items()}
     accuracy = {a: {"value": value, "low": value - 0.1, "high": value + 0.1} for a, (_, value) in arms.items()}
     (folder / "plan.json").write_text(json.dumps({"arms": plan}))
-    (folder / "result.json").write_text(json.dumps({"budgets": {"examples": {"accuracy": accuracy}}}))
+    comparisons = [
+        {"arm": "lalp", "other": a, "difference": {"value": arms["lalp"][1] - value}, "settled": value < 0.5}
+        for a, (_, value) in arms.items()
+        if a != "lalp"
+    ]
+    of_budget = {"accuracy": accuracy, "comparisons": comparisons}
+    (folder / "result.json").write_text(json.dumps({"budgets": {"examples": of_budget}}))
 
 
 def test_tables_by_hand(summary, tmp_path, monkeypatch, capsys):
@@ -178,7 +184,10 @@ def test_tables_by_hand(summary, tmp_path, monkeypatch, capsys):
     write_audition(tmp_path / "base-0/auditions/window-1/aa", both)
     write_audition(tmp_path / "base-0/auditions/teachers/ee", both | alone)
     write_audition(tmp_path / "base-0/auditions/window-4/bb", both | {"lalp": ("selector", 0.8)})
-    write_audition(tmp_path / "base-0/auditions/tokens/ff", both | {"lalp": ("selector", 0.125)})
+    write_audition(
+        tmp_path / "base-0/auditions/tokens/ff",
+        {"lalp": ("selector", 0.125), "entropy": ("selector", 0.5), "random": ("control", 0.25)},
+    )
     write_audition(tmp_path / "base-1/auditions/window-1/cc", both | {"lalp": ("selector", 0.5)})
     (tmp_path / "base-2/auditions/window-1/dd").mkdir(parents=True)  # not finished
     rows = [{"copies": "echoing", "dose": 0.4, "metric": "galp", "share": 0.25}]
@@ -195,9 +204,19 @@ def test_tables_by_hand(summary, tmp_path, monkeypatch, capsys):
         "| only echoing 0.4 | 0.375 (6) |  |",
         "| random | 0.250 (6) | 0.250 (6) |",
         "",
+        "| lalp at 1, equal examples | base-0 | base-1 |",
+        "|---|---|---|",
+        "| - random | +65.0* | +25.0* |",
+        "",
         "| accuracy, equal tokens (tokens a trace) | base-0 |",
         "|---|---|",
+        "| entropy | 0.500 (6) |",
         "| random | 0.250 (6) |",
         "| lalp at 1 | 0.125 (6) |",
+        "",
+        "| lalp at 1, equal tokens | base-0 |",
+        "|---|---|",
+        "| - entropy | -37.5 |",
+        "| - random | -12.5* |",
     ]
     assert picture.read_bytes().startswith(b"\x89PNG\r\n")
