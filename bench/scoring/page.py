@@ -92,10 +92,10 @@ def _merged(old: str, new: str) -> str:
     (top, was), (facts, parts) = _split(old, "### "), _split(new, "### ")
     if not was.keys() - parts.keys():
         return new
-    said = facts.partition("\n")[2].strip()
+    said = " ".join(facts.split("\n")[1:]).strip().replace("  ", " ")
     for name, part in parts.items():
         heading, _, table = part.partition("\n")
-        was[name] = f"{heading}\n\n{said}\n\n{table.strip()}" if said else part
+        was[name] = f"{heading}\n\n{said}\n\n{table.strip()}"
     return "\n\n".join([top, *was.values()])
 
 

@@ -149,8 +149,10 @@ def test_a_student_measured_anew_leaves_the_others_of_the_page_as_they_are() -> 
 
 def test_parts_measured_alone_stand_beside_the_parts_of_another_day_and_say_what_made_them() -> None:
     page = f"# T\n\n## one\n\nmade by A\n\n### Short\n\n1\n\n### Long\n\n2\n\n## two\n\n3\n\n{OTHERS}\n"
-    once = renewed(page, {"one": ["## one", "", "made by B", "", "### Long", "", "4", "", "### Growth", "", "5", ""]})
-    parts = "### Short\n\n1\n\n### Long\n\nmade by B\n\n4\n\n### Growth\n\nmade by B\n\n5"
+    once = renewed(
+        page, {"one": ["## one", "", "made by B", "", "on C", "", "### Long", "", "4", "", "### Growth", "", "5", ""]}
+    )
+    parts = "### Short\n\n1\n\n### Long\n\nmade by B on C\n\n4\n\n### Growth\n\nmade by B on C\n\n5"
     assert once.endswith(f"## one\n\nmade by A\n\n{parts}\n\n## two\n\n3\n\n{OTHERS}\n")
     whole = ["## one", "", "made by C", *("", "### Long", "", "6", "", "### Short", "", "7", "", "### Growth", "", "8")]
     assert renewed(once, {"one": whole}).count("made by") == 1
