@@ -92,6 +92,7 @@ bench: $(INSTALLED)  ## speed and memory, measured on this machine
 	$(BIN)/python bench/tables.py
 	$(BIN)/python bench/warm.py
 	$(BIN)/python bench/curate.py
+	$(BIN)/python bench/train.py
 	$(BIN)/python bench/evaluate.py
 	$(BIN)/python bench/score.py --quick
 

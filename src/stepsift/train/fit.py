@@ -22,6 +22,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from stepsift import params
 from stepsift.core.errors import TrainingError
+from stepsift.core.memory import freed_memory_kept
 from stepsift.core.quiet import silenced
 from stepsift.render import Renderer
 from stepsift.train import lora
@@ -102,6 +103,7 @@ class _Trainer(SFTTrainer):
         return total / self.accelerator.num_processes / n_tokens
 
 
+@freed_memory_kept()
 def fit_student(job: Job, on_log: OnLog | None = None) -> None:
     """Train and save model, tokenizer, `training.json` and `curve.jsonl` into `job.out`; with LoRA also `adapter/`.
 
