@@ -162,6 +162,10 @@ class StudentSource:
         """The model in evaluation mode, see `load_model`; on a CPU always in one piece, as training takes it."""
         return load_model(self.files, dtype, device, "one" if device == "cpu" else self.settings.placement)
 
+    def load_config(self) -> Any:
+        """Its configuration as transformers reads it. Raises StudentError where that is broken."""
+        return load_config(self.files)
+
     def context_tokens(self) -> int:
         """How many tokens it may see at once; reads its configuration. Raises StudentError where that is broken."""
         return context_tokens(load_config(self.files), self.settings)

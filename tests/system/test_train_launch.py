@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import psutil
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
@@ -21,6 +22,7 @@ from stepsift.student import StudentFiles, StudentSource
 pytestmark = pytest.mark.system
 
 CONFIGS = Path(__file__).parents[2] / "configs/accelerate"
+HELPERS = Path(__file__).parents[1] / "helpers"
 DDP = str(CONFIGS / "ddp_cpu.yaml")
 IDS = [([5 + i, 6, 7], [(3 * i + j) % 40 + 3 for j in range(4 + i % 5)]) for i in range(14)]
 PLAIN = {"epochs": 3, "batch_size": 4, "learning_rate": 1e-3}
@@ -69,6 +71,38 @@ def test_two_processes_learn_what_one_does(student_folder, tmp_path, changes):
     curves = [[json.loads(line) for line in (t.folder / "curve.jsonl").read_text().splitlines()] for t in (one, two)]
     for a, b in zip(*curves, strict=True):
         assert a == pytest.approx(b, abs=1e-3)
+
+
+@pytest.fixture
+def fsdp(tmp_path, monkeypatch) -> str:
+    """The configuration that is shipped, with two processes, whose weights lie on CPUs (see the helper)."""
+    monkeypatch.setenv("PYTHONPATH", str(HELPERS / "fsdp_on_cpus"), prepend=os.pathsep)
+    shipped = yaml.safe_load((CONFIGS / "fsdp.yaml").read_text())
+    path = tmp_path / "fsdp.yaml"
+    path.write_text(yaml.safe_dump(shipped | {"num_processes": 2, "use_cpu": True}))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lora": {"rank": 2}, "early_stop": {"share": 0.2, "every": 2, "patience": 9}, "gradient_checkpointing": True},
+        {"micro_batch": 1, "budget": {"examples": 13}, "checkpoint_every": 2},
+    ],
+    ids=["adapters", "all weights"],
+)
+def test_processes_that_share_the_weights_learn_what_one_does(student_folder, tmp_path, fsdp, changes):
+    student = student_folder("llama")
+    one = run(student, tmp_path / "one", **changes)
+    two = run(student, tmp_path / "two", launch=fsdp, **changes)
+    assert gap(one, two) < 1e-5
+    first, second = about(one), about(two)
+    assert second == pytest.approx(first, abs=1e-4)
+    assert {p.name for p in one.folder.iterdir()} == {p.name for p in two.folder.iterdir()}
+    if "lora" in changes:
+        adapters = [load_file(t.folder / "adapter/adapter_model.safetensors") for t in (one, two)]
+        assert adapters[0].keys() == adapters[1].keys()
+        assert all(torch.allclose(adapters[0][n], adapters[1][n], atol=1e-5) for n in adapters[0])
 
 
 def test_an_error_of_a_process_is_one_sentence(student_folder, tmp_path):

@@ -21,3 +21,17 @@ def test_students_are_counted_and_a_launch_that_cannot_be_read_is_a_problem(tmp_
     assert not check_training(["lalp"], settings.model_copy(update={"launch": str(missing)})).problems
     missing.write_bytes(b"\xff")
     assert len(check_training(["lalp"], settings.model_copy(update={"launch": str(missing)})).problems) == 1
+
+
+def test_what_deepspeed_cannot_do_is_said_before_anything_is_scored() -> None:
+    launch = "configs/accelerate/deepspeed_zero3.yaml"
+    settings = params.Train(launch=launch)
+    assert not check_training(["lalp"], settings).problems
+    adapters = settings.model_copy(update={"lora": params.Lora()})
+    [problem] = check_training(["lalp"], adapters).problems
+    assert problem.startswith(f"train.lora cannot be merged under DeepSpeed, which train.launch ({launch}) asks for; ")
+    stopped = settings.model_copy(update={"early_stop": params.EarlyStop()})
+    [problem] = check_training(["lalp"], stopped).problems
+    assert problem.startswith("train.early_stop cannot keep the best weights under DeepSpeed")
+    fsdp = {"launch": "configs/accelerate/fsdp.yaml", "lora": params.Lora(), "early_stop": params.EarlyStop()}
+    assert not check_training(["lalp"], settings.model_copy(update=fsdp)).problems

@@ -4,15 +4,12 @@ A token of a forward pass costs two operations per parameter, one of a training 
 many operations a GPU does in a second is taken from what others report: nothing of ours was measured on a GPU.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-import yaml
 
 from stepsift import params
 from stepsift.core.errors import TrainingError
 from stepsift.core.pace import duration
-from stepsift.train.launch import configuration
+from stepsift.train.launch import launch_settings
 
 FEWEST_PARAMETERS = 1_000_000_000
 """Of a student of which hours are said; smaller ones need no GPU."""
@@ -73,10 +70,10 @@ def dividing_processes(train: params.Train) -> int:
     if train.launch is None:
         return 1
     try:
-        config = yaml.safe_load(configuration(train.launch))
-    except (TrainingError, yaml.YAMLError):  # the room of training says what is wrong with it
+        config = launch_settings(train.launch)
+    except TrainingError:  # the room of training says what is wrong with it
         return 1
-    if not isinstance(config, Mapping) or config.get("distributed_type") not in _SHARDING:
+    if config.get("distributed_type") not in _SHARDING:
         return 1
     processes = config.get("num_processes")
     return processes if isinstance(processes, int) and processes > 0 else 1

@@ -123,12 +123,11 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
     with ExitStack() as stack:
         stack.enter_context(silenced("transformers.trainer", "transformers.trainer_utils"))
         folder = job.checkpoints or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        model = job.source.load_model("bfloat16" if settings.dtype == "bfloat16" else "float32", "cpu")
-        if settings.lora is not None:
-            model = lora.add(model, settings.lora)
+        # First, since processes that share weights (FSDP) know from it that one of them alone has to read the student.
+        arguments = _arguments(settings, len(shown), job.seed, folder, job.source.load_config())
         trainer = _Trainer(
-            model=model,
-            args=_arguments(settings, len(shown), job.seed, folder, model.config),
+            model=_load(job),
+            args=arguments,
             train_dataset=dataset(
                 [trained.ids[i] for i in shown],
                 [trained.labels[i] for i in shown],
@@ -140,17 +139,11 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
             data_collator=_Collator(pad_token_id=_pad_id(renderer), padding_free=settings.packing),
             callbacks=[curve],
         )
-        if settings.lora is not None and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
-            raise TrainingError(
-                "train.lora cannot be merged where weights are sharded; launch without FSDP and DeepSpeed"
-            )
-        if settings.early_stop is not None and trainer.is_deepspeed_enabled:
-            raise TrainingError("train.early_stop cannot keep the best weights under DeepSpeed; set it to null")
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
         stopper = _stopper(trainer, settings, curve, lambda: trainer.mean_loss(examples, held, micro_batch(settings)))
         _train(trainer, curve, stopper, folder if job.checkpoints is not None else None)
-        _save(trainer, renderer, settings, out)
+        _save(trainer, job)
     if _process() == 0:
         kept = stopper.best_update if stopper else len(curve.values)
         really_shown = shown[: len(curve.values) * settings.batch_size]
@@ -194,15 +187,24 @@ def _train(trainer: _Trainer, curve: Curve, stopper: Stopper | None, folder: Pat
         stopper.restore(trainer.model)
 
 
-def _save(trainer: _Trainer, renderer: Renderer, settings: params.Train, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    if settings.lora is None:
-        trainer.save_model(str(out))  # by all processes: it gathers what is sharded
+def _load(job: Job) -> Any:
+    """The student on the CPU, with fresh adapters where they alone are trained."""
+    model = job.source.load_model("bfloat16" if job.settings.dtype == "bfloat16" else "float32", "cpu")
+    return model if job.settings.lora is None else lora.add(model, job.settings.lora)
+
+
+def _save(trainer: _Trainer, job: Job) -> None:
+    """Called by all processes, since some gather what is sharded; the first one writes."""
+    job.out.mkdir(parents=True, exist_ok=True)
+    if job.settings.lora is None:
+        trainer.save_model(str(job.out))
         if _process() == 0:
-            (out / _ARGUMENTS).unlink()
-    elif _process() == 0:
-        lora.save(trainer.model, out)
-        renderer.tokenizer.save_pretrained(out)
+            (job.out / _ARGUMENTS).unlink()
+        return
+    adapters = lora.gather(trainer.model) if trainer.is_fsdp_enabled else None
+    if _process() == 0:
+        lora.save(trainer.model if adapters is None else lora.put(adapters, _load(job)), job.out)
+        job.source.load_renderer().tokenizer.save_pretrained(job.out)
 
 
 class _Collator(DataCollatorForLanguageModeling):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import yaml
 
 from stepsift import params
 from stepsift.core import tables
@@ -100,14 +101,40 @@ def configuration(path: str) -> str:
         ) from None
 
 
+def launch_settings(path: str) -> dict[str, Any]:
+    """What a configuration of `accelerate launch` says, empty where that is no YAML mapping, of which accelerate says
+    what is wrong; raises TrainingError where it cannot be read."""
+    try:
+        content = yaml.safe_load(configuration(path))
+    except yaml.YAMLError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def check_launch(settings: params.Train) -> None:
+    """Raises TrainingError where `train.launch` cannot be read, or shares weights in a way in which something else that
+    is asked for is not possible."""
+    if settings.launch is None or launch_settings(settings.launch).get("distributed_type") != "DEEPSPEED":
+        return
+    if settings.lora is not None:
+        raise TrainingError(
+            f"train.lora cannot be merged under DeepSpeed, which train.launch ({settings.launch}) asks for; take "
+            "configs/accelerate/fsdp.yaml"
+        )
+    if settings.early_stop is not None:
+        raise TrainingError(
+            f"train.early_stop cannot keep the best weights under DeepSpeed, which train.launch ({settings.launch}) "
+            "asks for; set it to null, or take configs/accelerate/fsdp.yaml"
+        )
+
+
 def check_training(selectors: Sequence[str], settings: params.Train) -> Finding:
     """For `stepsift check`: how many students will be trained, and what would stop it after hours of scoring."""
     seeds = ", ".join(map(str, settings.seeds))
     n_students = len(selectors) * len(settings.seeds)
     lines = [f"students    {n_students} to train ({', '.join(selectors)}; seeds {seeds})"]
     try:
-        if settings.launch is not None:
-            configuration(settings.launch)
+        check_launch(settings)
     except TrainingError as e:
         return Finding(lines, [str(e)])
     return Finding(lines)
@@ -116,8 +143,10 @@ def check_training(selectors: Sequence[str], settings: params.Train) -> Finding:
 def launch_training(job: Job, config: str, on_log: "OnLog | None") -> None:
     """Train in the processes that the configuration file asks for, and wait for them; `on_log` as in `fit_student`.
 
-    Raises TrainingError with the sentence of a process that failed, or with the launcher's last line.
+    Raises TrainingError as `check_launch` does, with the sentence of a process that failed, or with the launcher's last
+    line.
     """
+    check_launch(job.settings)
     with tempfile.TemporaryDirectory(prefix="stepsift-") as scratch:
         folder = Path(scratch)
         job.write(folder)

@@ -35,6 +35,24 @@ def add(model: Any, settings: params.Lora) -> Any:
     return get_peft_model(model, config)
 
 
+def gather(model: Any) -> dict[str, Any]:
+    """The trained adapters, whole and on the CPU, of a model whose weights are sharded (FSDP).
+
+    Every process calls it, and the first one gets them; the others get nothing.
+    """
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    whole = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+    return get_model_state_dict(model, options=whole)
+
+
+def put(adapters: dict[str, Any], model: Any) -> Any:
+    """The model with these in the place of its fresh adapters; weights that are none of them stay as they are."""
+    own = [name for name, weight in model.named_parameters() if weight.requires_grad]
+    model.load_state_dict({name: adapters[name] for name in own}, strict=False)
+    return model
+
+
 def save(model: Any, out: Path) -> None:
     """Save the adapters into `out/adapter`, then merge them and save the student into `out`."""
     adapter = out / ADAPTER
