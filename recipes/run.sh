@@ -2,10 +2,11 @@
 # Runs a recipe in a clone of this repository: its settings, its questions, its traces, then check, scores and the audition.
 # What was done is kept: the same command goes on where it was stopped, with the commit and the settings of its first run.
 #
-#   recipes/run.sh [--check] SETTINGS FOLDER [WORKERS]    # --check: stop after stepsift check; WORKERS students at a time (1)
+#   recipes/run.sh [--check | --pilot SHARE] SETTINGS FOLDER [WORKERS]    # --check, --pilot: no more than that; WORKERS: students at a time (1)
 set -euo pipefail
-check_only=
+check_only= pilot=
 [ "${1:-}" != --check ] || { check_only=yes; shift; }
+[ "${1:-}" != --pilot ] || { pilot="--pilot ${2:-}"; shift; [ $# -lt 1 ] || shift; }
 [ $# -ge 2 ] || { sed -n '5s/^# *//p' "$0" >&2; exit 2; }
 repository=$(cd "$(dirname "$0")/.." && pwd)
 settings=$1 recipe=$(dirname "$1")
@@ -38,4 +39,5 @@ export PYTHONPATH=$clone/src
 stepsift check
 [ -z "$check_only" ] || exit 0
 dvc repro score
-stepsift audition --workers "$workers"
+# shellcheck disable=SC2086 # two words, or none
+stepsift audition $pilot --workers "$workers"

@@ -57,7 +57,8 @@ def section(  # noqa: PLR0913 - what a section shows, once each
 
 def preamble() -> list[str]:
     """How to read the page."""
-    return ["# Scoring, measured", "", "Made by `bench/score.py --write`; do not edit.", "", NOTES.rstrip("\n"), ""]
+    made = "The sections up to *Training* are written by `bench/score.py --write`: do not edit them."
+    return ["# Scoring, measured", "", made, "", NOTES.rstrip("\n"), ""]
 
 
 def made_by(arguments: list[str], rounds: int) -> list[str]:

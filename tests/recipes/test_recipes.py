@@ -133,8 +133,8 @@ def test_sources_are_added_by_a_command_that_exists(recipe: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ((), "recipes/run.sh [--check] SETTINGS FOLDER [WORKERS] "),
-        (("--check", "recipes/limo/params.yaml"), "recipes/run.sh [--check] SETTINGS FOLDER [WORKERS] "),
+        ((), "recipes/run.sh [--check | --pilot SHARE] SETTINGS FOLDER [WORKERS] "),
+        (("--check", "recipes/limo/params.yaml"), "recipes/run.sh [--check | --pilot SHARE] SETTINGS FOLDER"),
         (("recipes/lima/params.yaml", "x"), "there is no recipes/lima/params.yaml in "),
     ],
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stepsift.sources.place import all_or_nothing, next_commands
+from stepsift.sources.place import all_or_nothing, commit_command
 
 
 def change(folder: Path) -> list[Path]:
@@ -55,8 +55,7 @@ def test_without_an_error_all_changes_stay(tmp_path: Path) -> None:
 
 def test_the_next_command_may_be_copied_whatever_files_are_named() -> None:
     names = ["my data/a.jsonl.dvc", "it's.jsonl.dvc", '$(id) "x" `y`.jsonl.dvc', "日本 語.jsonl.dvc"]
-    command, *others = next_commands(f"Add {', '.join(names)}", [Path(name) for name in names])
+    command = commit_command(f"Add {', '.join(names)}", [Path(name) for name in names])
     assert shlex.split(command) == ["git", "add", "-A", *names, "&&", "git", "commit", "-m", f"Add {', '.join(names)}"]
     # Within double quotes a shell would run what a name holds.
     assert '"Add' not in command
-    assert others == ["dvc push", "dvc repro"]

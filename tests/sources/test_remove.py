@@ -1,6 +1,7 @@
 """What `stepsift remove` takes, and what it leaves, planned on files beside hand-made `.dvc` files."""
 
 import hashlib
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,16 @@ def test_a_name_of_several_is_refused_with_all_of_them(sources: Path):
 def test_where_nothing_was_added_it_is_said_so(tmp_path: Path):
     with pytest.raises(SourceError, match=r"^'a' names no file or folder that stepsift added; nothing in .* was added"):
         plan_removal("a", tmp_path)
+
+
+def test_what_was_never_committed_needs_no_commit(sources: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(sources.parent)
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@b")
+    for command in (["init", "-q"], ["add", "sources/maths.jsonl.dvc"], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *command], check=True)
+    here = Path("sources")
+    assert plan_removal("maths", here).carry_out() == [
+        "git add -A sources/maths.jsonl.dvc && git commit -m 'Remove maths.jsonl'",
+        "dvc repro",
+    ]
+    assert plan_removal("math-2", here).carry_out() == ["dvc repro"]

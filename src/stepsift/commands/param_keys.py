@@ -61,6 +61,8 @@ _OWN_UNITS = {
     "train.lora.alpha": "",
     "evaluate.batch_size": "questions",
     "select.filters.worst.share": "share of the traces",
+    "train.steps.share": "share of a trace's tokens",
+    "audition.arms[].steps.share": "share of a trace's tokens",
 }
 
 

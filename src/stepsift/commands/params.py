@@ -10,7 +10,9 @@ PAGE_HEAD = """# Every key of params.yaml
 
 Written by `stepsift params --markdown` from the models in `src/stepsift/params/`; a test compares the two. The few keys
 that people change stand in `params.yaml` itself, with a comment each; every other key has the default below until you
-write it there. `[]` stands for each element of a list. `stepsift check` reads the file back and says what is wrong.
+write it there. What DVC reads has to stay there: all sections but `audition` and `tracking`; `student.path`;
+`selectors`, `seed`, `stability` and `stability_prompts` of `select`; `train.steps`; `evaluate.tasks`. `[]` stands for
+each element of a list. `stepsift check` reads the file back and says what is wrong.
 """
 
 

@@ -74,7 +74,7 @@ class Audition(Section):
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 4_000
     """Resamples behind the intervals of rank correlations and regrets."""
     seed: Seed = 0
-    """Seed of the resamples, and of a pilot's share of the prompts; lots are drawn by `select.seed`."""
+    """Seed of the resamples, and of a pilot's share of the prompts; draws are made with `select.seed`."""
     keep_students: bool = False
     """Whether trained students stay in the side cache; each takes as much of the disk as the student itself."""
 

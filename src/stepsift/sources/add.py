@@ -17,7 +17,7 @@ from stepsift.ingest.teachers import teacher_of
 from stepsift.sources.effect import Alone, Effect, PoolBeside, read_alone, read_in_pool
 from stepsift.sources.origin import Origin
 from stepsift.sources.part import Part, part_of, rules_of
-from stepsift.sources.place import all_or_nothing, dvc_file_of, next_commands, rule_file_of
+from stepsift.sources.place import all_or_nothing, commit_command, dvc_file_of, rule_file_of
 from stepsift.sources.rules import as_keys, as_yaml, over, own_rule, without
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
@@ -63,7 +63,8 @@ class Addition:
             _track(tracked)
         changed = [part.target if part.target.is_dir() else dvc_file_of(part.target) for part in self.parts]
         changed += [path for path, text in texts.items() if text]
-        return next_commands(f"Add {', '.join(part.target.name for part in self.parts)}", changed)
+        names = ", ".join(part.target.name for part in self.parts)
+        return [commit_command(f"Add {names}", changed), "dvc push", "dvc repro"]
 
 
 def plan_addition(origins: list[Origin], sources: Path, settings: params.Ingest) -> Addition:

@@ -35,10 +35,10 @@ def remove_empty(folders: Iterable[Path]) -> None:
             folder.rmdir()
 
 
-def next_commands(message: str, changed: list[Path]) -> list[str]:
-    """Commands to type after these files were changed."""
+def commit_command(message: str, changed: list[Path]) -> str:
+    """What to type to commit these files."""
     paths = " ".join(shell_word(str(path)) for path in changed)
-    return [f"git add -A {paths} && git commit -m {shell_word(message)}", "dvc push", "dvc repro"]
+    return f"git add -A {paths} && git commit -m {shell_word(message)}"
 
 
 def dvc_file_of(target: Path) -> Path:

@@ -10,7 +10,8 @@ from stepsift.core.disk import file_md5
 from stepsift.core.errors import SourceError
 from stepsift.core.text import count
 from stepsift.ingest.files import find as files
-from stepsift.sources.place import all_or_nothing, dvc_file_of, next_commands, remove_empty, rule_file_of
+from stepsift.sources.place import all_or_nothing, commit_command, dvc_file_of, remove_empty, rule_file_of
+from stepsift.sources.removed import known_to_git
 from stepsift.sources.rules import as_keys, as_yaml, own_rule
 
 
@@ -52,7 +53,9 @@ class Removal:
             remove_empty([self.target, *(p for p in self.target.rglob("*") if p.is_dir())])
         if self.tracked != [self.target]:
             small = [self.target, *(p for p in self.rule_files if p == rule_file_of(self.target))]
-        return next_commands(f"Remove {self.target.name}", small)
+        committed = known_to_git(small)
+        commit = [commit_command(f"Remove {self.target.name}", committed)] if committed else []
+        return [*commit, "dvc repro"]
 
 
 def plan_removal(what: str, sources: Path) -> Removal:

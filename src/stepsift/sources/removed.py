@@ -74,6 +74,11 @@ def _md5_before(commit: str, dvc_file: Path) -> str | None:
         return None
 
 
+def known_to_git(paths: list[Path]) -> list[Path]:
+    """Those of these files and folders that git tracks, or tracks something in, whether they are there or not."""
+    return [path for path in paths if _git("ls-files", "--", str(path))]
+
+
 def _git(*command: str) -> str:
     """What git says; nothing where there is no git, or no commit."""
     try:
