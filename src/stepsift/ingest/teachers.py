@@ -6,12 +6,15 @@ from pathlib import PurePosixPath
 from stepsift.ingest.files.find import SourceFile
 
 _SHARD = re.compile(
-    r"[-_.]?(?:\d+[-_]of[-_]\d+|(?:part|shard|chunk|split|file)?[-_.]?\d{3,}|(?:part|shard|chunk)[-_.]?\d+)$", re.I
+    r"[-_.]?(?:\d+[-_]of[-_]\d+(?:-[0-9a-f]{16})?|(?:part|shard|chunk|split|file)?[-_.]?\d{3,}"
+    r"|(?:part|shard|chunk)[-_.]?\d+)$",
+    re.I,
 )
-"""The part of a name that numbers the pieces of one set: `-00000-of-00042`, `_0007`, `.part-3`."""
+"""The part of a name that numbers the pieces of one set: `-00000-of-00042`, also before a hash, as the library datasets
+wrote it for years, `_0007`, `.part-3`."""
 
 _SAYS_NOTHING = re.compile(
-    r"(?:train|test|valid|validation|val|dev|data|default|main|all|full|dataset|datasets|part|shard|chunk|split|subset"
+    r"(?:partial-)?(?:train|test|valid|validation|val|dev|data|default|main|all|full|dataset|datasets|part|shard|chunk|split|subset"
     r"|output|outputs|result|results|generations|responses|completions|predictions|traces|rollouts?|samples?|steps?|logs?"
     r"|sft|prefs|(?:train|test)[-_](?:sft|prefs)|raw|files|jsonl|parquet|v|version|filtered|distill(?:ed)?|solutions?)?[-_.]?\d*",
     re.I,
