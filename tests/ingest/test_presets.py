@@ -250,6 +250,31 @@ def test_a_rule_of_ones_own_comes_first(tmp_path, rule, teachers, licence):
     assert (found.columns["x/data.jsonl"].preset is None) is (licence is None)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "rule", "teachers"),
+    [
+        ("Falcon", {}, {"Falcon": 2}),
+        (["Falcon", "Heron"], {}, {"Falcon": 1, "Heron": 1}),
+        (None, {}, {"DeepSeek-R1": 2}),
+        ("Falcon", {"teacher": "mine"}, {"mine": 2}),
+        (None, {"teacher_from": "folder"}, {"x": 2}),
+    ],
+)
+def test_a_set_s_teacher_stands_in_for_that_of_a_row(tmp_path, model, rule, teachers):
+    row = {**ROWS["openr1-math-220k"][0], "model": model}
+    found = look(tmp_path, {"x/data.jsonl": [row]}, files=[{"match": "**", **rule}])
+    assert found.columns["x/data.jsonl"].preset == "openr1-math-220k"
+    assert {name: tally.kept for name, tally in found.by_teacher.items()} == teachers
+
+
+@pytest.mark.slow
+def test_a_row_that_is_rejected_is_the_set_s_teacher_s(tmp_path):
+    row = ROWS["openr1-math-220k"][0]
+    found = look(tmp_path, {"x/data.jsonl": [row, {**row, "problem": None}, {**row, "generations": None}]})
+    assert {name: tally.rejected for name, tally in found.by_teacher.items()} == {"DeepSeek-R1": 3}
+
+
 def test_a_preset_that_is_none(tmp_path):
     with pytest.raises(SourceError, match="names the preset 'gsm9k', which is none; known are am-deepseek"):
         look(tmp_path, {"a.jsonl": [ROWS["gsm8k"][0]]}, files=[{"match": "**", "preset": "gsm9k"}])

@@ -58,13 +58,17 @@ class RowOrigin:
     """Where neither rule nor row name one."""
     wrapper: identity.Wrapper
     settings: params.Ingest
+    set_teacher: str | None
+    """That of the public set: before the file's name, and behind what a row says."""
 
 
-def origin_of(file: SourceFile, rule: params.Rule, settings: params.Ingest) -> RowOrigin:
+def origin_of(
+    file: SourceFile, rule: params.Rule, settings: params.Ingest, set_teacher: str | None = None
+) -> RowOrigin:
     """The origin of all rows of a file."""
     suffixes = (*rule.strip_suffixes, *settings.strip_suffixes)
     wrapper = identity.Wrapper(rule.strip_prefixes, suffixes, rule.strip_boxed)
-    return RowOrigin(rule, teacher_of(file, rule.teacher_from), wrapper, settings)
+    return RowOrigin(rule, set_teacher or teacher_of(file, rule.teacher_from), wrapper, settings, set_teacher)
 
 
 def build_candidate(record: Record, origin: RowOrigin) -> Candidate:

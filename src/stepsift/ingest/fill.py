@@ -15,7 +15,7 @@ from stepsift.ingest.columns import FileColumns, mapped_paths
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files import find as files
 from stepsift.ingest.layouts import detect as layouts
-from stepsift.ingest.preset import columns_of, with_preset
+from stepsift.ingest.preset import columns_of, teacher_of_set, with_preset
 from stepsift.ingest.record import teacher
 from stepsift.ingest.row import Row, some_names
 from stepsift.ingest.rows import RowError
@@ -131,7 +131,8 @@ def fill_database(spool: Spool, sources: Path, settings: params.Ingest, *observe
         counts.columns[file.name] = columns
         counts.rules[file.name] = rule
         counts.by_file[file.name] = 0
-        for line, part, candidate, wrote in candidates(file, origin_of(file, rule, settings), columns):
+        origin = origin_of(file, rule, settings, teacher_of_set(preset, own))
+        for line, part, candidate, wrote in candidates(file, origin, columns):
             counts.by_file[file.name] += 1
             counts.by_teacher[wrote or UNKNOWN] += 1
             if isinstance(candidate, RowError):
@@ -191,19 +192,19 @@ def candidates(
     for line, data in rows:
         if isinstance(data, RowError):
             columns.filtered += data.reason == "filtered"
-            yield line, 0, data, rule.teacher
+            yield line, 0, data, rule.teacher or origin.set_teacher
             continue
         row = Row(data, rule)
         try:
             records = layouts.read(row)
         except RowError as e:
             columns.note(row, [])
-            yield line, 0, e, rule.teacher or _teacher(row)
+            yield line, 0, e, rule.teacher or _teacher(row) or origin.set_teacher
             continue
         columns.note(row, records)
         for part, record in enumerate(records):
             if isinstance(record, RowError):
-                yield line, part, record, rule.teacher or _teacher(row)
+                yield line, part, record, rule.teacher or _teacher(row) or origin.set_teacher
                 continue
             try:
                 candidate = build_candidate(record, origin)

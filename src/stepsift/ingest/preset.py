@@ -98,6 +98,15 @@ def recognised(rows: list[dict[str, Any]], file: str) -> str | None:
     return next((name for name, preset in presets().items() if rows and _fits(preset.recognised_by, rows, file)), None)
 
 
+def teacher_of_set(name: str | None, rule: params.Rule) -> str | None:
+    """Who wrote the rows of a preset's set that name nobody, where the file's own rule does not say."""
+    return None if name is None or _names_teacher(rule) else presets()[name].rule.teacher
+
+
+def _names_teacher(rule: params.Rule) -> bool:
+    return bool(rule.fields.get("teacher") or rule.teacher or rule.teacher_from != "auto")
+
+
 def columns_of(name: str | None, file: str, rule: params.Rule) -> FileColumns:
     """What will be seen of a file's columns, which is read by this preset, if any, beside its own rule."""
     if name is None:
@@ -138,9 +147,10 @@ def _completed(rule: params.Rule, preset: Preset) -> params.Rule:
     own = {name: getattr(rule, name) for name in rule.model_fields_set}
     base = {name: getattr(preset.rule, name) for name in preset.rule.model_fields_set}
     fields = dict(preset.rule.fields)
-    if rule.fields.get("teacher") or rule.teacher or rule.teacher_from != "auto":
+    # A teacher of the set's would come before those of rows (teacher_of_set).
+    base.pop("teacher", None)
+    if _names_teacher(rule):
         fields.pop("teacher", None)
-        base.pop("teacher", None)
     fields |= rule.fields
     # A layout and fields that no rule gave come with the settings.
     own = {name: value for name, value in own.items() if (name, value) != ("layout", "auto")}

@@ -12,7 +12,7 @@ from stepsift.ingest.files import find as files
 from stepsift.ingest.files.find import SourceFile
 from stepsift.ingest.fill import candidates
 from stepsift.ingest.layouts.detect import detect_layout
-from stepsift.ingest.preset import columns_of, with_preset
+from stepsift.ingest.preset import columns_of, teacher_of_set, with_preset
 from stepsift.ingest.row import Row
 from stepsift.ingest.rows import RowError
 from stepsift.ingest.rules import Rules
@@ -90,12 +90,13 @@ def read_first(source_files: list[SourceFile], rules: RulesByName, settings: par
             columns = columns_of(preset, file.name, own)
             reading.columns[file.name] = columns
             reading.layouts.update(_layout(file, rule, settings))
-            for row, _, candidate, _ in candidates(file, origin_of(file, rule, settings), columns):
+            origin = origin_of(file, rule, settings, teacher_of_set(preset, own))
+            for row, _, candidate, _ in candidates(file, origin, columns):
                 if row > FIRST_ROWS:
                     reading.cut = True
                     break
                 reading.note(file.name, row, candidate)
-            named = rule.teacher or rule.traces or "teacher" in columns.fields
+            named = rule.teacher or rule.traces or origin.set_teacher or "teacher" in columns.fields
             reading.named_by_file = reading.named_by_file or not named
     return reading
 
