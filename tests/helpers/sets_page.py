@@ -15,8 +15,9 @@ def section(name: str, preset: Preset) -> str:
     known = f"columns {', '.join(f'`{c}`' for c in by.columns)}" + (" and no others" if by.only else "")
     if by.like:
         known += "; " + ", ".join(f"`{path}` holds `{pattern}`" for path, pattern in by.like.items())
+    known += "".join(f"; `{path}` is `{other}` once more" for path, other in by.same.items())
     if by.named:
-        known += f"; the path holds `{by.named}`"
+        known += f"; the path or repository holds `{by.named}`"
     read = [f"{ours} from {_paths(paths)}" for ours, paths in rule.fields.items() if paths]
     read += [
         f"{t.teacher}: response from `{t.response}`"

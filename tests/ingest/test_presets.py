@@ -75,6 +75,7 @@ ROWS: dict[str, tuple[dict[str, Any], list[str], bool]] = {
         ["gemini-2.0-flash-thinking-exp"],
         True,
     ),
+    "limo": ({"question": Q, "solution": f"Okay, so {T} {A}", "answer": "12"}, ["LIMO"], True),
     "limo-v2": ({"question": Q, "solution": THOUGHT, "answer": "12"}, ["LIMO-v2"], True),
     "gsm8k": ({"question": Q, "answer": "3 * 4 = <<3*4=12>>12\n#### 12"}, ["gsm8k-human"], True),
     "opencodereasoning": (
@@ -155,12 +156,9 @@ ROWS: dict[str, tuple[dict[str, Any], list[str], bool]] = {
 }
 """Preset to a row of its set, the teachers of its traces, and whether it has a gold answer."""
 
-NAMED = {"bespoke-stratos-17k": "stratos/", "limo-v2": "limo/", "openthoughts-114k": "OpenThoughts-114k/"}
-"""Folders of those sets that others have the columns of."""
-
 
 def place(name: str) -> str:
-    return f"{NAMED.get(name, 'x/')}train-00000-of-00001.jsonl"
+    return f"{presets()[name].repository.rpartition('/')[2]}/train-00000-of-00001.jsonl"
 
 
 def look(folder: Path, sources: dict[str, list[dict[str, Any]]], **ingest: Any) -> Survey:
@@ -188,8 +186,67 @@ def test_a_preset_reads_its_set(tmp_path, name):
     assert any(f"(preset {name})" in line for line in check_sources(found).lines)
     assert {t["role"] for s in found.sample for t in s.prompt} == {"user"}
     thinking = [s.response.startswith("<think>\n") for s in found.sample]
-    assert all(thinking) or name in ("gsm8k", "natural_reasoning", "numinamath-cot")
+    assert all(thinking) or name in ("gsm8k", "limo", "natural_reasoning", "numinamath-cot")
     assert set(presets()[name].teachers) >= set(teachers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n, p in presets().items() if not p.recognised_by.named and not p.if_unnamed])
+def test_a_set_of_which_columns_alone_speak_is_taken_and_said_to_be(tmp_path, name):
+    preset = presets()[name]
+    found = look(tmp_path, {"x/a.jsonl": [ROWS[name][0]]})
+    assert {t: n.kept for t, n in found.by_teacher.items()} == {t: ROWS[name][1].count(t) for t in ROWS[name][1]}
+    [warning] = found.warnings
+    owed = f"teacher {preset.rule.teacher} and licence" if preset.rule.teacher else "licence"
+    assert warning.startswith(f"x/a.jsonl: {owed} {preset.licence} ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "rule", "teacher", "gold"),
+    [
+        ("anna.jsonl", {}, "anna", 0),
+        ("gsm8king/anna.jsonl", {}, "anna", 0),
+        ("gsm8k/main/train.jsonl", {}, "gsm8k-human", 1),
+        ("gsm8k_socratic.jsonl", {}, "gsm8k-human", 1),
+        ("anna.jsonl", {"preset": "gsm8k"}, "gsm8k-human", 1),
+        ("anna.jsonl", {"repository": "openai/gsm8k"}, "gsm8k-human", 1),
+        ("gsm8k/train.jsonl", {"teacher": "anna"}, "anna", 1),
+    ],
+)
+def test_answers_are_gold_answers_where_the_set_is_named(tmp_path, file, rule, teacher, gold):
+    found = look(tmp_path, {file: [ROWS["gsm8k"][0]]}, files=[{"match": "**", **rule}])
+    assert (list(found.by_teacher), found.columns[file].with_gold) == ([teacher], gold)
+    said = (
+        f"{file}: its columns are those of gsm8k: if it is that set, put 'preset: gsm8k' into its rule, which names "
+        "its teacher and licence and takes its answers for gold answers, too"
+    )
+    assert found.warnings == [said] * (not gold)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("dolphin-r1", {"messages": chat(A), "answer": "12"}),
+        ("numinamath-cot", {"messages": chat(f"No. {A}")}),
+    ],
+)
+def test_a_conversation_that_is_another_answer_is_of_another_set(name, change):
+    assert recognised([ROWS[name][0] | change], place(name)) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "preset"),
+    [
+        ("limousine/train.jsonl", None),
+        ("slimo/train.jsonl", None),
+        ("GAIR-LIMO/limo.jsonl", "limo"),
+        ("LIMO_v2.jsonl", "limo-v2"),
+        ("LIMO-v2/train.jsonl", "limo-v2"),
+    ],
+)
+def test_a_name_of_a_set_is_a_whole_word(file, preset):
+    assert recognised([ROWS["limo"][0]], file) == preset
 
 
 @pytest.mark.parametrize(
@@ -197,6 +254,11 @@ def test_a_preset_reads_its_set(tmp_path, name):
     [
         ("x/train.jsonl", {}, True),
         ("x/OpenThoughts-114k/train.jsonl", {}, False),
+        ("x/open_thoughts/openthoughts_114k.jsonl", {}, False),
+        ("x/OpenThoughts-114k-mine/train.jsonl", {}, False),
+        ("x/OpenThoughts-114kilo/train.jsonl", {}, True),
+        ("x/train.jsonl", {"repository": "open-thoughts/OpenThoughts-114k"}, False),
+        ("x/train.jsonl", {"repository": "me/mine"}, True),
         ("x/train.jsonl", {"teacher": "QwQ"}, False),
         ("x/train.jsonl", {"preset": "openthoughts-114k"}, False),
     ],

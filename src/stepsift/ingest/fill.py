@@ -131,7 +131,7 @@ def fill_database(spool: Spool, sources: Path, settings: params.Ingest, *observe
         counts.columns[file.name] = columns
         counts.rules[file.name] = rule
         counts.by_file[file.name] = 0
-        origin = origin_of(file, rule, settings, teacher_of_set(preset, own))
+        origin = origin_of(file, rule, settings, teacher_of_set(preset, file.name, own))
         for line, part, candidate, wrote in candidates(file, origin, columns):
             counts.by_file[file.name] += 1
             counts.by_teacher[wrote or UNKNOWN] += 1

@@ -28,8 +28,11 @@ class RecognisedBy(Section):
     """Whether a row has no other columns."""
     like: dict[str, str] = Field(default_factory=dict)
     """Path to a regular expression that is found in each of the first rows."""
+    same: dict[str, str] = Field(default_factory=dict)
+    """Path to another one, at which each of the first rows says the same."""
     named: str | None = None
-    """A regular expression that the file's path must hold, in any case of letters: others have these columns too."""
+    """A regular expression for words that the file's path or repository must hold, in any case of letters: others have
+    these columns too, and without the name what they say would be read wrongly."""
 
 
 class Preset(Section):
@@ -44,12 +47,15 @@ class Preset(Section):
     recognised_by: RecognisedBy
     rule: params.Rule
     """How it is read."""
+    if_unnamed: dict[str, Any] = Field(default_factory=dict)
+    """Keys of the rule that are different where neither path nor repository names the set: where others have its
+    columns, what is true of it alone would be wrong."""
     unread: tuple[str, ...] = ()
     """Columns that look like traces and are none, or are the same traces again."""
     lost: tuple[str, ...] = ()
     """What of the set does not come into the tables."""
     alike: tuple[str, ...] = ()
-    """Sets of other teachers whose rows look the same."""
+    """Sets of other teachers that are known to have rows that look the same."""
     quirks: tuple[str, ...] = ()
     """What a user should know."""
 
@@ -89,18 +95,38 @@ def with_preset(file: files.SourceFile, rule: params.Rule, settings: params.Inge
     if rule.layout != "auto" or rule.fields.get("response") or rule.traces or rule.prompt_template:
         return rule, None
     rows = [row for _, row in islice(files.rows(file, settings), _SAMPLE_ROWS) if isinstance(row, dict)]
-    name = recognised(rows, file.name)
-    return (_completed(rule, presets()[name]), name) if name else (rule, None)
+    name = recognised(rows, _place(file.name, rule))
+    return (_completed(rule, _preset(name, file.name, rule)), name) if name else (rule, None)
 
 
-def recognised(rows: list[dict[str, Any]], file: str) -> str | None:
-    """The preset whose set has rows like these, in a file of this name."""
-    return next((name for name, preset in presets().items() if rows and _fits(preset.recognised_by, rows, file)), None)
+def recognised(rows: list[dict[str, Any]], place: str) -> str | None:
+    """The preset whose set has rows like these, in a file of this path and repository."""
+    return next((name for name, preset in presets().items() if rows and _fits(preset.recognised_by, rows, place)), None)
 
 
-def teacher_of_set(name: str | None, rule: params.Rule) -> str | None:
+def _place(file: str, rule: params.Rule) -> str:
+    """What may name a set: where a file was published, and its path."""
+    return f"{rule.repository or ''} {file}"
+
+
+def _preset(name: str, file: str, rule: params.Rule) -> Preset:
+    """A preset as it is for a file."""
+    preset = presets()[name]
+    if _is_named(name, file, rule):
+        return preset
+    return preset.model_copy(update={"rule": preset.rule.model_copy(update=preset.if_unnamed)})
+
+
+def _is_named(name: str, file: str, rule: params.Rule) -> bool:
+    """Whether a file's rule, path or repository says that it is of a preset's set."""
+    preset = presets()[name]
+    words = _words(preset.repository.rpartition("/")[2])
+    return bool(rule.preset or preset.recognised_by.named or f" {words} " in f" {_words(_place(file, rule))} ")
+
+
+def teacher_of_set(name: str | None, file: str, rule: params.Rule) -> str | None:
     """Who wrote the rows of a preset's set that name nobody, where the file's own rule does not say."""
-    return None if name is None or _names_teacher(rule) else presets()[name].rule.teacher
+    return None if name is None or _names_teacher(rule) else _preset(name, file, rule).rule.teacher
 
 
 def _names_teacher(rule: params.Rule) -> bool:
@@ -117,27 +143,39 @@ def columns_of(name: str | None, file: str, rule: params.Rule) -> FileColumns:
 def _taken_on_trust(name: str, file: str, rule: params.Rule) -> str | None:
     """What a file owes to a preset that may be another set's: who wrote it, and its licence.
 
-    None where the file's path names the set, where its own rule names preset or teacher, and where no other set is
-    like it.
+    None where its path or repository names the set, and where its own rule names preset or teacher.
     """
-    preset = presets()[name]
-    set_name = preset.repository.rpartition("/")[2]
-    is_named = rule.preset or rule.teacher or rule.fields.get("teacher") or set_name.lower() in file.lower()
-    if is_named or not preset.alike:
+    if _is_named(name, file, rule) or rule.teacher or rule.fields.get("teacher"):
         return None
+    preset = presets()[name]
+    set_name, teacher = preset.repository.rpartition("/")[2], preset.rule.teacher
+    if preset.if_unnamed:
+        return (
+            f"its columns are those of {set_name}: if it is that set, put 'preset: {name}' into its rule, which names "
+            "its teacher and licence and takes its answers for gold answers, too"
+        )
+    licence = f"licence {preset.licence}"
+    owes = f"teacher {teacher} and {licence} are those" if teacher else f"{licence} is that"
     return (
-        f"teacher {', '.join(preset.teachers)} and licence {preset.licence} are those of {set_name}, whose "
-        f"columns it has; so have {' and '.join(preset.alike)}: if it is one of them, name its teacher and licence in "
-        f"its rule, otherwise 'preset: {name}'"
+        f"{owes} of {set_name}, whose columns it has; so {'have' if preset.alike else 'may'} "
+        f"{' and '.join(preset.alike) or 'others'}: if it is one of them, name its "
+        f"{'teacher and ' if teacher else ''}licence in its rule, otherwise 'preset: {name}'"
     )
 
 
-def _fits(by: RecognisedBy, rows: list[dict[str, Any]], file: str) -> bool:
-    if by.named and not re.search(by.named, file, re.IGNORECASE):
+def _words(name: str) -> str:
+    """A name in small letters, whatever its words are joined by."""
+    return " ".join(re.findall(r"[a-z0-9]+", name.lower()))
+
+
+def _fits(by: RecognisedBy, rows: list[dict[str, Any]], place: str) -> bool:
+    if by.named and not re.search(rf"(?<![a-z])(?:{by.named})(?![a-z])", place, re.IGNORECASE):
         return False
     if not all(any(path in row or walk(row, path) is not None for row in rows) for path in by.columns):
         return False
     if by.only and not all(set(row) <= set(by.columns) for row in rows):
+        return False
+    if not all(walk(row, path) == walk(row, other) for path, other in by.same.items() for row in rows):
         return False
     return all(re.search(pattern, str(walk(row, path))) for path, pattern in by.like.items() for row in rows)
 

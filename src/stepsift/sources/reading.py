@@ -90,7 +90,7 @@ def read_first(source_files: list[SourceFile], rules: RulesByName, settings: par
             columns = columns_of(preset, file.name, own)
             reading.columns[file.name] = columns
             reading.layouts.update(_layout(file, rule, settings))
-            origin = origin_of(file, rule, settings, teacher_of_set(preset, own))
+            origin = origin_of(file, rule, settings, teacher_of_set(preset, file.name, own))
             for row, _, candidate, _ in candidates(file, origin, columns):
                 if row > FIRST_ROWS:
                     reading.cut = True
