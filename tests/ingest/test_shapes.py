@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from ast import literal_eval
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -324,6 +325,28 @@ def test_a_shape(tmp_path, name):
     assert found == shape.traces
     assert [reason for reason, _ in kept.rejected] == shape.rejected
     assert not any(turn["role"] == "system" for c in kept.traces for turn in json.loads(c.prompt))
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [
+        ({"problem": Q, "generations": "['It is 4.' 'It is\\n5.']", "solution": "4"}, "generations"),
+        ({"problem": Q, "outputs": "['It is 4.'\n \"It's 5.\"\n '6']"}, "outputs"),
+        ({"messages": "[{'role': 'user', 'content': '?'}\n {'role': 'assistant', 'content': '4'}]"}, "messages"),
+    ],
+)
+def test_a_list_that_numpy_wrote_as_text_is_refused(tmp_path, row, column):
+    """Python takes two texts without a comma between them for one."""
+    said = f"field '{column}' is a list as numpy writes it, without commas: write the table as JSON or Parquet"
+    assert read(tmp_path, {"a.csv": [row]}).rejected == [("wrong_type", said)]
+    said_of_rule = read(tmp_path, {"a.csv": [row]}, {"match": "*", "fields": {"response": column}}).rejected
+    assert said_of_rule == [("wrong_type", said)] or column == "messages"
+
+
+@pytest.mark.parametrize("text", ["['say \"a\" \"b\"', 'c']", "['only one']", "['a', 'b']", '["a", "b {x} {y}"]'])
+def test_a_list_with_commas_is_read_whatever_its_texts_hold(tmp_path, text):
+    kept = read(tmp_path, {"a.csv": [{"problem": Q, "generations": text}]})
+    assert [c.response for c in kept.traces] == literal_eval(text)
 
 
 def test_reasons_say_what_tools_and_pictures_are(tmp_path):

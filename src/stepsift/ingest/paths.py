@@ -1,13 +1,18 @@
 """Paths into a row: keys of objects, places in lists, `*` for all of a list, and through text that holds JSON."""
 
 import ast
+import io
+import itertools
 import json
+import re
+import tokenize
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 _LITERAL_CHARS = 100_000
 """Longest text that is read as Python writes objects; JSON may be as long as the row."""
+_SIDE_BY_SIDE = re.compile(r"""['"}]\s+['"{]""")
 
 
 def walk(data: Any, path: str) -> Any:
@@ -39,10 +44,28 @@ def parsed(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         pass
+    if without_commas(text):
+        return None
     try:
         return ast.literal_eval(text.strip()) if len(text) <= _LITERAL_CHARS else None
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
         return None
+
+
+def without_commas(text: str) -> bool:
+    """Whether a text is a list as numpy writes it (`['a' 'b']`), and so a table of pandas that is saved as CSV.
+
+    Python would join texts that stand side by side to one.
+    """
+    if not text.lstrip().startswith("[") or len(text) > _LITERAL_CHARS or not _SIDE_BY_SIDE.search(text):
+        return False
+    try:
+        tokens = [t for t in tokenize.generate_tokens(io.StringIO(text.strip()).readline) if t.type != tokenize.NL]
+    except (tokenize.TokenError, SyntaxError):
+        return False
+    return any(
+        a.type == b.type == tokenize.STRING or (a.string, b.string) == ("}", "{") for a, b in itertools.pairwise(tokens)
+    )
 
 
 def turns(value: object) -> object:

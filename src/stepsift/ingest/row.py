@@ -12,7 +12,7 @@ from typing import Any
 from stepsift import params
 from stepsift.core.text import one_line
 from stepsift.ingest import template
-from stepsift.ingest.paths import column, parsed, turns, walk
+from stepsift.ingest.paths import column, parsed, turns, walk, without_commas
 from stepsift.ingest.rows import RowError, as_text, kind_of
 
 GUESSES: Mapping[str, tuple[str, ...]] = {
@@ -187,8 +187,17 @@ def _whole(name: str, path: str, value: Any) -> Any:
     """A conversation, or a list of generations, that is stored as JSON text, as the list that it is."""
     if name == "response" and path.lower() in GENERATIONS and isinstance(value, str):
         texts = parsed(value)
+        if texts is None and without_commas(value):
+            raise no_commas(path)
         return texts if isinstance(texts, list) else value
     return turns(value) if name in ("prompt", "response") else value
+
+
+def no_commas(path: str) -> RowError:
+    """What is said of a list that numpy wrote as text."""
+    return RowError(
+        "wrong_type", f"field '{path}' is a list as numpy writes it, without commas: write the table as JSON or Parquet"
+    )
 
 
 def _several(paths: str | tuple[str, ...] | None) -> tuple[str, ...]:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from stepsift.ingest.layouts import alpaca, chat, fields, generations, messages, prompt_completion, sharegpt
-from stepsift.ingest.paths import column, parsed, turns, walk
+from stepsift.ingest.paths import column, parsed, turns, walk, without_commas
 from stepsift.ingest.record import Record
-from stepsift.ingest.row import GENERATIONS, GUESSES, Row, some_names
+from stepsift.ingest.row import GENERATIONS, GUESSES, Row, no_commas, some_names
 from stepsift.ingest.rows import RowError
 
 READERS: Mapping[str, Callable[[Row], list[Record | RowError]]] = {
@@ -100,6 +100,8 @@ def detect_layout(row: Row) -> str:
     asks = dialogue is not None or row.rule.prompt_template or row.fields.get("prompt")
     if responds and (asks or row.values(GUESSES["prompt"])):
         return "fields"
+    if written := next((n for n, v in row.data.items() if isinstance(v, str) and without_commas(v)), None):
+        raise no_commas(written)
     raise RowError(
         "unknown_layout",
         f"no known layout has the fields {_filled(row)}; map them in a rule, as 'stepsift preview' proposes",
@@ -123,6 +125,8 @@ def _filled(row: Row) -> str:
 
 def _texts(value: object) -> bool:
     """Whether a value is a list of texts or of conversations, or JSON of one."""
+    if isinstance(value, str) and without_commas(value):  # said where it is read
+        return True
     value = parsed(value) if isinstance(value, str) else value
     return isinstance(value, list) and (not value or isinstance(value[0], str) or messages.are_turns(value[0]))
 
