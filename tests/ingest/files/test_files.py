@@ -153,6 +153,12 @@ def test_gzip(tmp_path):
         (b"[" + GOOD + b"", ["ok", "broken_json"]),
         (b'{"version": 2, "data": [' + GOOD + b", " + GOOD + b'], "by": {"data": [{}]}}', ["ok", "ok"]),
         (b'{"train": [' + GOOD + b'], "data": [' + GOOD + b"]}", ["ok", "ok"]),
+        (b'{"train": [' + GOOD + b'], "test": [' + GOOD + b", " + GOOD + b"]}", ["ok", "not_an_object"]),
+        (b'{"by": [{}], "data": [' + GOOD + b'], "of": [[], {"a": [{}]}]}', ["ok", "not_an_object", "not_an_object"]),
+        (b'{"by": [{}], "data": [' + GOOD + b"]}" + GOOD, ["ok", "ok", "not_an_object"]),
+        (b'{"by": [{}], "data": [' + GOOD, ["ok", "broken_json", "not_an_object"]),
+        (b'{"by": [{}], "of": [{}], "prompt": "p"}', ["ok"]),
+        (b'{"by": ["a"], "of": {"a": [{}]}, "data": [' + GOOD + b"]}", ["ok"]),
         (b'{"data": ["no", "rows"], "prompt": "p", "response": "r"}', ["ok"]),
         (b'{"data": []}', ["ok"]),
         (b'{\n"prompt": "p",\n"response": "r"}\n{\n"prompt": "q"}', ["ok", "ok"]),
@@ -170,6 +176,16 @@ def test_gzip(tmp_path):
 )
 def test_json(tmp_path, data, rows):
     assert read(tmp_path, "a.json", data) == list(enumerate(rows, start=1))
+
+
+def test_lists_beside_the_rows_are_named_and_counted(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'{"of": [[{}], {"a": [{}]}, {}], "train": [' + GOOD + b'], "test": [{}]}')
+    (file,), _ = files.find_files(tmp_path)
+    details = [row.detail for _, row in files.rows(file, SETTINGS) if isinstance(row, RowError)]
+    assert [detail.partition(", and are")[0] for detail in details] == [
+        "2 objects of the list 'of', beside the rows, cannot be told to be rows",
+        "1 object of the list 'test', beside the rows, cannot be told to be rows",
+    ]
 
 
 VALUES = st.recursive(

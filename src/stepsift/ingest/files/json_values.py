@@ -3,10 +3,11 @@
 ijson reads the file piece by piece, so memory holds one row. Its backend in Python is used on purpose: the ones in C
 put a question mark for half of a surrogate pair, and such a row has to be rejected. Rows are numbered from 1. An
 element that is too long, nests too deep or is no object is one rejected row; where the file stops being JSON its rows
-end with one that says so.
+end with one that says so. Every list of objects beside the rows is a rejected row, too, behind all others.
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, BinaryIO, Protocol
@@ -14,7 +15,7 @@ from typing import Any, BinaryIO, Protocol
 import ijson
 from ijson.backends import python as backend
 
-from stepsift.core.text import error_line
+from stepsift.core.text import count, error_line
 from stepsift.ingest.files.decode import as_object, decode_row, duplicate_key, too_deep
 from stepsift.ingest.files.jsonl import BOM, too_long
 from stepsift.ingest.rows import RowError
@@ -23,9 +24,11 @@ CONTAINERS = ("data", "rows", "examples", "instances", "samples", "records", "it
 """Keys of an object below which its file keeps the rows, as a list of objects."""
 
 _CHUNK = 2**18
+_KEY_CHARS = 60
 _VALUE_BYTES = 8
 _NOT_JSON = (ijson.JSONError, ValueError)
 """The second one comes from strings: a line break within, an escape that is none."""
+_UNREAD = "cannot be told to be rows, and are not read: write them to a file of their own"
 _LONG_TEXT = "a text has more than the {} bytes of a row (ingest.max_line_bytes); what comes after it is not read"
 
 
@@ -104,6 +107,8 @@ def _rows(stream: BinaryIO, limits: ReadLimits) -> Iterator[dict[str, Any] | Row
         yield e
     except _NOT_JSON as e:
         yield _broken(e)
+    for key, n in cut.left_out().items():
+        yield RowError("not_an_object", f"{count(n, 'object')} of the list '{key}', beside the rows, {_UNREAD}")
 
 
 class _Cutter:
@@ -117,6 +122,15 @@ class _Cutter:
         """Whether what comes stands beside the list of rows in an object."""
         self._key = ""
         self._list_begun = False
+        self._in_another = False
+        """Whether what comes stands in a list that holds no rows."""
+        self._others: Counter[str] = Counter()
+        """Key of such a list to its objects, in the object that is read now."""
+        self._left_out: Counter[str] = Counter()
+
+    def left_out(self) -> Counter[str]:
+        """Key to the number of objects that were passed over so far."""
+        return self._left_out + (self._others if self._rows_at > 1 else Counter())
 
     def take(self, event: str, value: Any) -> list[tuple[str, Any]]:
         """The events to pass on; `restart` where those before it were no part of a row."""
@@ -137,7 +151,14 @@ class _Cutter:
             # Rows, if the first of them is an object.
             self._list_begun = True
             return before
+        if self._depth == 2 and self._rows_at != 1:
+            self._in_another = event == "start_array" or (self._in_another and event != "end_array")
+        if self._in_another and self._depth == 3 and event == "start_map":
+            self._others[self._key[:_KEY_CHARS]] += 1
         self._depth -= ends
+        if self._depth == 0 and ends:
+            self._left_out = self.left_out()
+            self._others.clear()
         if self._rows_at and ends and self._depth < self._rows_at:
             self._beside = self._depth > 0
             self._rows_at = self._rows_at if self._beside else 0
