@@ -152,6 +152,19 @@ def test_a_response_that_is_a_whole_conversation_is_its_last_answer():
         assert e.value.reason == reason
 
 
+def test_a_mapped_response_in_parts_is_one_and_each_generation_may_have_parts():
+    parts = [{"type": "thinking", "thinking": "two and two"}, {"type": "text", "text": "4"}]
+    of_claude = one({"messages": [USER], "content": parts}, fields={"prompt": "messages", "response": "content"})
+    said = {"prompt": "2 + 2?", "output": [{"type": "reasoning"}, {"content": [{"type": "output_text", "text": "4"}]}]}
+    of_gpt = one(said, fields={"response": "output.1.content"})
+    assert [(r.response, r.reasoning) for r in (of_claude, of_gpt)] == [("4", "two and two"), ("4", None)]
+    row = {"prompt": "2 + 2?", "choices": [{"content": parts}, {"content": [{"type": "text", "text": "5"}]}]}
+    found = read(row, fields={"response": "choices.*.content"})
+    assert [(r.response, r.reasoning) for r in found if isinstance(r, Record)] == [("4", "two and two"), ("5", None)]
+    # Objects of no type are as many responses, of which each has to be mapped.
+    assert len(read({"prompt": "2 + 2?", "outs": [{"text": "4"}, {"text": "5"}]}, fields={"response": "outs"})) == 2
+
+
 def test_generations_that_are_conversations():
     row = {
         "prompt": [USER],

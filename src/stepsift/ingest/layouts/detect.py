@@ -78,7 +78,7 @@ def detect_layout(row: Row) -> str:
     """
     if row.fields.get("response"):
         _, value = row.find("response")
-        several = isinstance(value, list) and not messages.are_turns(value)
+        several = isinstance(value, list) and not (messages.are_turns(value) or messages.are_parts(value))
         return "generations" if several else "fields"
     if _in_steps(row):
         raise RowError(

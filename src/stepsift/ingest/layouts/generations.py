@@ -26,12 +26,14 @@ def read(row: Row) -> list[Record | RowError]:
 
 
 def _said(value: object, where: str, beside: str | None) -> tuple[str, str | None]:
-    """Response and reasoning of one generation: text, or the turns of a conversation; `beside` stands beside it."""
+    """Response and reasoning of one generation, which is text, its parts, or turns; `beside` stands beside it."""
     if beside is not None and value in ("", None):
         return "", beside
-    if not messages.are_turns(value):
+    content, thought = value, None
+    if messages.are_turns(value):
+        where, content, thought = messages.last_answer(value, where)
+    elif not messages.are_parts(value):
         return require_text(value, where), beside
-    where, content, thought = messages.last_answer(value, where)
     parts = messages.content(content, where) if content or thought is None else messages.Content("")
     return parts.text, parts.reasoning or thought or beside
 

@@ -133,6 +133,11 @@ def _is_turn(turn: object) -> bool:
     return isinstance(turn, dict) and (bool(turn.keys() & {"role", "from"}) or "content" in turn)
 
 
+def are_parts(value: object) -> TypeGuard[list[dict[str, Any]]]:
+    """Whether a value is the content of one turn in parts, each of which names its type."""
+    return isinstance(value, list) and bool(value) and all(isinstance(part, dict) and "type" in part for part in value)
+
+
 def last_answer(turns: list[dict[str, Any]], where: str) -> tuple[str, object, str | None]:
     """(where it stands, content, reasoning beside it) of the last turn of an assistant in a response that is given as
     messages, with or without the prompt before it; a single turn is one whatever its role. Turns before it that only
