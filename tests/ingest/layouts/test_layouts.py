@@ -152,6 +152,16 @@ def test_a_response_that_is_a_whole_conversation_is_its_last_answer():
         assert e.value.reason == reason
 
 
+def test_turns_of_merged_sets_are_read_from_the_keys_that_are_filled():
+    nothing = dict.fromkeys(("role", "content", "from", "value", "text"))
+    for role, content in (("role", "content"), ("from", "value"), ("role", "text"), ("role", "value")):
+        turns = [nothing | {role: "user", content: "2 + 2?"}, nothing | {role: "assistant", content: "4"}]
+        assert one({"conversations": turns}).response == "4"
+        assert one({"prompt": turns[:1], "response": turns[1:]}).prompt == [USER]
+    said = nothing | {"role": "assistant", "reasoning_content": "two and two"}
+    assert one({"messages": [nothing | {"role": "system"}, nothing | USER, said]}).reasoning == "two and two"
+
+
 def test_a_mapped_response_in_parts_is_one_and_each_generation_may_have_parts():
     parts = [{"type": "thinking", "thinking": "two and two"}, {"type": "text", "text": "4"}]
     of_claude = one({"messages": [USER], "content": parts}, fields={"prompt": "messages", "response": "content"})

@@ -118,10 +118,16 @@ def _response_from(turns: list[dict[str, Any]], roles: list[str], last: int) -> 
 
 
 def _keys(turn: object) -> tuple[str, str]:
-    """The keys of a turn's role and content, in a conversation whose first turn this is."""
-    keys = turn.keys() if isinstance(turn, dict) else set()
-    role_key, contents = ("from", ("value", "content")) if "from" in keys else ("role", ("content", "value"))
-    return role_key, next((key for key in (*contents, "text") if key in keys), contents[0])
+    """The keys of a turn's role and content, in a conversation whose first turn this is.
+
+    Filled ones come first: where sets with different keys were merged, each row has null under the others'.
+    """
+    keys = turn if isinstance(turn, dict) else {}
+    filled = {key for key, value in keys.items() if value is not None}
+    is_from = "from" in filled or ("from" in keys and "role" not in filled)
+    role_key, contents = ("from", ("value", "content")) if is_from else ("role", ("content", "value"))
+    names = (*contents, "text")
+    return role_key, next((key for known in (filled, keys) for key in names if key in known), contents[0])
 
 
 def are_turns(value: object) -> TypeGuard[list[dict[str, Any]]]:
