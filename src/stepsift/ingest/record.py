@@ -8,16 +8,13 @@ from typing import Any
 from stepsift.core.tables import ANSWER_KINDS
 from stepsift.ingest.paths import parsed
 from stepsift.ingest.row import LABEL_WORDS, Row
-from stepsift.ingest.rows import RowError, as_text, kind_of, require_text
+from stepsift.ingest.rows import MISSING, RowError, as_text, is_missing, kind_of, require_text
 
 Message = dict[str, str]
 """{"role": system, user or assistant; "content": text}"""
 
 ALTERNATIVES = "\n-- or --\n"
 """Between the gold answers of a row that has several, each of which is right."""
-
-MISSING = frozenset(("None", "null", "nan", "NaN", "<NA>", "N/A", "n/a"))
-"""What programs write for a gold answer that is not there; compared with it, every response would be wrong."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def teacher(row: Row, pick: Callable[[object, str], object] = same) -> str | Non
     """The teacher that the row names; one that params.yaml maps must be there, else the file's name would stand in."""
     where, value = row.require("teacher") if row.fields.get("teacher") else row.find("teacher")
     value = pick(value, where)
-    if value is None and not row.fields.get("teacher"):
+    if not row.fields.get("teacher") and (value is None or is_missing(value)):
         return None
     return require_text(value, f"teacher: field '{where}'").strip()
 

@@ -13,7 +13,7 @@ from stepsift import params
 from stepsift.core.text import one_line
 from stepsift.ingest import template
 from stepsift.ingest.paths import column, parsed, turns, walk, without_commas
-from stepsift.ingest.rows import RowError, as_text, kind_of
+from stepsift.ingest.rows import RowError, as_text, is_missing, kind_of
 
 GUESSES: Mapping[str, tuple[str, ...]] = {
     "prompt_id": ("prompt_id",),
@@ -45,6 +45,9 @@ LABEL_WORDS = {
     **dict.fromkeys(("no", "false", "incorrect", "wrong", "fail", "failed", "0", "0.0"), False),
 }
 """What sources write for a label instead of true and false, in lower case."""
+
+_PLAIN_WORDS = ("system", "teacher", "domain", "licence")
+"""Names under which a word that stands for nothing (`None`, `nan`) is nothing; for others their readers know."""
 
 _SHOWN_NAMES, _NAME_CHARS = 10, 40
 _WORD_CHARS = 24
@@ -108,7 +111,7 @@ class Row:
             return self._mapped(name, mapped)
         for guess, path in self._names.of_field[name] if guesses is None else self._names.present(guesses):
             value = self.data[path] if self._claims.get(path, name) == name else None
-            if value is None or not _can_be(name, guess, value):
+            if value is None or _is_nothing(name, value) or not _can_be(name, guess, value):
                 continue
             self._claims[path] = name
             self.note(name, path)
@@ -118,7 +121,7 @@ class Row:
     def _mapped(self, name: str, paths: tuple[str, ...]) -> tuple[str, Any]:
         for path in paths:
             value = walk(self.data, path)
-            if value is not None:
+            if value is not None and not _is_nothing(name, value):
                 self._claims.setdefault(path, name)
                 self.note(name, path)
                 return path, _whole(name, path, value)
@@ -191,6 +194,10 @@ def _whole(name: str, path: str, value: Any) -> Any:
             raise no_commas(path)
         return texts if isinstance(texts, list) else value
     return turns(value) if name in ("prompt", "response") else value
+
+
+def _is_nothing(name: str, value: object) -> bool:
+    return name in _PLAIN_WORDS and is_missing(value)
 
 
 def no_commas(path: str) -> RowError:

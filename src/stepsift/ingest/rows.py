@@ -47,6 +47,9 @@ UNREADABLE = {
 }
 """Of these, those that lie in the bytes of a file: no rule for reading its columns mends them."""
 
+MISSING = frozenset(("None", "null", "nan", "NaN", "<NA>", "N/A", "n/a"))
+"""What programs write where nothing is; compared with it as a gold answer, every response would be wrong."""
+
 DETAIL_CHARS = 200
 _END_CHARS = 90
 
@@ -78,6 +81,11 @@ def require_text(value: object, where: str) -> str:
     if not value.strip():
         raise RowError("empty_field", f"{where} is empty")
     return value
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value is text that stands for none."""
+    return isinstance(value, str) and value.strip() in MISSING
 
 
 def kind_of(value: object) -> str:

@@ -212,6 +212,27 @@ def test_a_turn_of_the_system_that_says_nothing_is_none(nothing):
         read({"messages": [USER | {"content": nothing}, {"role": "assistant", "content": "4"}]})
 
 
+@pytest.mark.parametrize("nothing", ["None", "nan", "null", "<NA>", " NaN\n"])
+def test_words_for_nothing_name_nobody_and_nothing(nothing: str):
+    row = {"prompt": "2 + 2?", "response": "4"}
+    names = ("teacher", "domain", "licence", "system")
+    record = one(row | dict.fromkeys(names, nothing))
+    assert (record.teacher, record.domain, record.licence, record.prompt) == (None, None, None, [USER])
+    mapped = {"domain": "d", "licence": "l", "system": "s"}
+    record = one(row | dict.fromkeys(mapped.values(), nothing), fields=mapped)
+    assert (record.domain, record.licence, record.prompt) == (None, None, [USER])
+    # As where it is null, the next column that may name the teacher does, and one that a rule maps must do so.
+    assert one(row | {"teacher": nothing, "model": "R1"}).teacher == "R1"
+    with pytest.raises(RowError, match="teacher: field by is missing or null"):
+        read(row | {"by": nothing}, fields={"teacher": "by"})
+    first, second = read({"prompt": "2 + 2?", "generations": ["4", "5"], "model": [nothing, "R1"]})
+    assert isinstance(first, Record) and isinstance(second, Record)
+    assert (first.teacher, second.teacher) == (None, "R1")
+    system = {"role": "system", "content": nothing}
+    assert one({"messages": [system, USER, {"role": "assistant", "content": "4"}]}).prompt == [USER]
+    assert one(row | {"teacher": "None of them"}).teacher == "None of them"
+
+
 def test_generations_with_labels_of_another_length():
     found = read({"problem": "p", "generations": ["a", "b"], "correctness_math_verify": [True]})
     assert [e.reason for e in found if isinstance(e, RowError)] == ["wrong_value"] * 2

@@ -4,9 +4,9 @@ import re
 from typing import Any, NamedTuple, TypeGuard
 
 from stepsift.ingest.layouts import reasoning
-from stepsift.ingest.record import MISSING, Message
+from stepsift.ingest.record import Message
 from stepsift.ingest.row import Row
-from stepsift.ingest.rows import RowError, kind_of, require_text
+from stepsift.ingest.rows import MISSING, RowError, is_missing, kind_of, require_text
 from stepsift.ingest.thinking import channels, take_apart
 
 ROLES = {
@@ -211,7 +211,9 @@ def _is_nothing(value: object) -> bool:
 
 def _is_blank_system(who: str, value: object) -> bool:
     """Whether a turn is a system prompt that says nothing, as sets have it in which only some rows have one."""
-    return who == "system" and (value in (None, []) or (isinstance(value, str) and not value.strip()))
+    return who == "system" and (
+        value in (None, []) or is_missing(value) or (isinstance(value, str) and not value.strip())
+    )
 
 
 def _before(who: str, value: object, where: str) -> Message:
