@@ -103,6 +103,10 @@ def test_a_teacher_all_of_whose_responses_begin_as_reasoning_does_is_named(begin
     assert "prompt_opens_thinking: true" in said
     assert warnings(*[begins] * 10, *plain) == []
     assert warnings(*[begins] * 9) == []
+    # What ends with an answer was not cut off.
+    for end in ("**Final Answer**\n\\boxed{7}", "#### 7", "So the answer is 7."):
+        assert warnings(*[f"{begins}. Is it 7? Yes.\n\n{end}"] * 12) == []
+    assert len(warnings(*[f"{begins}. Is it \\boxed{{7}}? {'No, it is less. ' * 20}"] * 12)) == 1
     assert warnings(*plain * 2) == []
     # The rule was set: they never end.
     assert warnings(*[f"<think>\n{begins}"] * 12) == []

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from stepsift.core import text
 from stepsift.core.text import CLOSE, OPEN
+from stepsift.verify import extract
 
 FEWEST_RESPONSES = 4
 """Of a teacher, before its habits are spoken of."""
@@ -58,7 +59,7 @@ class _Teacher:
     responses: int = 0
     reasoning: int = 0
     bare_thoughts: int = 0
-    """Responses without reasoning that begin as reasoning does."""
+    """Responses without reasoning that begin as reasoning does and come to no answer."""
     bare_thought: str = ""
     """The first of them."""
     opens: Counter[str] = field(default_factory=Counter)
@@ -77,7 +78,7 @@ class UnknownMarkup:
         counts = self._teachers.setdefault(teacher, _Teacher())
         counts.responses += 1
         counts.reasoning += response.startswith(OPEN)
-        if _THINKS.match(response):
+        if _THINKS.match(response) and not _concludes(response):
             counts.bare_thoughts += 1
             counts.bare_thought = counts.bare_thought or response
         if not response.startswith(OPEN) and (title := _TITLE.match(response)):
@@ -134,6 +135,12 @@ def _without_reasoning(name: str, counts: _Teacher) -> Iterator[str]:
             "all are taken for answers; if their prompts opened the reasoning, they were cut off before its end: put "
             "prompt_opens_thinking: true into the rule of their file"
         )
+
+
+def _concludes(response: str) -> bool:
+    """Whether a response ends with an answer that is marked as one: it was not cut off, whatever it begins with."""
+    end = response[-_LOOKED_AT:]
+    return "####" in end or extract.boxed(end) is not None or extract.announced(end) is not None
 
 
 def _opening(response: str) -> Iterator[str]:
