@@ -162,6 +162,14 @@ def test_turns_of_merged_sets_are_read_from_the_keys_that_are_filled():
     assert one({"messages": [nothing | {"role": "system"}, nothing | USER, said]}).reasoning == "two and two"
 
 
+def test_a_prompt_of_one_text_in_a_list_is_that_text():
+    assert one({"prompt": ["2 + 2?"], "response": "4"}).prompt == [USER]
+    assert one({"q": ["2 + 2?"], "outs": "4"}, fields={"prompt": "q", "response": "outs"}).prompt == [USER]
+    for several in (["2 + 2?", "3 + 3?"], [" "], [3]):
+        with pytest.raises(RowError, match="prompt"):
+            read({"prompt": several, "response": "4"})
+
+
 def test_a_mapped_response_in_parts_is_one_and_each_generation_may_have_parts():
     parts = [{"type": "thinking", "thinking": "two and two"}, {"type": "text", "text": "4"}]
     of_claude = one({"messages": [USER], "content": parts}, fields={"prompt": "messages", "response": "content"})

@@ -223,7 +223,9 @@ def _before(who: str, value: object, where: str) -> Message:
 
 
 def prompt_from(value: object, where: str) -> list[Message]:
-    """A prompt that is given as text or as a list of turns, each {role, content} or {from, value}."""
+    """A prompt that is given as text, alone in a list or not, or as turns, each {role, content} or {from, value}."""
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+        value = value[0]
     if not isinstance(value, list):
         turns = [{"role": "user", "content": require_text(value, where)}]
         check_prompt(turns, where)
