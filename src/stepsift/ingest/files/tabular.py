@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -10,15 +11,23 @@ from stepsift.core.text import count
 from stepsift.ingest.files.jsonl import too_long
 from stepsift.ingest.rows import RowError
 
+_OTHERS = ";\t|,"
+"""What tables are written with instead of the character that the file's suffix stands for."""
+
 
 def rows(stream: BinaryIO, delimiter: str, max_bytes: int) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
     """(row number, the row or why it is not read). What comes after a value that never ends is not read."""
     # A byte that is no UTF-8 must cost one row and not the file.
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     csv.field_size_limit(max_bytes)
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    first = text.readline()
+    reader = csv.reader(itertools.chain([first] * bool(first), text), delimiter=delimiter, strict=True)
     number = 0
     try:
+        if delimiter not in first and (other := next((c for c in _OTHERS if c in first), None)):
+            raise csv.Error(
+                f"the columns are held apart by {other!r} and must be by {delimiter!r}, or write JSON Lines"
+            )
         names = next(reader, [])
         if len(set(names)) < len(names):
             twice = next(name for name, n in Counter(names).items() if n > 1)
