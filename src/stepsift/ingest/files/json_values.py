@@ -18,10 +18,14 @@ from ijson.backends import python as backend
 from stepsift.core.text import count, error_line
 from stepsift.ingest.files.decode import as_object, decode_row, duplicate_key, too_deep
 from stepsift.ingest.files.jsonl import BOM, too_long
+from stepsift.ingest.row import GUESSES
 from stepsift.ingest.rows import RowError
 
-CONTAINERS = ("data", "rows", "examples", "instances", "samples", "records", "items", "train")
-"""Keys of an object below which its file keeps the rows, as a list of objects."""
+_ALSO_OF_ROWS = ("results", "traces", "outputs", "predictions", "details")
+CONTAINERS = ("data", "rows", "examples", "instances", "samples", "records", "items", "train", *_ALSO_OF_ROWS)
+"""Keys of an object below which its file keeps the rows, as a list of objects; a row that begins with what was asked
+may have some of them, too."""
+_ASKED = frozenset((*GUESSES["prompt"], "messages", "conversation", "conversations"))
 
 _CHUNK = 2**18
 _KEY_CHARS = 60
@@ -49,7 +53,8 @@ def begins_with_a_line(stream: BinaryIO, limits: ReadLimits) -> tuple[bytes, boo
 
     There one bad line costs one row; a file that has to be read as a whole ends at it.
     """
-    head = stream.readline(limits.max_line_bytes + len(BOM) + 2)
+    longest = limits.max_line_bytes + len(BOM) + 2
+    head = stream.readline(longest)
     first = head.removeprefix(BOM).strip()
     if not head.endswith(b"\n") or not first.startswith(b"{"):
         return head, False
@@ -58,10 +63,19 @@ def begins_with_a_line(stream: BinaryIO, limits: ReadLimits) -> tuple[bytes, boo
     except RowError:
         # An object over several lines begins with a line that is no JSON; a broken row ends as one that is read does.
         return head, first.endswith(b"}")
+    second = stream.readline(longest)
+    head += second
+    asks = second.lstrip().startswith(b"{") or not _ASKED.isdisjoint(row)
     holds_rows = any(
-        isinstance(row.get(key), list) and row[key] and isinstance(row[key][0], dict) for key in CONTAINERS
+        _may_hold_rows(key, asks) and isinstance(value, list) and value and isinstance(value[0], dict)
+        for key, value in row.items()
     )
     return head, not holds_rows
+
+
+def _may_hold_rows(key: str, asks: bool) -> bool:
+    """Whether a key of an object can be that of its file's rows; `asks`: whether the object looks like a row itself."""
+    return key in CONTAINERS and not (asks and key in _ALSO_OF_ROWS)
 
 
 def _events(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[str, Any]]:
@@ -121,6 +135,8 @@ class _Cutter:
         self._beside = False
         """Whether what comes stands beside the list of rows in an object."""
         self._key = ""
+        self._asks = False
+        """Whether the object that is read now has had a key of a prompt."""
         self._list_begun = False
         self._in_another = False
         """Whether what comes stands in a list that holds no rows."""
@@ -147,7 +163,8 @@ class _Cutter:
             return []
         if self._depth == 1 and self._rows_at != 1 and event == "map_key":
             self._key = value
-        if self._depth == 2 and self._rows_at != 1 and event == "start_array" and self._key in CONTAINERS:
+            self._asks = self._asks or value in _ASKED
+        if self._depth == 2 and self._rows_at != 1 and event == "start_array" and _may_hold_rows(self._key, self._asks):
             # Rows, if the first of them is an object.
             self._list_begun = True
             return before
@@ -157,7 +174,7 @@ class _Cutter:
             self._others[self._key[:_KEY_CHARS]] += 1
         self._depth -= ends
         if self._depth == 0 and ends:
-            self._left_out = self.left_out()
+            self._left_out, self._asks = self.left_out(), False
             self._others.clear()
         if self._rows_at and ends and self._depth < self._rows_at:
             self._beside = self._depth > 0
