@@ -597,6 +597,29 @@ def test_labels_that_say_nothing_are_told(tmp_path, labels, told):
     assert (found.total.kept, len(warnings)) == (6, told)
 
 
+@pytest.mark.parametrize(
+    ("response", "told"),
+    [
+        ("{n}", 1),
+        (r"x \in \left(-\infty, \frac{{{n}}}{{2}}\right)", 1),
+        ("['ox', 'cow', 'hen', {n}]", 1),
+        ("Port {n}", 1),
+        ("It is {n} in all.", 0),
+        ("先数左边的，再数右边的，加起来一共是{n}个，所以答案是{n}。", 0),
+        ("<think>\nI count {n} of them.\n</think>\n{n}", 0),
+    ],
+)
+def test_answers_alone_are_no_traces(tmp_path, response, told):
+    rows = [{"prompt": f"{i}, and then?", "solution": response.format(n=i)} for i in range(10)]
+    found = look(tmp_path, {"a.jsonl": rows, "b.jsonl": rows})
+    warnings = [w for w in found.warnings if "looks like questions with their answers" in w]
+    assert [w[:60] for w in warnings] == ["a.jsonl and 1 more: responses (from solution) are single val"] * told
+    # Of a few rows nobody can tell; and whoever reasons may answer in a word.
+    assert not any("no trace in it" in w for w in look(tmp_path / "few", {"a.jsonl": rows[:4]}).warnings)
+    rows = [row | {"reasoning": "We add one to it."} for row in rows]
+    assert not any("no trace in it" in w for w in look(tmp_path / "thought", {"a.jsonl": rows}).warnings)
+
+
 def test_what_stands_at_both_ends_of_all_prompts_is_told_together(tmp_path):
     bare = [{"prompt": f"How many are {i} and {i}?", "response": "r"} for i in range(6)]
     spoken = [row | {"prompt": f"\n\nHuman: {row['prompt']}\n\nAssistant: "} for row in bare]

@@ -364,6 +364,17 @@ def test_several_traces_of_one_teacher_are_one_teachers_and_the_solution_is_gold
     assert {(e["gold"], e["verdict"]) for e in after["examples"]} == {(str(sum(PROBLEMS[0])), "correct")}
 
 
+def test_a_set_of_questions_gets_no_gold_answers_that_its_answers_would_meet(tmp_path: Path, run_cli):
+    rows = [
+        {"prompt": question(a, b), "solution": str(a + b), "reward_model": {"ground_truth": str(a + b)}}
+        for a, b in PROBLEMS
+    ]
+    assert previewed(run_cli, write(tmp_path / "a.jsonl", 2 * rows))["mend"] is None
+    _, out, _ = run_cli("preview", "a.jsonl")
+    [said] = [line for line in out if line.startswith("warning")]
+    assert "responses (from solution) are single values such as '7': this looks like questions with their" in said
+
+
 WINDING = "as was to be shown in this long and winding solution of ours, which nobody reads to its end"
 
 

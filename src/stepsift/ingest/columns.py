@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepsift import params
-from stepsift.core.text import count
+from stepsift.core.text import count, one_line
 from stepsift.ingest import template
 from stepsift.ingest.paths import walk
 from stepsift.ingest.prompt_doubts import PromptDoubts
 from stepsift.ingest.record import Record
-from stepsift.ingest.row import Row
+from stepsift.ingest.row import Row, is_thought
 from stepsift.ingest.rows import RowError
 
 TRACE_WORDS = (
@@ -26,6 +26,15 @@ _SENTENCE_CHARS = 20
 _SAMPLED_WORDINGS = 200
 _FEWEST_WORDINGS = 5
 """Different prompts, of which fewer may begin alike by chance."""
+
+_VALUE_CHARS = 60
+_WORD = re.compile(r"(?<![\\\w])[A-Za-z]{2,}")
+"""A word; in a formula most names are single letters or commands."""
+_MOST_VALUE_WORDS = 2
+_QUOTED = ("''", '""', "[]", "()", "{}")
+_MOST_VALUES = 0.9
+_FEWEST_TRACES = 10
+"""Of which all may be short by chance."""
 
 _SHOWN_ROWS = 2_000
 """Rows whose columns that are not read are measured: enough to see what they hold."""
@@ -70,6 +79,9 @@ class FileColumns:
     """Columns of which the preset says that nobody reads them."""
     on_trust: str | None = None
     """What the file owes to a preset that may be another set's, as a sentence without the file's name."""
+    values: int = 0
+    """Traces that are a single value, and say nothing of how it was found."""
+    first_value: str = ""
     prompts: PromptDoubts = field(default_factory=PromptDoubts)
     """What is seen of the first prompts."""
 
@@ -85,6 +97,9 @@ class FileColumns:
                 self.traces += 1
                 self.with_gold += record.answer is not None or record.tests is not None
                 self.with_label += record.label is not None
+                if record.reasoning is None and _is_value(record.response):
+                    self.values += 1
+                    self.first_value = self.first_value or record.response
         if self.rows <= _SHOWN_ROWS:
             first = next((r for r in records if isinstance(r, Record)), None)
             if first is not None:
@@ -102,6 +117,11 @@ class FileColumns:
             for name, path in used:
                 fields.setdefault(name, Counter())[path] += rows
         return fields
+
+    @property
+    def has_no_trace(self) -> bool:
+        """Whether nearly all that was read as responses are single values, as gold answers are."""
+        return self.traces >= _FEWEST_TRACES and self.values >= _MOST_VALUES * self.traces
 
     def unread_columns(self) -> list[str]:
         """Columns of which nothing was ever read, sorted."""
@@ -178,16 +198,30 @@ def told(columns: dict[str, FileColumns]) -> list[str]:
 
 
 def column_warnings(columns: dict[str, FileColumns]) -> list[str]:
-    """A sentence for files with columns that nobody reads and that look like traces, labels that say nothing,
-    prompts that may not be what was asked, or a preset that may be another set's; a preset knows the prompts of its
-    set."""
+    """A sentence for files whose responses are single values, with columns that nobody reads and that look like traces,
+    labels that say nothing, prompts that may not be what was asked, or a preset that may be another set's; a preset
+    knows the prompts of its set."""
     doubts: dict[str, list[str]] = {}
     for name, file in columns.items():
         for sentence in [file.on_trust] if file.preset else file.prompts.sentences():
             if sentence is not None:
                 doubts.setdefault(sentence, []).append(name)
     of_files = [f"{_first(names)}: {sentence}" for sentence, names in doubts.items()]
-    return [*_trace_warnings(columns), *_label_warnings(columns), *of_files]
+    return [*_value_warnings(columns), *_trace_warnings(columns), *_label_warnings(columns), *of_files]
+
+
+def _value_warnings(columns: dict[str, FileColumns]) -> list[str]:
+    groups: dict[str, list[str]] = {}
+    for name, file in columns.items():
+        if file.has_no_trace:
+            paths = sorted({path for ours, paths in file.fields.items() if "response" in ours for path in paths})
+            groups.setdefault(", ".join(paths), []).append(name)
+    return [
+        f"{_first(names)}: responses (from {paths or 'conversations'}) are single values such as "
+        f"'{one_line(columns[names[0]].first_value, _VALUE_CHARS)}': this looks like questions with their answers, and "
+        "there is no trace in it; if a column holds what a teacher wrote, map fields.response to it"
+        for paths, names in groups.items()
+    ]
 
 
 def _label_warnings(columns: dict[str, FileColumns]) -> list[str]:
@@ -245,6 +279,16 @@ def _common(before: str | None, text: str) -> str:
         return text if before is None else before
     differs = next((i for i, (a, b) in enumerate(zip(before, text, strict=False)) if a != b), None)
     return before[: min(len(before), len(text)) if differs is None else differs]
+
+
+def _is_value(response: str) -> bool:
+    """Whether a response is a word, a number, a formula, a name or a list of them."""
+    text = response.strip()
+    if not is_thought(text):
+        return True
+    # In scripts without blanks nobody can count words.
+    short = len(text) <= _VALUE_CHARS and text.isascii() and not text.endswith(".")
+    return short and (len(_WORD.findall(text)) <= _MOST_VALUE_WORDS or text[0] + text[-1] in _QUOTED)
 
 
 def _measure(unread: _Unread, value: object, responses: Collection[str]) -> None:

@@ -57,7 +57,8 @@ def propose(rows: list[dict[str, Any]], own: params.Rule, now: Reading, read: Ca
     """
     unread = [name for columns in now.columns.values() for name in columns.unread_traces()]
     lost = now.rejected.total() - now.rejected["filtered"]
-    if not rows:
+    # Where answers were read as responses, what is proposed beside them would make all of them right.
+    if not rows or now.has_no_trace:
         return None
     columns = columns_of(rows)
     of_rows = [c for c in columns if not c.in_turn and not _is_step(c, columns)]
@@ -77,7 +78,7 @@ def propose(rows: list[dict[str, Any]], own: params.Rule, now: Reading, read: Ca
         # Of columns that nobody reads, a rule may bring several traces of a teacher, or several teachers.
         says_more = lost * 2 <= now.read and reading.kept == now.kept and _says_more(reading, now)
         better = reading.kept > now.kept or says_more
-        if better and reading.kept * 2 >= reading.read:
+        if better and reading.kept * 2 >= reading.read and not reading.has_no_trace:
             return rule, reading
     return None
 

@@ -59,6 +59,11 @@ class Reading:
         """Traces whose row gives a gold answer or tests."""
         return sum(columns.with_gold for columns in self.columns.values())
 
+    @property
+    def has_no_trace(self) -> bool:
+        """Whether what was read of a file as responses are single values."""
+        return any(columns.has_no_trace for columns in self.columns.values())
+
     def note(self, file: str, row: int, candidate: Candidate | RowError) -> None:
         """Count what a row gave."""
         if isinstance(candidate, RowError):
