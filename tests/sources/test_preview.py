@@ -327,6 +327,9 @@ def test_the_rule_that_mends_a_file_reads_it_when_it_is_pasted(shape: str, tmp_p
     (tmp_path / "set.jsonl.rule.yaml").write_text("\n".join(out[start + 1 :]) + "\n")
     after = previewed(run_cli, "set.jsonl")
     assert (after["rows"]["kept"], after["mend"]) == (n, None)
+    # What is shown with a rule is what it reads.
+    assert before["examples"] == after["examples"]
+    assert all(line.endswith(", with the rule below") for line in out if line.startswith("row "))
     layouts = {
         "two teachers in columns": "several teachers in columns",
         "a conversation under a name of its own": "chat",

@@ -43,10 +43,10 @@ class Example:
     """What a response is compared with: of a whole solution its answer."""
     verdict: str
 
-    def lines(self) -> list[str]:
-        """In short, with everything hidden made visible."""
+    def lines(self, how: str = "") -> list[str]:
+        """In short, with everything hidden made visible; `how` says how it was read, where not as the file lies."""
         shown = {k: getattr(self, k) for k in ("prompt", "thinking", "answer", "gold", "verdict")}
-        lines = [f"row         {self.source}:{self.row} by {one_line(self.teacher, 80)}"]
+        lines = [f"row         {self.source}:{self.row} by {one_line(self.teacher, 80)}{how}"]
         return [
             *lines,
             *(f"  {k:10}{one_line(v, _SHOWN_CHARS) if v is not None else '(none)'}" for k, v in shown.items()),
@@ -62,8 +62,9 @@ class Preview:
     """Where its rule file would lie."""
     reading: Reading
     examples: list[Example]
+    """Read with the rule that would mend the file, where there is one."""
     mended: tuple[params.Rule, Reading] | None
-    """A rule that would mend it, and what would be read with it."""
+    """That rule, and what would be read with it."""
 
     def lines(self) -> list[str]:
         """All of it, to read."""
@@ -83,7 +84,8 @@ class Preview:
             )
         warnings = [*column_warnings(reading.columns), *reading.markup.warnings()]
         lines += [f"warning     {sentence}" for sentence in warnings]
-        lines += [line for example in self.examples for line in example.lines()]
+        how = ", with the rule below" if self.mended else ""
+        lines += [line for example in self.examples for line in example.lines(how)]
         if self.mended is not None:
             rule, after = self.mended
             teachers = f", by {_counts(after.teachers)}" if after.teachers else ""
@@ -122,7 +124,8 @@ def preview_of(origin: Origin, sources: Path, settings: params.Ingest) -> Previe
     reading = read(rule)
     mended = propose(first_rows(part.files, settings), rule, reading, read)
     beside = rule_file_of(part.target if origin.path.resolve() == part.target.resolve() else origin.path)
-    return Preview(part, beside, reading, _examples(reading, settings), mended)
+    examples = _examples(reading if mended is None else mended[1], settings)
+    return Preview(part, beside, reading, examples, mended)
 
 
 def _examples(reading: Reading, settings: params.Ingest) -> list[Example]:
