@@ -397,6 +397,11 @@ WINDING = "as was to be shown in this long and winding solution of ours, which n
         ("extracted_answer", "12", False),
         ("model_answer", "12", False),
         ("answer_content", "12", False),
+        # What a model answered in the end, or most of its answers, has names like these, too.
+        ("final_answer", "12", False),
+        ("boxed_answer", "12", False),
+        ("majority_answer", "12", False),
+        ("expected_final_answer", "12", True),
     ],
 )
 def test_gold_answers_that_nobody_reads_are_proposed(column: str, value, proposed: bool, tmp_path: Path, run_cli):
@@ -406,6 +411,206 @@ def test_gold_answers_that_nobody_reads_are_proposed(column: str, value, propose
     assert (answer["mend"] or {}).get("rule") == ({"fields": {"answer": path}} if proposed else None)
     _, out, _ = run_cli("preview", "set.jsonl")
     assert any(line.endswith(f", {2 * len(rows)} with a gold answer:") for line in out) is proposed
+
+
+def turns(a: int, b: int, who: str = "") -> list[dict[str, str]]:
+    return [{"role": "user", "content": question(a, b)}, {"role": "assistant", "content": trace(a, b, who)}]
+
+
+THOUGHT = "First the red ones, then the blue ones; both are few."
+COLUMNS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "the generator of the output, and not that of the input": (
+        lambda a, b: {
+            "instruction": question(a, b),
+            "response": trace(a, b),
+            "asking": {"input_generator": "ann"},
+            "answering": {"output_generator": "ben"},
+            "difficulty_generator": "cid",
+        },
+        {"fields": {"teacher": "answering.output_generator"}},
+    ),
+    "suffixes pair up": (
+        lambda a, b: {
+            "query": question(a, b),
+            "model_a": "ann",
+            "model_b": f"ben {a}",
+            "reply_a": trace(a, b),
+            "reply_b": turns(a, b, "B: "),
+        },
+        {
+            "traces": [
+                {"teacher": "ann", "response": "reply_a"},
+                {"teacher_field": "model_b", "response": "reply_b"},
+            ],
+            "fields": {"prompt": "query"},
+        },
+    ),
+    "a prefix is a teacher, with a short answer behind its reasoning": (
+        lambda a, b: {
+            "question": question(a, b),
+            "ann_cot": trace(a, b),
+            "ann_answer": str(a + b),
+            "ben_cot": trace(a, b, "B: "),
+            "ben_answer": str(a + b),
+            "answer": str(a + b),
+        },
+        {
+            "traces": [
+                {"teacher": "ann", "response": "ann_answer", "reasoning": "ann_cot"},
+                {"teacher": "ben", "response": "ben_answer", "reasoning": "ben_cot"},
+            ],
+            "fields": {"prompt": "question", "answer": "answer"},
+        },
+    ),
+    "a number is no teacher": (
+        lambda a, b: {"task": question(a, b), "attempt_1": trace(a, b), "attempt_2": trace(b, a)},
+        {
+            "traces": [{"teacher": "set", "response": "attempt_1"}, {"teacher": "set", "response": "attempt_2"}],
+            "fields": {"prompt": "task"},
+        },
+    ),
+    "a type is no response": (
+        lambda a, b: {
+            "question": question(a, b),
+            "generation_type": "made without looking at a solution",
+            "own_solution": trace(a, b),
+        },
+        {"fields": {"prompt": "question", "response": "own_solution"}},
+    ),
+    "what stands beside the question is no response to it": (
+        lambda a, b: {
+            "doc": {"question": question(a, b), "answer": f"{trace(a, b)}\n#### {a + b}"},
+            "resps": [[trace(a, b, "R: ")]],
+            "target": str(a + b),
+        },
+        {"fields": {"prompt": "doc.question", "response": "resps.0", "answer": "target"}},
+    ),
+    "reasoning stands where the answer stands": (
+        lambda a, b: {
+            "messages": turns(a, b)[:1],
+            "choices": [
+                {
+                    "message": {
+                        "role": "assistant",
+                        "reasoning_content": f"{THOUGHT} {i}",
+                        "content": trace(a, b, str(i)),
+                    }
+                }
+                for i in range(2)
+            ],
+        },
+        {
+            "fields": {
+                "prompt": "messages",
+                "response": "choices.*.message.content",
+                "reasoning": "choices.*.message.reasoning_content",
+            }
+        },
+    ),
+    "so do teacher and label": (
+        lambda a, b: {
+            "problem": question(a, b),
+            "answer": str(a + b),
+            "tries": [
+                {"teacher": who, "reasoning": THOUGHT, "response": trace(a, b, who), "correct": who == "ann"}
+                for who in ("ann", "ben")
+            ],
+        },
+        {
+            "fields": {
+                "prompt": "problem",
+                "answer": "answer",
+                **{ours: f"tries.*.{name}" for ours, name in (("response", "response"), ("reasoning", "reasoning"))},
+                **{ours: f"tries.*.{name}" for ours, name in (("teacher", "teacher"), ("label", "correct"))},
+            }
+        },
+    ),
+    "parts of one text are one column": (
+        lambda a, b: {
+            "messages": turns(a, b)[:1],
+            "content": [{"type": "thinking", "thinking": THOUGHT}, {"type": "text", "text": trace(a, b)}],
+        },
+        {"layout": "fields", "fields": {"prompt": "messages", "response": "content"}},
+    ),
+    "a solution beside a teacher's trace is gold": (
+        lambda a, b: {
+            "question": question(a, b),
+            "solution": f"\\boxed{{{a + b}}} it is",
+            "ann_thinking_trajectory": THOUGHT,
+            "ann_attempt": trace(a, b),
+        },
+        {
+            "traces": [{"teacher": "ann", "response": "ann_attempt", "reasoning": "ann_thinking_trajectory"}],
+            "fields": {"prompt": "question", "answer": "solution"},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COLUMNS)
+def test_the_words_beside_a_columns_role_decide(case: str, tmp_path: Path, run_cli):
+    row, rule = COLUMNS[case]
+    answer = previewed(run_cli, write(tmp_path / "set.jsonl", [row(a, b) for a, b in PROBLEMS]))
+    assert answer["mend"]["rule"] == rule
+    assert answer["examples"][0]["prompt"] == question(3, 4)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"judge_model": "ann"},
+        {"embedding_model": "ann"},
+        {"question_generator": "ann"},
+        {"config": {"llm_judge": "ann"}},
+        {"reward_model": "ann"},
+    ],
+)
+def test_who_judged_asked_or_measured_is_no_teacher(beside: dict[str, Any], tmp_path: Path, run_cli):
+    rows = [{"prompt": question(a, b), "response": trace(a, b), **beside} for a, b in PROBLEMS]
+    assert previewed(run_cli, write(tmp_path / "a.jsonl", rows))["mend"] is None
+
+
+def test_an_answer_of_which_nobody_knows_whose_it_is_is_named_and_not_proposed(tmp_path: Path, run_cli):
+    rows = [
+        {"prompt": question(a, b), "response": json.dumps({"final_answer": str(a)}), "eval": {"answer": str(a)}}
+        for a, b in PROBLEMS
+    ]
+    assert previewed(run_cli, write(tmp_path / "a.jsonl", rows))["mend"] is None
+    _, out, _ = run_cli("preview", "a.jsonl")
+    [said] = [line for line in out if line.startswith("warning")]
+    assert said.startswith("warning     eval.answer may be gold answers, or what the model answered")
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"rationale": THOUGHT, "answer": "7"}, "map fields.response to answer and fields.reasoning to rationale if"),
+        ({"ann": THOUGHT, "ben": f"So: {THOUGHT}"}, "no name says that ann or ben is a response: map fields.response"),
+        ({"answer": "7"}, "no column holds what a teacher wrote: answer is a single value, as gold answers are"),
+    ],
+)
+def test_columns_that_look_like_nothing_are_named(row: dict[str, Any], says: str, tmp_path: Path, run_cli):
+    write(tmp_path / "a.jsonl", [{"question": question(a, b), **row} for a, b in PROBLEMS])
+    _, out, _ = run_cli("preview", "a.jsonl")
+    assert out[-1].startswith("mend        question looks like a prompt")
+    assert says in out[-1]
+
+
+def test_two_conversations_of_a_row_are_no_prompts_of_each_other(tmp_path: Path, run_cli):
+    rows = [{"model_a": "ann", "model_b": "ben", "chat_a": turns(*p), "chat_b": turns(*p, "B: ")} for p in PROBLEMS]
+    assert previewed(run_cli, write(tmp_path / "a.jsonl", rows))["mend"] is None
+    _, out, _ = run_cli("preview", "a.jsonl")
+    assert out[-1].startswith("mend        chat_a and chat_b are conversations, each with its own prompt and answer")
+
+
+def test_columns_instead_of_rows_are_said_to_be_so(tmp_path: Path, run_cli):
+    table = {"problem": question(3, 4), "response": trace(3, 4), "answer": "7"}
+    (tmp_path / "a.json").write_text(
+        json.dumps({name: {str(i): text for i in range(9)} for name, text in table.items()})
+    )
+    assert previewed(run_cli, "a.json")["mend"] is None
+    _, out, _ = run_cli("preview", "a.json")
+    assert out[-1].endswith("write the file anew, one object per row (orient='records')")
 
 
 def test_answers_without_questions_are_said_to_be_so(tmp_path: Path, run_cli):

@@ -29,19 +29,19 @@ def columns(*paths: str, chars: int = 200) -> list[Column]:
             ["anna_response_1", "anna_response_2"],
             [{"teacher": "anna", "response": "anna_response_1"}, {"teacher": "anna", "response": "anna_response_2"}],
         ),
-        # Where nothing but a number tells them apart, it is the name.
+        # Where nothing but a number tells them apart, they are of whoever else is named.
         (
             ["response_1", "response_2"],
-            [{"teacher": "1", "response": "response_1"}, {"teacher": "2", "response": "response_2"}],
+            [{"teacher": "file", "response": "response_1"}, {"teacher": "file", "response": "response_2"}],
         ),
-        (["anna_response"], []),
-        (["response", "bob_response"], []),
+        (["anna_response"], [{"teacher": "anna", "response": "anna_response"}]),
+        (["response", "bob_response"], [{"teacher": "bob", "response": "bob_response"}]),
         (["anna_question", "bob_question"], []),
     ],
 )
 def test_columns_that_differ_by_the_teachers_name(paths: list[str], teachers: list[dict[str, str]]) -> None:
-    assert _teachers(columns(*paths)) == teachers
+    assert _teachers(columns(*paths), "file") == teachers
 
 
 def test_short_texts_are_no_responses() -> None:
-    assert _teachers(columns("anna_response", "bob_response", chars=20)) == []
+    assert _teachers(columns("anna_response", "bob_response", chars=20), "file") == []

@@ -4,7 +4,7 @@ import re
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from stepsift.ingest.paths import parsed
 from stepsift.ingest.row import is_thought
@@ -17,6 +17,8 @@ _MOST_TURNS = 3
 """Of a conversation: a system prompt, a question, an answer."""
 _OF_A_TURN = frozenset(("role", "from", "content", "value", "reasoning_content", "tool_calls", "weight"))
 """What belongs to a message itself."""
+_OF_A_PART = frozenset(("text", "thinking", "reasoning", "content", "summary"))
+"""Where a part of a text has its own."""
 
 
 @dataclass
@@ -34,6 +36,8 @@ class Column:
     """Whether it stands within a message, beside its text."""
     listed: bool = False
     """Whether it is a list of texts, or stands in each of several objects of a list."""
+    parts: bool = False
+    """Whether it is a list of the parts of one text, each with its type: reasoning, then the answer."""
     thinks: bool = False
     """Whether a text in it begins with reasoning in tags."""
     sentences: bool = False
@@ -60,6 +64,9 @@ class Column:
         if value in (None, "", []):
             return
         self.rows += 1
+        if are_parts(value):
+            self.parts = True
+            value = "\n".join(_texts(value))
         if isinstance(value, list):
             self.listed = True
             if are_turns(value):
@@ -100,9 +107,31 @@ def are_turns(value: object) -> bool:
     )
 
 
+def are_parts(value: object) -> TypeGuard[list[dict[str, Any]]]:
+    """Whether a value is a list of parts of one text, as programming interfaces answer."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(part, dict) and "type" in part and part.keys() & _OF_A_PART for part in value)
+    )
+
+
+def _texts(value: object) -> Iterable[str]:
+    """The texts within parts."""
+    if isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if isinstance(inner, str) and key in _OF_A_PART:
+                yield inner
+            elif isinstance(inner, list):
+                yield from _texts(inner)
+
+
 def _walk(value: Any, above: tuple[str, ...], in_turn: bool = False) -> Iterable[tuple[str, Any, bool]]:
     """(path, value, whether it stands within a message) of what is no object, no text that holds one, and no list of
-    objects or lists but one of messages."""
+    objects or lists but one of messages or parts."""
     path = ".".join(above)
     if isinstance(value, str) and above and isinstance(inner := parsed(value), dict):
         value = inner
@@ -113,7 +142,7 @@ def _walk(value: Any, above: tuple[str, ...], in_turn: bool = False) -> Iterable
         yield path, value, in_turn
         for i, turn in enumerate(value[:_MOST_TURNS] if len(above) < _DEEPEST else ()):
             yield from _walk({k: v for k, v in turn.items() if k not in _OF_A_TURN}, (*above, str(i)), True)
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
+    elif isinstance(value, list) and value and isinstance(value[0], dict) and not are_parts(value):
         place = ("0",) if len(value) == 1 else ("*",)
         for item in value[:_MOST_ITEMS] if len(above) < _DEEPEST else ():
             yield from _walk(item, (*above, *place), in_turn)

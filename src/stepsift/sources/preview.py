@@ -12,7 +12,7 @@ from stepsift.ingest.candidate import Candidate
 from stepsift.ingest.columns import column_warnings, told
 from stepsift.ingest.gold import alternatives, verdict
 from stepsift.ingest.rows import UNREADABLE
-from stepsift.sources.mend import propose
+from stepsift.sources.mend import doubtful_answers, propose, why_none
 from stepsift.sources.origin import Origin
 from stepsift.sources.part import Part, part_of, rules_of
 from stepsift.sources.place import rule_file_of
@@ -65,6 +65,10 @@ class Preview:
     """Read with the rule that would mend the file, where there is one."""
     mended: tuple[params.Rule, Reading] | None
     """That rule, and what would be read with it."""
+    why_none: str | None
+    """Why there is none, where the columns tell."""
+    doubtful: list[str]
+    """Columns with short answers of which no name says whose they are, where no gold answer is read."""
 
     def lines(self) -> list[str]:
         """All of it, to read."""
@@ -83,6 +87,11 @@ class Preview:
                 "            named by file or folder; 'teacher: NAME' in its rule, or --teacher, says otherwise"
             )
         warnings = [*column_warnings(reading.columns), *reading.markup.warnings()]
+        if self.doubtful:
+            warnings.append(
+                f"{', '.join(self.doubtful)} may be gold answers, or what the model answered, against which all would "
+                "be right: map fields.answer to it by hand if it is the former"
+            )
         lines += [f"warning     {sentence}" for sentence in warnings]
         how = ", with the rule below" if self.mended else ""
         lines += [line for example in self.examples for line in example.lines(how)]
@@ -94,7 +103,7 @@ class Preview:
             lines.append(f"mend        with this in {self.beside}, {kept}:")
             lines += ["", *as_yaml(rule).splitlines()]
         elif reading.read and not reading.kept:
-            lines.append(f"mend        {_no_rule(reading)}")
+            lines.append(f"mend        {_no_rule(reading, self.why_none)}")
         return lines
 
     def as_json(self) -> dict[str, object]:
@@ -122,10 +131,19 @@ def preview_of(origin: Origin, sources: Path, settings: params.Ingest) -> Previe
         return read_first(part.files, rules_of(part, sources, tried), settings)
 
     reading = read(rule)
-    mended = propose(first_rows(part.files, settings), rule, reading, read)
+    rows = first_rows(part.files, settings)
+    mended = propose(rows, rule, reading, read)
+    best = reading if mended is None else mended[1]
     beside = rule_file_of(part.target if origin.path.resolve() == part.target.resolve() else origin.path)
-    examples = _examples(reading if mended is None else mended[1], settings)
-    return Preview(part, beside, reading, examples, mended)
+    return Preview(
+        part,
+        beside,
+        reading,
+        examples=_examples(best, settings),
+        mended=mended,
+        why_none=why_none(rows),
+        doubtful=doubtful_answers(rows, best) if best.kept and not best.with_gold else [],
+    )
 
 
 def _examples(reading: Reading, settings: params.Ingest) -> list[Example]:
@@ -153,12 +171,14 @@ def _example(file: str, row: int, candidate: Candidate, verifier: verify.Verifie
     )
 
 
-def _no_rule(reading: Reading) -> str:
+def _no_rule(reading: Reading, why: str | None) -> str:
     """Why no rule is proposed for rows of which none is kept."""
     if set(reading.rejected) == {"filtered"}:
         return "none is proposed: the rule's where leaves out all of these rows"
     if reading.rejected.keys() <= UNREADABLE:
         return _UNREADABLE
+    if why is not None:
+        return why
     if reading.rejected["unknown_layout"] + reading.rejected["missing_field"] == 0:
         return "no rule that was tried reads these rows; what is wrong with them stands above"
     return _NO_RULE

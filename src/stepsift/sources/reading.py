@@ -44,6 +44,8 @@ class Reading:
     """Layout of the rows to the files whose first row has it."""
     markup: UnknownMarkup = field(default_factory=UnknownMarkup)
     """What teachers' responses begin and end with."""
+    by_file: set[str] = field(default_factory=set)
+    """Teachers as the files' names say them."""
     named_by_file: bool = False
     """Whether a file's or folder's name stands for a teacher, since nothing else names one."""
     cut: bool = False
@@ -96,6 +98,8 @@ def read_first(source_files: list[SourceFile], rules: RulesByName, settings: par
             reading.columns[file.name] = columns
             reading.layouts.update(_layout(file, rule, settings))
             origin = origin_of(file, rule, settings, teacher_of_set(preset, file.name, own))
+            if origin.set_teacher is None:
+                reading.by_file.add(origin.teacher)
             for row, _, candidate, _ in candidates(file, origin, columns):
                 if row > FIRST_ROWS:
                     reading.cut = True
