@@ -395,6 +395,14 @@ def test_shards_of_a_folder_are_one_teacher_and_told_together(tmp_path):
     ]
 
 
+def test_teachers_that_only_a_files_name_tells_are_said_to_be_so(tmp_path):
+    rows = [{"prompt": f"{i}?", "response": THINK} for i in range(3)]
+    files = {"ann.jsonl": rows, "b.jsonl": [row | {"model": "ben"} for row in rows], "c.jsonl": rows}
+    lines = check_sources(look(tmp_path, files, {"match": "c.*", "teacher": "cid"})).lines
+    at = [i for i, line in enumerate(lines) if "teachers are named by file or folder" in line]
+    assert [lines[i - 2].split(" (")[0] for i in at] == ["read as     ann.jsonl"]
+
+
 def test_files_that_a_rule_leaves_out(tmp_path):
     rows = [{"prompt": Q, "response": "4"}]
     found = look(tmp_path, {"a.jsonl": rows, "old/b.jsonl": rows}, {"match": "old/**", "leave_out": True})

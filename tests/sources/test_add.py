@@ -25,8 +25,9 @@ def test_what_would_be_read_is_said_line_by_line_and_nothing_is_written(project:
     assert out == [
         "read as     bob.jsonl (no preset): 4 rows, 4 traces, 100% of them with a gold answer or tests",
         out[1],
+        "            teachers are named by file or folder; 'teacher: NAME' in its rule says otherwise",
         "rows        5 read, 4 kept, 1 rejected",
-        "            broken_json 1; first bob.jsonl:3: " + out[3].partition("jsonl:3: ")[2],
+        "            broken_json 1; first bob.jsonl:3: " + out[4].partition("jsonl:3: ")[2],
         "teachers    bob 4",
         "licences    Apache-2.0 3, MIT 1",
         "prompts     4, 1 of them new to the pool",

@@ -90,7 +90,7 @@ def test_a_folder_says_who_is_named_by_file_and_what_is_left_out(tmp_path: Path,
     assert code == 0
     assert out[0] == "left out    notes.txt"
     assert "teachers    ann 1, ben 1" in out
-    assert "            named by file or folder; 'teacher: NAME' in its rule, or --teacher, says otherwise" in out
+    assert "            teachers are named by file or folder; 'teacher: NAME' in its rule says otherwise" in out
     assert previewed(run_cli, "set", "--teacher", "R1")["teachers"] == {"R1": 2}
     assert previewed(run_cli, "set", "--files", "b*")["teachers"] == {"ben": 1}
 

@@ -79,6 +79,8 @@ class FileColumns:
     """Columns of which the preset says that nobody reads them."""
     on_trust: str | None = None
     """What the file owes to a preset that may be another set's, as a sentence without the file's name."""
+    named_by_file: int = 0
+    """Traces whose teacher neither row, rule nor preset names."""
     values: int = 0
     """Traces that are a single value, and say nothing of how it was found."""
     first_value: str = ""
@@ -95,6 +97,7 @@ class FileColumns:
         for record in records:
             if isinstance(record, Record):
                 self.traces += 1
+                self.named_by_file += record.teacher is None and row.rule.teacher is None and self.preset is None
                 self.with_gold += record.answer is not None or record.tests is not None
                 self.with_label += record.label is not None
                 if record.reasoning is None and _is_value(record.response):
@@ -169,7 +172,7 @@ class FileColumns:
     def key(self) -> tuple[object, ...]:
         """Equal for files that were read alike."""
         fields = tuple((name, tuple(sorted(paths))) for name, paths in sorted(self.fields.items()))
-        return self.preset, fields, tuple(self.unread_columns())
+        return self.preset, fields, tuple(self.unread_columns()), self.named_by_file > 0
 
 
 def told(columns: dict[str, FileColumns]) -> list[str]:
@@ -191,6 +194,8 @@ def told(columns: dict[str, FileColumns]) -> list[str]:
         lines.append(f"            {', '.join(read) or 'nothing was read'}")
         if files[0].unread_columns():
             lines.append(f"            not read: {', '.join(files[0].unread_columns())}")
+        if any(f.named_by_file for f in files):
+            lines.append("            teachers are named by file or folder; 'teacher: NAME' in its rule says otherwise")
         filtered = sum(f.filtered for f in files)
         if filtered:
             lines.append(f"            {count(filtered, 'row')} left out by where")

@@ -82,10 +82,6 @@ class Preview:
             file, row, detail = reading.first[reason]
             lines.append(f"            {reason} {n:,}; first {file}:{row}: {detail}")
         lines.append(f"teachers    {_counts(reading.teachers)}")
-        if reading.named_by_file:
-            lines.append(
-                "            named by file or folder; 'teacher: NAME' in its rule, or --teacher, says otherwise"
-            )
         warnings = [*column_warnings(reading.columns), *reading.markup.warnings()]
         if self.doubtful:
             warnings.append(
