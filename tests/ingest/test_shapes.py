@@ -597,6 +597,25 @@ def test_a_part_of_the_question_that_some_rows_lack_may_be_missing_in_the_templa
     assert look(tmp_path, {"a.jsonl": rows}, {"match": "*", "prompt_template": template}).warnings == []
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "says"),
+    [
+        ("generation_models", ["ann", "ben"], "if it says who wrote it, map fields.teacher to it"),
+        ("correctness", [True, False], "if it says whether it is right, map fields.label to it"),
+        ("labels", [1, 0], "if it says whether it is right, map fields.label to it"),
+        ("models", ["ann", "ben", "cid"], None),
+        ("model_notes", ["very long, as notes of a model on its answer are, one for each, " * 2] * 2, None),
+        ("tags", ["sum", "even"], None),
+    ],
+)
+def test_a_list_that_says_something_of_each_response_is_told(tmp_path, column, values, says):
+    rows = [{"prompt": f"{i}?", "generations": [THINK, f"{i} {THINK}"], column: values} for i in range(3)]
+    found = look(tmp_path, {"a.jsonl": rows})
+    assert found.total.kept == 6
+    start = f"a.jsonl: nobody reads {column}, which has a value for each response of a row; "
+    assert [w for w in found.warnings if "for each response" in w] == ([start + says] if says else [])
+
+
 @pytest.mark.parametrize(("labels", "told"), [([0.4, 0.9], 1), ([None, 0.5], 1), (["", ""], 1), ([0.4, 1.0], 0)])
 def test_labels_that_say_nothing_are_told(tmp_path, labels, told):
     rows = [{"prompt": f"{i}?", "responses": ["r", "s"], "rewards": labels} for i in range(3)]

@@ -36,6 +36,12 @@ _MOST_VALUES = 0.9
 _FEWEST_TRACES = 10
 """Of which all may be short by chance."""
 
+_OF_EACH = {
+    "teacher": {"teacher", "model", "generator", "llm"},
+    "label": {"label", "correct", "correctness", "passed", "verified"},
+}
+"""Our name to words of columns that say it of each of a row's responses."""
+
 _SHOWN_ROWS = 2_000
 """Rows whose columns that are not read are measured: enough to see what they hold."""
 
@@ -84,6 +90,8 @@ class FileColumns:
     values: int = 0
     """Traces that are a single value, and say nothing of how it was found."""
     first_value: str = ""
+    beside: Counter[str] = field(default_factory=Counter)
+    """Column that nobody reads to the rows in which it says something short of each of several responses."""
     prompts: PromptDoubts = field(default_factory=PromptDoubts)
     """What is seen of the first prompts."""
 
@@ -111,6 +119,7 @@ class FileColumns:
             for name, value in row.data.items():
                 if name not in row.read and value not in (None, "", []):
                     _measure(self.unread.setdefault(name, _Unread()), value, responses)
+                    self.beside[name] += _says_of_each(value, len(records))
 
     @property
     def fields(self) -> dict[str, Counter[str]]:
@@ -212,7 +221,13 @@ def column_warnings(columns: dict[str, FileColumns]) -> list[str]:
             if sentence is not None:
                 doubts.setdefault(sentence, []).append(name)
     of_files = [f"{_first(names)}: {sentence}" for sentence, names in doubts.items()]
-    return [*_value_warnings(columns), *_trace_warnings(columns), *_label_warnings(columns), *of_files]
+    return [
+        *_value_warnings(columns),
+        *_list_warnings(columns),
+        *_trace_warnings(columns),
+        *_label_warnings(columns),
+        *of_files,
+    ]
 
 
 def _value_warnings(columns: dict[str, FileColumns]) -> list[str]:
@@ -226,6 +241,22 @@ def _value_warnings(columns: dict[str, FileColumns]) -> list[str]:
         f"'{one_line(columns[names[0]].first_value, _VALUE_CHARS)}': this looks like questions with their answers, and "
         "there is no trace in it; if a column holds what a teacher wrote, map fields.response to it"
         for paths, names in groups.items()
+    ]
+
+
+def _list_warnings(columns: dict[str, FileColumns]) -> list[str]:
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, file in columns.items():
+        for column in file.unread_columns():
+            parts = re.split(r"[^a-z0-9]+", column.lower())
+            words = {word for part in parts for word in (part, part.removesuffix("s"))}
+            ours = next((ours for ours, said in _OF_EACH.items() if words & said and ours not in file.fields), None)
+            if ours and file.beside[column] > _MOST_VALUES * file.unread[column].rows:
+                groups.setdefault((column, ours), []).append(name)
+    return [
+        f"{_first(names)}: nobody reads {column}, which has a value for each response of a row; if it says "
+        f"{'who wrote it' if ours == 'teacher' else 'whether it is right'}, map fields.{ours} to it"
+        for (column, ours), names in groups.items()
     ]
 
 
@@ -284,6 +315,13 @@ def _common(before: str | None, text: str) -> str:
         return text if before is None else before
     differs = next((i for i, (a, b) in enumerate(zip(before, text, strict=False)) if a != b), None)
     return before[: min(len(before), len(text)) if differs is None else differs]
+
+
+def _says_of_each(value: object, responses: int) -> bool:
+    """Whether a value is a list of something short for each of several responses."""
+    if not isinstance(value, list) or not len(value) == responses > 1:
+        return False
+    return all(isinstance(v, bool | int) or (isinstance(v, str) and len(v) <= _VALUE_CHARS) for v in value)
 
 
 def _is_value(response: str) -> bool:
