@@ -60,6 +60,16 @@ MORE_PAIRS: list[tuple[str, list[str], list[str]]] = [
     ("$18.75", [B % "18.75", B % "\\$18.75", "The answer is **$18.75**."], [B % "187.5", B % "1.875"]),
     ("€1,250", [B % "1250", "Answer: €1,250.00"], [B % "1.25", "Answer: €1,205"]),
     ("$4.20", [B % "420 \\text{ cents}", "Answer: 420 cents", B % "4.2"], [B % "42 \\text{ cents}", "Answer: $420"]),
+    # Named values
+    (
+        "\\frac{15}{4}",
+        [B % name for name in ("V = \\frac{15}{4}", "MN=\\frac{15}{4}", "\\text{Mean} = \\frac{15}{4}", "P(X=2)=15/4")]
+        + ["So $T_{5}=\\frac{15}{4}$.", "The mean is \\frac{15}{4}."],
+        [B % "V = \\frac{4}{15}", B % "V = 15", B % "MN = 4"],
+    ),
+    ("0.25", [B % "P = \\frac14", "The answer is P = \\frac14"], [B % "P = \\frac12"]),
+    ("14", [B % "14", B % "K = 14"], [B % "K = \\frac14", "The answer is \\frac14."]),
+    ("N_{max} = 40", [B % "40", B % "N_{max} = 40"], [B % "4", B % "N = 39"]),
     # Choices
     (
         "C",

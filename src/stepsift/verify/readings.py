@@ -10,7 +10,7 @@ a range (5 or 6, between 10 and 20) is no answer: nothing is read.
 
 import re
 
-from stepsift.verify.shapes import read_shape
+from stepsift.verify.shapes import assigned, read_shape
 from stepsift.verify.spelling import formula, peel
 
 _FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|exp|pi|sqrt|inf|lim|max|min|gcd|lcm|mod|det|and|or"
@@ -32,7 +32,8 @@ _MARKED = re.compile(r"\\\((.+?)\\\)|\\\[(.+?)\\\]|\$\$(.+?)\$\$|\$((?:[^$\\]|\\
 _BOLD = re.compile(r"\*\*(.+?)\*\*|__(.+?)__(?!\w)", re.DOTALL)
 _JOINED = re.compile(r"[\s*]*(?:,|;|&|(?:,\s*)?(?:and|or)|\u548c|\u6216|\u3001)[\s*]*", re.IGNORECASE)
 _VALUE = re.compile(
-    r"(?:(?<!\w)-)?(?:(?<!\w)\.\d+|(?:\d{1,3}(?:(?:,\d{3})+|(?: \d{3})+)(?!\d)|\d+)(?:\.\d+)?)(?:[eE][-+]?\d+)?"
+    r"(?:(?<!\w)-)?(?:\\frac\s*(?:\{\s*\d+\s*\}|\d)\s*(?:\{\s*\d+\s*\}|\d)|(?<!\w)\.\d+"
+    r"|(?:\d{1,3}(?:(?:,\d{3})+|(?: \d{3})+)(?!\d)|\d+)(?:\.\d+)?)(?:[eE][-+]?\d+)?"
     r"(?:\s*(?:x|\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{\s*[-+]?\d+\s*\}|[-+]?\d+)"
     r"|\s*\\frac\s*\{\d+\}\s*\{\d+\}|\s+\d+\s*/\s*\d+|\s*/\s*\d+)?(?:\s*\\?%|\s*(?:\\text\s*\{\s*)?(?:thousand|million|billion|trillion)\b)?"
 )
@@ -83,6 +84,9 @@ def is_formula(text: str) -> bool:
     shape = read_shape(text)
     if not text or shape.kind in ("clock", "base"):
         return bool(text)
+    if shape.name and (side := assigned(text)):
+        # The name S of S = 12 is no unit.
+        return is_formula(side) or not holds_words(text)
     if shape.text != text and shape.number is not None and shape.unit is None:
         # Of unknown words a few small ones may be a unit: "5 apples", and no "12 Angry Men".
         unit = text.replace(shape.text, "", 1)

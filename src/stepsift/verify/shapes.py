@@ -395,6 +395,16 @@ def _equation(text: str, depth: int) -> Shape | None:
     return Shape("equation", text, (read_shape(sides[0], depth + 1), last))
 
 
+def assigned(text: str) -> str | None:
+    """The side of an assignment that is its value: 12 of `S = 12`, `S = 3 \\cdot 4 = 12` and `12 = S`; None if none."""
+    sides, between = split_at(text, ("=", "\\approx"))
+    if not between or not (sides[0] and sides[-1]):
+        return None
+    if _NAME.fullmatch(sides[0]):
+        return sides[-1]
+    return sides[0] if len(sides) == 2 and _NAME.fullmatch(sides[1]) else None
+
+
 def _named_point(names: str, point: Shape) -> Shape:
     """`(x, y) = (1, 2)` is a point whose numbers have names; of a set of points no names are needed."""
     variables, _ = _items(names[1:-1])
