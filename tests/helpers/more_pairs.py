@@ -20,6 +20,51 @@ MORE_PAIRS: list[tuple[str, list[str], list[str]]] = [
     ("340 mL", [B % "0.34 \\text{ L}", B % "340"], [B % "340 \\text{ L}", B % "3.4 \\text{ L}"]),
     ("72 km/h", [B % "20 \\text{ m/s}", B % "72"], [B % "72 \\text{ m/s}", B % "27 \\text{ km/h}"]),
     ("60^\\circ", [B % "60°", B % "60", "The answer is $60^{\\circ}$."], [B % "30^\\circ", B % "6"]),
+    (
+        "7.4 m/s^2",
+        [
+            B % f"7.4{unit}"
+            for unit in (
+                "\\,\\mathrm{m/s^2}",
+                "\\text{ m/s²}",
+                "\\mathrm{~m\\,s^{-2}}",
+                " \\frac{\\text{m}}{\\text{s}^2}",
+            )
+        ]
+        + ["It is 7.4 m s⁻².", "It is 7.4 m·s⁻²", B % "740 \\,\\mathrm{cm/s^2}"],
+        [B % "7.4 \\,\\mathrm{m\\,s^{-1}}", B % "7.4 \\,\\mathrm{cm/s^2}"],
+    ),
+    (
+        "48",
+        [
+            B % f"48{unit}"
+            for unit in (
+                "\\,\\mathrm{cm^2}",
+                "\\,{\\rm cm}",
+                "\\ (\\text{m}^2)",
+                "\\,\\Omega",
+                "\\,\\mu\\text{F}",
+                "\\text{ k}\\Omega",
+            )
+        ]
+        + ["It is 48 N·m.", "It is 48 µF", "48 Å", "48 Stück"],
+        [B % "48x", B % "48\\pi\\text{ cm}", B % "48\\mu g", B % "48 \\frac{h}{g}", B % "48 m n"],
+    ),
+    (
+        "\\frac{9}{4}\\pi",
+        [B % "\\frac{9}{4}\\pi\\,\\mathrm{m^3}", B % "\\frac{9\\pi}{4}\\text{ m}"],
+        [B % "\\frac94\\,\\mathrm{m^3}"],
+    ),
+    ("15 \\mathrm{~mm^2}", [B % "15", B % "15\\text{ mm}^2"], [B % "15\\text{ mm}", B % "51"]),
+    ("6 k\\Omega", [B % "6", "It is 6 kΩ.", B % "6000\\,\\Omega"], [B % "6\\,\\Omega"]),
+    ("1.5 GHz", [B % "1500\\text{ MHz}", B % "1.5"], [B % "1.5\\text{ MHz}", B % "15"]),
+    ("12 Tulips", [B % "12", "There are 12 tulips."], [B % "21"]),
+    (
+        "3 m and 5 m",
+        [B % "3\\text{ m and }5\\text{ m}", B % "5\\text{ m}, 3\\text{ m}"],
+        [B % "3\\text{ m and }4\\text{ m}", B % "3\\text{ m}", B % "3\\text{ cm and }5\\text{ cm}"],
+    ),
+    ("2\\mu g", [B % "2\\mu g"], [B % "2"]),
     # Scientific notation
     ("1.6 \\times 10^{-19}", [B % "1.6e-19", B % "1.6 \\cdot 10^{-19}"], [B % "1.6 \\times 10^{-18}", B % "1.7e-19"]),
     ("6.02 \\times 10^{23}", [B % "6.02e23", "The answer is 6.02 × 10²³."], [B % "6.02e22", B % "6.2e23"]),

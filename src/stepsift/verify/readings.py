@@ -88,9 +88,10 @@ def is_formula(text: str) -> bool:
         # The name S of S = 12 is no unit.
         return is_formula(side) or not holds_words(text)
     if shape.text != text and shape.number is not None and shape.unit is None:
-        # Of unknown words a few small ones may be a unit: "5 apples", and no "12 Angry Men".
+        # Of unknown words a few small ones or one may be a unit: "5 apples", "5 Apples", and no "12 Angry Men".
         unit = text.replace(shape.text, "", 1)
-        return len(unit.split()) <= 3 and (unit == unit.lower() or "\\circ" in unit)
+        one_word = len(unit.replace("\\text{", "").split()) == 1
+        return len(unit.split()) <= 3 and (unit == unit.lower() or one_word or "\\circ" in unit)
     if shape.text != text and shape.unit is not None:
         return shape.number is not None or is_formula(shape.text)
     if shape.kind in ("list", "set", "group", "union"):

@@ -44,7 +44,7 @@ _CLOCK = re.compile(
 _RATIO = re.compile(r"\s*(?::|\\text\s*\{\s*to\s*\})\s*")
 _DEGREES = re.compile(r"\s*\^\s*\{?\s*\\circ\s*\}?\s*(C|F|\\text\s*\{\s*[CF]\s*\})?\Z")
 _UNIT_WORDS = re.compile(
-    r"(?!(?:and|or)\b)(?:[A-Za-z\u00b0\u03bc\u03a9/*.^{}()-]|(?<=[A-Za-z^{-])\d|\s(?!\d|(?:and|or)\b)){1,60}"
+    r"(?!(?:and|or)\b)(?:[A-Za-z\u00b0\u00c0-\u024f\u03bc\u03a9/*.^{}()-]|(?<=[A-Za-z^{-])\d|\s(?!\d|(?:and|or)\b)){1,60}"
 )
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _UNIT_WORD = re.compile(r"[^\W\d_]{2}")
@@ -52,8 +52,11 @@ _CHINESE_UNIT = re.compile(
     r"(.*[\d}])\s*(?:\\text\s*\{\s*)?((?![\u548c\u6216\u81f3\u5230\u4e0e])[\u4e00-\u9fff]{1,6})(?<![\u4e07\u4ebf\u5343\u767e\u534a])\s*\}?"
 )
 """24平方厘米; and, or, to and words that are numbers are no units."""
-_UNIT_TEXT = re.compile(r"(?:\\text\{[^{}]*\}|\^\{?-?\d\}?|\\cdot(?![a-z])|[\s/*.])+")
-_FIRST_LETTER = re.compile(r"(?<![\\A-Za-z])(?!(?<=\d)[eE][-+]?\d)(?![x*]\s*10\s*\^)[A-Za-z\u00b0\u03bc\u03a9]")
+_UNIT_TEXT = re.compile(r"(?:\\text\{[^{}]*\}|\^\{?-?\d\}?|\\cdot(?![a-z])|[\s/*.()])+")
+_UNIT_START = re.compile(r"\(?\s*\\text")
+_FIRST_LETTER = re.compile(
+    r"(?<![\\A-Za-z])(?!(?<=\d)[eE][-+]?\d)(?![x*]\s*10\s*\^)[A-Za-z\u00b0\u00c0-\u024f\u03bc\u03a9]"
+)
 _MONEY = re.compile(
     r"([-+]?)\s*(?:\\text\s*\{\s*)?(\$|\u20ac|\u00a3|\u00a5|\u20b9|USD|US\$|EUR|Rs\.?)\s*\}?\s*(?=[-\d.\\])"
 )
@@ -213,14 +216,16 @@ def _without_unit(text: str) -> tuple[str, Unit | None]:
         return text[: degrees.start()].strip(), read_unit("°") if not degrees[1] else None
     if chinese := _CHINESE_UNIT.fullmatch(text):
         return chinese[1].strip(), read_unit(chinese[2])
-    place = text.find("\\text")
+    start = _UNIT_START.search(text)
+    place = start.start() if start else -1
     if place > 0 and _UNIT_TEXT.fullmatch(text, place) and not text[:place].rstrip().endswith("/"):
         return text[:place].strip(), read_unit(text[place:].strip().rstrip("."))
     # A letter alone lost its \text: 20 g / \text{cm}^3.
     bare = _TEXT.sub(r" \1 ", text) if place > 0 else text
     first = _FIRST_LETTER.search(bare)
-    if first and first.start() and _UNIT_WORDS.fullmatch(bare, first.start()):
-        value, after = bare[: first.start()].strip(), bare[first.start() :].strip().rstrip(".")
+    after = bare[first.start() :].replace("\\cdot", "*") if first else ""
+    if first and first.start() and _UNIT_WORDS.fullmatch(after):
+        value, after = bare[: first.start()].strip(), after.strip().rstrip(".")
         unit = read_unit(after)
         apart = bare[first.start() - 1].isspace() or not bare[first.start()].isascii()
         if (unit is not None or bare == text) and _names_unit(value, after, unit, apart):
@@ -237,7 +242,7 @@ def _names_unit(value: str, after: str, unit: Unit | None, apart: bool) -> bool:
     if apart and read_number(value) is not None:
         # Any word may be a unit after a number; of letters alone those that are known: 5 m, 5 m/s, 5 N m.
         letters = sum(map(str.isalpha, after))
-        return word or (unit is not None and (letters < 2 or "/" in after or not after.islower()))
+        return word or (unit is not None and (letters < 2 or "/" in after or "^{-" in after or not after.islower()))
     return unit is not None and (word or after.startswith("m/s"))
 
 

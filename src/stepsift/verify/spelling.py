@@ -35,6 +35,9 @@ _SIGNS = str.maketrans(
         "\N{LATIN CAPITAL LETTER O WITH STROKE}": "\\emptyset ",
         "\N{ELEMENT OF}": "\\in ",
         "\N{DEGREE SIGN}": "^\\circ ",
+        "\N{MICRO SIGN}": "\N{GREEK SMALL LETTER MU}",
+        "\N{OHM SIGN}": "\N{GREEK CAPITAL LETTER OMEGA}",
+        "\N{ANGSTROM SIGN}": "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}",
         "\N{DOUBLE-STRUCK CAPITAL R}": "\\mathbb{R}",
         "\N{DOUBLE-STRUCK CAPITAL Z}": "\\mathbb{Z}",
         "\N{VULGAR FRACTION ONE HALF}": "\\frac{1}{2}",
@@ -64,8 +67,11 @@ _PLAIN_RAISED = str.maketrans(_RAISED, "0123456789+-n")
 _PLAIN_LOWERED = str.maketrans(_LOWERED, "0123456789")
 _ROOT = re.compile(r"√\s*(?:(\d+|[a-zA-Z])|\(([^()]*)\)|\{([^{}]*)\})")
 
-_FONTS = re.compile(r"\\(?:mathbf|mathit|mathsf|mathtt|boldsymbol|bm|mathnormal|emph|underline|mathop)\s*\{([^{}]*)\}")
-_TEXT_FONTS = re.compile(r"\\(?:textbf|textit|textrm|textsf|texttt|textnormal|mbox|hbox|mathrm|text)\s*\{([^{}]*)\}")
+_BRACES = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
+"""What stands in braces that hold at most two levels of others."""
+_FONTS = re.compile(rf"\\(?:mathbf|mathit|mathsf|mathtt|boldsymbol|bm|mathnormal|emph|underline|mathop)\s*{_BRACES}")
+_TEXT_FONTS = re.compile(rf"\\(?:textbf|textit|textrm|textsf|texttt|textnormal|mbox|hbox|mathrm|text)\s*{_BRACES}")
+_ROMAN = re.compile(r"\{\s*\\rm(?![a-zA-Z])\s*([^{}]*)\}")
 _OLD_FONTS = re.compile(r"\\(?:bf|rm|it|sf|tt|bfseries)(?![a-zA-Z])\s*")
 _HIDDEN = re.compile(r"\\(?:phantom|hphantom|vphantom|hspace\*?|vspace\*?|label|tag\*?|(?:text)?color)\s*\{[^{}]*\}")
 _LAYOUT = re.compile(
@@ -105,6 +111,19 @@ _COMMAND = re.compile(r"\\([a-zA-Z]+)")
 _ONLY_FORMULA = re.compile(r"[^A-Za-z\u3040-\u9fff]*[A-Za-z]?[^A-Za-z\u3040-\u9fff]*")
 _NUMBER_FIRST = re.compile(r"\s*([-+]?\d[\d.,/]*)(?!(?:st|nd|rd|th)\b)(\s*[A-Za-z][^\d,]*)")
 """A number with words: 24 cm, and no list."""
+_UNIT_POWERS = re.compile(r"[A-Za-z\u00b0\u03bc\u03a9\s\\,;~/.*\u00b7^{}\d-]+")
+_UNIT_POWER = re.compile(r"\^\s*\{?\s*(-?\d+)\s*\}?")
+_OHMS = re.compile(r"(?<=[\d}])\s*(?:\\text\{\s*([kMG]?)\s*\}|([kMG]?))\s*\\Omega(?![A-Za-z])(?!\s*[\^_(])")
+_MICRO = re.compile(r"(?<=[\d}])\s*\\mu\s*(?:\\text\{\s*([A-Za-z]{1,3})\s*\}|([FCAHVW])(?![A-Za-z]))")
+_LONE_LETTER = re.compile(r"\\text\{(\s*[A-Za-z])\s*\}")
+_UNIT_LETTER = re.compile(r"\s*[mgshNJWVLTFHACK]\s*")
+_ONE_POWER = re.compile(r"\s*[mgs]\s*\^\s*\{?-?\d\}?\s*")
+_WITH_AND = re.compile(r"(\s*[^\W\d_][^,;]{0,40}?)(\s+(?:and|or)\s*)")
+"""A unit and the word before the next amount: 3 cm and 4 cm."""
+_UNIT_PART = r"(?:\\text\{[^{}]*\}|\^\{-?\d+\}|\\cdot(?![a-z])|[\s/*.()])"
+_UNIT_RATIO = re.compile(rf"\\frac\s*\{{({_UNIT_PART}+)\}}\s*\{{({_UNIT_PART}+)\}}")
+_UNIT_END = re.compile(rf"(?:(?<=[\d}}])|(?<=\\pi))(?:{_UNIT_PART}|{_UNIT_RATIO.pattern})+\Z")
+"""Units in \\text behind a value, at the end of a formula."""
 _POWER = re.compile(r"\^\s*([-+]?\d+(?!\d))")
 _STARS = re.compile(r"(?<=[\w)}])\s*\*\*\s*(?=[-\w({])")
 _PI = re.compile(r"(?<![\\A-Za-z])[pP]i(?![A-Za-z])")
@@ -200,6 +219,7 @@ def formula(text: str) -> str:
     text = _ROOT.sub(lambda m: f"\\sqrt{{{m[1] or m[2] or m[3] or ''}}}", text).translate(_SIGNS)
     text = _HIDDEN.sub("", text)
     text = _LAYOUT.sub("", text)
+    text = _ROMAN.sub(r"\\mathrm{\1}", text)
     text = _TEXT_FONTS.sub(_text, _FONTS.sub(r"\1", _FONTS.sub(r"\1", text)))
     text = _OLD_FONTS.sub("", text)
     text = _GROUPED.sub("", text)
@@ -211,13 +231,34 @@ def formula(text: str) -> str:
     text = _POWER.sub(r"^{\1}", _STARS.sub("^", text))
     text = _SQRT.sub(r"\\sqrt", _INFINITY.sub(r"\\infty ", _PI.sub(r"\\pi ", text)))
     text = _BLACKBOARD.sub(r"\\mathbb{\1}", _IN_INTEGERS.sub(r"\\in \\mathbb{Z}", text))
-    return " ".join(text.split())
+    return " ".join(_units(text).split())
+
+
+def _units(text: str) -> str:
+    r"""A formula whose units stand in \text: `5 \Omega`, `5 \mu F`, and letters alone where they end a value."""
+    text = _OHMS.sub(lambda m: f"\\text{{ {m[1] or m[2] or ''}\u03a9}}", text)
+    text = _MICRO.sub(lambda m: f"\\text{{ \u03bc{m[1] or m[2]}}}", text)
+    end = _UNIT_END.search(text) if "\\text" in text else None
+    if end and (letter := _LONE_LETTER.fullmatch(end[0].strip())):
+        # 2\text{m} may be 2m; of a letter alone only the likeliest units are taken for one.
+        end = None if text[end.start() - 1].isdigit() or letter[1].strip() not in "mgsNJWV" else end
+    value = text[: end.start()] if end else text
+    return _LONE_LETTER.sub(r"\1", value) + (_UNIT_RATIO.sub(r"\1/\2", end[0]) if end else "")
 
 
 def _text(match: re.Match[str]) -> str:
     r"""Words stay in \text{}; a number or a formula of one letter (`\text{13}`) needs none."""
     content = match[1].replace("\\ ", " ").replace("~", " ")
-    if _ONLY_FORMULA.fullmatch(content):
+    if (joined := _WITH_AND.fullmatch(content)) is not None:
+        return f"\\text{{{joined[1]}}}\\text{{{joined[2]}}}"
+    if _UNIT_LETTER.fullmatch(content):
+        return f"\\text{{{content}}}"
+    if _ONLY_FORMULA.fullmatch(content) and not _ONE_POWER.fullmatch(content):
         return content
+    if "^" in content and _UNIT_POWERS.fullmatch(content):
+        words = _UNIT_POWER.split(content)
+        return "".join(
+            (f"^{{{part}}}" if i % 2 else f"\\text{{{part}}}") for i, part in enumerate(words) if part.strip()
+        )
     amount = _NUMBER_FIRST.fullmatch(content)
     return f"{amount[1]}\\text{{{amount[2]}}}" if amount else f"\\text{{{content}}}"

@@ -12,9 +12,10 @@ from functools import lru_cache
 _TABLE = """
 length: m meter metre 1; km kilometer kilometre 1000; cm centimeter centimetre 1/100; mm millimeter millimetre 1/1000;
 length: nm nanometer 1/1000000000; μm micrometer micron 1/1000000; in inch inches 127/5000; ft foot feet 381/1250;
-length: yd yard 1143/1250; mi mile 201168/125
+length: yd yard 1143/1250; mi mile 201168/125; å angstrom 1/10000000000; dm decimeter decimetre 1/10
 mass: g gram gramme 1/1000; kg kilogram kilo 1; mg milligram 1/1000000; t ton tonne 1000; lb lbs 45359237/100000000
 time: s sec second 1; min minute 60; h hr hour 3600; d day 86400; week wk 604800; ms millisecond 1/1000
+time: μs microsecond 1/1000000; ns nanosecond 1/1000000000
 calendar: month 1; year yr 12
 volume: l liter litre 1; ml milliliter millilitre 1/1000; gallon gal 4
 angle: ° degree deg 1
@@ -25,14 +26,18 @@ sterling: £ gbp 1
 rupee: ₹ rs rupee 1
 yen: ¥ yen yuan rmb 1
 force: n newton 1; kn kilonewton 1000
-energy: j joule 1; kj kilojoule 1000; ev electronvolt 1/6241509074460762624
+energy: j joule 1; kj kilojoule 1000; mj megajoule 1000000; cal calorie 523/125; kcal kilocalorie 4184
+energy: ev electronvolt 1/6241509074460762624; kev 1000/6241509074460762624; mev 1000000/6241509074460762624
 power: w watt 1; kw kilowatt 1000
-pressure: pa pascal 1; kpa kilopascal 1000; atm atmosphere 101325
-charge: c coulomb 1
-current: a amp ampere 1; ma milliampere 1/1000
+pressure: pa pascal 1; kpa kilopascal 1000; mpa megapascal 1000000; atm atmosphere 101325
+charge: c coulomb 1; μc microcoulomb 1/1000000
+current: a amp ampere 1; ma milliampere 1/1000; μa microampere 1/1000000
 voltage: v volt 1; kv kilovolt 1000; mv millivolt 1/1000
-resistance: ω ohm 1
-frequency: hz hertz 1; khz kilohertz 1000; mhz megahertz 1000000
+resistance: ω ohm 1; kω kiloohm kilohm 1000
+capacitance: f farad 1; μf microfarad 1/1000000; nf nanofarad 1/1000000000; pf picofarad 1/1000000000000
+field: tesla 1
+frequency: hz hertz 1; khz kilohertz 1000; mhz megahertz 1000000; ghz gigahertz 1000000000
+loudness: db decibel 1
 temperature: k kelvin 1
 amount: mol mole 1; mmol millimole 1/1000
 information: bit 1; byte b 8; kb kilobyte 8000; mb megabyte 8000000; gb gigabyte 8000000000
@@ -66,12 +71,14 @@ _SPEEDS = {"mph": "mile/hour", "kmh": "km/hour", "kph": "km/hour", "mps": "m/s"}
 @lru_cache(maxsize=4096)
 def read_unit(text: str) -> Unit | None:
     r"""The unit that a text (`cm`, `\text{km/h}`, `square meters`, `m/s^2`) is; None where it is not known."""
-    text = text.replace("\\text{", " ").replace("}", " ").replace("^{", "^").replace("\\circ", "°").replace("^°", "°")
+    text = text.replace("\\text{", " ").replace("^{", "^").replace("}", " ").replace("\\circ", "°").replace("^°", "°")
     text = text.replace(" per ", " / ").replace("\\cdot", "*").replace("\\mu", "μ").replace("\\Omega", "ω")
-    words = re.findall(r"[A-Za-z°$€£¥₹¢μΩω]+|\^\s*-?\d+|[/*]", text)
-    if not words or len(words) > 12 or re.sub(r"[A-Za-z°$€£¥₹¢μΩω^\d/*\s.()-]", "", text):
+    words = re.findall(r"[A-Za-z°$€£¥₹¢μΩωÅ]+|\^\s*-?\d+|[/*]", text)
+    if not words or len(words) > 12 or re.sub(r"[A-Za-z°$€£¥₹¢μΩωÅ^\d/*\s.()-]", "", text):
         return None
-    words = [part for word in words for part in re.findall(r"[A-Za-z]+|[^A-Za-z]+", _SPEEDS.get(word.lower(), word))]
+    words = [
+        part for word in words for part in re.findall(r"[A-Za-zμΩÅ]+|[^A-Za-zμΩÅ]+", _SPEEDS.get(word.lower(), word))
+    ]
     dimensions: dict[str, int] = {}
     factor, sign, power = Fraction(1), 1, 1
     for i, word in enumerate(words):
