@@ -135,6 +135,7 @@ def test_formulas(answer, gold, found):
         ("\\boxed{0.5\\%}", "50%", "wrong"),
         ("\\boxed{5000\\%}", "50%", "wrong"),
         ("The answer is between 10 and 20.", "10", "unparsed"),
+        ("So he sold 11 of the 24.", "10", "unparsed"),
         ("The answer is 5 or 6.", "5", "wrong"),
         ("I cannot say.", "4", "unparsed"),
         ("<think>\n4", "4", "unparsed"),

@@ -10,8 +10,10 @@ a range (5 or 6, between 10 and 20) is no answer: nothing is read.
 
 import re
 
+from stepsift.verify.numbers import read_number, same_scaled
 from stepsift.verify.shapes import assigned, read_shape
 from stepsift.verify.spelling import formula, peel
+from stepsift.verify.units import read_unit
 
 _FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|exp|pi|sqrt|inf|lim|max|min|gcd|lcm|mod|det|and|or"
 _OTHER_LETTER = r"[\u0400-\u1fff\u3040-\u9fff\uac00-\ud7af]"
@@ -41,13 +43,55 @@ _VALUE = re.compile(
 _MORE_VALUES = rf"(?:,\s*\$?(?>{_VALUE.pattern}))"
 """One way to read each: 1,111,1 could else be cut into numbers in more ways than can be tried."""
 _SEVERAL = re.compile(
-    rf"{_MORE_VALUES}*+,?\s*(?:\b(?:or|and|to)\b|[-\u2013])\s*\$?{_VALUE.pattern}|{_MORE_VALUES}++[\s.;]*\Z"
+    rf"{_MORE_VALUES}*+,?\s*(?:\b(?:or|and|to)\b|[-\u2013~\u81f3\u5230;])\s*\$?{_VALUE.pattern}|{_MORE_VALUES}++[\s.;]*\Z"
 )
 _EMPHASIS = re.compile(r"(?<![\w*\\])([*_])(?=\S)([^*_\n]{1,80}?)(?<=\S)\1(?![\w*])")
-_GOES_ON = re.compile(
-    r"\s*(?:\^(?!\s*\{?\s*\\circ)|[_}]|[+*]\s*\w|\\(?!text|%|,|;|\s|circ)|and\s+(?:a|one)[\s-](?:half|third|quarter)\b)"
-    r"|[A-Za-z](?![A-Za-z])"
+_CALLED = r"(?:arc)?(?:sin|cos|tan|cot|csc|ln|log|exp|sqrt|pi)\b"
+_COMPARED = r"(?:exceeds?|minus|negative|between)"
+_BEFORE_VALUE = re.compile(
+    r"(?:\A|[=:,;.?!\"'\u201c\u201d\u2018\u2019#~\u2192\u2234\u2022\u20ac\u00a3\u2190-\u21ff\u2794-\u27be]|(?:\A|[^\W\d_]{2}\W?\s)[-\u2013\u2014]|['\u2019](?:s|re)"
+    r"|\\(?:approx|to|Rightarrow|rightarrow|implies|therefore|quad|qquad)|\w\w\)|(?:\A|\s)\([A-Ja-j]\)|<\w+>|>>|\w\]|\|\s"
+    rf"|(?<![\\\w])(?!{_CALLED}|{_COMPARED}\b)[^\W\d_]{{2,}}|(?<![\\\w])[aAI\u00c0-\u024f]|[\u0400-\u1fff\u3040-\u9fff\uac00-\ud7af])\s*\Z",
+    re.IGNORECASE,
 )
+"""What may stand before a number among words: no operator, no bracket and no word that makes it a bound."""
+_AFTER_VALUE = re.compile(
+    r"\s*(?:\Z|[.,;?!)\]\"'\u2019\u201d=%]|(?<=\d):(?!\d)|:(?!\s*\d)|</|\[/|>>|(?<=\s)\|"
+    r"|\^\s*\{?\s*\\circ|\\[,;:!% ]|\\(?:circ|quad|qquad|approx|checkmark)"
+    r"|\\text|-(?=[^\W\d_]{2})|[\u2013\u2014]|/\s*[^\W\d_]{2}|\s\((?=[^()]*(?:[^\W\d_]{2}|\d\s*\)))"
+    r"|[\u0400-\u1fff\u3040-\u9fff\uac00-\ud7af]"
+    rf"|[-]\s+[^\W\d_]{{2}}|(?!{_CALLED})[^\W\d_]{{2,}}|\s(?:[aAI]\s+[^\W\d_]{{2}})|[\u2192\u2234\u20ac\u00a3\u00b0#\u2713\u2705])"
+)
+"""What may stand behind it: a word or a sign that goes on with the sentence, and not with a formula."""
+_ABBREVIATION = re.compile(r"\s*([A-Za-z\u00b5\u03bc\u03a9]{1,3})(?:\^\{?-?\d\}?)?(?![A-Za-z(])")
+_VARIABLES = re.compile(r"(?:(?!by\b)[abcpqrxyz]{2}|abc|xyz)\Z")
+_AFFIX = re.compile(r"(?:st|nd|rd|th|am|pm|pcs|pts|x)\Z", re.IGNORECASE)
+_MORE_THAN = re.compile(r"\s*(?:more|less|fewer|greater|times)\s+(?:than\s+)?(?:as\s+)?\\?[a-z](?![a-z])")
+_BOUND = re.compile(
+    r"(?:\A|\b(?:is|are|be|was|were)\s)\s*(?:at\s+(?:least|most)|up\s+to|over|under|above|below"
+    r"|(?:more|less|fewer|greater|larger|smaller|bigger|higher|lower)\s+than(?:\s+or\s+equal\s+to)?)\s*\Z",
+    re.IGNORECASE,
+)
+"""More than 3 is no value; one cannot buy more than 3 is one."""
+_AND_A_PART = re.compile(r"\s*(?:\\text\s*\{\s*)?and\s+(?:a|one)[\s-](?:half|third|quarter)\b")
+_COMPOUND = re.compile(r"\s*([A-Za-z]+)(?:\s*,|,?\s+and)?\s+\d[\d.]*\s*([A-Za-z]+)")
+"""3 hours and 20 minutes."""
+_RATIO = re.compile(r"\d+(?:\.\d+)?:\d+(?:\.\d+)?(?![\d:])")
+_FIRST = re.compile(r"\s*[.,;(]")
+"""41, not 42."""
+_ABOVE = re.compile(r"[\s$]*>(?![>=])")
+_MINUS = re.compile(
+    r"(\A|=|:|\b(?:is|are|be|equals?|of|gets?|gives?)\b)\s*(?:-\s+|(?:minus|negative)\s+)(?=\d|\\frac)", re.IGNORECASE
+)
+_TEXT_WORDS = re.compile(r"\\text\s*\{([^{}]*)\}")
+_COMES_TO = re.compile(
+    r"\b(?:gives?|gets?|costs?|totals?|total\s+of|leaving|leaves|makes?|equals?)\b(?=[^.]*?\d)", re.IGNORECASE
+)
+_IN_ALL = re.compile(
+    r"\A\W*(?:(?:so|thus|then|hence|therefore)\b,?\s+)?(?:in|after|for|over|within|during|(?:out\s+)?of)\s[^.,=]{0,40},\s+(?=\w)",
+    re.IGNORECASE,
+)
+"""A beginning that holds another number: In 3 days, she reads 12 pages."""
 _NOT = re.compile(r"(?:\bnot|\bnever|(?:\bcannot|n['\u2019]t)(?:\s+be)?)[\s}]+(?:equal(?:\s+to)?\s+)?\Z", re.IGNORECASE)
 _IS_NOT = re.compile(
     r"\s*(?:is\s+not|isn['\u2019]t|can(?:not|['\u2019]t)\s+be|is\s+(?:wrong|incorrect))\b", re.IGNORECASE
@@ -91,7 +135,11 @@ def is_formula(text: str) -> bool:
         # Of unknown words a few small ones or one may be a unit: "5 apples", "5 Apples", and no "12 Angry Men".
         unit = text.replace(shape.text, "", 1)
         one_word = len(unit.replace("\\text{", "").split()) == 1
-        return len(unit.split()) <= 3 and (unit == unit.lower() or one_word or "\\circ" in unit)
+        return (
+            len(unit.split()) <= 3
+            and not _MORE_THAN.match(unit)
+            and (unit == unit.lower() or one_word or "\\circ" in unit)
+        )
     if shape.text != text and shape.unit is not None:
         return shape.number is not None or is_formula(shape.text)
     if shape.kind in ("list", "set", "group", "union"):
@@ -109,6 +157,9 @@ def formulas(answer: str, gold: str) -> list[str]:
     """The formulas that an answer may mean, best first; none where it holds nothing to read."""
     text = peel(_SO.sub("", _without_condition(answer[:LONGEST])))
     plain = _for_any_integer(formula(unmarked(text)))
+    if plain and _ABOVE.match(gold) and _ABOVE.match(answer):
+        # Elsewhere the sign is Markdown's, of a quotation.
+        plain = f"\\text{{it}} > {plain}"
     if not plain:
         return []
     if is_formula(plain):
@@ -122,8 +173,8 @@ def formulas(answer: str, gold: str) -> list[str]:
     marked = _run(_MARKED, text)
     if marked is not None:
         inside = _for_any_integer(formula(peel(marked)))
-        return [inside] if inside and not holds_words(inside) else _spoken(inside, number)
-    return _spoken(text, number)
+        return [inside] if inside and not holds_words(inside) else _spoken(inside, number, gold)
+    return _spoken(text, number, gold)
 
 
 def _without_condition(text: str) -> str:
@@ -143,21 +194,70 @@ def _for_any_integer(text: str) -> str:
     return name.sub("k", body)
 
 
-def _spoken(text: str, number: bool) -> list[str]:
+def _spoken(text: str, number: bool, gold: str) -> list[str]:
     """What is said in words, without marks."""
     for sign, spelled in _CURRENCY.items():
         text = text.replace(sign, spelled)
     text = formula(_EMPHASIS.sub(r"\2", text.replace("**", "").replace("$", "")))
     if number:
-        text = _without_place(text)
-        after = [m.end() for m in _EQUALS.finditer(text)]
-        value = _VALUE.search(text, after[-1] if after else 0)
-        if value is None or _SEVERAL.match(text, value.end()) or _part_of_formula(text, value) or _denied(text, value):
-            return []
-        return [formula(value[0])]
+        return _spoken_number(_without_place(text), gold)
     lead = _LEAD.match(text)
     rest = peel(text[lead.end() :] if lead else text)
     return [rest] if rest else []
+
+
+def _spoken_number(text: str, gold: str) -> list[str]:
+    """The number that a sentence comes to, or its first; none where several numbers leave it open."""
+    text = _MINUS.sub(r"\1 -", " ".join(_TEXT_WORDS.sub(r" \1 ", text).split()))
+    after = [m.end() for m in _EQUALS.finditer(text)]
+    start = after[-1] if after else 0
+    value = _VALUE.search(text, start)
+    ratio = _RATIO.match(text, value.start()) if value else None
+    if ratio and "ratio" in text.lower():
+        return [ratio[0]]
+    if value is None or not _stands_alone(text, value):
+        return []
+    if after or (_FIRST.match(text, value.end()) and not text[: value.start()].strip()):
+        return [formula(value[0])]
+    # No word says which number is meant: another one than the first is read where one does, and a guess is none.
+    numbers = {formula(m[0]) for m in _VALUE.finditer(text)}
+    if len(numbers) > 1 and not _is_gold(value[0], gold):
+        beginning = _IN_ALL.match(text)
+        verbs = [m.end() for m in _COMES_TO.finditer(text)]
+        start = verbs[-1] if verbs else beginning.end() if beginning else len(text)
+        value = _VALUE.search(text, start)
+        if value is None or not _stands_alone(text, value) or (not verbs and _VALUE.search(text, value.end())):
+            return []
+    return [formula(value[0])]
+
+
+def _is_gold(value: str, gold: str) -> bool:
+    one, other = read_shape(formula(unmarked(peel(gold)))).number, read_number(formula(value))
+    return one is not None and other is not None and same_scaled(one, other)
+
+
+def _stands_alone(text: str, value: re.Match[str]) -> bool:
+    """Whether a number among words is the whole of what is said: no part of a formula, a range, a bound, a denial."""
+    before, end = text[max(0, value.start() - 80) : value.start()], value.end()
+    compound, short = _COMPOUND.match(text, end), _ABBREVIATION.match(text, end)
+    if _SEVERAL.match(text, end) or _denied(text, value) or _BOUND.search(before) or _MORE_THAN.match(text, end):
+        return False
+    if _AND_A_PART.match(text, end) or not _BEFORE_VALUE.search(before):
+        return False
+    if compound and _one_dimension(compound[1], compound[2]):
+        return False
+    if short and read_unit(short[1]) is not None:
+        return True
+    if short and (
+        _VARIABLES.match(short[1]) or (short.end() - len(short[0].lstrip()) == end and not _AFFIX.match(short[1]))
+    ):
+        return False
+    return _AFTER_VALUE.match(text, end) is not None
+
+
+def _one_dimension(one: str, other: str) -> bool:
+    units = read_unit(one), read_unit(other)
+    return units[0] is not None and units[1] is not None and units[0].dimensions == units[1].dimensions
 
 
 def _without_place(text: str) -> str:
@@ -167,13 +267,6 @@ def _without_place(text: str) -> str:
         return text
     before = text[: place.start()]
     return before if _EQUALS.search(before) or _VALUE.match(before) else text
-
-
-def _part_of_formula(text: str, value: re.Match[str]) -> bool:
-    """Whether a number is but a part of a formula: 3 of \\sqrt{3}, 2 of 2x + 3."""
-    return text[max(0, value.start() - 1) : value.start()] in ("{", "\\", "^", "_") or bool(
-        _GOES_ON.match(text, value.end())
-    )
 
 
 def _denied(text: str, value: re.Match[str]) -> bool:
