@@ -154,6 +154,25 @@ MORE_PAIRS: list[tuple[str, list[str], list[str]]] = [
     ),
     ("-6", ["It is − 6.", "It is minus 6.", "negative 6", "It is -6."], ["It is 6.", "It is x - 6."]),
     ("> 8", [B % "> 8", B % "x > 8"], [B % "8", B % "< 8", B % "x \\ge 8"]),
+    # Said twice, rounded, grouped, labelled; functions without a backslash
+    (
+        "5\\sqrt{2}",
+        [B % "5\\sqrt{2} \\approx 7.07", "5√2 (≈ 7.07)", B % "d = 5\\sqrt2 \\approx 7.07"],
+        [B % "7.07", B % "2\\sqrt{5} \\approx 4.47"],
+    ),
+    ("6\\pi \\approx 18.8", [B % "6\\pi", B % "18.8"], [B % "18.9"]),
+    (
+        "\\frac{1}{4}",
+        [B % "\\frac14 \\text{ or } 25\\%", "1/4 (25%)"],
+        [B % "\\frac14 \\text{ or } 20\\%", "1/4 (20%)"],
+    ),
+    ("8", [], [B % "x=8, y=8", B % "8, 9"]),
+    ("43200", ["21,600 + 21,600 = 43,200", B % "n = 43,200"], [B % "43, 200"]),
+    ("45, 135", [B % "45,135"], [B % "45135, 1", B % "45"]),
+    ("7.5", [B % "7{,}5", "Ответ: 7,5"], [B % "7, 5", B % "75"]),
+    ("\\text{19}", ["Kết quả: 19", "Total: 19", B % "\\text{Total: }19"], ["Total: 91"]),
+    ("ln(5)", [B % "\\ln 5", "The integral is ln 5."], [B % "\\ln 6", B % "5"]),
+    ("3*sqrt(7)", [B % "3\\sqrt{7}", B % "\\sqrt{63}"], [B % "7\\sqrt3", B % "21"]),
     # Choices
     (
         "C",

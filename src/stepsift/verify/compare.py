@@ -37,6 +37,7 @@ class AnswerComparison:
         }
         self._unlike: dict[frozenset[str], SameShape] = {
             frozenset(("list", "set")): self._sets,
+            frozenset(("list", "value")): self._list_and_value,
             frozenset(("list", "group")): self._list_and_group,
             frozenset(("list", "union")): self._list_and_union,
             frozenset(("set", "value")): self._set_and_value,
@@ -71,6 +72,13 @@ class AnswerComparison:
             return False
         items = _by_name(listed.items)
         return self._ordered(group.items, items) if group is gold else self._ordered(items, group.items)
+
+    def _list_and_value(self, gold: Shape, answer: Shape) -> bool:
+        """`3/4 or 75%` is one value that is said twice."""
+        listed, value = (gold, answer) if gold.kind == "list" else (answer, gold)
+        return len({item.name for item in listed.items}) == 1 and all(
+            self._same_or_unreadable(*((item, value) if listed is gold else (value, item))) for item in listed.items
+        )
 
     def _list_and_union(self, gold: Shape, answer: Shape) -> bool:
         listed = gold if gold.kind == "list" else answer

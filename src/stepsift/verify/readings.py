@@ -11,7 +11,7 @@ a range (5 or 6, between 10 and 20) is no answer: nothing is read.
 import re
 
 from stepsift.verify.numbers import read_number, same_scaled
-from stepsift.verify.shapes import assigned, read_shape
+from stepsift.verify.shapes import assigned, read_shape, split_at
 from stepsift.verify.spelling import formula, peel
 from stepsift.verify.units import read_unit
 
@@ -79,6 +79,17 @@ _COMPOUND = re.compile(r"\s*([A-Za-z]+)(?:\s*,|,?\s+and)?\s+\d[\d.]*\s*([A-Za-z]
 _RATIO = re.compile(r"\d+(?:\.\d+)?:\d+(?:\.\d+)?(?![\d:])")
 _FIRST = re.compile(r"\s*[.,;(]")
 """41, not 42."""
+_LABEL = re.compile(
+    r"\A(?!\s*\w*ratio)(?:[^\W\d_][^\W\d_\s]*(?:\s[^\W\d_]+){0,3}\s*:\s+"
+    r"|\\text\s*\{[^{}:]{1,40}:\s*\}|\\text\s*\{[^{}:]{1,40}\}\s*:)",
+    re.IGNORECASE,
+)
+"""Total: 42, and no ratio."""
+_ABOUT = re.compile(r"\s*\(\s*\\approx([^()]*)\)\Z")
+_TWICE = re.compile(r"([-\d./]+%?|\\frac\{\d+\}\{\d+\})\s+\(\s*([-\d./]+%?)\s*\)")
+"""3/4 (75%)."""
+_GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_DECIMAL_COMMA = re.compile(r"-?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
 _ABOVE = re.compile(r"[\s$]*>(?![>=])")
 _MINUS = re.compile(
     r"(\A|=|:|\b(?:is|are|be|equals?|of|gets?|gives?)\b)\s*(?:-\s+|(?:minus|negative)\s+)(?=\d|\\frac)", re.IGNORECASE
@@ -155,8 +166,35 @@ def is_number(gold: str) -> bool:
 
 def formulas(answer: str, gold: str) -> list[str]:
     """The formulas that an answer may mean, best first; none where it holds nothing to read."""
+    return [variant for text in _formulas(answer, gold) for variant in _variants(text, gold)]
+
+
+def _variants(text: str, gold: str) -> list[str]:
+    """A formula and what else it may be: either side of an "approximately", groups of digits, a decimal comma."""
+    text = _ABOUT.sub(r" \\approx \1", text)
+    twice = _TWICE.fullmatch(text)
+    if twice and _is_gold(twice[1], twice[2]):
+        return [twice[1]]
+    variants = [text]
+    sides, about = split_at(text, ("\\approx",))
+    if about:
+        variants += [side for side in sides if "=" in side or (side and assigned(f"{side} = 0") is None)]
+    if read_number(text) is None:
+        # The commas of 30,000 + 27,500 = 57,500 hold no items apart; those within brackets may.
+        groups = text if re.search(r"[(\[{]", text) else _GROUPS.sub(lambda m: m[0].replace(",", ""), text)
+        variants += [groups] if groups != text else []
+        if _DECIMAL_COMMA.fullmatch(text) and is_number(gold):
+            variants.append(text.replace(".", "").replace(",", "."))
+    elif _GROUPS.fullmatch(text) and text != gold and read_shape(formula(unmarked(peel(gold)))).kind in ("list", "set"):
+        variants.append(text.replace(",", ", "))
+    return variants
+
+
+def _formulas(answer: str, gold: str) -> list[str]:
     text = peel(_SO.sub("", _without_condition(answer[:LONGEST])))
     plain = _for_any_integer(formula(unmarked(text)))
+    if ":" in plain and ":" not in gold:
+        plain = _LABEL.sub("", plain)
     if plain and _ABOVE.match(gold) and _ABOVE.match(answer):
         # Elsewhere the sign is Markdown's, of a quotation.
         plain = f"\\text{{it}} > {plain}"
@@ -167,7 +205,7 @@ def formulas(answer: str, gold: str) -> list[str]:
     number = is_number(gold)
     bold = _run(_BOLD, text)
     if bold is not None and (_VALUE.search(bold) or not number) and "**" not in bold:
-        in_bold = formulas(bold, gold)
+        in_bold = _formulas(bold, gold)
         if in_bold:
             return in_bold
     marked = _run(_MARKED, text)

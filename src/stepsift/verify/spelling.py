@@ -80,6 +80,8 @@ _LAYOUT = re.compile(
 )
 _BLANKS = re.compile(r"\\(?:quad|qquad|enspace|thinspace|medspace|thickspace)(?![a-zA-Z])|(?<!\\)\\[;: ]|(?<!\\)~")
 _GROUPED = re.compile(r"(?<=\d)\s*(?:\{,\}|\\,|\\!|,\\!|\\;)\s*(?=\d{3}(?!\d))")
+_DECIMAL = re.compile(r"(?<=\d)\{,\}(?=\d)")
+"""2{,}5 in a text that groups no digits by it."""
 _NAMES = {
     name: spelled
     for spelled, names in {
@@ -129,6 +131,10 @@ _STARS = re.compile(r"(?<=[\w)}])\s*\*\*\s*(?=[-\w({])")
 _PI = re.compile(r"(?<![\\A-Za-z])[pP]i(?![A-Za-z])")
 _INFINITY = re.compile(r"(?<![\\A-Za-z])(?:[iI]nfinity|inf|oo)(?![A-Za-z])")
 _SQRT = re.compile(r"(?<![\\A-Za-z])sqrt(?=\s*[({\d])")
+_ROOT_OF = re.compile(r"(?<![\\A-Za-z])sqrt\s*\(([^()]*)\)")
+_CALLED = re.compile(
+    r"(?<![\\A-Za-z])(ln|log|exp|sin|cos|tan|arcsin|arccos|arctan)(?=\s*[(\d^]|\s*\\(?!text)|\s+[a-z](?![A-Za-z]))"
+)
 _BLACKBOARD = re.compile(r"\\mathbb\s*([A-Z])(?![A-Za-z])")
 _IN_INTEGERS = re.compile(r"\\in\s*Z(?![A-Za-z_^'])")
 _RELATIONS = (("<=", "\\le "), (">=", "\\ge "), ("=<", "\\le "), ("!=", "\\ne "), ("==", "="))
@@ -222,13 +228,14 @@ def formula(text: str) -> str:
     text = _ROMAN.sub(r"\\mathrm{\1}", text)
     text = _TEXT_FONTS.sub(_text, _FONTS.sub(r"\1", _FONTS.sub(r"\1", text)))
     text = _OLD_FONTS.sub("", text)
-    text = _GROUPED.sub("", text)
+    text = _DECIMAL.sub(".", _GROUPED.sub("", text))
     text = text.replace("\\,", " ").replace("\\!", "").replace("{,}", ",").replace("\\%", "%").replace("\\$", "")
     text = _BLANKS.sub(" ", text)
     text = _COMMAND.sub(lambda m: _NAMES.get(m[1], m[0]), text)
     for sign, spelled in _RELATIONS:
         text = text.replace(sign, spelled)
     text = _POWER.sub(r"^{\1}", _STARS.sub("^", text))
+    text = _CALLED.sub(r"\\\1 ", _ROOT_OF.sub(r"\\sqrt{\1}", text))
     text = _SQRT.sub(r"\\sqrt", _INFINITY.sub(r"\\infty ", _PI.sub(r"\\pi ", text)))
     text = _BLACKBOARD.sub(r"\\mathbb{\1}", _IN_INTEGERS.sub(r"\\in \\mathbb{Z}", text))
     return " ".join(_units(text).split())
