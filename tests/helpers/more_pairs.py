@@ -173,6 +173,24 @@ MORE_PAIRS: list[tuple[str, list[str], list[str]]] = [
     ("\\text{19}", ["Kết quả: 19", "Total: 19", B % "\\text{Total: }19"], ["Total: 91"]),
     ("ln(5)", [B % "\\ln 5", "The integral is ln 5."], [B % "\\ln 6", B % "5"]),
     ("3*sqrt(7)", [B % "3\\sqrt{7}", B % "\\sqrt{63}"], [B % "7\\sqrt3", B % "21"]),
+    # Labels in bold, conditions, what a question asked for
+    (
+        "y^2-4",
+        [
+            "**Product:** $y^2-4$",
+            "**Product**: \\(y^2-4\\)",
+            "**Hence**, the product is $y^2-4$.",
+            "It is $y^2-4$ for every $y$.",
+            "It is $y^2-4$, where $y$ is real.",
+            B % "y^2-4 \\quad (y \\ne 2)",
+        ],
+        ["**Product:** $y^2+4$", "It is $y$, where $y^2-4$ is even.", B % "y-4 \\quad (y \\ne 2)"],
+    ),
+    ("11", ["The least value is $11$, attained when $y = 3$.", B % "y = 11 \\quad (y > 0)"], [B % "y > 11"]),
+    ("g(3) = 10", [B % "10", B % "g(3)=10"], [B % "3", B % "g(4)=10"]),
+    ("\\cos B = \\frac{2}{5}", [B % "\\frac25", B % "0.4"], [B % "\\frac52"]),
+    ("m + n = 9", [B % "9"], [B % "8"]),
+    ("x + y = 9", [B % "x+y=9"], [B % "9"]),
     # Choices
     (
         "C",

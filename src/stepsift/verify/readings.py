@@ -90,6 +90,18 @@ _TWICE = re.compile(r"([-\d./]+%?|\\frac\{\d+\}\{\d+\})\s+\(\s*([-\d./]+%?)\s*\)
 """3/4 (75%)."""
 _GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _DECIMAL_COMMA = re.compile(r"-?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
+_CLAUSE = re.compile(
+    r"\s*[,(]*\s*(?:for\s+(?:all|any|every|each)|where|when|whenever|since|because|as|attained|achieved|provided|if)\b[^.]*\Z",
+    re.IGNORECASE,
+)
+"""What stands between an answer and a formula that only says where it holds: $x + 2$, where $x \\ne 2$."""
+_LEADS = re.compile(r"(?:so|thus|hence|therefore|answer|final answer|result|conclusion|step \d+)\W*\Z", re.IGNORECASE)
+_HOLDS_FOR = re.compile(
+    r"(.{1,300}?)(?:[,;\s]|\\text\s*\{\s*,?\s*(?:for|where|when|if|with)(?:\s+(?:all|any))?\s*\}|(?:for|where|when|if)\s)+"
+    r"\(?\s*([a-z])\s*(?:\\(?:ne|ge|le|in)(?![a-z])|[<>])[^(),=]{1,40}\)?"
+)
+"""An answer with the values for which it holds: 2n+1 (n >= 1)."""
+_RELATION = re.compile(r"\\(?:ne|ge|le|in)(?![a-z])|[<>]")
 _ABOVE = re.compile(r"[\s$]*>(?![>=])")
 _MINUS = re.compile(
     r"(\A|=|:|\b(?:is|are|be|equals?|of|gets?|gives?)\b)\s*(?:-\s+|(?:minus|negative)\s+)(?=\d|\\frac)", re.IGNORECASE
@@ -187,6 +199,11 @@ def _variants(text: str, gold: str) -> list[str]:
             variants.append(text.replace(".", "").replace(",", "."))
     elif _GROUPS.fullmatch(text) and text != gold and read_shape(formula(unmarked(peel(gold)))).kind in ("list", "set"):
         variants.append(text.replace(",", ", "))
+    condition = _HOLDS_FOR.fullmatch(text)
+    if condition and not _RELATION.search(formula(gold)) and not _RELATION.search(condition[1]):
+        body = condition[1].rstrip(" ,;(")
+        if re.search(rf"(?<![\\A-Za-z]){condition[2]}(?![A-Za-z])", body) and body != condition[2]:
+            variants.append(body)
     return variants
 
 
@@ -315,7 +332,9 @@ def _denied(text: str, value: re.Match[str]) -> bool:
 
 def _run(pattern: re.Pattern[str], text: str) -> str | None:
     """The last marked part of a text, with those before it that only a comma, `and` or `or` holds apart."""
-    matches = list(pattern.finditer(text))
+    matches = [match for match in pattern.finditer(text) if pattern is not _BOLD or not _is_label(match)]
+    while len(matches) > 1 and _CLAUSE.match(text, matches[-2].end(), matches[-1].start()):
+        matches.pop()
     if not matches:
         return None
     parts = [_inside(matches[-1])]
@@ -325,6 +344,14 @@ def _run(pattern: re.Pattern[str], text: str) -> str | None:
             break
         parts[:0] = [_inside(before), " or " if "or" in joint[0].lower() else ", "]
     return "".join(parts)
+
+
+def _is_label(bold: re.Match[str]) -> bool:
+    """Whether bold type is only what stands before an answer: **Vertex:** $(1, 2)$, **Therefore**, .."""
+    inside = _inside(bold)
+    if inside.endswith((":", "\uff1a")) or bold.string[bold.end() :].lstrip()[:1] in (":", "\uff1a"):
+        return True
+    return _LEADS.match(inside) is not None
 
 
 def _inside(match: re.Match[str]) -> str:

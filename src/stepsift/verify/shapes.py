@@ -29,6 +29,11 @@ _NAME = re.compile(
     rf"{_SYMBOL}(?:_(?:\{{[^{{}}]*\}}|\w))?'*(?:\^\{{-1\}})?(?:\(\s*{_SYMBOL}\s*\))?|\\text\s*\{{[^{{}}]*\}}"
     rf"|\\angle\s*[A-Z]{{1,3}}|\|?[A-Z]{{2,3}}\|?|\\overline\s*\{{[A-Z]+\}}"
 )
+_ASKED = re.compile(
+    rf"[A-Za-z]'*\(\s*-?[\d.]+\s*\)|\\(?:sin|cos|tan|cot)\s*(?:{_SYMBOL}|\\angle\s*[A-Z]{{1,3}}|\(\s*{_SYMBOL}\s*\))"
+    r"|\\(?:overrightarrow|vec)\s*\{[A-Za-z]+\}|[abcmnpq](?:\s*[+-]\s*[abcmnpq])+|\\frac\s*\{[A-Z]{2}\}\s*\{[A-Z]{2}\}"
+)
+"""What a question asks for, as a plain name: f(2), \\sin A, m + n; x + y = 7 is an equation."""
 _NAMES = re.compile(rf"\(\s*(?:{_NAME.pattern})(?:\s*,\s*(?:{_NAME.pattern}))+\s*\)")
 """The variables of a point: (x, y)."""
 _LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-df-z](?![A-Za-z])|(?<![\\A-Za-z])[A-Za-z]{2,}")
@@ -391,7 +396,7 @@ def _equation(text: str, depth: int) -> Shape | None:
     if not sides[0] or not sides[-1]:
         return read_shape(sides[-1] or text[:-1], depth + 1)
     last = read_shape(sides[-1], depth + 1)
-    if _NAME.fullmatch(sides[0]):
+    if _NAME.fullmatch(sides[0]) or (_ASKED.fullmatch(sides[0]) and not _LETTERS.search(sides[-1])):
         return replace(last, name=sides[0])
     if _NAMES.fullmatch(sides[0]) and last.kind in ("group", "set"):
         return _named_point(sides[0], last)
@@ -405,7 +410,7 @@ def assigned(text: str) -> str | None:
     sides, between = split_at(text, ("=", "\\approx"))
     if not between or not (sides[0] and sides[-1]):
         return None
-    if _NAME.fullmatch(sides[0]):
+    if _NAME.fullmatch(sides[0]) or _ASKED.fullmatch(sides[0]):
         return sides[-1]
     return sides[0] if len(sides) == 2 and _NAME.fullmatch(sides[1]) else None
 
