@@ -191,6 +191,13 @@ MORE_PAIRS: list[tuple[str, list[str], list[str]]] = [
     ("\\cos B = \\frac{2}{5}", [B % "\\frac25", B % "0.4"], [B % "\\frac52"]),
     ("m + n = 9", [B % "9"], [B % "8"]),
     ("x + y = 9", [B % "x+y=9"], [B % "9"]),
+    # Unicode and layout
+    ("\\frac{3}{8}", [B % "⅜", B % "\\nicefrac{3}{8}", B % "\\left.\\frac38\\right."], [B % "⅝", B % "8/3"]),
+    ("-7", ["It is –7.", B % "–7", B % "{-}7", B % "-7\\ "], ["It is 7.", B % "7"]),
+    ("x \\le 7", [B % "x ⩽ 7", B % "x ≦ 7"], [B % "x ⩾ 7"]),
+    ("3\\lambda", [B % "3λ"], [B % "3ρ"]),
+    ("\\binom{n}{3}", [B % "{n \\choose 3}"], [B % "{n \\choose 4}"]),
+    ("p \\land q", [B % "p \\land q"], [B % "p \\lor q"]),
     # Choices
     (
         "C",

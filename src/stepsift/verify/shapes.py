@@ -22,6 +22,8 @@ _TOKEN = re.compile(r"\\text\s*\{[^{}]*\}|\\begin\s*\{[a-z]*matrix\}|\\end\s*\{[
 _OPENERS = ("(", "[", "{", "\\{", "\\langle", "\\lfloor", "\\lceil")
 _CLOSERS = (")", "]", "}", "\\}", "\\rangle", "\\rfloor", "\\rceil")
 _AND = re.compile(r"\\text\s*\{\s*,?\s*(?:and|or|und|oder|et|ou|\u548c|\u6216)\s*,?\s*\}|\\land|\\lor")
+_COMPARES = re.compile(r"[<>=]|\\(?:le|ge|ne|in)(?![a-z])")
+"""What holds apart x > 1 \\land x < 5 and the one formula p \\land q."""
 _WORD_AND = re.compile(r"(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|[\u548c\u6216]")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _SYMBOL = r"(?:[A-Za-z]|\\(?:alpha|beta|gamma|delta|theta|lambda|mu|phi|omega|rho|sigma|tau|epsilon|varphi))"
@@ -161,7 +163,7 @@ def _items(text: str) -> tuple[list[str], str]:
         end = 0
         if (token == "," and place not in closed) or token == ";":
             end = place + 1
-        elif _AND.fullmatch(token):
+        elif _AND.fullmatch(token) and (token[1] == "t" or _COMPARES.search(text)):
             end, word = place + len(token), "or" if "or" in token else "and"
         elif place in words:
             end, word = words[place].end(), words[place][0]

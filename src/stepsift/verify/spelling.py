@@ -40,11 +40,17 @@ _SIGNS = str.maketrans(
         "\N{ANGSTROM SIGN}": "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}",
         "\N{DOUBLE-STRUCK CAPITAL R}": "\\mathbb{R}",
         "\N{DOUBLE-STRUCK CAPITAL Z}": "\\mathbb{Z}",
-        "\N{VULGAR FRACTION ONE HALF}": "\\frac{1}{2}",
-        "\N{VULGAR FRACTION ONE QUARTER}": "\\frac{1}{4}",
-        "\N{VULGAR FRACTION THREE QUARTERS}": "\\frac{3}{4}",
-        "\N{VULGAR FRACTION ONE THIRD}": "\\frac{1}{3}",
-        "\N{VULGAR FRACTION TWO THIRDS}": "\\frac{2}{3}",
+        "\N{LESS-THAN OR SLANTED EQUAL TO}": "\\le ",
+        "\N{LESS-THAN OVER EQUAL TO}": "\\le ",
+        "\N{GREATER-THAN OR SLANTED EQUAL TO}": "\\ge ",
+        "\N{GREATER-THAN OVER EQUAL TO}": "\\ge ",
+        "\N{LEFT FLOOR}": "\\lfloor ",
+        "\N{RIGHT FLOOR}": "\\rfloor ",
+        "\N{GREEK SMALL LETTER LAMDA}": "\\lambda ",
+        "\N{GREEK SMALL LETTER RHO}": "\\rho ",
+        "\N{GREEK SMALL LETTER SIGMA}": "\\sigma ",
+        "\N{GREEK SMALL LETTER OMEGA}": "\\omega ",
+        "\N{GREEK SMALL LETTER PHI}": "\\phi ",
         "\N{HORIZONTAL ELLIPSIS}": "...",
         "\N{NO-BREAK SPACE}": " ",
         "\N{THIN SPACE}": "\\,",
@@ -58,6 +64,10 @@ _SIGNS = str.maketrans(
         "\N{MATHEMATICAL RIGHT ANGLE BRACKET}": "\\rangle ",
     }
     | {chr(code): chr(plain) for code, plain in _FULL_WIDTH.items()}
+    | {
+        c: "\\frac{{{}}}{{{}}}".format(*unicodedata.normalize("NFKC", c).split("\N{FRACTION SLASH}"))
+        for c in map(chr, (0xBC, 0xBD, 0xBE, *range(0x2150, 0x215F)))
+    }
 )
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ"
 _LOWERED = "₀₁₂₃₄₅₆₇₈₉"
@@ -65,6 +75,11 @@ _RAISED_RUN = re.compile(f"[{_RAISED}]+")
 _LOWERED_RUN = re.compile(f"[{_LOWERED}]+")
 _PLAIN_RAISED = str.maketrans(_RAISED, "0123456789+-n")
 _PLAIN_LOWERED = str.maketrans(_LOWERED, "0123456789")
+_NO_BRACKET = re.compile(r"\\(?:left|right)\s*\.")
+_CHOOSE = re.compile(r"\{\s*([^{}\\]{1,20}?)\s*\\choose\s*([^{}\\]{1,20}?)\s*\}")
+_ROW_SPACE = re.compile(r"\\\\\s*\[\d[\w.]{0,8}\]")
+_DASH = re.compile(r"(\A|[=(,{:$]\s*|\b(?:is|are|equals)\s+)\u2013(?=[\d\\a-z])")
+"""A short dash as the sign of a number."""
 _ROOT = re.compile(r"√\s*(?:(\d+|[a-zA-Z])|\(([^()]*)\)|\{([^{}]*)\})")
 
 _BRACES = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
@@ -85,7 +100,7 @@ _DECIMAL = re.compile(r"(?<=\d)\{,\}(?=\d)")
 _NAMES = {
     name: spelled
     for spelled, names in {
-        "\\frac": ("dfrac", "tfrac", "cfrac"),
+        "\\frac": ("dfrac", "tfrac", "cfrac", "nicefrac", "sfrac"),
         "\\binom": ("dbinom", "tbinom"),
         "\\le ": ("leq", "leqslant", "leqq"),
         "\\ge ": ("geq", "geqslant", "geqq"),
@@ -223,6 +238,8 @@ def formula(text: str) -> str:
     text = _RAISED_RUN.sub(lambda m: "^{" + m[0].translate(_PLAIN_RAISED) + "}", text)
     text = _LOWERED_RUN.sub(lambda m: "_{" + m[0].translate(_PLAIN_LOWERED) + "}", text)
     text = _ROOT.sub(lambda m: f"\\sqrt{{{m[1] or m[2] or m[3] or ''}}}", text).translate(_SIGNS)
+    text = _NO_BRACKET.sub("", text.rstrip("\\ ")).replace("{-}", "-")
+    text = _CHOOSE.sub(r"\\binom{\1}{\2}", _ROW_SPACE.sub(r"\\\\ ", _DASH.sub(r"\1-", text)))
     text = _HIDDEN.sub("", text)
     text = _LAYOUT.sub("", text)
     text = _ROMAN.sub(r"\\mathrm{\1}", text)
