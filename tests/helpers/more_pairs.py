@@ -258,4 +258,43 @@ MORE_PAIRS: list[tuple[str, list[str], list[str]]] = [
     ("We halve 18 and get 9.\n#### 9", [B % "9", "#### 9"], [B % "18", "#### 8"]),
     ("Halving gives $9$, so the answer is $\\boxed{9}$.", [B % "9"], [B % "18"]),
     ("We halve 18. The answer is 9.", [B % "9", "So the answer is **9**."], [B % "18", "The answer is 10."]),
+    # Marks of a list are no signs
+    (
+        "23",
+        [
+            "**Answer:**\n- 23",
+            "### Answer\n\n- **23 boats**",
+            "So we have:\n* $23$",
+            "• 23",
+            "→ 23",
+            "∴ 23",
+            "1. 23",
+            "答案：\n- 23",
+        ],
+        ["- **-23**", "Answer:\n- $-23$", B % "- 23", "Answer: - 23"],
+    ),
+    ("-23", ["- **-23**", B % "- 23", "- $-23$"], ["**Answer:**\n- **23**", "- 23 boats", "1. 23"]),
+    ("-2x + 7", ["- 2x + 7"], ["- $2x + 7$"]),
+    # A remark on an answer is none
+    (
+        "31",
+        [
+            "The answer is 31.\n\nThis answer is exact.",
+            "**Answer:** 31\n\nI trust that the answer is right, and the answer is in metres.",
+            "The answer is $31$. The answer is an integer, as it must be.",
+            "**Answer:** 31\n\nResult: correct",
+            "The answer is 31.\n\nLet us check the answer: 30 + 1 is that.",
+        ],
+        [
+            "The answer is 30.\n\nThis answer is exact.",
+            "The answer is 31.\n\nNo, the answer is 30.",
+            "The answer is 31? The answer is undefined.",
+            "The answer is 31.\nThis answer is wrong.",
+        ],
+    ),
+    (
+        "Oslo",
+        ["Answer: Oslo\n\nI am sure that this answer is correct.", "The answer is Oslo.\n\nThe answer is unique."],
+        ["Answer: Bergen\n\nThis answer is correct.", "Answer: Oslo\n\nNo, the answer is Bergen."],
+    ),
 ]

@@ -14,7 +14,10 @@ Only what follows the reasoning counts. The first of these that the answer holds
 The search looks at the last TAIL_CHARS characters, so that a runaway response costs no more than another.
 """
 
+import heapq
 import re
+from collections.abc import Iterator
+from itertools import islice
 
 from stepsift.core.text import CLOSE, OPEN
 
@@ -50,9 +53,35 @@ _END_TOKEN = re.compile(
 )
 _MATHS = re.compile(r"[\d$\\\u221e\u03c0\u221a\u2205]")
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*\\$])|(?<=\u3002)")
+_MARKER = re.compile(
+    r"\s*(?:[-*+\u2022\u2023\u25aa\u25e6\u25cf\u00b7\u2192\u27a4\u21d2\u2234]"
+    r"|\d{1,2}[.)](?=\s+(?:\$|\\|-?\d|\*\*\$?-?\d|[a-z]\s*=)))\s+(?=\S)"
+)
+"""What opens an item of a list (- 17, 1. 42): no minus, and no part of the answer."""
+_SUM = re.compile(r"-\s[\w^().]+(?:\s[-+]\s[\w^().]+)+\.?")
+"""- 3x + 2, whose first sign may be a minus."""
+_REMARK = re.compile(
+    r"(?:(?:absolutely|definitely|indeed|also|therefore|thus|clearly|fully|now|both|very)\s+)*"
+    r"(?:correct|right|exact|verified|confirmed|reasonable|consistent|valid|unique|helpful|unclear|different|accurate"
+    r"|sensible|plausible|complete|done|expressed|rounded|independent|supported|positive|negative"
+    r"|an?\s+(?:integer|number|fraction|whole)|in\s+(?:simplest|its|the\s+form|terms|units?|dollars|\\boxed))\b",
+    re.IGNORECASE,
+)
+"""What a sentence says of an answer that stands elsewhere: This answer is exact."""
+_NO_VALUE = re.compile(
+    r"\W*(?:an?\s+)?(?:infinit|undefined|unknown|undetermined|indeterminate|not\b|no\b|none|nothing|never|zero|one\b|two\b"
+    r"|three|four|five|six|seven|eight|nine|ten\b|eleven|twelve|half|impossible|wrong|incorrect|false|minus)",
+    re.IGNORECASE,
+)
+"""An answer in words, for which no earlier number stands in."""
+_DOUBTED = re.compile(
+    r"\b(?:check|checking|verify|verifying|confirm|if|whether)\s+(?:that\s+)?(?:(?:the|this|that|our|my|your|final)\s+)*\Z",
+    re.I,
+)
+"""Let me check the answer: .."""
 _LAST_LINES = _BOXES = 50
-_ANNOUNCEMENTS = 200
-"""Lines with a keyword that are looked at, from the end."""
+_ANNOUNCEMENTS, _STATEMENTS = 200, 20
+"""Lines with a keyword that are looked at from the end, and what is announced on them."""
 _KEYWORDS = ("answer", "ans", "final", "result", "solution", "\u7b54", "\u7ed3\u679c", "\u6545\u9009")
 _FENCE = re.compile(r"\s*```\w*\s*\n(.*?)\n?\s*```", re.DOTALL)
 _DISPLAY = re.compile(r"\s*(\\\[.{1,2000}?\\\]|\$\$.{1,2000}?\$\$|\\begin\{(\w+\*?)\}.{1,2000}?\\end\{\2\})", re.DOTALL)
@@ -99,14 +128,14 @@ def final_answer(text: str, math: bool = False) -> str | None:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if lines and "####" in lines[-1]:
         return lines[-1].rpartition("####")[2].lstrip("#").strip()[:LINE_CHARS]
-    statement = announced(text)
+    statement = announced(text, math)
     if statement is not None:
         return (telling(statement)[:1] or [statement])[0][:LINE_CHARS] if math else statement[:LINE_CHARS]
     block = _display_at_the_end(text) if math else _fence_at_the_end(text)
     if block:
         return block[:LINE_CHARS]
     if math:
-        lines = [sentence for line in lines[-_LAST_LINES:] for sentence in telling(line)]
+        lines = [sentence for line in lines[-_LAST_LINES:] for sentence in telling(without_marker(line))]
     return lines[-1][-LINE_CHARS:] if lines else None
 
 
@@ -175,16 +204,27 @@ def _content(text: str, start: int) -> tuple[str | None, int]:
     return None, start
 
 
-def last_match(pattern: re.Pattern[str], text: str, keywords: tuple[str, ...]) -> re.Match[str] | None:
-    """The last match of a pattern that begins on a line with one of the keywords (in lower case).
+def without_marker(line: str) -> str:
+    """A line without the mark of a list before it."""
+    marker = _MARKER.match(line)
+    return line[marker.end() :] if marker and not _SUM.fullmatch(line.strip()) else line
 
-    Lines are looked at from the end, so that a long text costs no more than its last announcement.
+
+def last_match(pattern: re.Pattern[str], text: str, keywords: tuple[str, ...]) -> re.Match[str] | None:
+    """The last match of a pattern that begins on a line with one of the keywords (in lower case)."""
+    return next(_matches_from_the_end(pattern, text, keywords), None)
+
+
+def _matches_from_the_end(pattern: re.Pattern[str], text: str, keywords: tuple[str, ...]) -> Iterator[re.Match[str]]:
+    """Matches of a pattern that begin on a line with one of the keywords, the last one first.
+
+    Lines are looked at from the end, so that a long text costs no more than its last announcements.
     """
     lower = text.lower()
     if len(lower) != len(text):
         # Some letters have two in lower case, so that places would not agree.
-        matches = list(pattern.finditer(text))
-        return matches[-1] if matches else None
+        yield from reversed(list(pattern.finditer(text)))
+        return
     end = len(text)
     places = dict.fromkeys(keywords, end)
     for _ in range(_ANNOUNCEMENTS):
@@ -192,26 +232,43 @@ def last_match(pattern: re.Pattern[str], text: str, keywords: tuple[str, ...]) -
         places.update({word: lower.rfind(word, 0, end) for word, at in places.items() if at >= end})
         place = max(places.values())
         if place < 0:
-            return None
+            return
         start = text.rfind("\n", 0, place) + 1
         stop = text.find("\n", place)
         stop = len(text) if stop < 0 else stop
         # A pattern may look a little further than its line.
-        matches = [m for m in pattern.finditer(text, start, min(len(text), stop + 200)) if m.start() <= stop]
-        if matches:
-            return matches[-1]
+        yield from reversed([m for m in pattern.finditer(text, start, min(len(text), stop + 200)) if m.start() <= stop])
         end = start
-    return None
 
 
-def announced(text: str) -> str | None:
-    """What the last announcement of an answer says: a code block, a displayed formula, the line's rest or the next."""
-    phrase = last_match(_PHRASE, text, _KEYWORDS)
-    before = last_match(_BEFORE, text, ("answer",))
-    if before is not None and (phrase is None or phrase.end() <= before.end()):
-        return before[1].strip()
-    if phrase is None:
-        return None
+def announced(text: str, math: bool = False) -> str | None:
+    """What the last announcement of an answer says: a code block, a displayed formula, the line's rest or the next.
+
+    A later remark on the answer is passed over, and where mathematics is looked for whatever holds none of it.
+    """
+    last = None
+    for statement, doubted in islice(_statements(text), _STATEMENTS):
+        if not doubted:
+            if math and (telling(statement) or _NO_VALUE.match(statement)):
+                return statement
+            if not math and not _REMARK.match(statement):
+                return statement
+        last = statement if last is None else last
+    return last
+
+
+def _statements(text: str) -> Iterator[tuple[str, bool]]:
+    """What is announced and whether it is only to be checked, the last one first."""
+    phrases = _matches_from_the_end(_PHRASE, text, _KEYWORDS)
+    before = _matches_from_the_end(_BEFORE, text, ("answer",))
+    for match in heapq.merge(phrases, before, key=lambda m: (m.end(), m.re is _BEFORE), reverse=True):
+        start = match.start()
+        yield _said(text, match), _DOUBTED.search(text[max(0, start - 60) : start]) is not None
+
+
+def _said(text: str, phrase: re.Match[str]) -> str:
+    if phrase.re is _BEFORE:
+        return phrase[1].strip()
     rest = text[phrase.end() :]
     fence = _FENCE.match(rest)
     if fence:
@@ -220,4 +277,6 @@ def announced(text: str) -> str | None:
     if display:
         return " ".join(display[1].split())
     line, _, after = rest.partition("\n")
-    return line.strip() or after.lstrip().partition("\n")[0].strip()
+    if line.strip():
+        return (without_marker(line) if phrase[0].endswith("\n") else line).strip()
+    return without_marker(after.lstrip().partition("\n")[0]).strip()
