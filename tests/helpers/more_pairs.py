@@ -297,4 +297,73 @@ MORE_PAIRS: list[tuple[str, list[str], list[str]]] = [
         ["Answer: Oslo\n\nI am sure that this answer is correct.", "The answer is Oslo.\n\nThe answer is unique."],
         ["Answer: Bergen\n\nThis answer is correct.", "Answer: Oslo\n\nNo, the answer is Bergen."],
     ),
+    # Boxes
+    (
+        "4, 9",
+        [
+            "$x_1 = \\boxed{4}$ and $x_2 = \\boxed{9}$",
+            "- \\boxed{4}\n- \\boxed{9}",
+            "(a) \\boxed{4}\n\n(b) \\boxed{9}",
+            "\\[ \\boxed{4} \\quad \\text{and} \\quad \\boxed{9} \\]",
+            "First $\\boxed{4}$.\n\n$\\boxed{4, 9}$",
+        ],
+        ["It was \\boxed{4}, and is \\boxed{9} now.", "- \\boxed{4}\n- \\boxed{8}"],
+    ),
+    (
+        "36",
+        [
+            "\\boxed{36}\n\nThe answer stands in \\boxed{}.",
+            "I shall end with \\boxed{answer}.\n\nThe answer is 36.",
+            "The first step gives \\boxed{35}.\n\n**Final Answer: 36**",
+            "The first step gives \\boxed{35}.\n#### 36",
+            "The first step gives \\boxed{35}. <answer>36</answer>",
+            "$\\boxed{36}$\n\nThe answer is 36, or 3 dozen.",
+        ],
+        [
+            "\\boxed{36}\n\n**Final Answer: 35**",
+            "\\boxed{35}\nThis answer is below 36.",
+            "\\boxed{35}\n\n\\boxed{36}?\n#### 35",
+        ],
+    ),
+    # Displays, derivations and ends of proofs
+    (
+        "27",
+        [
+            "So the volume is\n\\[\n27\n\\]\ncubic metres.",
+            "$$\nV = 27\n$$\n\nI hope this is clear!",
+            "\\begin{align*}\nV &= 3 \\cdot 9 \\\\\n&= 27.\n\\end{align*}",
+            "$$\\begin{aligned} V &= 3 \\cdot 9 \\\\ &= 27 \\end{aligned}$$",
+            "\\begin{equation}\nx = 27\n\\end{equation}",
+            "There are $27$ of them.\n\n$\\blacksquare$",
+            "There are $27$ of them. $\\square$",
+        ],
+        ["\\begin{align*}\nx &= 27 \\\\\ny &= 28\n\\end{align*}", "So the volume is\n\\[\n26\n\\]\ncubic metres."],
+    ),
+    # Formulas without digits
+    (
+        "u + v",
+        ["The sum is u + v.", "**u + v**", "For 2 such terms it is a sum.\n\nIt is u + v."],
+        ["It is u - v.", "It is v."],
+    ),
+    ("\\frac{s}{t}", ["The speed is s/t.", "v = s/t"], ["The speed is t/s."]),
+    ("O(n)", ["The time is O(n).", "`O(n)`"], ["The time is O(m)."]),
+    ("\\infty", ["The limit is infinity."], ["The limit is 5."]),
+    ("y", ["y"], ["x"]),
+    # Values on lines of their own
+    (
+        "4, 7",
+        [
+            "The roots are:\n- $x = 4$\n- $x = 7$",
+            "**Final Answer:**\n1. $x = 4$\n2. $x = 7$",
+            "Therefore, x = 4 or x = 7.",
+        ],
+        ["The roots are:\n- $x = 4$\n- $x = 8$", "$x = 4$", "- $x = 4$\n- $x = 7$\n- $x = 9$"],
+    ),
+    (
+        "x=4, y=7",
+        ["x = 4\ny = 7", "**x = 4**\n\n**y = 7**", "So x = 4 and y = 7.", "x = 4\ny = 7\n\n(x, y) = (4, 7)"],
+        ["x = 7\ny = 4", "y = 7"],
+    ),
+    ("x < 4", ["Thus, x < 4."], ["Thus, x > 4."]),
+    ("1234", ["So N = 1,234."], ["So N = 1,235."]),
 ]

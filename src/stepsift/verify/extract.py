@@ -2,14 +2,16 @@ r"""The final answer of a response, before anyone asks whether it is right.
 
 Only what follows the reasoning counts. The first of these that the answer holds is taken:
 
-1. the last `\boxed{...}` whose braces balance, with those before it that only "and", "or" or a comma holds apart,
-2. the last `<answer>...</answer>`,
-3. what follows `####` on the last line (GSM8K),
-4. what the last "answer is", "answer:", "answer =", "答案" or heading "Final answer" says: a code block, the rest of
+1. the last `<answer>...</answer>` or `####` on the last line (GSM8K) behind all boxes,
+2. the last `\boxed{...}` whose braces balance, with those before it that only "and", "or" or a comma holds apart (of
+   an answer that is several values also names, lines and marks of lists); a box that shows where an answer is to stand
+   is none; a whole number that is announced behind it takes its place,
+3. what the last "answer is", "answer:", "answer =", "答案" or heading "Final answer" says: a code block, the rest of
    the line, or the next line if nothing follows, which may be a formula on lines of its own; and of "14 is the answer"
-   what stands before; of a mathematical answer the first sentence with a digit or a formula,
-5. the last line, or the block of code with which it all ends; of a mathematical answer the last sentence with a digit
-   or a formula.
+   what stands before; of a mathematical answer the first sentence with a digit or a formula. A remark on an answer
+   ("this answer is exact") is none,
+4. the last line, or the block of code with which it all ends; of a mathematical answer the last sentence with a digit
+   or a formula, of one without digits also one of letters.
 
 The search looks at the last TAIL_CHARS characters, so that a runaway response costs no more than another.
 """
@@ -20,11 +22,20 @@ from collections.abc import Iterator
 from itertools import islice
 
 from stepsift.core.text import CLOSE, OPEN
+from stepsift.verify.layout import (
+    DISPLAY,
+    displays_on_one_line,
+    items_on_one_line,
+    one_line,
+    without_marker,
+    without_qed,
+)
 
 TAIL_CHARS = 20_000
 LINE_CHARS = 2_000
 """Longest answer that is looked at."""
 
+_EMPTY_BOX = re.compile(r"\\boxed\s*\{\s*\}")
 _BOXED = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?=[{\w\\$])")
 _WORD_ANSWER = r"(?:answer|result|solution)"
 _BE = (
@@ -52,14 +63,17 @@ _END_TOKEN = re.compile(
     re.I,
 )
 _MATHS = re.compile(r"[\d$\\\u221e\u03c0\u221a\u2205]")
-SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*\\$])|(?<=\u3002)")
-_MARKER = re.compile(
-    r"\s*(?:[-*+\u2022\u2023\u25aa\u25e6\u25cf\u00b7\u2192\u27a4\u21d2\u2234]"
-    r"|\d{1,2}[.)](?=\s+(?:\$|\\|-?\d|\*\*\$?-?\d|[a-z]\s*=)))\s+(?=\S)"
+_LETTERS = re.compile(
+    r"[\u00b2\u00b3\u00b9\u2070-\u209c\u00bc-\u00be\u2150-\u215e\u1d43-\u1dbf\u02e3]|(?<![\u0370-\u03ff])[\u0391-\u03c9](?![\u0370-\u03ff])"
+    r"|(?<![A-Za-z])[A-Za-z]\s*(?:[+*/^=<>\u2264\u2265\u00b7-]\s*){1,2}(?:[A-Za-z](?![A-Za-z])|\()"
+    r"|(?<![A-Za-z])O\([A-Za-z]|\binfinity\b|\A\W*[A-Za-z]\W*\Z"
 )
-"""What opens an item of a list (- 17, 1. 42): no minus, and no part of the answer."""
-_SUM = re.compile(r"-\s[\w^().]+(?:\s[-+]\s[\w^().]+)+\.?")
-"""- 3x + 2, whose first sign may be a minus."""
+"""A formula without digits: x + y, v/t, O(n), \u03bb."""
+_UNREAD = re.compile(
+    r"(?<![\\A-Za-z])(?:arc)?(?:sin|cos|tan|cot|sec|csc|ln|exp|sqrt)(?![A-Za-z])|[\u03b1-\u03c9][\u2080-\u2089]"
+)
+"""What is no formula in plain letters."""
+SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*\\$])|(?<=\u3002)")
 _REMARK = re.compile(
     r"(?:(?:absolutely|definitely|indeed|also|therefore|thus|clearly|fully|now|both|very)\s+)*"
     r"(?:correct|right|exact|verified|confirmed|reasonable|consistent|valid|unique|helpful|unclear|different|accurate"
@@ -84,8 +98,24 @@ _ANNOUNCEMENTS, _STATEMENTS = 200, 20
 """Lines with a keyword that are looked at from the end, and what is announced on them."""
 _KEYWORDS = ("answer", "ans", "final", "result", "solution", "\u7b54", "\u7ed3\u679c", "\u6545\u9009")
 _FENCE = re.compile(r"\s*```\w*\s*\n(.*?)\n?\s*```", re.DOTALL)
-_DISPLAY = re.compile(r"\s*(\\\[.{1,2000}?\\\]|\$\$.{1,2000}?\$\$|\\begin\{(\w+\*?)\}.{1,2000}?\\end\{\2\})", re.DOTALL)
+_PLACEHOLDER = re.compile(
+    r"(?:\\text\s*\{)?\s*(?:(?:your|the|final)\s+)*(?:answer|result|letter|value|number)?\s*\}?|\.{3}|\\[lc]?dots|\?",
+    re.I,
+)
+"""What a box holds that shows where an answer is to stand."""
 _JOINT = re.compile(r"[\s$*\\()]*(?:,|;|\band\b|\bor\b|\\text\{\s*(?:and|or)\s*\})+[\s$*\\()]*(?:[a-z]\s*=\s*)?")
+_WIDE_JOINT = re.compile(
+    r"(?:[\s$*&,;.|\u2022-]|\\[()\[\],;!:]|\\\\|\\q?quad|\band\b|\bor\b|\balso\b|\\text\s*\{\s*,?\s*(?:and|or)\s*,?\s*\}"
+    r"|\(?[a-h1-9][).]|[A-Za-z](?:_\{?\w\}?)?\s*=)*+"
+)
+"""What else may stand between the boxes of one answer that is several: names, ends of lines, marks of lists."""
+_SEVERAL = re.compile(r"[,;]|\\(?:text|pm|mp|\{)|\b(?:or|and)\b")
+_BARE = re.compile(r"[\s$*]*-?\d[\d,/]*[\s$*.]*")
+_SO = re.compile(
+    r"\A(?:so|thus|hence|therefore|then)\b[,:]?\s+(?=[A-Za-z](?:_\w+)?\s*(?:[=<>\u2264\u2265\u2208]|\\(?:le|ge|lt|gt|in))(?!.*\d,\d{3}))",
+    re.I,
+)
+"""A word before a formula, which would be read as a part of it."""
 
 
 def conclusion(response: str) -> str | None:
@@ -114,38 +144,61 @@ def without_end_tokens(text: str) -> str:
         text = text[: match.start()]
 
 
-def final_answer(text: str, math: bool = False) -> str | None:
+def final_answer(text: str, math: bool = False, several: bool = False, digits: bool = True) -> str | None:
     """The final answer of a conclusion; None where it has none.
 
-    It may be empty: an answer that was announced and is the empty text.
+    It may be empty: an answer that was announced and is the empty text. Of the gold answer is known whether it is
+    mathematics, whether it is `several` values and whether it holds `digits`.
     """
-    answer = boxed(text)
-    if answer is not None:
-        return answer[-LINE_CHARS:]
-    inside = tagged(text)
-    if inside is not None:
-        return inside
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if lines and "####" in lines[-1]:
-        return lines[-1].rpartition("####")[2].lstrip("#").strip()[:LINE_CHARS]
-    statement = announced(text, math)
+    if math:
+        text = displays_on_one_line(without_qed(text))
+        text = items_on_one_line(text) if several else text
+    box, end = _last_box(text, several)
+    later = text[end:] if box is not None else text
+    marked = _marked(later)
+    if marked is not None:
+        return marked
+    statement = announced(later, math)
+    if statement is not None and math:
+        statement = _SO.sub("", (telling(statement)[:1] or [statement])[0])
+    if box is not None:
+        # A number that is announced behind a box is no part of a sentence on it.
+        whole = statement is not None and math and not several and _BARE.fullmatch(statement)
+        return statement if whole else box[-LINE_CHARS:]
     if statement is not None:
-        return (telling(statement)[:1] or [statement])[0][:LINE_CHARS] if math else statement[:LINE_CHARS]
-    block = _display_at_the_end(text) if math else _fence_at_the_end(text)
+        return statement[:LINE_CHARS]
+    return _last_sentence(text, digits) if math else _last_words(text)
+
+
+def _marked(text: str) -> str | None:
+    """What stands in the last <answer>, or behind #### on the last line."""
+    inside = tagged(text)
+    last = text.rstrip().rpartition("\n")[2]
+    if inside is None and "####" in last:
+        return last.rpartition("####")[2].lstrip("#").strip()[:LINE_CHARS]
+    return inside
+
+
+def _last_sentence(text: str, digits: bool) -> str | None:
+    """The last sentence with a digit or a formula; where it needs no digit, or none has one, a formula of letters."""
+    lines = [without_marker(line.strip()) for line in text.splitlines() if line.strip()][-_LAST_LINES:]
+    found = [sentence for line in lines for sentence in telling(line)] if digits else []
+    if not found:
+        found = [one for line in lines for one in _sentences(line) if _MATHS.search(one) or _is_of_letters(one)]
+    return _SO.sub("", found[-1])[-LINE_CHARS:] if found else None
+
+
+def _is_of_letters(sentence: str) -> bool:
+    return _LETTERS.search(sentence) is not None and not _UNREAD.search(sentence)
+
+
+def _last_words(text: str) -> str | None:
+    """The last line, or the block of code with which it all ends."""
+    block = _fence_at_the_end(text)
     if block:
         return block[:LINE_CHARS]
-    if math:
-        lines = [sentence for line in lines[-_LAST_LINES:] for sentence in telling(without_marker(line))]
-    return lines[-1][-LINE_CHARS:] if lines else None
-
-
-def _display_at_the_end(text: str) -> str | None:
-    """A displayed formula on lines of its own with which a text ends, on one line; None where it ends with none."""
-    tail = text[-LINE_CHARS:].rstrip().removesuffix(".").rstrip()
-    opening = {"\\]": "\\[", "$$": "$$"}.get(tail[-2:])
-    start = -1 if opening is None else tail.rfind(opening, 0, -2)
-    block = tail[start:] if start >= 0 else ""
-    return " ".join(block.split()) if "\n" in block else None
+    last = text.rstrip().rpartition("\n")[2].strip()
+    return "" if _EMPTY_BOX.search(last) else last[-LINE_CHARS:] or None
 
 
 def _fence_at_the_end(text: str) -> str | None:
@@ -164,29 +217,37 @@ def tagged(text: str) -> str | None:
 
 def telling(line: str) -> list[str]:
     """The sentences of a line that hold a digit or a formula."""
-    return [sentence for sentence in SENTENCE.split(line[-TAIL_CHARS:]) if _MATHS.search(sentence)]
+    return [sentence for sentence in _sentences(line) if _MATHS.search(sentence)]
+
+
+def _sentences(line: str) -> list[str]:
+    return [line] if DISPLAY.fullmatch(line) else SENTENCE.split(line[-TAIL_CHARS:])
 
 
 def boxed(text: str) -> str | None:
     r"""The content of the last \boxed{...} with balanced braces, or of several that belong together."""
-    matches = list(_BOXED.finditer(text))[-_BOXES:]
-    parts: list[str] = []
-    start = 0
-    for match in reversed(matches):
-        content, end = _content(text, match.end())
-        if content is None:
-            continue
-        if not parts:
-            parts, start = [content], match.start()
-            continue
+    return _last_box(text, several=False)[0]
+
+
+def _last_box(text: str, several: bool) -> tuple[str | None, int]:
+    """What `boxed` gives, and where its last box ends; of an answer that is several, more may stand between boxes."""
+    boxes = [(match.start(), *_content(text, match.end())) for match in list(_BOXED.finditer(text))[-_BOXES:]]
+    filled = [(start, content, end) for start, content, end in boxes if content]
+    filled = [box for box in filled if not _PLACEHOLDER.fullmatch(box[1])] or filled
+    if not filled:
+        return None, 0
+    start, last, last_end = filled[-1]
+    wide = several and not _SEVERAL.search(last)
+    parts = [last]
+    for before, content, end in filled[-2::-1]:
         gap = text[end:start]
-        if len(gap) > 40 or _JOINT.fullmatch(gap) is None:
+        joint = len(gap) <= 40 and _JOINT.fullmatch(gap)
+        if not joint and not (wide and len(gap) <= 60 and _WIDE_JOINT.fullmatch(gap)):
             break
         if content not in parts:
-            parts.insert(0, content)
-            parts.insert(1, " or " if "or" in gap else ", ")
-        start = match.start()
-    return "".join(parts).strip() if parts else None
+            parts[:0] = [content, " or " if "or" in gap else ", "]
+        start = before
+    return "".join(parts).strip(), last_end
 
 
 def _content(text: str, start: int) -> tuple[str | None, int]:
@@ -202,12 +263,6 @@ def _content(text: str, start: int) -> tuple[str | None, int]:
         if depth == 0:
             return text[start + 1 : i].strip(), i + 1
     return None, start
-
-
-def without_marker(line: str) -> str:
-    """A line without the mark of a list before it."""
-    marker = _MARKER.match(line)
-    return line[marker.end() :] if marker and not _SUM.fullmatch(line.strip()) else line
 
 
 def last_match(pattern: re.Pattern[str], text: str, keywords: tuple[str, ...]) -> re.Match[str] | None:
@@ -273,9 +328,9 @@ def _said(text: str, phrase: re.Match[str]) -> str:
     fence = _FENCE.match(rest)
     if fence:
         return fence[1].strip()
-    display = _DISPLAY.match(rest)
+    display = DISPLAY.match(rest)
     if display:
-        return " ".join(display[1].split())
+        return one_line(display[1])
     line, _, after = rest.partition("\n")
     if line.strip():
         return (without_marker(line) if phrase[0].endswith("\n") else line).strip()

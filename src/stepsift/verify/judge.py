@@ -42,9 +42,19 @@ def judgement(kind: str, text: str, gold: str) -> Judgement:
     if kind == "choice":
         verdict = _choice(text, short)
     else:
-        answer = final_answer(text, math=kind == "math" and exact.nothing(short) is None)
+        answer = final_answer(text, *_sought(kind, short))
         verdict = "unparsed" if answer is None else compare(kind, short, answer)
     return Judgement(verdict, verdict != "correct" and holds(text, short, kind))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _sought(kind: str, gold: str) -> tuple[bool, bool, bool]:
+    """Of the answer that is looked for: whether it is mathematics, is several values, holds digits."""
+    if kind != "math" or exact.nothing(gold) is not None:
+        return False, False, True
+    shape = read_shape(next(iter(formulas(gold, gold)), gold))
+    several = shape.kind in ("list", "set") or (shape.kind == "group" and not shape.interval)
+    return True, several, any(map(str.isdigit, gold))
 
 
 def accepts(kind: str, gold: str) -> bool:
