@@ -6,10 +6,16 @@ from functools import lru_cache
 from stepsift.verify import extract
 from stepsift.verify.spelling import peel
 
-_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathbf|mathrm|boldsymbol|bf|rm)\s*\{([^{}]*)\}")
+_COMMAND = re.compile(
+    r"\\(?:text|textbf|textit|textrm|textsf|texttt|mathbf|mathrm|mathsf|mathtt|mathcal|boldsymbol|bf|rm)\s*\{([^{}]*)\}"
+)
+_LAYOUT = re.compile(r"\\(?:bf|rm|it|large|Large|LARGE|huge|Huge|q?quad)(?![A-Za-z])|\\[,;! ]")
 _TAG = re.compile(r"</?(?:b|i|strong|em|u)>", re.IGNORECASE)
 _MARKUP = str.maketrans("\uff08\uff09\uff1a\uff0e", "():.", '*_`$"\u201c\u201d')
-_STARTS = re.compile(r"(?:option|choice|answer)?\s*:?\s*[(\[]?\s*([A-Ja-j])\s*(?:[)\].:,;]|\Z)", re.IGNORECASE)
+_STARTS = re.compile(
+    r"(?:option|choice|answer)?\s*:?\s*[(\[]?\s*([A-Ja-j])\s*(?:[)\].:,;]|(?<=\s)\(|\Z)", re.IGNORECASE
+)
+_QUOTED = re.compile(r"'([A-J])'")
 _GOLD = re.compile(
     r"(?:(?:option|choice|answer)\s*:?\s*)?(?:\(\s*([A-Ja-j])\s*\)|\[\s*([A-J])\s*\]|([A-J])\s*\)|([A-J])\s*[.:](?=\s|\Z)|([A-J])\Z)"
     r"\s*:?\s*(.*)",
@@ -17,42 +23,83 @@ _GOLD = re.compile(
 )
 _LETTER = r"[(\[]?\s*([A-J])(?![\w'\u2019]|-\w)"
 _OPTION = r"(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ll]etter|[Aa]lternative)"
-_AT = rf"\s*:?\s*(?:\\[\[(]\s*)?(?:(?:therefore|thus|clearly|indeed|the)\s+)?(?:{_OPTION}\s+)?{_LETTER}"
-_IS = r"(?:is|are|would be|must be|should be|comes out to be|will be)\b"
-_RIGHT = r"(?:correct|right|best|(?:final\s+|correct\s+)?answer)\b(?!\s+(?:if|when|for|that)\b)"
+_ADVERB = r"(?:therefore|thus|clearly|indeed|definitely|certainly|probably|(?:most\s+)?likely|actually|simply|the)"
+_AT = rf"\s*:?\s*(?:\\[\[(]\s*)?(?:{_ADVERB}\s+)?(?:{_OPTION}\s+)?{_LETTER}"
+_IS = r"(?:is|are|would be|must be|should be|comes out to be|will be|(?:appears|seems|has) to be|can only be)\b"
+_NOT_IF = r"\b(?!\s+(?:if|when|for|that)\b)"
+_ANSWER = rf"(?:(?:final\s+|correct\s+)?answer|(?:correct|right|best)\s+(?:{_OPTION}|one)){_NOT_IF}"
+_RIGHT = rf"(?:correct|right|best|(?:final\s+|correct\s+)?answer){_NOT_IF}"
+_END = r"(?=[)\]]?[\s.,;:!]*(?:$|\n))"
+_ANSWER_ABROAD = (
+    "(?:[\u041e\u043e]\u0442\u0432\u0435\u0442|[Rr]espuesta|[Rr]\u00e9ponse|[Aa]ntwort|[Rr]esposta|[Rr]isposta"
+    "|\uc815\ub2f5|\ub2f5|\u7b54\u3048|\u6b63\u89e3)"
+)
 _SAID = re.compile(
     # Most places of a text are no beginning of a word of these: they are passed over first.
     r"\b(?=[A-HL-PRSTa-chfglmoprst])(?:"
     + "|".join(
         [
             # The answer is (D). Answer: D
-            rf"[Aa]nswer(?:\s*[:=]|s?\s+{_IS}){_AT}",
+            rf"[Aa]nswer(?:\s*[:=]|\s+[-\u2013\u2014](?=\s)|s?(?:\s+(?:to|for)\s[^.:\n]{{1,60}}?)?\s+{_IS}){_AT}",
             # The correct choice is D
-            rf"(?:[Cc]orrect|[Rr]ight|[Bb]est|[Ff]inal|[Mm]y)\s+(?:final\s+)?(?:{_OPTION}|[Ss]election|[Oo]ne)"
-            rf"(?:\s*[:=]|\s+{_IS}){_AT}",
+            rf"(?:[Cc]orrect|[Rr]ight|[Bb]est|[Ff]inal|[Mm]y|[Ss]elected|[Mm]ost\s+\w+)\s+(?:final\s+)?"
+            rf"(?:{_OPTION}|[Ss]election|[Oo]ne|[Ss]tatement|[Rr]esponse)(?:\s*[:=]|\s+{_IS}){_AT}",
             # I choose D.
             rf"(?:[Cc]hoose|[Pp]ick|[Ss]elect|[Mm]ark|[Gg]o with|[Cc]hoosing)\s+(?:{_OPTION}\s+)?{_LETTER}"
             r"(?=\s*(?:[).,;:\]]|\Z|\n))",
-            # Option D is correct
+            # Option D is the answer
             rf"{_OPTION}\s+[(\[]?\s*([A-J])[)\]]?\s+(?:is|must be|seems)\s+(?:therefore\s+|thus\s+|clearly\s+)?"
-            rf"(?:the\s+)?{_RIGHT}",
-            # So (D) is the answer
-            rf"(?:[Ss]o\s|[Tt]hus,?\s|[Hh]ence,?\s|[Tt]herefore,?\s)[(\[]?([A-J])[)\]]?\s+is\s+(?:the\s+)?{_RIGHT}",
+            rf"(?:the\s+)?{_ANSWER}",
+            # So (D) is correct
+            rf"(?:[Ss]o|[Tt]hus|[Hh]ence|[Tt]herefore)\b,?\s+(?:the\s+)?(?:{_OPTION}\s+)?[(\[]?([A-J])[)\]]?\s+"
+            rf"(?:is|must be)\s+(?:the\s+)?{_RIGHT}",
         ]
     )
     + ")|"
     + "|".join(
         [
             # (D) is the answer
-            rf"(?:^|(?<=[.:]\s))[(\[]?([A-J])[)\]]?\s+is\s+(?:the\s+)?{_RIGHT}",
-            rf"^\W*(?:Ans|ANS|Final|ANSWER|FINAL ANSWER)\s*[:=.]\s*{_LETTER}",
-            r"([A-J])\s*(?:\u9009\u9879|\u9879)?\s*\u662f?\s*(?:\u6b63\u786e|\u5bf9)\u7684?\s*(?:[\u3002.]|\Z|\n)",
-            "(?:\u7b54\u6848|\u6b63\u786e\u9009\u9879|\u6545\u9009|\u9009\u62e9|\u5e94\u9009|\u9009(?!\u9879))"
+            rf"(?:^|(?<=[.:]\s))[(\[]?([A-J])[)\]]?\s+is\s+(?:the\s+)?{_ANSWER}",
+            rf"^\W*(?:Ans|ANS|Final|ANSWER|FINAL ANSWER)\s*(?:[:=.]|\s[-\u2013\u2014]\s)\s*{_LETTER}",
+            rf"^\W*(?:[Oo]ption|[Cc]hoice)\s*:\s*{_LETTER}{_END}",
+            # A heading, and D) below
+            r"^\W*(?i:(?:final\s+|correct\s+)?answer)\W*\n\W*([A-J])(?=[).:\]]|\s*$)",
+            rf"{_ANSWER_ABROAD}(?:\s+(?:correcta?|corretta|correcte))?\s*(?:[:\uff1a]|(?:es|est|ist|\u00e9|\u00e8)\b|\uc740|\ub294|\u306f)"
+            r"\s*[(\[]?\s*([A-J])(?![A-Za-z'\u2019]|-\w)",
+            "(?:\u7b54\u6848\u3011?|\u7b54(?=[:\uff1a])|\u6b63\u786e\u7684?\u9009\u9879|\u6545\u9009|\u9009\u62e9|\u5e94\u9009|\u9009(?!\u9879))"
             r"\s*(?:\u5e94\u8be5|\u5e94)?(?:\u4e3a|\u662f)?\s*[::]?\s*[(\[]?\s*([A-J])(?![A-Za-z'\u2019]|-\w)",
         ]
     ),
     re.MULTILINE,
 )
+_CALLED_RIGHT = re.compile(
+    "|".join(
+        [
+            rf"\b{_OPTION}\s+[(\[]?\s*([A-J])[)\]]?\s+(?:is|must be|seems)\s+(?:therefore\s+|thus\s+|clearly\s+)?"
+            rf"(?:the\s+)?{_RIGHT}",
+            rf"(?:^|(?<=[.:]\s))[(\[]?([A-J])[)\]]?\s+is\s+(?:the\s+)?{_RIGHT}",
+            r"([A-J])\s*(?:\u9009\u9879|\u9879)?\s*\u662f?\s*(?:\u6b63\u786e|\u5bf9)\u7684?\s*(?:[\u3002.]|\Z|\n)",
+        ]
+    ),
+    re.MULTILINE,
+)
+"""Option D is correct, which counts only where no answer was named: of several statements more than one may be."""
+_CONCLUDED = re.compile(
+    r"(?:(?:so|thus|hence|therefore|definitely|it\s+is|it['\u2019]s|i\s+think\s+it['\u2019]s|i['\u2019]d\s+say|that\s+leaves)[,:]?\s+)+"
+    r"(?:the\s+)?(?:option\s+)?[(\[]?(?-i:([A-J]))[)\]]?"
+    r"|.{0,200}\bthe\s+(?:most\s+likely|incorrect|false|wrong|odd)\s+(?:\w+\s+){0,2}?is\s+[(\[]?(?-i:([A-J]))(?:[)\].:].{0,80})?"
+    r"|.{0,200}\banswer\s+is\s+[(\[]?([a-j])[)\]]?",
+    re.IGNORECASE,
+)
+"""A last line that names one letter: So C. It's C. The false statement is C."""
+_LABEL = re.compile(
+    r"\A\s*(?:\\text(?:bf|rm)?\s*\{\s*(?:\([A-J]\)|[A-J][).])\s*\}(?:\\[ ,;]|~|\s)*"
+    r"|(?:\([A-J]\)|[A-J][).])(?:\\[ ,;]|~|\s)+)(?=\S)"
+)
+_OPENING = re.compile(
+    r"[(\[]?([A-J])(?:[)\].:]?\s*\Z|[)\].:]{1,2}\s+\S|,?\s+(?:because|since|as)\b|\s+[-\u2013\u2014]\s+\S)"
+)
+"""A first line that names the answer: C) Paris."""
 _JOINT = r"\s*(?:,|/|&|,?\s*\b(?:and|or)\b|\u548c|\u6216|\u3001)\s*"
 _JOINED = re.compile(_JOINT)
 _ONE = r"(?:\([A-J]\)|\[[A-J]\]|[A-J])"
@@ -70,7 +117,28 @@ _MARKED = re.compile(r"(?<!\w)[(\[]([A-J])[)\]]")
 _LONE = re.compile(r"[(\[]?([A-J])[)\]]?\.?")
 _LEADING = re.compile(rf"(?:[(\[]([A-J])[)\]]|([A-J])[).:])(?!{_JOINT}[(\[]?[A-J](?!\w))\s+\S.*")
 _KEYWORDS = ("answer", "ans", "option", "choice", "letter", "alternative", "correct", "right", "best", "final", "choos")
-_KEYWORDS_TOO = ("pick", "select", "mark", "go with", "\u7b54", "\u9009", "\u6b63\u786e", "\u5bf9")
+_KEYWORDS_ABROAD = (
+    "\u043e\u0442\u0432\u0435\u0442",
+    "respuesta",
+    "r\u00e9ponse",
+    "antwort",
+    "resposta",
+    "risposta",
+    "\ub2f5",
+    "\u6b63\u89e3",
+)
+_KEYWORDS_TOO = (
+    *_KEYWORDS_ABROAD,
+    "most",
+    "pick",
+    "select",
+    "mark",
+    "go with",
+    "\u7b54",
+    "\u9009",
+    "\u6b63\u786e",
+    "\u5bf9",
+)
 _TAIL_CHARS = extract.TAIL_CHARS
 
 
@@ -110,12 +178,18 @@ def letters(text: str) -> str | None:
     return ordered if len(ordered) == len(named) and (plain != named or named == ordered) else None
 
 
+def without_label(answer: str) -> str:
+    r"""A value without the letter of the option that it is: 17 of `\textbf{(C)}\ 17` and of `C) 17`."""
+    return _LABEL.sub("", answer, count=1)
+
+
 def final_letter(conclusion: str) -> str | None:
     """The letter on which a conclusion ends; None where it names none.
 
-    A boxed letter or one in <answer>, else the last "answer is (D)", "Answer: D", "Option D is correct" or 答案：D,
-    else a last line that is only a letter, a single line that begins with one, else the last letter in parentheses or
-    the only option that the last line mentions. Where two are said, as in "B or C", it names none.
+    A boxed letter or one in <answer>, else the last "answer is (D)", "Answer: D" or 答案：D, else the last "Option D is
+    correct", else a last line that is only a letter or "So D", a single line that begins with one, else the last letter
+    in parentheses or the only option that the last line mentions, else a first paragraph "D) its text". Where two are
+    said, as in "B or C", it names none.
     """
     box = extract.boxed(conclusion)
     if box is not None and (named := letter(box)):
@@ -124,19 +198,30 @@ def final_letter(conclusion: str) -> str | None:
     if tagged is not None and (named := letter(tagged) or final_letter(tagged)):
         return named
     text = _plain(conclusion[-_TAIL_CHARS:])
-    phrase = extract.last_match(_SAID, text, _KEYWORDS + _KEYWORDS_TOO)
+    phrase = extract.last_match(_SAID, text, _KEYWORDS + _KEYWORDS_TOO) or extract.last_match(
+        _CALLED_RIGHT, text, _KEYWORDS + _KEYWORDS_TOO
+    )
     if phrase:
         group = next(i for i, named in enumerate(phrase.groups(), start=1) if named)
         return None if _AND_ANOTHER.match(text, phrase.end(group)) else phrase[group]
     last = peel(text.rpartition("\n")[2])
-    lone = _LONE.fullmatch(last)
-    if lone:
-        return lone[1]
-    leading = _LEADING.fullmatch(last)
-    # Where more lines stand before it, it may be the last of the options.
-    if leading and last == peel(text):
-        return leading[1] or leading[2]
-    return _mentioned(last)
+    # Where more lines stand before it, a line that begins with a letter may be the last of the options.
+    leading = _LEADING.fullmatch(last) if last == peel(text) else None
+    whole = _LONE.fullmatch(last) or leading or _CONCLUDED.fullmatch(last)
+    if whole:
+        return next(group for group in whole.groups() if group).upper()
+    return _mentioned(last) or _opening(text)
+
+
+def _opening(text: str) -> str | None:
+    """The letter with which a text opens on a paragraph of its own; None where the next option follows."""
+    first, _, rest = text.partition("\n")
+    opening = _OPENING.match(peel(first))
+    if opening is None or (rest and not rest.startswith("\n")):
+        return None
+    following = chr(ord(opening[1]) + 1)
+    listed = re.search(rf"^\W*{following}[).:\]]", rest, re.MULTILINE)
+    return None if listed or _AND_ANOTHER.match(first, first.find(opening[1]) + 1) else opening[1]
 
 
 def _mentioned(line: str) -> str | None:
@@ -151,4 +236,5 @@ def _mentioned(line: str) -> str | None:
 
 def _plain(text: str) -> str:
     """`text` without emphasis, dollar signs and font commands."""
-    return _TAG.sub("", _COMMAND.sub(r"\1", text)).replace("\\ ", " ").translate(_MARKUP).strip()
+    plain = _LAYOUT.sub(" ", _COMMAND.sub(r"\1", _TAG.sub("", text)))
+    return _QUOTED.sub(r"\1", plain.translate(_MARKUP)).strip()

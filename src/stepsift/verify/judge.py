@@ -43,6 +43,7 @@ def judgement(kind: str, text: str, gold: str) -> Judgement:
         verdict = _choice(text, short)
     else:
         answer = final_answer(text, *_sought(kind, short))
+        answer = choice.without_label(answer) if answer and kind == "math" else answer
         verdict = "unparsed" if answer is None else compare(kind, short, answer)
     return Judgement(verdict, verdict != "correct" and holds(text, short, kind))
 
