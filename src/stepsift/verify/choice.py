@@ -116,6 +116,12 @@ _DENIED = re.compile(
 _MARKED = re.compile(r"(?<!\w)[(\[]([A-J])[)\]]")
 _LONE = re.compile(r"[(\[]?([A-J])[)\]]?\.?")
 _LEADING = re.compile(rf"(?:[(\[]([A-J])[)\]]|([A-J])[).:])(?!{_JOINT}[(\[]?[A-J](?!\w))\s+\S.*")
+_PART = re.compile(r"(?<![\w\\])\((\w{1,3})\)(?=\s)|(?<![\w\\(])(?<!\w[ ])([a-hA-H]|i{1,3}|iv|v)[):](?=\s)")
+_ROMAN = ["i", "ii", "iii", "iv", "v"]
+_PARTS_CHARS = 400
+_NAME = re.compile(r"(?:[A-Z]\.\s?){2,}[A-Z][a-z]+")
+"""J. K. Rowling, and no option J."""
+_SPECIES = re.compile(r"[A-J]\.\s[a-z]+")
 _KEYWORDS = ("answer", "ans", "option", "choice", "letter", "alternative", "correct", "right", "best", "final", "choos")
 _KEYWORDS_ABROAD = (
     "\u043e\u0442\u0432\u0435\u0442",
@@ -153,9 +159,23 @@ def letter(text: str) -> str | None:
 def letter_of_gold(text: str) -> str | None:
     """The letter of a gold answer: `D`, `(D)`, `(D) its text`, `D. its text`, `\\text{D}`; None if it is none."""
     match = _GOLD.fullmatch(_plain(text))
-    if match is None or (match[5] and _plain(text)[-1].islower()):
+    if match is None or (match[5] and _plain(text)[-1].islower()) or parts(text) or _NAME.fullmatch(_plain(text)):
         return None
     return next(group for group in match.groups()[:5] if group).upper()
+
+
+@lru_cache(maxsize=4_096)
+def parts(text: str) -> dict[str, str] | None:
+    """The parts of an answer that gives each its letter: 5 and 7 of `(a) 5 (b) 7`; None where it is no such answer."""
+    plain = _plain(text[:_PARTS_CHARS])
+    labels = list(_PART.finditer(plain))
+    names = [(label[1] or label[2]).lower() for label in labels]
+    if len(labels) < 2 or labels[0].start() or names not in (list("abcdefgh")[: len(names)], _ROMAN[: len(names)]):
+        return None
+    ends = [label.start() for label in labels[1:]] + [len(plain)]
+    told = [peel(plain[label.end() : end]) for label, end in zip(labels, ends, strict=True)]
+    # Both (a) and (b) names parts and gives none.
+    return dict(zip(names, told, strict=True)) if all(re.search(r"\d", one) for one in told) else None
 
 
 @lru_cache(maxsize=4_096)
@@ -163,6 +183,12 @@ def text_of_gold(text: str) -> str | None:
     """The text of a gold answer that stands after its letter; None where there is none."""
     match = _GOLD.fullmatch(_plain(text))
     return peel(match[6]) or None if match else None
+
+
+def differ_as_species(gold: str, answer: str) -> bool:
+    """Whether both may be short names of species that differ, E. coli and E. faecalis, and so no letters at all."""
+    one, other = peel(_plain(gold)), peel(_plain(answer))
+    return bool(_SPECIES.fullmatch(one) and _SPECIES.fullmatch(other)) and one != other
 
 
 def letters(text: str) -> str | None:

@@ -1,6 +1,7 @@
 """Exact answers: the same Python literal where the gold answer is one, else the same text but for space and case."""
 
 import ast
+import json
 import re
 import warnings
 
@@ -11,7 +12,21 @@ _SPACES = re.compile(r"\\[ ,;:!]|\\q?quad(?![a-z])|(?<!\\)~")
 _SUBSCRIPTS = re.compile(r"\\(?:text|ce)(?=\s*\{)|[{}_\s]")
 _SUBSTANCE = re.compile(r"(?=.*\d)(?:[A-Z][a-z]?\d*|[()]\d*){2,}")
 _BRACED = re.compile(r"\{(\w)\}")
-_SAYS = re.compile(r"\b(?:is|are|was|were|be|returns|prints|outputs|equals)\s+(?=\S)")
+_SAYS = re.compile(
+    r"\b(?:is|are|was|were|be|returns|prints|outputs|equals|becomes|called|known\s+as|falls\s+on)\s+(?=\S)"
+)
+_SO = re.compile(r"\A\W*(?:so|thus|hence|therefore)\b[,:]?\s+", re.IGNORECASE)
+_REST = re.compile(
+    r"(?<=[\w*`\"'\])])(?:[.!]\s+(?=[A-Z*`\"])|,?\s+(?:because|since|as|which|who|where|in\s+which)\b|\s+[-\u2013\u2014]\s+"
+    r"|\s*\((?![IVX]+\))(?=[^()]{3,80}\)[\s.*]*\Z)).*\Z",
+    re.DOTALL,
+)
+"""What follows an answer in words: a sentence, a reason, a remark in brackets."""
+_DOUBT = re.compile(
+    r"\b(?:wait|actually|however|but|no|not|nor|rather|instead|than|or|unlike)\b|n['\u2019]t\b", re.IGNORECASE
+)
+_MARKED = re.compile(r"\*\*([^*]{1,80})\*\*|`([^`]{1,200})`")
+_ASSERT = re.compile(r"assert\s.{1,500}==\s*(.+)", re.DOTALL)
 _FIRST_WORD = re.compile(
     r"(?:(?:so|thus|hence|therefore)[,:]?\s+)?(yes|no|true|false)\b"
     r"(?:\s*[,.;:!(]|\s+(?:because|since|as|[-\u2013\u2014])(?!\w)|\Z)"
@@ -39,8 +54,7 @@ def same(gold: str, answer: str) -> bool:
     """
     value = literal(gold)
     text = value is not None and isinstance(value[0], str | bytes)
-    said = _said(answer)
-    forms = [*_code_forms(answer), *(_code_forms(said) if said else [])]
+    forms = list(dict.fromkeys(form for one in _within(answer) for form in _code_forms(one)))
     for form in forms if text else [*forms, peel(answer), _without_latex(answer)]:
         other = literal(form)
         if value is None or (other is None and value[0] in (True, False, None)):
@@ -60,7 +74,7 @@ def same_words(gold: str, answer: str) -> bool:
     if not words:
         return _folded(gold) == _folded(answer)
     other = _words(answer)
-    if words == other:
+    if words in (other, other.rstrip("!").rstrip()):
         return True
     first = _FIRST_WORD.match(other)
     if words in ("yes", "no", "true", "false") and first is not None and first[1] == words:
@@ -78,7 +92,8 @@ def same_substance(gold: str, answer: str) -> bool:
     if len(gold) > 60 or len(answer) > 120:
         return False
     one = _SUBSCRIPTS.sub("", formula(peel(gold)))
-    return _SUBSTANCE.fullmatch(one) is not None and one == _SUBSCRIPTS.sub("", formula(peel(answer)))
+    forms = (_SUBSCRIPTS.sub("", formula(peel(form))) for form in (answer, _said(answer) or ""))
+    return _SUBSTANCE.fullmatch(one) is not None and one in forms
 
 
 def same_nothing(gold: str, answer: str) -> bool:
@@ -122,6 +137,33 @@ def _without_latex(text: str) -> str:
     )
 
 
+def _within(answer: str) -> list[str]:
+    """An answer, what it says of its subject, each without what follows it, and its only part in bold or code."""
+    parts = [_SO.sub("", answer)]
+    rest = _REST.search(answer)
+    if rest and not _DOUBT.search(rest[0]):
+        parts.append(_SO.sub("", answer[: rest.start()]))
+    marked = _MARKED.findall(answer)
+    if len(marked) == 1 and not _DOUBT.search(answer):
+        parts.append("".join(marked[0]))
+    asserted = _ASSERT.fullmatch(answer.strip())
+    if asserted:
+        parts.append(asserted[1])
+    return [answer, *parts, *(said for part in (answer, *parts[:2]) if (said := _said(part)))]
+
+
+def opens_with(gold: str, text: str) -> bool:
+    """Whether the answer to a yes-or-no question stands on a text's first line, and no later line says it anew."""
+    first, _, rest = text.strip().partition("\n")
+    opening = _FIRST_WORD.match(_words(first))
+    return (
+        _words(gold) in ("yes", "no", "true", "false")
+        and opening is not None
+        and opening[1] == _words(gold)
+        and not re.search(r"\b(?:yes|no|true|false|wait|actually)\b", rest, re.IGNORECASE)
+    )
+
+
 def _said(answer: str) -> str | None:
     """What a sentence says of its subject (The day is Friday.); None where it leaves a choice."""
     verbs = list(_SAYS.finditer(answer))
@@ -149,4 +191,14 @@ def literal(text: str) -> tuple[object] | None:
             warnings.simplefilter("ignore")
             return (ast.literal_eval(text.strip()),)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return _json(text.strip())
+
+
+def _json(text: str) -> tuple[object] | None:
+    """A list or an object of JSON, whose true, false and null are no Python."""
+    if not text.startswith(("{", "[")):
+        return None
+    try:
+        return (json.loads(text),)
+    except (ValueError, RecursionError):
         return None

@@ -16,7 +16,9 @@ Only what follows the reasoning counts. The first of these that the answer holds
 The search looks at the last TAIL_CHARS characters, so that a runaway response costs no more than another.
 """
 
+import ast
 import heapq
+import json
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -49,7 +51,7 @@ _PHRASE = re.compile(
     rf"|^\W*(?:the\s+)?final\s+(?:{_WORD_ANSWER}|choice)\b[*_`]*\s*(?:\bis\b|[:=\uff1a])[:*_ \t]*"
     r"|^\W*(?:final\s+)?answers?\W*\n"
     r"|^\W*(?:Ans|Final|Result|Solution)\s*[:=.\uff1a][:*_ \t]*(?=\S.{0,120}$)"
-    r"|(?:\u7b54\u6848|\u7ed3\u679c)\s*(?:\u5e94\u8be5|\u5e94|\u5c31|\u4e3a|\u662f|[:=\uff1a])(?:\u4e3a|\u662f)?[\s*:\uff1a=]*|\u7b54[:\uff1a]\s*|\u6545\u9009[:\uff1a\s]*",
+    r"|(?:\u7b54\u6848|\u7ed3\u679c)\s*(?:\u5e94\u8be5|\u5e94|\u5c31|\u4e3a|\u662f|[:=\uff1a])(?:[\u4e3a\u662f](?=[\s*:\uff1a=]*[^\s*\u3002.]))?[\s*:\uff1a=]*|\u7b54[:\uff1a]\s*|\u6545\u9009[:\uff1a\s]*",
     re.IGNORECASE | re.MULTILINE,
 )
 _BEFORE = re.compile(
@@ -57,7 +59,9 @@ _BEFORE = re.compile(
     r"(?:the|our|my)\s+(?:final\s+|correct\s+)?answer\b",
     re.IGNORECASE | re.MULTILINE,
 )
-_TAGGED = re.compile(r"<answer>((?:(?!<answer>).){0,2000}?)</answer>", re.IGNORECASE | re.DOTALL)
+_TAGGED = re.compile(
+    r"[<\[]answer[>\]]((?:(?![<\[]answer[>\]]).){0,2000}?)[<\[]/answer[>\]]", re.IGNORECASE | re.DOTALL
+)
 _END_TOKEN = re.compile(
     r"<\|[^<>|\s]{1,60}\|>\Z|<\uff5c[^<>\uff5c]{1,60}\uff5c>\Z|</?(?:s|eos|pad|bos|end_of_turn|start_of_turn)>\Z|\[/?INST\]\Z",
     re.I,
@@ -96,6 +100,29 @@ _DOUBTED = re.compile(
 _LAST_LINES = _BOXES = 50
 _ANNOUNCEMENTS, _STATEMENTS = 200, 20
 """Lines with a keyword that are looked at from the end, and what is announced on them."""
+_PHRASE_ABROAD = (
+    "(?:[\u041e\u043e]\u0442\u0432\u0435\u0442|\\b(?:respuesta|r\u00e9ponse|antwort|resposta|risposta)"
+    "|\uc815\ub2f5|\u7b54\u3048|\u6b63\u89e3)(?:\\s+(?:correcta?|corretta|correcte|final))?[*_]*\\s*"
+    "(?:[:\uff1a]|(?:es|est|ist|\u00e9|\u00e8)\\b|\uc740|\ub294|\u306f)[*_ \\t]*(?=\\S)(?![^\\n]*\\d,\\d)"
+)
+"""As _PHRASE in other languages; whose decimal comma is left alone."""
+_ANY_PHRASE = re.compile(f"{_PHRASE.pattern}|{_PHRASE_ABROAD}", re.IGNORECASE | re.MULTILINE)
+_KEYWORDS_ABROAD = (
+    "\u043e\u0442\u0432\u0435\u0442",
+    "respuesta",
+    "r\u00e9ponse",
+    "antwort",
+    "resposta",
+    "risposta",
+    "\uc815\ub2f5",
+    "\u7b54",
+    "\u6b63\u89e3",
+)
+_LABELLED = re.compile(r"^\W*(?:output|label|returns?|prediction)[*_]*\s*[:=][*_ \t]*", re.IGNORECASE | re.MULTILINE)
+_LABELS = ("output", "label", "return", "prediction")
+_POLITE = re.compile("(?:\u3067\u3059|\uc785\ub2c8\ub2e4)[\u3002.]?\\Z")
+_OBJECT = re.compile(r"\{\s*[\"']\w+[\"']\s*:")
+_ANSWER_KEYS = ("answer", "final_answer", "finalAnswer", "output", "result", "choice", "answer_choice")
 _KEYWORDS = ("answer", "ans", "final", "result", "solution", "\u7b54", "\u7ed3\u679c", "\u6545\u9009")
 _FENCE = re.compile(r"\s*```\w*\s*\n(.*?)\n?\s*```", re.DOTALL)
 _PLACEHOLDER = re.compile(
@@ -158,7 +185,7 @@ def final_answer(text: str, math: bool = False, several: bool = False, digits: b
     marked = _marked(later)
     if marked is not None:
         return marked
-    statement = announced(later, math)
+    statement = (in_json(later) if math else None) or announced(later, math)
     if statement is not None and math:
         statement = _SO.sub("", (telling(statement)[:1] or [statement])[0])
     if box is not None:
@@ -166,7 +193,7 @@ def final_answer(text: str, math: bool = False, several: bool = False, digits: b
         whole = statement is not None and math and not several and _BARE.fullmatch(statement)
         return statement if whole else box[-LINE_CHARS:]
     if statement is not None:
-        return statement[:LINE_CHARS]
+        return _POLITE.sub("", statement[:LINE_CHARS])
     return _last_sentence(text, digits) if math else _last_words(text)
 
 
@@ -198,6 +225,9 @@ def _last_words(text: str) -> str | None:
     if block:
         return block[:LINE_CHARS]
     last = text.rstrip().rpartition("\n")[2].strip()
+    label = last_match(_LABELLED, text, _LABELS)
+    if label is not None and ("\n" not in text[label.end() :].rstrip() or _FENCE.match(text, label.end())):
+        return _said(text, label)[:LINE_CHARS]
     return "" if _EMPTY_BOX.search(last) else last[-LINE_CHARS:] or None
 
 
@@ -211,8 +241,22 @@ def _fence_at_the_end(text: str) -> str | None:
 
 def tagged(text: str) -> str | None:
     """What stands in the last <answer>...</answer>; None where there is none."""
-    parts = _TAGGED.findall(text) if "</answer>" in text.lower() else []
+    parts = _TAGGED.findall(text) if "/answer" in text.lower() else []
     return parts[-1].strip() if parts else None
+
+
+def in_json(text: str) -> str | None:
+    """The answer in an object of JSON or Python with which a text ends: {"answer": 42}; None where there is none."""
+    tail = text[-LINE_CHARS:].rstrip().removesuffix("```").rstrip()
+    start = _OBJECT.search(tail) if tail.endswith("}") else None
+    for read in (json.loads, ast.literal_eval) if start else ():
+        try:
+            fields = read(tail[start.start() :] if start else "")
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        value = next((fields[key] for key in _ANSWER_KEYS if key in fields), None) if isinstance(fields, dict) else None
+        return None if value is None else str(value)
+    return None
 
 
 def telling(line: str) -> list[str]:
@@ -314,7 +358,7 @@ def announced(text: str, math: bool = False) -> str | None:
 
 def _statements(text: str) -> Iterator[tuple[str, bool]]:
     """What is announced and whether it is only to be checked, the last one first."""
-    phrases = _matches_from_the_end(_PHRASE, text, _KEYWORDS)
+    phrases = _matches_from_the_end(_ANY_PHRASE, text, (*_KEYWORDS, *_KEYWORDS_ABROAD))
     before = _matches_from_the_end(_BEFORE, text, ("answer",))
     for match in heapq.merge(phrases, before, key=lambda m: (m.end(), m.re is _BEFORE), reverse=True):
         start = match.start()

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from stepsift.verify import choice, exact
 from stepsift.verify.compare import AnswerComparison, UnreadableError
-from stepsift.verify.extract import final_answer
+from stepsift.verify.extract import announced, boxed, final_answer, in_json
 from stepsift.verify.gold import kinds, short_gold
 from stepsift.verify.readings import formulas
 from stepsift.verify.shapes import Shape, read_shape
@@ -43,9 +43,22 @@ def judgement(kind: str, text: str, gold: str) -> Judgement:
         verdict = _choice(text, short)
     else:
         answer = final_answer(text, *_sought(kind, short))
-        answer = choice.without_label(answer) if answer and kind == "math" else answer
+        if choice.parts(short) is not None:
+            answer = boxed(text) or text
+        elif answer and kind == "math":
+            answer = choice.without_label(answer)
         verdict = "unparsed" if answer is None else compare(kind, short, answer)
+        if verdict == "wrong" and kind == "exact" and boxed(text) is None and _stands_elsewhere(short, text):
+            verdict = "correct"
     return Judgement(verdict, verdict != "correct" and holds(text, short, kind))
+
+
+def _stands_elsewhere(gold: str, text: str) -> bool:
+    """Whether an answer in words stands in JSON, or, where none is announced, on the first line: Yes."""
+    inside = in_json(text)
+    if inside is not None:
+        return exact.same(gold, inside)
+    return announced(text) is None and exact.opens_with(gold, text)
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -97,6 +110,8 @@ def _same_choice(one: str, other: str, letters: tuple[str | None, str | None]) -
 def _choice(text: str, gold: str) -> str:
     letter, words = choice.letter_of_gold(gold) or choice.letter(gold), choice.text_of_gold(gold)
     answer = choice.final_letter(text)
+    if answer == letter and choice.differ_as_species(gold, text):
+        return "unparsed"
     if answer is not None:
         return "correct" if answer == letter else "wrong"
     if words is not None:
@@ -129,9 +144,12 @@ def compare(kind: str, gold: str, answer: str) -> str:
 
 
 def _same_as_said(gold: str, answer: str) -> bool:
-    """Whether both are the same choices, the same substance, or say that there is nothing."""
+    """Whether both are the same choices, the same parts, the same substance, or say that there is nothing."""
     several = choice.letters(gold)
     same_choices = several is not None and several == choice.letters(answer)
+    one, other = choice.parts(gold), choice.parts(answer)
+    if one is not None and other is not None and one.keys() == other.keys():
+        return all(compare(kind_of(one[name]), one[name], other[name]) == "correct" for name in one)
     return same_choices or exact.same_substance(gold, answer) or exact.same_nothing(gold, answer)
 
 
