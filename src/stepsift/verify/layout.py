@@ -58,10 +58,9 @@ def one_line(display: str) -> str:
     rows = _ROWS.sub("", display)
     if rows == display or _INNER.search(rows):
         return " ".join(display.split())
-    lines = [
-        row.replace("&", " ") for row in _NEW_ROW.split(rows.strip().strip("$").removeprefix("\\[").removesuffix("\\]"))
-    ]
-    lines = [" ".join(line.split()) for line in lines if line.strip()]
+    inside = rows.strip().strip("$").removeprefix("\\[").removesuffix("\\]")
+    lines = [" ".join(" ".join(row.split("&")).split()) for row in _NEW_ROW.split(inside)]
+    lines = [line for line in lines if line]
     about = lines.pop() if len(lines) > 1 and _ABOUT.match(lines[-1]) else ""
     last = _EQUAL_TO.sub("", lines[-1], count=1) if lines and _EQUAL_TO.match(lines[-1]) else "".join(lines[-1:])
     return f"${f'{last} {about}'.strip().rstrip('.,; ')}$"
