@@ -6,6 +6,11 @@
 B = "\\boxed{%s}"
 
 MORE_PAIRS: list[tuple[str, list[str], list[str]]] = [
+    # Dates, ranges and scores
+    ("05/03/2019", ["The answer is 05/03/2019.", B % "05/03/2019"], ["The answer is 03/05/2019.", B % "10/06/2019"]),
+    ("2019-03-05", ["**Answer:** 2019-03-05", B % "2019-03-05"], [B % "2020-04-05", B % "2011", "It was 2019-05-03."]),
+    ("4-1", [B % "4-1", "The final score is 4–1.", B % "4 \\text{ to } 1"], [B % "5-2", B % "3", B % "1-4"]),
+    ("1911-1915", ["Answer: 1911–1915", B % "1911 - 1915"], [B % "1912-1916", B % "-4"]),
     # Physics
     (
         "9.8 m/s^2",

@@ -26,6 +26,8 @@ _DOUBT = re.compile(
     r"\b(?:wait|actually|however|but|no|not|nor|rather|instead|than|or|unlike)\b|n['\u2019]t\b", re.IGNORECASE
 )
 _MARKED = re.compile(r"\*\*([^*]{1,80})\*\*|`([^`]{1,200})`")
+_BETWEEN = re.compile(r"(?<=\d)\s*(?:[-\u2013\u2014]|\bto\b)\s*(?=\d)")
+"""Of a range or a score: 3-2, 3 – 2, 3 to 2."""
 _ASSERT = re.compile(r"assert\s.{1,500}==\s*(.+)", re.DOTALL)
 _FIRST_WORD = re.compile(
     r"(?:(?:so|thus|hence|therefore)[,:]?\s+)?(yes|no|true|false)\b"
@@ -119,6 +121,7 @@ def only_numbers(values: object) -> bool:
 def _words(text: str) -> str:
     """Words without fonts, markup and an article before them, in lower case."""
     plain = _folded(peel(_SPACES.sub(" ", _FONT.sub(r"\1", peel(text)))).replace("**", ""))
+    plain = _BETWEEN.sub("-", plain)
     return re.sub(r"\A(?:the|an?)\s+(?=\S)", "", plain)
 
 

@@ -15,6 +15,8 @@ from stepsift.verify.spelling import formula
 
 _GSM8K = re.compile(r"####[ \t]*(?!#)(.+)\s*\Z")
 
+_PARTS = re.compile(r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}/\d{1,2}/(?:\d\d){1,2}|\d+\s*[-\u2013\u2014]\s*\d+")
+"""A date, a range or a score: it is its parts, and neither a difference nor a quotient."""
 
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -95,6 +97,8 @@ def kinds(gold: str) -> tuple[str, ...]:
         # (1, 2) is a point, too.
         point = isinstance(literal[0], tuple) and len(literal[0]) > 1 and exact.only_numbers(literal[0])
         return ("math", "exact") if point else ("exact",)
+    if _PARTS.fullmatch(text):
+        return ("exact",)
     if is_formula(formula(unmarked(text))):
         return ("math", "exact")
     return ("none",) if is_solution(text) else ("exact",)
