@@ -97,7 +97,7 @@ _LABEL = re.compile(
     r"|(?:\([A-J]\)|[A-J][).])(?:\\[ ,;]|~|\s)+)(?=\S)"
 )
 _OPENING = re.compile(
-    r"[(\[]?([A-J])(?:[)\].:]?\s*\Z|[)\].:]{1,2}\s+\S|,?\s+(?:because|since|as)\b|\s+[-\u2013\u2014]\s+\S)"
+    r"[(\[]?([A-J])(?:[)\].:]?\s*\Z|[)\].:]{1,2}\s+\S|,?\s+(?:because|since|as)\b|\s+[-\u2013\u2014]\s+[A-Z\d$(])"
 )
 """A first line that names the answer: C) Paris."""
 _JOINT = r"\s*(?:,|/|&|,?\s*\b(?:and|or)\b|\u548c|\u6216|\u3001)\s*"
