@@ -123,18 +123,8 @@ _NAME = re.compile(r"(?:[A-Z]\.\s?){2,}[A-Z][a-z]+")
 """J. K. Rowling, and no option J."""
 _SPECIES = re.compile(r"[A-J]\.\s[a-z]+")
 _KEYWORDS = ("answer", "ans", "option", "choice", "letter", "alternative", "correct", "right", "best", "final", "choos")
-_KEYWORDS_ABROAD = (
-    "\u043e\u0442\u0432\u0435\u0442",
-    "respuesta",
-    "r\u00e9ponse",
-    "antwort",
-    "resposta",
-    "risposta",
-    "\ub2f5",
-    "\u6b63\u89e3",
-)
 _KEYWORDS_TOO = (
-    *_KEYWORDS_ABROAD,
+    *extract.KEYWORDS_ABROAD,
     "most",
     "pick",
     "select",

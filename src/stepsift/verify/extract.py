@@ -107,17 +107,18 @@ _PHRASE_ABROAD = (
 )
 """As _PHRASE in other languages; whose decimal comma is left alone."""
 _ANY_PHRASE = re.compile(f"{_PHRASE.pattern}|{_PHRASE_ABROAD}", re.IGNORECASE | re.MULTILINE)
-_KEYWORDS_ABROAD = (
+KEYWORDS_ABROAD = (
     "\u043e\u0442\u0432\u0435\u0442",
     "respuesta",
     "r\u00e9ponse",
     "antwort",
     "resposta",
     "risposta",
-    "\uc815\ub2f5",
+    "\ub2f5",
     "\u7b54",
     "\u6b63\u89e3",
 )
+"""A word of those in other languages, in lower case."""
 _LABELLED = re.compile(r"^\W*(?:output|label|returns?|prediction)[*_]*\s*[:=][*_ \t]*", re.IGNORECASE | re.MULTILINE)
 _LABELS = ("output", "label", "return", "prediction")
 _POLITE = re.compile("(?:\u3067\u3059|\uc785\ub2c8\ub2e4)[\u3002.]?\\Z")
@@ -358,7 +359,7 @@ def announced(text: str, math: bool = False) -> str | None:
 
 def _statements(text: str) -> Iterator[tuple[str, bool]]:
     """What is announced and whether it is only to be checked, the last one first."""
-    phrases = _matches_from_the_end(_ANY_PHRASE, text, (*_KEYWORDS, *_KEYWORDS_ABROAD))
+    phrases = _matches_from_the_end(_ANY_PHRASE, text, (*_KEYWORDS, *KEYWORDS_ABROAD))
     before = _matches_from_the_end(_BEFORE, text, ("answer",))
     for match in heapq.merge(phrases, before, key=lambda m: (m.end(), m.re is _BEFORE), reverse=True):
         start = match.start()
