@@ -6,6 +6,9 @@
 B = "\\boxed{%s}"
 
 MORE_PAIRS: list[tuple[str, list[str], list[str]]] = [
+    # Literals of Python and of JSON
+    ("{'a': True}", ["Output: {'a': True}"], ["Output: {'a': true}", 'Output: {"a": true}']),
+    ('{"a": [true, null]}', ['Output: {"a":[true,null]}'], ['Output: {"a": [true, false]}']),
     # Dates, ranges and scores
     ("05/03/2019", ["The answer is 05/03/2019.", B % "05/03/2019"], ["The answer is 03/05/2019.", B % "10/06/2019"]),
     ("2019-03-05", ["**Answer:** 2019-03-05", B % "2019-03-05"], [B % "2020-04-05", B % "2011", "It was 2019-05-03."]),

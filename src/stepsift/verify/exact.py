@@ -55,10 +55,12 @@ def same(gold: str, answer: str) -> bool:
     question the first word counts, and of a sentence what it says of its subject.
     """
     value = literal(gold)
+    # What a program prints in Python is not what JSON would write: False is not false.
+    reads = literal if _python(gold) is None else _python
     text = value is not None and isinstance(value[0], str | bytes)
     forms = list(dict.fromkeys(form for one in _within(answer) for form in _code_forms(one)))
     for form in forms if text else [*forms, peel(answer), _without_latex(answer)]:
-        other = literal(form)
+        other = reads(form)
         if value is None or (other is None and value[0] in (True, False, None)):
             if same_words(gold, form):
                 return True
@@ -185,7 +187,11 @@ def _folded(text: str) -> str:
 
 
 def literal(text: str) -> tuple[object] | None:
-    """The value of a Python literal, in a tuple because None is one; None where the text is no literal."""
+    """The value of a literal of Python or JSON, in a tuple because None is one; None where the text is no literal."""
+    return _python(text) or _json(text.strip())
+
+
+def _python(text: str) -> tuple[object] | None:
     if len(text) > LITERAL_CHARS:
         return None
     try:
@@ -194,12 +200,12 @@ def literal(text: str) -> tuple[object] | None:
             warnings.simplefilter("ignore")
             return (ast.literal_eval(text.strip()),)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return _json(text.strip())
+        return None
 
 
 def _json(text: str) -> tuple[object] | None:
     """A list or an object of JSON, whose true, false and null are no Python."""
-    if not text.startswith(("{", "[")):
+    if len(text) > LITERAL_CHARS or not text.startswith(("{", "[")):
         return None
     try:
         return (json.loads(text),)
