@@ -6,6 +6,13 @@
 B = "\\boxed{%s}"
 
 MORE_PAIRS: list[tuple[str, list[str], list[str]]] = [
+    # Greek letters and functions, however they are written
+    (
+        "\\frac{\\tau}{\\epsilon_0}",
+        [B % "\\frac{\\tau}{\\varepsilon_0}", "So the field is\n\nτ/ε₀"],
+        [B % "\\frac{\\epsilon_0}{\\tau}", "So the field is\n\nτ/ε₁"],
+    ),
+    ("\\cos^2 x", ["The derivative is\n\ncos²x", B % "\\cos^2(x)"], ["The derivative is\n\nsin²x"]),
     # Literals of Python and of JSON
     ("{'a': True}", ["Output: {'a': True}"], ["Output: {'a': true}", 'Output: {"a": true}']),
     ('{"a": [true, null]}', ['Output: {"a":[true,null]}'], ['Output: {"a": [true, false]}']),

@@ -73,10 +73,6 @@ _LETTERS = re.compile(
     r"|(?<![A-Za-z])O\([A-Za-z]|\binfinity\b|\A\W*[A-Za-z]\W*\Z"
 )
 """A formula without digits: x + y, v/t, O(n), \u03bb."""
-_UNREAD = re.compile(
-    r"(?<![\\A-Za-z])(?:arc)?(?:sin|cos|tan|cot|sec|csc|ln|exp|sqrt)(?![A-Za-z])|[\u03b1-\u03c9][\u2080-\u2089]"
-)
-"""What is no formula in plain letters."""
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*\\$])|(?<=\u3002)")
 _REMARK = re.compile(
     r"(?:(?:absolutely|definitely|indeed|also|therefore|thus|clearly|fully|now|both|very)\s+)*"
@@ -217,7 +213,7 @@ def _last_sentence(text: str, digits: bool) -> str | None:
 
 
 def _is_of_letters(sentence: str) -> bool:
-    return _LETTERS.search(sentence) is not None and not _UNREAD.search(sentence)
+    return _LETTERS.search(sentence) is not None
 
 
 def _last_words(text: str) -> str | None:
