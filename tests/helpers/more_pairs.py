@@ -13,6 +13,8 @@ MORE_PAIRS: list[tuple[str, list[str], list[str]]] = [
         [B % "\\frac{\\epsilon_0}{\\tau}", "So the field is\n\nτ/ε₁"],
     ),
     ("\\cos^2 x", ["The derivative is\n\ncos²x", B % "\\cos^2(x)"], ["The derivative is\n\nsin²x"]),
+    # A heading, and a list
+    ("31", ["**Result:**\n* 31", "### Result\n- $31$", "**Answer:**\n* 31"], ["**Result:**\n* -31"]),
     # Literals of Python and of JSON
     ("{'a': True}", ["Output: {'a': True}"], ["Output: {'a': true}", 'Output: {"a": true}']),
     ('{"a": [true, null]}', ['Output: {"a":[true,null]}'], ['Output: {"a": [true, false]}']),

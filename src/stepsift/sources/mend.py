@@ -6,7 +6,7 @@ from typing import Any
 
 from stepsift import params
 from stepsift.core.errors import ParamsError, SourceError
-from stepsift.ingest.record import MISSING
+from stepsift.ingest.rows import MISSING
 from stepsift.sources.column_contents import Column, columns_of, words_of
 from stepsift.sources.reading import Reading
 

@@ -49,7 +49,7 @@ _PHRASE = re.compile(
     rf"(?:\s*(?:,\s*(?:then|therefore|thus|so),?\s*)?\b{_BE}\b(?:\s+(?:simply|just|therefore|thus|then|equal\s+to))?|\s*[:=\uff1a])"
     r"[:=\uff1a*_ \t]*"
     rf"|^\W*(?:the\s+)?final\s+(?:{_WORD_ANSWER}|choice)\b[*_`]*\s*(?:\bis\b|[:=\uff1a])[:*_ \t]*"
-    r"|^\W*(?:final\s+)?answers?\W*\n"
+    r"|^\W*(?:final\s+)?(?:answers?|result)\W*\n"
     r"|^\W*(?:Ans|Final|Result|Solution)\s*[:=.\uff1a][:*_ \t]*(?=\S.{0,120}$)"
     r"|(?:\u7b54\u6848|\u7ed3\u679c)\s*(?:\u5e94\u8be5|\u5e94|\u5c31|\u4e3a|\u662f|[:=\uff1a])(?:[\u4e3a\u662f](?=[\s*:\uff1a=]*[^\s*\u3002.]))?[\s*:\uff1a=]*|\u7b54[:\uff1a]\s*|\u6545\u9009[:\uff1a\s]*",
     re.IGNORECASE | re.MULTILINE,

@@ -187,9 +187,9 @@ def test_lists_beside_the_rows_are_named_and_counted(tmp_path):
     (tmp_path / "a.json").write_bytes(b'{"of": [[{}], {"a": [{}]}, {}], "train": [' + GOOD + b'], "test": [{}]}')
     (file,), _ = files.find_files(tmp_path)
     details = [row.detail for _, row in files.rows(file, SETTINGS) if isinstance(row, RowError)]
-    assert [detail.partition(", and are")[0] for detail in details] == [
-        "2 objects of the list 'of', beside the rows, cannot be told to be rows",
-        "1 object of the list 'test', beside the rows, cannot be told to be rows",
+    assert [detail.partition("; ")[0] for detail in details] == [
+        "not read: 2 objects of the list 'of', beside the rows",
+        "not read: 1 object of the list 'test', beside the rows",
     ]
 
 

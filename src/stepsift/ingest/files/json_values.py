@@ -32,7 +32,6 @@ _KEY_CHARS = 60
 _VALUE_BYTES = 8
 _NOT_JSON = (ijson.JSONError, ValueError)
 """The second one comes from strings: a line break within, an escape that is none."""
-_UNREAD = "cannot be told to be rows, and are not read: write them to a file of their own"
 _LONG_TEXT = "a text has more than the {} bytes of a row (ingest.max_line_bytes); what comes after it is not read"
 
 
@@ -122,7 +121,10 @@ def _rows(stream: BinaryIO, limits: ReadLimits) -> Iterator[dict[str, Any] | Row
     except _NOT_JSON as e:
         yield _broken(e)
     for key, n in cut.left_out().items():
-        yield RowError("not_an_object", f"{count(n, 'object')} of the list '{key}', beside the rows, {_UNREAD}")
+        yield RowError(
+            "not_an_object",
+            f"not read: {count(n, 'object')} of the list '{key}', beside the rows; write it to a file of its own",
+        )
 
 
 class _Cutter:

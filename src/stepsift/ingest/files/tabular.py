@@ -26,7 +26,7 @@ def rows(stream: BinaryIO, delimiter: str, max_bytes: int) -> Iterator[tuple[int
     try:
         if delimiter not in first and (other := next((c for c in _OTHERS if c in first), None)):
             raise csv.Error(
-                f"the columns are held apart by {other!r} and must be by {delimiter!r}, or write JSON Lines"
+                f"its columns are separated by {other!r} instead of {delimiter!r}; convert it, or write JSON Lines"
             )
         names = next(reader, [])
         if len(set(names)) < len(names):
