@@ -530,7 +530,7 @@ COLUMNS: dict[str, tuple[Any, dict[str, Any]]] = {
             "messages": turns(a, b)[:1],
             "content": [{"type": "thinking", "thinking": THOUGHT}, {"type": "text", "text": trace(a, b)}],
         },
-        {"layout": "fields", "fields": {"prompt": "messages", "response": "content"}},
+        {"fields": {"prompt": "messages", "response": "content"}},
     ),
     "a solution beside a teacher's trace is gold": (
         lambda a, b: {

@@ -4,8 +4,9 @@ import re
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import Any
 
+from stepsift.ingest.layouts import messages
 from stepsift.ingest.paths import parsed
 from stepsift.ingest.row import is_thought
 
@@ -36,8 +37,6 @@ class Column:
     """Whether it stands within a message, beside its text."""
     listed: bool = False
     """Whether it is a list of texts, or stands in each of several objects of a list."""
-    parts: bool = False
-    """Whether it is a list of the parts of one text, each with its type: reasoning, then the answer."""
     thinks: bool = False
     """Whether a text in it begins with reasoning in tags."""
     sentences: bool = False
@@ -64,8 +63,7 @@ class Column:
         if value in (None, "", []):
             return
         self.rows += 1
-        if are_parts(value):
-            self.parts = True
+        if messages.are_parts(value):
             value = "\n".join(_texts(value))
         if isinstance(value, list):
             self.listed = True
@@ -107,15 +105,6 @@ def are_turns(value: object) -> bool:
     )
 
 
-def are_parts(value: object) -> TypeGuard[list[dict[str, Any]]]:
-    """Whether a value is a list of parts of one text, as programming interfaces answer."""
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(part, dict) and "type" in part and part.keys() & _OF_A_PART for part in value)
-    )
-
-
 def _texts(value: object) -> Iterable[str]:
     """The texts within parts."""
     if isinstance(value, list):
@@ -142,7 +131,7 @@ def _walk(value: Any, above: tuple[str, ...], in_turn: bool = False) -> Iterable
         yield path, value, in_turn
         for i, turn in enumerate(value[:_MOST_TURNS] if len(above) < _DEEPEST else ()):
             yield from _walk({k: v for k, v in turn.items() if k not in _OF_A_TURN}, (*above, str(i)), True)
-    elif isinstance(value, list) and value and isinstance(value[0], dict) and not are_parts(value):
+    elif isinstance(value, list) and value and isinstance(value[0], dict) and not messages.are_parts(value):
         place = ("0",) if len(value) == 1 else ("*",)
         for item in value[:_MOST_ITEMS] if len(above) < _DEEPEST else ():
             yield from _walk(item, (*above, *place), in_turn)

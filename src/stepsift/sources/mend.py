@@ -263,16 +263,13 @@ def _proposals(columns: list[Column], several: list[dict[str, str]]) -> Iterable
         return
     fields = _fields(columns, tuple(WORDS))
     turns = next((c.path for c in columns if c.turns and c.path not in _PAIR), None)
-    # A list of parts would be taken for several responses.
-    parts = {c.path for c in columns if c.parts}
-    layout = {"layout": "fields"} if fields.get("response") in parts else {}
     if turns and "response" in fields:
-        yield {**layout, "fields": {**fields, "prompt": turns}}
+        yield {"fields": {**fields, "prompt": turns}}
     if turns:
         for keep in (("answer", "teacher", "domain", "licence"), ()):
             yield {"fields": {"prompt": turns, **{k: v for k, v in fields.items() if k in keep}}}
-    yield {**layout, "fields": fields}
-    yield {**layout, "fields": {name: path for name, path in fields.items() if name in ("prompt", "response")}}
+    yield {"fields": fields}
+    yield {"fields": {name: path for name, path in fields.items() if name in ("prompt", "response")}}
 
 
 def _of_teachers(columns: list[Column], several: list[dict[str, str]]) -> Iterable[dict[str, Any]]:
