@@ -21,12 +21,15 @@ _MADE = ("data/ingest", "data/segment", "data/score", "data/select", "data/train
 _MADE += ("data/sources", "data/tasks", "metrics/", "report/", "dvc.lock")
 
 
+def environment(repo: Path) -> dict[str, str]:
+    """For commands in `repo`: programs of the environment that runs the tests, and the copy's own source."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "PYTHONPATH": str(repo / "src")}
+
+
 def run(repo: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the environment that runs the tests, in `repo`; outputs are text."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    # The copy's own source must run, not the checkout that is installed.
-    env = os.environ | {"PATH": path, "PYTHONPATH": str(repo / "src")}
-    return subprocess.run(command, cwd=repo, env=env, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=repo, env=environment(repo), capture_output=True, text=True, check=False)
 
 
 def output(repo: Path, *command: str) -> str:

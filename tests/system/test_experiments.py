@@ -1,15 +1,18 @@
 """`dvc exp run` in the work tree, in a temporary copy and from a queue: results and MLflow's runs are all there."""
 
 import json
+import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
-from helpers.pipeline_repo import STAGES, run
+from helpers.pipeline_repo import STAGES, environment, run
 
 pytestmark = pytest.mark.system
 
@@ -28,6 +31,20 @@ def finished(repo: Path) -> set[str]:
     return {ref.rpartition("/")[2] for ref in refs}
 
 
+def start_workers(repo: Path) -> None:
+    """`dvc queue start`. Its workers inherit its output, so a pipe would stay open for as long as they live."""
+    command = ("dvc", "queue", "start", "--jobs", "2")
+    with (repo / ".stepsift/queue.out").open("ab") as out, suppress(subprocess.TimeoutExpired):
+        subprocess.run(command, cwd=repo, env=environment(repo), stdout=out, stderr=out, timeout=60, check=True)
+
+
+def end_workers(repo: Path) -> None:
+    """End workers that outlive the queue: the first to stop clears away the message that tells the other to."""
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        if "queue-worker" in (process.info["cmdline"] or []) and process.info["cwd"] == str(repo):
+            process.kill()
+
+
 def run_queue(repo: Path, names: set[str], limit_s: float = 900, look_again_s: float = 20) -> None:
     """Run all that is queued, starting DVC's workers again where they ended too early, as on a slow machine they do.
 
@@ -35,7 +52,7 @@ def run_queue(repo: Path, names: set[str], limit_s: float = 900, look_again_s: f
     """
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
-        ok(repo, "dvc", "queue", "start", "--jobs", "2")
+        start_workers(repo)
         patient_until = time.monotonic() + look_again_s
         while not names <= finished(repo) and time.monotonic() < patient_until:
             time.sleep(1)
@@ -89,7 +106,10 @@ def test_experiments_of_every_kind_leave_their_results_and_runs(added: Path, mon
     ok(repo, "dvc", "exp", "run", "--temp", "-n", "copy", "-S", "select.selectors=[galp]")
     for name, selector in (("queued-1", "rank"), ("queued-2", "lalp")):
         ok(repo, "dvc", "exp", "run", "--queue", "-n", name, "-S", f"select.selectors=[{selector}]")
-    run_queue(repo, {"queued-1", "queued-2"})
+    try:
+        run_queue(repo, {"queued-1", "queued-2"})
+    finally:
+        end_workers(repo)
 
     selectors = {"here": ["rsr"], "copy": ["galp"], "queued-1": ["rank"], "queued-2": ["lalp"]}
     assert experiments(repo) == {
