@@ -186,6 +186,40 @@ def test_of_four_devices_each_has_a_student_unless_it_is_divided(
     assert backend.device == place
 
 
+@pytest.mark.parametrize(
+    ("placement", "workers", "times"), [("one", None, 4), ("one", 3, 3), ("one", 9, 4), ("spread", None, 1)]
+)
+def test_a_run_is_held_against_what_all_its_devices_reach(
+    placement: str, workers: int | None, times: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(setup.torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(setup, "ceiling", lambda *_: 5e12)
+    monkeypatch.setattr(setup.student, "pick_device", lambda _: "cuda")
+    measure = setup._ceiling_of_all(params.Student(placement=placement), params.Score(workers=workers))
+    assert measure is not None
+    assert measure() == times * 5e12
+
+
+def test_nobody_measures_the_machines_of_a_cluster():
+    assert setup._ceiling_of_all(params.Student(), params.Score(engine="ray")) is None
+
+
+def test_processors_are_measured_before_processes_keep_them_busy(
+    student_folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    done = []
+
+    def start(*_: object) -> None:
+        done.append("processes")
+        raise StudentError("they started")
+
+    monkeypatch.setattr(setup, "ceiling", lambda *_: done.append("measured"))
+    monkeypatch.setattr(setup, "ProcessBackend", start)
+    with pytest.raises(StudentError, match="they started"):
+        run(student_folder("llama"), tmp_path, workers=2)
+    assert done == ["measured", "processes"]
+
+
 def test_no_student_is_said_before_anything_is_loaded(tmp_path: Path):
     with pytest.raises(StudentError, match="where there is nothing"):
         setup.load(params.Student(path=str(tmp_path / "none")), params.Score(), tmp_path)

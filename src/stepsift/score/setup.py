@@ -2,8 +2,8 @@
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -93,9 +93,21 @@ def _scoring(
         cache=ScoreCache(cache, own.student, own.numerics, kept_bytes=PACKED_KEPT_BYTES if by_prompt else KEPT_BYTES),
         identity=own,
         by_prompt=by_prompt,
-        # Measured once a trace was computed: the student then has the threads that it computes with.
-        progress=Progress(ceiling=partial(ceiling, student.pick_device(settings.device), settings.dtype)),
+        progress=Progress(ceiling=_ceiling_of_all(student_settings, settings)),
     )
+
+
+def _ceiling_of_all(student_settings: params.Student, settings: params.Score) -> Callable[[], float] | None:
+    """Measures what the devices that score reach together; None for a cluster, whose machines this one cannot measure.
+
+    To be called once a trace was computed: the student then has the threads that it computes with.
+    """
+    if settings.engine == "ray":
+        return None
+    device, n_devices = student.pick_device(settings.device), 1
+    if device == "cuda" and student_settings.placement == "one":
+        n_devices = min(settings.workers or torch.cuda.device_count(), torch.cuda.device_count())
+    return lambda: n_devices * ceiling(device, settings.dtype)
 
 
 def _backend(student_settings: params.Student, settings: params.Score, device: str) -> Backend:
@@ -117,6 +129,8 @@ def _backend(student_settings: params.Student, settings: params.Score, device: s
         workers = choose_workers(student_settings, settings, requests) if may_divide else given
         if workers == 1:
             return LocalBackend(student_settings, settings, device)
+        if device == "cpu":
+            ceiling(device, settings.dtype)  # while the processors are free; remembered
         if may_divide:
             log.info("this student keeps one core busy: %s score side by side", count(workers, "process"))
         return ProcessBackend(student_settings, settings, device, workers, batching(settings, device))
