@@ -45,7 +45,7 @@ class Size:
     questions: int
 
 
-def settings_of(model: str, size: Size, seeds: Sequence[int]) -> dict[str, Any]:
+def settings_of(model: str, size: Size, seeds: Sequence[int], workers: int = 1) -> dict[str, Any]:
     """The content of params.yaml; `model` is the folder of the student below the repository's root."""
     return {
         "student": {"path": model},
@@ -55,6 +55,7 @@ def settings_of(model: str, size: Size, seeds: Sequence[int]) -> dict[str, Any]:
             "dtype": "bfloat16",
             "batching": "packed",
             "batch_tokens": 2_048,
+            "workers": workers if workers > 1 else None,
             "window": 1,  # of a dozen steps, two show 41 % of the tokens before a step
             "references": [{"name": REFERENCE, "path": f"data/references/{REFERENCE}"}],
         },
@@ -157,7 +158,7 @@ def make_reference(root: Path, size: Size) -> None:
     (trained / REFERENCE / "seed-0").rename(place)
 
 
-def prepare(name: str, folder: Path, size: Size, seeds: Sequence[int]) -> Path:
+def prepare(name: str, folder: Path, size: Size, seeds: Sequence[int], workers: int) -> Path:
     """A clone of this repository below `folder` with params.yaml, the student, pool and task; its root folder."""
     commit, root = folder / "commit", folder / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -179,25 +180,25 @@ def prepare(name: str, folder: Path, size: Size, seeds: Sequence[int]) -> Path:
             f"{root} has a pool of {before['prompts']} prompts, and {size.prompts} are asked for; remove that "
             "folder (scores stay in the cache beside it), or name another FOLDER"
         )
-    text = yaml.safe_dump(settings_of("model", size, seeds), sort_keys=False)
+    text = yaml.safe_dump(settings_of("model", size, seeds, workers), sort_keys=False)
     (root / "params.yaml").write_text(text, encoding="utf-8")
     return root
 
 
 def environment(folder: Path, root: Path) -> dict[str, str]:
-    """For the commands of the clone: this environment's programs, the clone's library, one cache, one thread each."""
+    """For the commands of the clone: this environment's programs, the clone's library, one cache."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    threads = os.environ.get("OMP_NUM_THREADS", "1")
     own = {"PATH": path, "PYTHONPATH": str(root / "src"), "STEPSIFT_CACHE": str(folder / "cache")}
-    return os.environ | own | {"OMP_NUM_THREADS": threads}
+    return os.environ | own
 
 
 def run_student(root: Path, folder: Path, workers: int) -> None:
     """Reference, scores, preconditions and audition of one student, each of which goes on where it was stopped."""
     env = environment(folder, root)
+    one_thread = {"OMP_NUM_THREADS": "1"} | env  # workers share the cores, and weights depend on the number
     script = str(root / "demo/real_evidence.py")
-    _run([sys.executable, script, "--reference", "--folder", str(folder)], root, env)
-    _run(["dvc", "repro", "score"], root, env)
+    _run([sys.executable, script, "--reference", "--folder", str(folder)], root, one_thread)
+    _run(["dvc", "repro", "score"], root, env)  # on all cores
     tables = [f"data/{name}" for name in ("ingest/traces.parquet", "score/step_scores.parquet")]
     said = subprocess.run(
         [sys.executable, "demo/precondition.py", *tables],
@@ -208,7 +209,7 @@ def run_student(root: Path, folder: Path, workers: int) -> None:
         check=False,
     )
     (root / "precondition.md").write_text(said.stdout, encoding="utf-8")  # for the record, whatever it says
-    _run(["stepsift", "audition", "--workers", str(workers)], root, env)
+    _run(["stepsift", "audition", "--workers", str(workers)], root, one_thread)
 
 
 def finished_lines(root: Path, cache: Path) -> list[str]:
@@ -283,7 +284,7 @@ def _arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=Path(".stepsift/evidence-real"), help="everything lies here")
     parser.add_argument("--students", nargs="+", choices=list(STUDENTS), default=list(STUDENTS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1], help="of training; more may be added later")
-    parser.add_argument("--workers", type=int, default=1, help="students trained at a time")
+    parser.add_argument("--workers", type=int, default=1, help="students that score or learn at a time")
     parser.add_argument("--prompts", type=int, default=300, help="prompts of the pool")
     parser.add_argument("--examples", type=int, default=100, help="examples that each student is shown")
     parser.add_argument("--questions", type=int, default=100, help="held-out questions, at most 200")
@@ -314,7 +315,7 @@ def main() -> int:
     try:
         size = Size(arguments.prompts, arguments.examples, arguments.questions)
         for name in arguments.students:
-            run_student(prepare(name, folder, size, arguments.seeds), folder, arguments.workers)
+            run_student(prepare(name, folder, size, arguments.seeds, arguments.workers), folder, arguments.workers)
     except DownloadError as e:
         print(e, file=sys.stderr)
         return 1
