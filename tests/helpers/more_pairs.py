@@ -486,4 +486,51 @@ MORE_PAIRS: list[tuple[str, list[str], list[str]]] = [
     ("B. cereus", ["B. cereus", "B"], ["B. subtilis"]),
     ("H. G. Wells", ["H. G. Wells"], ["H. James"]),
     ("(D) both (A) and (B)", ["The answer is D."], ["The answer is A."]),
+    # Amounts in several units
+    (
+        "2 hours 45 minutes",
+        [
+            "2 h 45 min",
+            B % r"2\text{ hours }45\text{ minutes}",
+            "165 minutes",
+            "It takes 2 hours and 45 minutes.",
+            "2.75 hours",
+        ],
+        ["2 hours and 15 minutes", "45 minutes", B % r"2\text{ minutes }45\text{ seconds}", "2.45 hours"],
+    ),
+    ("1.5 hours", ["One lap takes 1 hour and 30 minutes."], ["One lap takes 1 hour and 50 minutes."]),
+    ("7 feet 6 inches", ["90 inches", "7 ft 6 in"], ["6 feet 7 inches", "76 inches"]),
+    ("4 m and 9 m", ["9 m and 4 m"], ["4 m and 8 m", "13 m"]),
+    # Ranges with a unit
+    (
+        "6-8 weeks",
+        ["6–8 weeks", "It lasts 6 to 8 weeks.", "It lasts between 6 and 8 weeks.", B % r"6\text{ to }8\text{ weeks}"],
+        ["7-9 weeks", B % "-2", "6-8 days", "8 weeks", "Either 6-8 weeks or 9-10 weeks."],
+    ),
+    ("5-10%", [B % r"5\%-10\%", "5% to 10%"], ["5-15%", "10%"]),
+    ("$20-$30", ["**$20 to $30**"], ["**$30 to $40**"]),
+    ("4-7i", [B % "-7i+4"], [B % "7i+4"]),
+    # Points with their letter
+    ("(4,-1)", [B % "P(4,-1)", "The vertex is $V(4, -1)$."], [B % "P(-1,4)", B % "4"]),
+    ("A(0,2), B(5,1)", ["(0,2) and (5,1)", "A = (0,2), B = (5,1)"], ["A(5,1), B(0,2)"]),
+    # Words that turn an amount into its opposite
+    ("8 m/s north", ["8 m/s to the north", B % "8"], ["8 m/s south", B % r"8\text{ m/s south}"]),
+    ("15% increase", ["an increase of 15%"], ["a 15% decrease"]),
+    # Small letters of options
+    ("(C)", ["Answer: c", "(c)", "c)", "**Answer:** (c) The third one"], ["Answer: d", "(b)", "c = 3", "Answer: cats"]),
+    # Short sentences
+    (
+        "The garden has 24 roses.",
+        ["24", B % "24", "The garden has 24 roses.", "**24 roses**"],
+        ["25", "The garden has 42 roses."],
+    ),
+    ("The sum of 8 and 5 is 13.", [B % "13"], [B % "8", B % "5"]),
+    ("The pipe is 9 cm long.", ["9 cm", "0.09 m", B % "9"], ["9 m", B % "8"]),
+    ("The town has 3 million inhabitants.", ["3,000,000"], ["4,000,000"]),
+    ("The capital is Oslo.", ["Oslo", "The capital is Oslo."], ["Bergen", "The capital is Bergen."]),
+    ("It is 4 degrees below zero.", ["It is 4 degrees below zero."], ["4 degrees"]),
+    # Decimal commas
+    ("2.5", ["La respuesta es 2,5.", "Die Antwort ist **2,5**.", "Ответ: 2,5"], ["La respuesta es 5,2.", "Ответ: 25"]),
+    ("1250.75", ["Die Antwort ist 1.250,75."], ["Die Antwort ist 1.250,57."]),
+    ("(2,5)", ["Ответ: (2,5)"], ["Ответ: (5,2)"]),
 ]

@@ -92,6 +92,11 @@ _CONCLUDED = re.compile(
     re.IGNORECASE,
 )
 """A last line that names one letter: So C. It's C. The false statement is C."""
+_SMALL = re.compile(
+    r"(?i:(?:the\s+)?(?:final\s+|correct\s+)?(?:answer|option|choice)\s*[:=]\s*)"
+    r"(?:[(\[]([a-j])[)\]](?:\s.*)?|([a-j])(?:[).:]\s.*|[.)]?))|[(\[]([a-j])[)\]]\.?|([a-j])[.)]?"
+)
+"""A last line that is, or announces, a small letter: (b). Answer: b"""
 _LABEL = re.compile(
     r"\A\s*(?:\\text(?:bf|rm)?\s*\{\s*(?:\([A-J]\)|[A-J][).])\s*\}(?:\\[ ,;]|~|\s)*"
     r"|(?:\([A-J]\)|[A-J][).])(?:\\[ ,;]|~|\s)+)(?=\S)"
@@ -223,7 +228,7 @@ def final_letter(conclusion: str) -> str | None:
     last = peel(text.rpartition("\n")[2])
     # Where more lines stand before it, a line that begins with a letter may be the last of the options.
     leading = _LEADING.fullmatch(last) if last == peel(text) else None
-    whole = _LONE.fullmatch(last) or leading or _CONCLUDED.fullmatch(last)
+    whole = _LONE.fullmatch(last) or leading or _CONCLUDED.fullmatch(last) or _SMALL.fullmatch(last)
     if whole:
         return next(group for group in whole.groups() if group).upper()
     return _mentioned(last) or _opening(text)

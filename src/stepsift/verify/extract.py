@@ -102,6 +102,13 @@ _PHRASE_ABROAD = (
     "(?:[:\uff1a]|(?:es|est|ist|\u00e9|\u00e8)\\b|\uc740|\ub294|\u306f)[*_ \\t]*(?=\\S)(?![^\\n]*\\d,\\d)"
 )
 """As _PHRASE in other languages; whose decimal comma is left alone."""
+_WRITES_COMMAS = re.compile(
+    "[\u041e\u043e]\u0442\u0432\u0435\u0442|\\b(?:respuesta|r\u00e9ponse|antwort|resposta|risposta)\\b", re.IGNORECASE
+)
+"""Of these languages, those that write 3,5 and 1.234,56."""
+_DECIMAL_COMMA = re.compile(r"(?<![\d.,(\[{])(\d{1,3}(?:\.\d{3})+|\d+),(?!\d{3}(?!\d))(\d+)(?![\d,])")
+"""12,000 may be twelve thousand."""
+_DECIMAL_POINT = re.compile(r"(?<![\d.,])\d+\.(?!\d{3}(?!\d))\d")
 _ANY_PHRASE = re.compile(f"{_PHRASE.pattern}|{_PHRASE_ABROAD}", re.IGNORECASE | re.MULTILINE)
 KEYWORDS_ABROAD = (
     "\u043e\u0442\u0432\u0435\u0442",
@@ -176,7 +183,7 @@ def final_answer(text: str, math: bool = False, several: bool = False, digits: b
     """
     if math:
         text = displays_on_one_line(without_qed(text))
-        text = items_on_one_line(text) if several else text
+        text = items_on_one_line(text) if several else _with_decimal_points(text)
     box, end = _last_box(text, several)
     later = text[end:] if box is not None else text
     marked = _marked(later)
@@ -192,6 +199,13 @@ def final_answer(text: str, math: bool = False, several: bool = False, digits: b
     if statement is not None:
         return _POLITE.sub("", statement[:LINE_CHARS])
     return _last_sentence(text, digits) if math else _last_words(text)
+
+
+def _with_decimal_points(text: str) -> str:
+    """A text that announces its answer in a language with decimal commas, with points in their place."""
+    if not _WRITES_COMMAS.search(text) or _DECIMAL_POINT.search(text):
+        return text
+    return _DECIMAL_COMMA.sub(lambda m: f"{m[1].replace('.', '')}.{m[2]}", text)
 
 
 def _marked(text: str) -> str | None:

@@ -10,8 +10,10 @@ from functools import lru_cache
 
 from stepsift.verify import choice, exact
 from stepsift.verify.extract import SENTENCE, announced, boxed
+from stepsift.verify.numbers import read_number
 from stepsift.verify.readings import is_formula, unmarked
 from stepsift.verify.spelling import formula
+from stepsift.verify.units import read_unit
 
 _GSM8K = re.compile(r"####[ \t]*(?!#)(.+)\s*\Z")
 
@@ -34,6 +36,19 @@ _MARKED_END = re.compile(
 )
 
 
+_SAYS_AMOUNT = re.compile(
+    r"[A-Z][^\n.!?;:]{1,80}?\s(?:is|are|was|were|has|have|had|be|equals|takes|took|costs?|needs?|weighs?|travels?|lasts?|contains?"
+    r"|gets?|got|earns?|earned|makes?|made|pays?|paid|saves?|saved|reads?|eats?|ate|drinks?|drank|bought|sold|sells?|received|spent"
+    r"|spends?|left|gives?|gave|walks?|walked|runs?|ran)"
+    r"\s(?:(?:a\s+total\s+of|exactly|only|about|at|equal\s+to|in\s+total|now)\s)?"
+    r"\$?(-?(?:\$\s?)?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?)\$?((?:\s[A-Za-z/\u00b2\u00b3]+){0,5})\s*[.!]"
+)
+"""A short sentence whose verb has one amount for its object."""
+
+_NOT_COUNTED = re.compile(
+    r"\b(?:above|and|below|dozen|fewer|hundred|less|more|off?|or|out|over|than|times|to|under)\b", re.IGNORECASE
+)
+"""Words behind a number that make it another one."""
 _CHECKS = re.compile(
     r"\b(?:check|checking|verify|verifying|indeed|note|because|since|example|e\.g)\b|\u9a8c\u8bc1|\u68c0\u9a8c", re.I
 )
@@ -67,6 +82,20 @@ def last_value(solution: str) -> str | None:
     return value.strip()
 
 
+def sentence_value(text: str) -> str | None:
+    """The amount that a short sentence says of its subject: 12 of "There are 12 apples."; None where it is no such."""
+    said = _SAYS_AMOUNT.fullmatch(text.strip())
+    if said is None:
+        return None
+    number, words = said[1], said[2].split()
+    if words and read_number(f"1 {words[0]}") is not None:
+        number = f"{number} {words.pop(0)}"  # 5 million
+    if _NOT_COUNTED.search(" ".join(words)):
+        return None
+    unit = next((unit for n in (4, 3, 2, 1) if read_unit(unit := " ".join(words[:n])) is not None), "")
+    return f"{number} {unit}".strip()
+
+
 @lru_cache(maxsize=16_384)
 def short_gold(gold: str) -> str:
     """The answer within a gold answer: of a whole solution what is boxed, follows `####` or is announced, else the
@@ -80,7 +109,7 @@ def short_gold(gold: str) -> str:
     statement = announced(gold)
     if statement:
         return statement
-    return (last_value(gold) if is_solution(gold) else None) or gold.strip()
+    return (last_value(gold) if is_solution(gold) else sentence_value(gold)) or gold.strip()
 
 
 @lru_cache(maxsize=16_384)
@@ -97,7 +126,8 @@ def kinds(gold: str) -> tuple[str, ...]:
         # (1, 2) is a point, too.
         point = isinstance(literal[0], tuple) and len(literal[0]) > 1 and exact.only_numbers(literal[0])
         return ("math", "exact") if point else ("exact",)
-    if _PARTS.fullmatch(text):
+    ends = exact.range_of(text)
+    if _PARTS.fullmatch(text) or (ends is not None and ends[2]):
         return ("exact",)
     if is_formula(formula(unmarked(text))):
         return ("math", "exact")

@@ -140,7 +140,8 @@ def compare(kind: str, gold: str, answer: str) -> str:
             # [[1, 2]] is another list than [1, 2], though brackets around a formula say nothing.
             return "wrong"
         return "correct" if both and _math(gold, answer) == "correct" else "wrong"
-    return _math(gold, answer)
+    verdict = _math(gold, answer)
+    return "wrong" if verdict == "correct" and exact.opposed(gold, answer) else verdict
 
 
 def _same_as_said(gold: str, answer: str) -> bool:
@@ -150,7 +151,8 @@ def _same_as_said(gold: str, answer: str) -> bool:
     one, other = choice.parts(gold), choice.parts(answer)
     if one is not None and other is not None and one.keys() == other.keys():
         return all(compare(kind_of(one[name]), one[name], other[name]) == "correct" for name in one)
-    return same_choices or exact.same_substance(gold, answer) or exact.same_nothing(gold, answer)
+    same = exact.same_substance, exact.same_nothing, exact.same_range
+    return same_choices or any(alike(gold, answer) for alike in same)
 
 
 def _nesting(items: object) -> list[bool]:

@@ -11,7 +11,7 @@ a range (5 or 6, between 10 and 20) is no answer: nothing is read.
 import re
 
 from stepsift.verify.numbers import read_number, same_scaled
-from stepsift.verify.shapes import assigned, read_shape, split_at
+from stepsift.verify.shapes import assigned, compound, read_shape, split_at
 from stepsift.verify.spelling import formula, peel
 from stepsift.verify.units import read_unit
 
@@ -270,6 +270,8 @@ def _spoken_number(text: str, gold: str) -> list[str]:
     ratio = _RATIO.match(text, value.start()) if value else None
     if ratio and "ratio" in text.lower():
         return [ratio[0]]
+    if value is not None and (whole := _compound_of(gold, text, value.start())):
+        return [whole]
     if value is None or not _stands_alone(text, value):
         return []
     if after or (_FIRST.match(text, value.end()) and not text[: value.start()].strip()):
@@ -308,6 +310,14 @@ def _stands_alone(text: str, value: re.Match[str]) -> bool:
     ):
         return False
     return _AFTER_VALUE.match(text, end) is not None
+
+
+def _compound_of(gold: str, text: str, start: int) -> str | None:
+    """The amount in several units at a place of a sentence, where the gold answer is an amount of that kind."""
+    whole, unit = compound(text, start), read_shape(formula(unmarked(peel(gold)))).unit
+    if whole is None or unit is None or whole[0].unit is None or whole[0].unit.dimensions != unit.dimensions:
+        return None
+    return text[start : whole[1]]
 
 
 def _one_dimension(one: str, other: str) -> bool:

@@ -7,6 +7,7 @@ counts, whether an end belongs to an interval, whether all of several answers ar
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 
 from stepsift.verify.numbers import Number, read_number
@@ -36,6 +37,8 @@ _ASKED = re.compile(
     r"|\\(?:overrightarrow|vec)\s*\{[A-Za-z]+\}|[abcmnpq](?:\s*[+-]\s*[abcmnpq])+|\\frac\s*\{[A-Z]{2}\}\s*\{[A-Z]{2}\}"
 )
 """What a question asks for, as a plain name: f(2), \\sin A, m + n; x + y = 7 is an equation."""
+_POINT = re.compile(r"([A-MO-Z]'?)\s*(?=\(\s*[-\d\\])")
+"""The letter of a point: P(1, 2); N(0, 1) is a distribution."""
 _NAMES = re.compile(rf"\(\s*(?:{_NAME.pattern})(?:\s*,\s*(?:{_NAME.pattern}))+\s*\)")
 """The variables of a point: (x, y)."""
 _LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-df-z](?![A-Za-z])|(?<![\\A-Za-z])[A-Za-z]{2,}")
@@ -69,7 +72,14 @@ _MONEY = re.compile(
 )
 _MANY = re.compile(r"([-+]?\d[\d.,/]*)\s*(?:\\text\s*\{\s*)?(thousand|million|billion|trillion)\s+([a-z][a-z\s]*)\}?")
 """Three million people."""
+_AMOUNT = r"(\d[\d.,]*)\s*(?:\\text\s*\{\s*)?([A-Za-z]{1,12})\.?(?:\s*\})?"
+_COMPOUND = re.compile(
+    rf"{_AMOUNT}(?:(?:\s*,)?\s+(?:and\s+|\\text\s*\{{\s*and\s*\}}\s*)?{_AMOUNT}|\s*(?=\d){_AMOUNT}){{1,3}}"
+)
+"""5 hours, 30 minutes and 10 seconds; 5 ft 3 in."""
 _TAIL_MONEY = re.compile(r"(?<=[\d\s])\s*([$\u20ac\u00a3\u00a5\u20b9\u00a2])\Z")
+_COMPOUNDED = tuple(((kind, 1),) for kind in ("time", "calendar", "length", "mass", "money", "volume"))
+"""Kinds of units of which several make one amount."""
 _PLUS_MINUS, _MINUS_PLUS = re.compile(r"\\pm(?![a-zA-Z])"), re.compile(r"\\mp(?![a-zA-Z])")
 _REALS = re.compile(
     r"\\mathbb\s*\{?\s*R\s*\}?|(?:\\text\s*\{\s*)?(?:the\s+set\s+of\s+)?all\s+reals?(?:\s+numbers?)?\s*\}?", re.I
@@ -108,6 +118,9 @@ def read_shape(text: str, depth: int = 0) -> Shape:
     number = _amount(text)
     if number is not None:
         return number
+    point = _POINT.match(text)
+    if point and _closes(text[point.end() :]) and len(_items(text[point.end() + 1 : -1])[0]) > 1:
+        return replace(read_shape(text[point.end() :], depth + 1), name=point[1])
     items, conjunction = _items(text)
     if len(items) > 1:
         return _listed([read_shape(item, depth + 1) for item in items[:MAX_ITEMS]], text, conjunction)
@@ -205,12 +218,37 @@ def _amount(text: str) -> Shape | None:
     number = read_number(text)
     if number is not None:
         return Shape("value", text, number=number)
+    whole = compound(text)
+    if whole is not None and whole[1] == len(text):
+        return whole[0]
     many = _MANY.fullmatch(text)
     bare, unit = (f"{many[1]} {many[2]}", read_unit(many[3])) if many else _without_unit(text)
     if bare == text:
         return None
     number = read_number(bare)
     return None if number is None else Shape("value", bare, number=number, unit=unit)
+
+
+def compound(text: str, start: int = 0) -> tuple[Shape, int] | None:
+    """The amount in several units of one kind, larger ones first, with which a text goes on at `start`, and its end.
+
+    5 hours 30 minutes are 5.5 hours. None where it is no such amount: 3 m and 5 m are two.
+    """
+    match = _COMPOUND.match(text, start)
+    if match is None:
+        return None
+    units, total, last = list[Unit](), Fraction(0), None
+    for digits, name in re.findall(_AMOUNT, match[0]):
+        number, unit = read_number(digits.rstrip(".,")), read_unit(name)
+        if number is None or unit is None or unit.dimensions not in _COMPOUNDED:
+            return None
+        if units and unit.factor >= units[-1].factor:
+            return None
+        units.append(unit)
+        worth = unit.factor / units[0].factor
+        total += number.value * worth
+        last = None if number.last is None else number.last * worth
+    return Shape("value", str(total), number=Number(total, last), unit=units[0]), match.end()
 
 
 def _without_unit(text: str) -> tuple[str, Unit | None]:
