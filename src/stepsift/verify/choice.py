@@ -94,9 +94,17 @@ _CONCLUDED = re.compile(
 """A last line that names one letter: So C. It's C. The false statement is C."""
 _SMALL = re.compile(
     r"(?i:(?:the\s+)?(?:final\s+|correct\s+)?(?:answer|option|choice)\s*[:=]\s*)"
-    r"(?:[(\[]([a-j])[)\]](?:\s.*)?|([a-j])(?:[).:]\s.*|[.)]?))|[(\[]([a-j])[)\]]\.?|([a-j])[.)]?"
+    r"(?:[(\[]([a-j])[)\]](?:\s.*)?|([a-j])(?:[).:]\s.*|[.)]?))"
 )
-"""A last line that is, or announces, a small letter: (b). Answer: b"""
+"""A last line that announces a small letter: Answer: (b) Paris."""
+_SMALL_ALONE = re.compile(r"(?:[(\[]([a-j])[)\]]|([a-j])[.)]?)\.?|[(\[]?([a-j])[)\]]\s.{1,60}")
+"""All of a response: b, (b), b) Paris."""
+_SMALL_TOO = re.compile(
+    r"[(\[][a-j][)\]]|\b[b-hj][).]|\b(?:and|or|&)\s+[(\[]?[a-j]\b(?!\s+[a-z])"
+    r"|\b(?:not|never|wrong|incorrect|false|true|tempting|but|so)\b",
+    re.IGNORECASE,
+)
+"""What stands behind a letter that is not the one answer: another one, or a doubt."""
 _LABEL = re.compile(
     r"\A\s*(?:\\text(?:bf|rm)?\s*\{\s*(?:\([A-J]\)|[A-J][).])\s*\}(?:\\[ ,;]|~|\s)*"
     r"|(?:\([A-J]\)|[A-J][).])(?:\\[ ,;]|~|\s)+)(?=\S)"
@@ -228,10 +236,19 @@ def final_letter(conclusion: str) -> str | None:
     last = peel(text.rpartition("\n")[2])
     # Where more lines stand before it, a line that begins with a letter may be the last of the options.
     leading = _LEADING.fullmatch(last) if last == peel(text) else None
-    whole = _LONE.fullmatch(last) or leading or _CONCLUDED.fullmatch(last) or _SMALL.fullmatch(last)
+    whole = _LONE.fullmatch(last) or leading or _CONCLUDED.fullmatch(last) or _small(last, last == peel(text))
     if whole:
         return next(group for group in whole.groups() if group).upper()
     return _mentioned(last) or _opening(text)
+
+
+def _small(line: str, is_all: bool) -> re.Match[str] | None:
+    """The small letter of a last line; what stands alone on it may end a formula where more lines stand before it."""
+    found = _SMALL.fullmatch(line) or (_SMALL_ALONE.fullmatch(line) if is_all else None)
+    if found is None:
+        return None
+    end = next(found.end(i) for i, named in enumerate(found.groups(), start=1) if named)
+    return None if _SMALL_TOO.search(line, end) else found
 
 
 def _opening(text: str) -> str | None:

@@ -76,6 +76,10 @@ class AnswerComparison:
     def _list_and_value(self, gold: Shape, answer: Shape) -> bool:
         """`3/4 or 75%` is one value that is said twice."""
         listed, value = (gold, answer) if gold.kind == "list" else (answer, gold)
+        if value.unit is None and all(item.unit is not None for item in listed.items) and listed is answer:
+            # 135 minutes, or 2 hours 15 minutes
+            first = listed.items[0]
+            return all(self._same_or_unreadable(first, item) for item in listed.items) and self.same(value, first)
         return len({item.name for item in listed.items}) == 1 and all(
             self._same_or_unreadable(*((item, value) if listed is gold else (value, item))) for item in listed.items
         )

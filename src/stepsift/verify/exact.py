@@ -4,10 +4,8 @@ import ast
 import json
 import re
 import warnings
-from fractions import Fraction
 
 from stepsift.verify.spelling import formula, peel
-from stepsift.verify.units import read_unit
 
 _FONT = re.compile(r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathtt|mbox|operatorname)\s*\{([^{}]*)\}")
 _SPACES = re.compile(r"\\[ ,;:!]|\\q?quad(?![a-z])|(?<!\\)~")
@@ -30,20 +28,6 @@ _DOUBT = re.compile(
 _MARKED = re.compile(r"\*\*([^*]{1,80})\*\*|`([^`]{1,200})`")
 _BETWEEN = re.compile(r"(?<=\d)\s*(?:[-\u2013\u2014]|\bto\b)\s*(?=\d)")
 """Of a range or a score: 3-2, 3 – 2, 3 to 2."""
-_END = r"(?:[$\u20ac\u00a3]\s*)?(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?"
-_RANGE = re.compile(
-    rf"(?<![\w.,-])(?:(between)\s+|from\s+)?{_END}\s*(?:%|[A-Za-z]{{1,12}}\s)?\s*(?(1)\band\b|(?:[-\u2013\u2014]|\bto\b))\s*{_END}(?![\d:/-]|\.\d)"
-    r"\s*((?:%|\\%|\u00b0?[A-Za-z][A-Za-z/.\u00b2\u00b3^\d]*)(?:\s+[a-z/]+){0,3})?"
-)
-"""3-4 days, $5 to $10, between 20% and 30%: ends and unit."""
-_OPPOSITES = (
-    *(("east", "west"), ("north", "south"), ("northeast", "southwest"), ("northwest", "southeast")),
-    *(("eastward", "westward"), ("northward", "southward"), ("leftward", "rightward"), ("inward", "outward")),
-    *(("up", "down"), ("upward", "downward"), ("upwards", "downwards")),
-    *(("clockwise", "counterclockwise"), ("clockwise", "anticlockwise")),
-    *(("increase", "decrease"), ("increased", "decreased"), ("profit", "loss"), ("gain", "loss")),
-)
-"""Words that turn an amount into its opposite."""
 _ASSERT = re.compile(r"assert\s.{1,500}==\s*(.+)", re.DOTALL)
 _FIRST_WORD = re.compile(
     r"(?:(?:so|thus|hence|therefore)[,:]?\s+)?(yes|no|true|false)\b"
@@ -70,15 +54,12 @@ def same(gold: str, answer: str) -> bool:
     literal: 5 is not '5'. Words are compared without LaTeX, Markdown and a full stop; of an answer to a yes-or-no
     question the first word counts, and of a sentence what it says of its subject.
     """
-    said = _said_in_short(gold)
-    if said is not None and same(said, answer):
-        return True
     value = literal(gold)
     # What a program prints in Python is not what JSON would write: False is not false.
     reads = literal if _python(gold) is None else _python
     text = value is not None and isinstance(value[0], str | bytes)
     forms = list(dict.fromkeys(form for one in _within(answer) for form in _code_forms(one)))
-    for form in forms if text else [*forms, peel(answer), _without_latex(answer)]:
+    for form in forms if text else [*forms, peel(answer), without_latex(answer)]:
         other = reads(form)
         if value is None or (other is None and value[0] in (True, False, None)):
             if same_words(gold, form):
@@ -119,58 +100,6 @@ def same_substance(gold: str, answer: str) -> bool:
     return _SUBSTANCE.fullmatch(one) is not None and one in forms
 
 
-def range_of(text: str) -> tuple[Fraction, Fraction, str] | None:
-    """(lower end, upper end, unit in words) of a text that is a range from end to end; None where it is none.
-
-    A range with a lower end above its upper one is a score, a date or a difference, and so is one of bare numbers.
-    """
-    text = _without_latex(text.replace("\\%", "%")).strip().rstrip(".")
-    match = _RANGE.fullmatch(text)
-    if match is None or (match[6] and not _counts(match[6], apart=text[match.start(6) - 1].isspace())):
-        return None
-    return _ends(match)
-
-
-def _counts(words: str, apart: bool) -> bool:
-    """Whether words behind a number are what is counted, and no variables: 2-3i is no range, nor is 2 - 3 sin x."""
-    if words == "%":
-        return True
-    word = re.match(r"[^\W\d_]*", words)
-    long = word is not None and len(word[0]) > 2 and not re.match(r"(?:sin|cos|tan|cot|log|exp|sqrt)\b", words)
-    return (apart and long) or (len(words) > 1 and read_unit(words) is not None)
-
-
-def _ends(match: re.Match[str]) -> tuple[Fraction, Fraction, str] | None:
-    low, high = (Fraction(match[i].replace(",", "") + (match[i + 1] or "")) for i in (2, 4))
-    return (low, high, (match[6] or "").strip()) if low < high else None
-
-
-def same_range(gold: str, answer: str) -> bool:
-    """Whether the only range that an answer says has the ends of the gold answer's, and no other unit."""
-    wanted = range_of(gold)
-    if wanted is None or len(answer) > 500:
-        return False
-    told = {
-        ends
-        for match in _RANGE.finditer(_without_latex(answer.replace("**", "").replace("\\%", "%")))
-        if (ends := _ends(match))
-    }
-    if len({(low, high) for low, high, _ in told}) != 1:
-        return False
-    units = read_unit(wanted[2]), *(read_unit(unit) for _, _, unit in told)
-    return all(ends[:2] == wanted[:2] for ends in told) and len({unit for unit in units if unit is not None}) <= 1
-
-
-def opposed(gold: str, answer: str) -> bool:
-    """Whether an answer says the opposite of a word of the gold answer: 5 m/s west, and not east."""
-    one, other = (set(re.findall(r"[a-z]+", _folded(text).replace("-", ""))) for text in (gold, answer))
-    return any(
-        said in one and said not in other and contrary in other and contrary not in one
-        for pair in _OPPOSITES
-        for said, contrary in (pair, pair[::-1])
-    )
-
-
 def same_nothing(gold: str, answer: str) -> bool:
     r"""Whether both say that there is no solution (also `\emptyset`), or both that something does not exist."""
     kind = nothing(gold)
@@ -205,7 +134,7 @@ def _code_forms(answer: str) -> list[str]:
     return list(dict.fromkeys([plain, bare, bare.removesuffix(".").rstrip().strip("`")]))
 
 
-def _without_latex(text: str) -> str:
+def without_latex(text: str) -> str:
     """A literal out of a formula: `\\{1, 2\\}`, `\\left[1, 2\\right]`, `\\text{True}`."""
     text = _SPACES.sub(" ", _FONT.sub(r"\1", peel(text)))
     return peel(
@@ -246,14 +175,6 @@ def _said(answer: str) -> str | None:
     if not verbs or re.search(r"\bor\b", answer[: verbs[-1].start()]):
         return None
     return answer[verbs[-1].end() :].strip()
-
-
-def _said_in_short(gold: str) -> str | None:
-    """Paris of the gold answer "The capital is Paris."; None of a longer one, and where no sentence says it."""
-    if not gold.strip().endswith(".") or len(_SAYS.findall(gold)) != 1:
-        return None
-    said = (_said(gold) or "").rstrip(".")
-    return said if 0 < len(said.split()) <= 4 else None
 
 
 def _unquoted(text: str) -> str:

@@ -106,8 +106,10 @@ _WRITES_COMMAS = re.compile(
     "[\u041e\u043e]\u0442\u0432\u0435\u0442|\\b(?:respuesta|r\u00e9ponse|antwort|resposta|risposta)\\b", re.IGNORECASE
 )
 """Of these languages, those that write 3,5 and 1.234,56."""
-_DECIMAL_COMMA = re.compile(r"(?<![\d.,(\[{])(\d{1,3}(?:\.\d{3})+|\d+),(?!\d{3}(?!\d))(\d+)(?![\d,])")
-"""12,000 may be twelve thousand."""
+_DECIMAL_COMMA = re.compile(
+    r"(?<![\w.,(\[{}\u2212\u2013-])([-\u2212\u2013]?)(\d{1,3}(?:\.\d{3})+|\d+),(?:(?<=[^\d]0,)|(?!\d{3}(?!\d)))(\d+)(?!\d|,\d|\s*[)\]])"
+)
+"""12,000 may be twelve thousand; within brackets a comma may hold two ends apart."""
 _DECIMAL_POINT = re.compile(r"(?<![\d.,])\d+\.(?!\d{3}(?!\d))\d")
 _ANY_PHRASE = re.compile(f"{_PHRASE.pattern}|{_PHRASE_ABROAD}", re.IGNORECASE | re.MULTILINE)
 KEYWORDS_ABROAD = (
@@ -205,7 +207,7 @@ def _with_decimal_points(text: str) -> str:
     """A text that announces its answer in a language with decimal commas, with points in their place."""
     if not _WRITES_COMMAS.search(text) or _DECIMAL_POINT.search(text):
         return text
-    return _DECIMAL_COMMA.sub(lambda m: f"{m[1].replace('.', '')}.{m[2]}", text)
+    return _DECIMAL_COMMA.sub(lambda m: f"{m[1]}{m[2].replace('.', '')}.{m[3]}", text)
 
 
 def _marked(text: str) -> str | None:

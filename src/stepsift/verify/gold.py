@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from stepsift.verify import choice, exact
 from stepsift.verify.extract import SENTENCE, announced, boxed
-from stepsift.verify.numbers import read_number
+from stepsift.verify.ranges import range_of
 from stepsift.verify.readings import is_formula, unmarked
 from stepsift.verify.spelling import formula
 from stepsift.verify.units import read_unit
@@ -37,18 +37,18 @@ _MARKED_END = re.compile(
 
 
 _SAYS_AMOUNT = re.compile(
-    r"[A-Z][^\n.!?;:]{1,80}?\s(?:is|are|was|were|has|have|had|be|equals|takes|took|costs?|needs?|weighs?|travels?|lasts?|contains?"
-    r"|gets?|got|earns?|earned|makes?|made|pays?|paid|saves?|saved|reads?|eats?|ate|drinks?|drank|bought|sold|sells?|received|spent"
-    r"|spends?|left|gives?|gave|walks?|walked|runs?|ran)"
-    r"\s(?:(?:a\s+total\s+of|exactly|only|about|at|equal\s+to|in\s+total|now)\s)?"
-    r"\$?(-?(?:\$\s?)?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?)\$?((?:\s[A-Za-z/\u00b2\u00b3]+){0,5})\s*[.!]"
+    r"(?!(?:Yes|No|Neither|Both|Either)\b)[A-Z][^\n.!?;:]{1,80}?\s(?:is|are|was|were|has|have|had|be|equals|takes|took|costs?|needs?"
+    r"|weighs?|travels?|lasts?|contains?|gets?|got|earns?|earned|makes?|made|pays?|paid|saves?|saved|reads?|eats?|ate|drinks?|drank"
+    r"|bought|sold|sells?|received|spent|spends?|left|gives?|gave|walks?|walked|runs?|ran)"
+    r"\s(?:(?:a\s+total\s+of|exactly|only|at|equal\s+to|now)\s)?"
+    r"\$?(-?(?:\$\s?)?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?(?:\s(?:million|billion|thousand|percent))?)\$?((?:\s[A-Za-z/\u00b2\u00b3]+)*?)"
+    r"(?:\s(?:left|long|tall|wide|deep|high|in\s+total|in\s+all|altogether))?\s*[.!]"
 )
 """A short sentence whose verb has one amount for its object."""
-
-_NOT_COUNTED = re.compile(
-    r"\b(?:above|and|below|dozen|fewer|hundred|less|more|off?|or|out|over|than|times|to|under)\b", re.IGNORECASE
+_COUNTED = re.compile(
+    r"(?:[a-z]+\s)?(?!(?:hal|thir|quarter|fourth|fifth|sixth|eighth|tenth|hundred|thousand|time|dozen|pair)\w*\Z)[a-z]{2,}s"
 )
-"""Words behind a number that make it another one."""
+"""What is counted: roses, red roses."""
 _CHECKS = re.compile(
     r"\b(?:check|checking|verify|verifying|indeed|note|because|since|example|e\.g)\b|\u9a8c\u8bc1|\u68c0\u9a8c", re.I
 )
@@ -87,13 +87,10 @@ def sentence_value(text: str) -> str | None:
     said = _SAYS_AMOUNT.fullmatch(text.strip())
     if said is None:
         return None
-    number, words = said[1], said[2].split()
-    if words and read_number(f"1 {words[0]}") is not None:
-        number = f"{number} {words.pop(0)}"  # 5 million
-    if _NOT_COUNTED.search(" ".join(words)):
-        return None
-    unit = next((unit for n in (4, 3, 2, 1) if read_unit(unit := " ".join(words[:n])) is not None), "")
-    return f"{number} {unit}".strip()
+    number, words = said[1], said[2].strip().replace("\u00b2", "^2").replace("\u00b3", "^3")
+    if read_unit(words) is not None:
+        return f"{number} {words}"
+    return number if not words or _COUNTED.fullmatch(words) else None
 
 
 @lru_cache(maxsize=16_384)
@@ -126,8 +123,8 @@ def kinds(gold: str) -> tuple[str, ...]:
         # (1, 2) is a point, too.
         point = isinstance(literal[0], tuple) and len(literal[0]) > 1 and exact.only_numbers(literal[0])
         return ("math", "exact") if point else ("exact",)
-    ends = exact.range_of(text)
-    if _PARTS.fullmatch(text) or (ends is not None and ends[2]):
+    ends = range_of(text)
+    if _PARTS.fullmatch(text) or (ends is not None and ends.unit):
         return ("exact",)
     if is_formula(formula(unmarked(text))):
         return ("math", "exact")

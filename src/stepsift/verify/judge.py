@@ -7,7 +7,9 @@ from functools import lru_cache
 from stepsift.verify import choice, exact
 from stepsift.verify.compare import AnswerComparison, UnreadableError
 from stepsift.verify.extract import announced, boxed, final_answer, in_json
-from stepsift.verify.gold import kinds, short_gold
+from stepsift.verify.gold import is_solution, kinds, short_gold
+from stepsift.verify.opposites import opposed
+from stepsift.verify.ranges import same_range
 from stepsift.verify.readings import formulas
 from stepsift.verify.shapes import Shape, read_shape
 from stepsift.verify.suspect import holds
@@ -48,6 +50,8 @@ def judgement(kind: str, text: str, gold: str) -> Judgement:
         elif answer and kind == "math":
             answer = choice.without_label(answer)
         verdict = "unparsed" if answer is None else compare(kind, short, answer)
+        if verdict == "correct" and kind == "math" and not is_solution(gold) and opposed(gold, answer or ""):
+            verdict = "wrong"
         if verdict == "wrong" and kind == "exact" and boxed(text) is None and _stands_elsewhere(short, text):
             verdict = "correct"
     return Judgement(verdict, verdict != "correct" and holds(text, short, kind))
@@ -140,8 +144,7 @@ def compare(kind: str, gold: str, answer: str) -> str:
             # [[1, 2]] is another list than [1, 2], though brackets around a formula say nothing.
             return "wrong"
         return "correct" if both and _math(gold, answer) == "correct" else "wrong"
-    verdict = _math(gold, answer)
-    return "wrong" if verdict == "correct" and exact.opposed(gold, answer) else verdict
+    return _math(gold, answer)
 
 
 def _same_as_said(gold: str, answer: str) -> bool:
@@ -151,7 +154,7 @@ def _same_as_said(gold: str, answer: str) -> bool:
     one, other = choice.parts(gold), choice.parts(answer)
     if one is not None and other is not None and one.keys() == other.keys():
         return all(compare(kind_of(one[name]), one[name], other[name]) == "correct" for name in one)
-    same = exact.same_substance, exact.same_nothing, exact.same_range
+    same = exact.same_substance, exact.same_nothing, same_range
     return same_choices or any(alike(gold, answer) for alike in same)
 
 

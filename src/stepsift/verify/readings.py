@@ -76,6 +76,8 @@ _BOUND = re.compile(
 _AND_A_PART = re.compile(r"\s*(?:\\text\s*\{\s*)?and\s+(?:a|one)[\s-](?:half|third|quarter)\b")
 _COMPOUND = re.compile(r"\s*([A-Za-z]+)(?:\s*,|,?\s+and)?\s+\d[\d.]*\s*([A-Za-z]+)")
 """3 hours and 20 minutes."""
+_COMPARES = re.compile(r"\b(?:not|less|more|fewer|least|most|twice|half|longer|shorter|later|earlier|minus|plus)\b")
+"""Words that make an amount in several units another one."""
 _RATIO = re.compile(r"\d+(?:\.\d+)?:\d+(?:\.\d+)?(?![\d:])")
 _FIRST = re.compile(r"\s*[.,;(]")
 """41, not 42."""
@@ -271,8 +273,10 @@ def _spoken_number(text: str, gold: str) -> list[str]:
     if ratio and "ratio" in text.lower():
         return [ratio[0]]
     if value is not None and (whole := _compound_of(gold, text, value.start())):
-        return [whole]
-    if value is None or not _stands_alone(text, value):
+        others = any(not value.start() <= m.start() < whole for m in _VALUE.finditer(text))
+        alone = _stands_alone(text, value.start(), whole) and not _COMPARES.search(text) and (bool(after) or not others)
+        return [text[value.start() : whole]] if alone else []
+    if value is None or not _stands_alone(text, value.start(), value.end()):
         return []
     if after or (_FIRST.match(text, value.end()) and not text[: value.start()].strip()):
         return [formula(value[0])]
@@ -283,7 +287,11 @@ def _spoken_number(text: str, gold: str) -> list[str]:
         verbs = [m.end() for m in _COMES_TO.finditer(text)]
         start = verbs[-1] if verbs else beginning.end() if beginning else len(text)
         value = _VALUE.search(text, start)
-        if value is None or not _stands_alone(text, value) or (not verbs and _VALUE.search(text, value.end())):
+        if (
+            value is None
+            or not _stands_alone(text, value.start(), value.end())
+            or (not verbs and _VALUE.search(text, value.end()))
+        ):
             return []
     return [formula(value[0])]
 
@@ -293,11 +301,11 @@ def _is_gold(value: str, gold: str) -> bool:
     return one is not None and other is not None and same_scaled(one, other)
 
 
-def _stands_alone(text: str, value: re.Match[str]) -> bool:
-    """Whether a number among words is the whole of what is said: no part of a formula, a range, a bound, a denial."""
-    before, end = text[max(0, value.start() - 80) : value.start()], value.end()
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Whether a number among words, from `start` to `end`, is all that is said: no formula, bound or denial."""
+    before = text[max(0, start - 80) : start]
     compound, short = _COMPOUND.match(text, end), _ABBREVIATION.match(text, end)
-    if _SEVERAL.match(text, end) or _denied(text, value) or _BOUND.search(before) or _MORE_THAN.match(text, end):
+    if _SEVERAL.match(text, end) or _denied(text, start, end) or _BOUND.search(before) or _MORE_THAN.match(text, end):
         return False
     if _AND_A_PART.match(text, end) or not _BEFORE_VALUE.search(before):
         return False
@@ -312,12 +320,12 @@ def _stands_alone(text: str, value: re.Match[str]) -> bool:
     return _AFTER_VALUE.match(text, end) is not None
 
 
-def _compound_of(gold: str, text: str, start: int) -> str | None:
-    """The amount in several units at a place of a sentence, where the gold answer is an amount of that kind."""
+def _compound_of(gold: str, text: str, start: int) -> int | None:
+    """Where an amount in several units ends that begins at `start`; None where the gold answer is none of its kind."""
     whole, unit = compound(text, start), read_shape(formula(unmarked(peel(gold)))).unit
     if whole is None or unit is None or whole[0].unit is None or whole[0].unit.dimensions != unit.dimensions:
         return None
-    return text[start : whole[1]]
+    return whole[1]
 
 
 def _one_dimension(one: str, other: str) -> bool:
@@ -334,10 +342,10 @@ def _without_place(text: str) -> str:
     return before if _EQUALS.search(before) or _VALUE.match(before) else text
 
 
-def _denied(text: str, value: re.Match[str]) -> bool:
+def _denied(text: str, start: int, end: int) -> bool:
     """Whether a number is said to be none: it is not 5, 5 is not the answer."""
-    before = text[max(0, value.start() - 40) : value.start()]
-    return bool(_NOT.search(before) or _IS_NOT.match(text, value.end()))
+    before = text[max(0, start - 40) : start]
+    return bool(_NOT.search(before) or _IS_NOT.match(text, end))
 
 
 def _run(pattern: re.Pattern[str], text: str) -> str | None:

@@ -37,7 +37,7 @@ _ASKED = re.compile(
     r"|\\(?:overrightarrow|vec)\s*\{[A-Za-z]+\}|[abcmnpq](?:\s*[+-]\s*[abcmnpq])+|\\frac\s*\{[A-Z]{2}\}\s*\{[A-Z]{2}\}"
 )
 """What a question asks for, as a plain name: f(2), \\sin A, m + n; x + y = 7 is an equation."""
-_POINT = re.compile(r"([A-MO-Z]'?)\s*(?=\(\s*[-\d\\])")
+_POINT = re.compile(r"([A-MO-Z])\s*(?=\(\s*[-\d\\])")
 """The letter of a point: P(1, 2); N(0, 1) is a distribution."""
 _NAMES = re.compile(rf"\(\s*(?:{_NAME.pattern})(?:\s*,\s*(?:{_NAME.pattern}))+\s*\)")
 """The variables of a point: (x, y)."""
@@ -72,20 +72,19 @@ _MONEY = re.compile(
 )
 _MANY = re.compile(r"([-+]?\d[\d.,/]*)\s*(?:\\text\s*\{\s*)?(thousand|million|billion|trillion)\s+([a-z][a-z\s]*)\}?")
 """Three million people."""
-_AMOUNT = r"(\d[\d.,]*)\s*(?:\\text\s*\{\s*)?([A-Za-z]{1,12})\.?(?:\s*\})?"
-_COMPOUND = re.compile(
-    rf"{_AMOUNT}(?:(?:\s*,)?\s+(?:and\s+|\\text\s*\{{\s*and\s*\}}\s*)?{_AMOUNT}|\s*(?=\d){_AMOUNT}){{1,3}}"
-)
+_AMOUNT = r"(\d[\d.,]*)\s*([A-Za-z]{1,12})\.?"
+_COMPOUND = re.compile(rf"{_AMOUNT}(?:(\s*,\s*(?:and\s)?|\s+and\s)?\s*{_AMOUNT}){{1,3}}(?![A-Za-z\d])")
 """5 hours, 30 minutes and 10 seconds; 5 ft 3 in."""
+_LISTED = re.compile(r",\s|\band\b")
 _TAIL_MONEY = re.compile(r"(?<=[\d\s])\s*([$\u20ac\u00a3\u00a5\u20b9\u00a2])\Z")
-_COMPOUNDED = tuple(((kind, 1),) for kind in ("time", "calendar", "length", "mass", "money", "volume"))
-"""Kinds of units of which several make one amount."""
+_COMPOUNDED = ("time", "calendar", "length", "mass", "money", "volume")
+"""Kinds of units of which several make one amount; with `and` or a comma between them only times and feet."""
 _PLUS_MINUS, _MINUS_PLUS = re.compile(r"\\pm(?![a-zA-Z])"), re.compile(r"\\mp(?![a-zA-Z])")
 _REALS = re.compile(
     r"\\mathbb\s*\{?\s*R\s*\}?|(?:\\text\s*\{\s*)?(?:the\s+set\s+of\s+)?all\s+reals?(?:\s+numbers?)?\s*\}?", re.I
 )
 _BUILDER = re.compile(rf"\s*({_SYMBOL})\s*(?:\\in\s*\\mathbb\s*\{{?\s*R\s*\}}?\s*)?(?:\\mid|\||:)\s*")
-_FUNCTIONS = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc|log|ln|exp)")
+_FUNCTIONS = re.compile(r"\\?(?:sin|cos|tan|cot|sec(?!onds?\b|s\b)|csc|log|ln|exp)")
 
 
 @dataclass(frozen=True)
@@ -218,8 +217,9 @@ def _amount(text: str) -> Shape | None:
     number = read_number(text)
     if number is not None:
         return Shape("value", text, number=number)
-    whole = compound(text)
-    if whole is not None and whole[1] == len(text):
+    plain = " ".join(_TEXT.sub(r" \1 ", text).split())
+    whole = compound(plain)
+    if whole is not None and whole[1] == len(plain):
         return whole[0]
     many = _MANY.fullmatch(text)
     bare, unit = (f"{many[1]} {many[2]}", read_unit(many[3])) if many else _without_unit(text)
@@ -239,15 +239,19 @@ def compound(text: str, start: int = 0) -> tuple[Shape, int] | None:
         return None
     units, total, last = list[Unit](), Fraction(0), None
     for digits, name in re.findall(_AMOUNT, match[0]):
-        number, unit = read_number(digits.rstrip(".,")), read_unit(name)
-        if number is None or unit is None or unit.dimensions not in _COMPOUNDED:
+        minutes = name == "m" and units and units[0].dimensions[0][0] == "time"  # 2h45m
+        number, unit = read_number(digits.rstrip(".,")), read_unit("min" if minutes else name)
+        if number is None or unit is None or len(unit.dimensions) != 1 or unit.dimensions[0][0] not in _COMPOUNDED:
             return None
-        if units and unit.factor >= units[-1].factor:
+        if units and (unit.dimensions != units[0].dimensions or unit.factor >= units[-1].factor):
             return None
         units.append(unit)
         worth = unit.factor / units[0].factor
         total += number.value * worth
         last = None if number.last is None else number.last * worth
+    of_time = units[0].dimensions[0][0] in ("time", "calendar") or units[0] == read_unit("ft")
+    if _LISTED.search(match[0]) and not of_time:
+        return None
     return Shape("value", str(total), number=Number(total, last), unit=units[0]), match.end()
 
 
