@@ -195,10 +195,10 @@ def environment(folder: Path, root: Path) -> dict[str, str]:
 def run_student(root: Path, folder: Path, workers: int) -> None:
     """Reference, scores, preconditions and audition of one student, each of which goes on where it was stopped."""
     env = environment(folder, root)
-    one_thread = {"OMP_NUM_THREADS": "1"} | env  # workers share the cores, and weights depend on the number
+    one_thread = env | {"OMP_NUM_THREADS": "1"}  # workers share the cores, and weights depend on the number
     script = str(root / "demo/real_evidence.py")
     _run([sys.executable, script, "--reference", "--folder", str(folder)], root, one_thread)
-    _run(["dvc", "repro", "score"], root, env)  # on all cores
+    _run(["dvc", "repro", "score"], root, env)
     tables = [f"data/{name}" for name in ("ingest/traces.parquet", "score/step_scores.parquet")]
     said = subprocess.run(
         [sys.executable, "demo/precondition.py", *tables],
@@ -284,7 +284,12 @@ def _arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=Path(".stepsift/evidence-real"), help="everything lies here")
     parser.add_argument("--students", nargs="+", choices=list(STUDENTS), default=list(STUDENTS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1], help="of training; more may be added later")
-    parser.add_argument("--workers", type=int, default=1, help="students that score or learn at a time")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        help="students that score or learn at a time; scores of another number are made anew",
+    )
     parser.add_argument("--prompts", type=int, default=300, help="prompts of the pool")
     parser.add_argument("--examples", type=int, default=100, help="examples that each student is shown")
     parser.add_argument("--questions", type=int, default=100, help="held-out questions, at most 200")

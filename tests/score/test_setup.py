@@ -195,13 +195,14 @@ def test_a_run_is_held_against_what_all_its_devices_reach(
     monkeypatch.setattr(setup.torch.cuda, "device_count", lambda: 4)
     monkeypatch.setattr(setup, "ceiling", lambda *_: 5e12)
     monkeypatch.setattr(setup.student, "pick_device", lambda _: "cuda")
-    measure = setup._ceiling_of_all(params.Student(placement=placement), params.Score(workers=workers))
+    settings = params.Score(workers=workers)
+    measure = setup.ceiling_of_devices(settings, setup._device_count(params.Student(placement=placement), settings))
     assert measure is not None
     assert measure() == times * 5e12
 
 
 def test_nobody_measures_the_machines_of_a_cluster():
-    assert setup._ceiling_of_all(params.Student(), params.Score(engine="ray")) is None
+    assert setup.ceiling_of_devices(params.Score(engine="ray"), 1) is None
 
 
 def test_processors_are_measured_before_processes_keep_them_busy(

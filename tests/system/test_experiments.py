@@ -34,8 +34,12 @@ def finished(repo: Path) -> set[str]:
 def start_workers(repo: Path) -> None:
     """`dvc queue start`. Its workers inherit its output, so a pipe would stay open for as long as they live."""
     command = ("dvc", "queue", "start", "--jobs", "2")
-    with (repo / ".stepsift/queue.out").open("ab") as out, suppress(subprocess.TimeoutExpired):
-        subprocess.run(command, cwd=repo, env=environment(repo), stdout=out, stderr=out, timeout=60, check=True)
+    path = repo / ".stepsift/queue.out"
+    with path.open("ab") as out, suppress(subprocess.TimeoutExpired):
+        started = subprocess.run(
+            command, cwd=repo, env=environment(repo), stdout=out, stderr=out, timeout=60, check=False
+        )
+        assert started.returncode == 0, path.read_text()
 
 
 def end_workers(repo: Path) -> None:

@@ -75,7 +75,9 @@ def load_estimates(student_settings: params.Student, settings: params.Score, scr
     """
     device = student.pick_device(settings.device)
     backend = LocalBackend(student_settings, settings, device, masked=True)
-    return _scoring(student_settings, settings, backend, scratch, by_prompt=True)
+    scoring = _scoring(student_settings, settings, backend, scratch, by_prompt=True)
+    scoring.progress.ceiling = ceiling_of_devices(settings, 1)
+    return scoring
 
 
 def _scoring(
@@ -93,21 +95,26 @@ def _scoring(
         cache=ScoreCache(cache, own.student, own.numerics, kept_bytes=PACKED_KEPT_BYTES if by_prompt else KEPT_BYTES),
         identity=own,
         by_prompt=by_prompt,
-        progress=Progress(ceiling=_ceiling_of_all(student_settings, settings)),
+        progress=Progress(ceiling=ceiling_of_devices(settings, _device_count(student_settings, settings))),
     )
 
 
-def _ceiling_of_all(student_settings: params.Student, settings: params.Score) -> Callable[[], float] | None:
-    """Measures what the devices that score reach together; None for a cluster, whose machines this one cannot measure.
+def ceiling_of_devices(settings: params.Score, n_devices: int) -> Callable[[], float] | None:
+    """Measures what so many devices reach together; None for a cluster, whose machines this one cannot measure.
 
     To be called once a trace was computed: the student then has the threads that it computes with.
     """
     if settings.engine == "ray":
         return None
-    device, n_devices = student.pick_device(settings.device), 1
-    if device == "cuda" and student_settings.placement == "one":
-        n_devices = min(settings.workers or torch.cuda.device_count(), torch.cuda.device_count())
+    device = student.pick_device(settings.device)
     return lambda: n_devices * ceiling(device, settings.dtype)
+
+
+def _device_count(student_settings: params.Student, settings: params.Score) -> int:
+    """Devices that score side by side, each with a student; the cores of a CPU are one."""
+    if student.pick_device(settings.device) != "cuda" or student_settings.placement != "one":
+        return 1
+    return min(settings.workers or torch.cuda.device_count(), torch.cuda.device_count())
 
 
 def _backend(student_settings: params.Student, settings: params.Score, device: str) -> Backend:

@@ -244,11 +244,11 @@ def final_letter(conclusion: str) -> str | None:
 
 def _small(line: str, is_all: bool) -> re.Match[str] | None:
     """The small letter of a last line; what stands alone on it may end a formula where more lines stand before it."""
-    found = _SMALL.fullmatch(line) or (_SMALL_ALONE.fullmatch(line) if is_all else None)
-    if found is None:
+    match = _SMALL.fullmatch(line) or (_SMALL_ALONE.fullmatch(line) if is_all else None)
+    if match is None:
         return None
-    end = next(found.end(i) for i, named in enumerate(found.groups(), start=1) if named)
-    return None if _SMALL_TOO.search(line, end) else found
+    end = next(match.end(i) for i, named in enumerate(match.groups(), start=1) if named)
+    return None if _SMALL_TOO.search(line, end) else match
 
 
 def _opening(text: str) -> str | None:

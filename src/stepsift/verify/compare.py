@@ -79,7 +79,8 @@ class AnswerComparison:
         if value.unit is None and all(item.unit is not None for item in listed.items) and listed is answer:
             # 135 minutes, or 2 hours 15 minutes
             first = listed.items[0]
-            return all(self._same_or_unreadable(first, item) for item in listed.items) and self.same(value, first)
+            alike = all(self._same_or_unreadable(first, item) for item in listed.items)
+            return alike and any(self._same_or_unreadable(value, item) for item in listed.items)
         return len({item.name for item in listed.items}) == 1 and all(
             self._same_or_unreadable(*((item, value) if listed is gold else (value, item))) for item in listed.items
         )

@@ -37,7 +37,7 @@ _MARKED_END = re.compile(
 
 
 _SAYS_AMOUNT = re.compile(
-    r"(?!(?:Yes|No|Neither|Both|Either)\b)[A-Z][^\n.!?;:]{1,80}?\s(?:is|are|was|were|has|have|had|be|equals|takes|took|costs?|needs?"
+    r"(?!(?:Yes|No|Neither|Both|Either)\b)([A-Z][^\n.!?;:]{1,80}?)\s(?:is|are|was|were|has|have|had|be|equals|takes|took|costs?|needs?"
     r"|weighs?|travels?|lasts?|contains?|gets?|got|earns?|earned|makes?|made|pays?|paid|saves?|saved|reads?|eats?|ate|drinks?|drank"
     r"|bought|sold|sells?|received|spent|spends?|left|gives?|gave|walks?|walked|runs?|ran)"
     r"\s(?:(?:a\s+total\s+of|exactly|only|at|equal\s+to|now)\s)?"
@@ -45,10 +45,15 @@ _SAYS_AMOUNT = re.compile(
     r"(?:\s(?:left|long|tall|wide|deep|high|in\s+total|in\s+all|altogether))?\s*[.!]"
 )
 """A short sentence whose verb has one amount for its object."""
-_COUNTED = re.compile(
-    r"(?:[a-z]+\s)?(?!(?:hal|thir|quarter|fourth|fifth|sixth|eighth|tenth|hundred|thousand|time|dozen|pair)\w*\Z)[a-z]{2,}s"
+_CLAUSE = re.compile(
+    r"\b(?:is|are|was|were|has|have|had|be|equals|takes|took|costs?|needs?|weighs?|travels?|lasts?|contains?|gets?|got|earns?|earned"
+    r"|makes?|made|pays?|paid|saves?|saved|bought|sold|sells?|received|spent|spends?|gives?|gave|not)\b|n['\u2019]t\b"
 )
-"""What is counted: roses, red roses."""
+"""Before the verb of such a sentence: one of another clause, or a denial."""
+_COUNTED = re.compile(
+    r"(?!(?:hal|thir|quarter|fourth|fifth|sixth|eighth|tenth|hundred|thousand|time|dozen|pair|score|gros|double)\w*\Z)[a-z]{2,}s"
+)
+"""What is counted: roses."""
 _CHECKS = re.compile(
     r"\b(?:check|checking|verify|verifying|indeed|note|because|since|example|e\.g)\b|\u9a8c\u8bc1|\u68c0\u9a8c", re.I
 )
@@ -84,10 +89,10 @@ def last_value(solution: str) -> str | None:
 
 def sentence_value(text: str) -> str | None:
     """The amount that a short sentence says of its subject: 12 of "There are 12 apples."; None where it is no such."""
-    said = _SAYS_AMOUNT.fullmatch(text.strip())
-    if said is None:
+    match = _SAYS_AMOUNT.fullmatch(text.strip())
+    if match is None or _CLAUSE.search(match[1]):
         return None
-    number, words = said[1], said[2].strip().replace("\u00b2", "^2").replace("\u00b3", "^3")
+    number, words = match[2], match[3].strip().replace("\u00b2", "^2").replace("\u00b3", "^3")
     if read_unit(words) is not None:
         return f"{number} {words}"
     return number if not words or _COUNTED.fullmatch(words) else None

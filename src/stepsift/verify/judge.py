@@ -93,6 +93,8 @@ def kind_of(gold: str) -> str:
 
 def same_gold(one: str, other: str) -> bool:
     """Whether two gold answers are one answer, each read as what it is."""
+    if opposed(one, other):
+        return False
     first, second = short_gold(one), short_gold(other)
     if exact.same(first, second):
         return True

@@ -6,10 +6,10 @@ _AXES = tuple(
     {name: re.compile(rf"\b(?:{words})\b") for name, words in axis.items()}
     for axis in (
         {
-            "east": "east(?:wards?|ern)?",
-            "west": "west(?:wards?|ern)?",
-            "north": "north(?:wards?|ern)?",
-            "south": "south(?:wards?|ern)?",
+            "east": "(?<!north-)(?<!south-)east(?:wards?|ern)?",
+            "west": "(?<!north-)(?<!south-)west(?:wards?|ern)?",
+            "north": "north(?:wards?|ern)?(?!-)",
+            "south": "south(?:wards?|ern)?(?!-)",
             "northeast": "north-?east",
             "northwest": "north-?west",
             "southeast": "south-?east",

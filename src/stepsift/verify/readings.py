@@ -74,9 +74,11 @@ _BOUND = re.compile(
 )
 """More than 3 is no value; one cannot buy more than 3 is one."""
 _AND_A_PART = re.compile(r"\s*(?:\\text\s*\{\s*)?and\s+(?:a|one)[\s-](?:half|third|quarter)\b")
-_COMPOUND = re.compile(r"\s*([A-Za-z]+)(?:\s*,|,?\s+and)?\s+\d[\d.]*\s*([A-Za-z]+)")
+_TWO_UNITS = re.compile(r"\s*([A-Za-z]+)(?:\s*,|,?\s+and)?\s+\d[\d.]*\s*([A-Za-z]+)")
 """3 hours and 20 minutes."""
-_COMPARES = re.compile(r"\b(?:not|less|more|fewer|least|most|twice|half|longer|shorter|later|earlier|minus|plus)\b")
+_OTHERWISE = re.compile(
+    r"\b(?:not|less|more|fewer|least|most|twice|half|longer|shorter|later|earlier|minus|plus)\b", re.IGNORECASE
+)
 """Words that make an amount in several units another one."""
 _RATIO = re.compile(r"\d+(?:\.\d+)?:\d+(?:\.\d+)?(?![\d:])")
 _FIRST = re.compile(r"\s*[.,;(]")
@@ -274,7 +276,9 @@ def _spoken_number(text: str, gold: str) -> list[str]:
         return [ratio[0]]
     if value is not None and (whole := _compound_of(gold, text, value.start())):
         others = any(not value.start() <= m.start() < whole for m in _VALUE.finditer(text))
-        alone = _stands_alone(text, value.start(), whole) and not _COMPARES.search(text) and (bool(after) or not others)
+        alone = (
+            _stands_alone(text, value.start(), whole) and not _OTHERWISE.search(text) and (bool(after) or not others)
+        )
         return [text[value.start() : whole]] if alone else []
     if value is None or not _stands_alone(text, value.start(), value.end()):
         return []
@@ -304,12 +308,12 @@ def _is_gold(value: str, gold: str) -> bool:
 def _stands_alone(text: str, start: int, end: int) -> bool:
     """Whether a number among words, from `start` to `end`, is all that is said: no formula, bound or denial."""
     before = text[max(0, start - 80) : start]
-    compound, short = _COMPOUND.match(text, end), _ABBREVIATION.match(text, end)
+    joined, short = _TWO_UNITS.match(text, end), _ABBREVIATION.match(text, end)
     if _SEVERAL.match(text, end) or _denied(text, start, end) or _BOUND.search(before) or _MORE_THAN.match(text, end):
         return False
     if _AND_A_PART.match(text, end) or not _BEFORE_VALUE.search(before):
         return False
-    if compound and _one_dimension(compound[1], compound[2]):
+    if joined and _one_dimension(joined[1], joined[2]):
         return False
     if short and read_unit(short[1]) is not None:
         return True
