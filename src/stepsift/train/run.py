@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 TRAIN_VERSION = 4
 """Raised whenever a change could move a trained weight by as much as its last bit."""
+HEAD_VERSION = 1
+"""The same, of students that `head.py` may train."""
 
 KEYS = "keys.json"
 CURVE_POINTS = 100
@@ -267,9 +269,16 @@ def key_parts(origin: str, data: Examples, settings: params.Train, seed: int) ->
         "settings": settings.model_dump(exclude=idle),
         "seed": seed,
         "device": pick_device("auto"),
+        # What `head.py` computes has other last digits; without it keys are as they were.
+        **({"head": HEAD_VERSION} if may_use_own_head(settings) else {}),
         "launch": None if settings.launch is None else configuration(settings.launch),
         "versions": {p: version(p) for p in packages},
     }
+
+
+def may_use_own_head(settings: params.Train) -> bool:
+    """Whether students may be trained with the log-probabilities of `head.py`: on a CPU, alone, in mixed precision."""
+    return settings.dtype == "mixed" and settings.launch is None and pick_device("auto") == "cpu"
 
 
 def most_tokens(source: StudentSource, settings: params.Train) -> int:
