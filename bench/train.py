@@ -4,8 +4,8 @@
 
 Examples are made-up token ids. Each way trains in a process of its own, on one thread: "plain" leaves freed memory to
 the C library (see `core/memory.py`) and the head to TRL, "memory kept" only the head (see `train/head.py`); "shipped"
-is what the project does. Seconds are the process's CPU time from the first update to the last, in the program and in the
-system; the first ten examples are trained on before the clock starts. It says which ways end with the same weights.
+is what the project does. Seconds are the process's CPU time from the first update to the last, in the program and in
+the system; the first ten examples are trained on before the clock starts. It says which ways end with the same weights.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def train(way: str, path: str, sizes: list[int], dtype: str, out: Path) -> dict[
 
     fit = inspect.unwrap(fit_student) if way == "plain" else fit_student
     if way != "shipped":
-        head.fits = lambda _: False
+        head.fits = lambda model: False
     fit(job, on_log)
     begin, end = used[UNTIMED_EXAMPLES // BATCH_SIZE - 1], used[-1]
     sha = disk.file_sha256(out / "model.safetensors")

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-ROWS = 512
-"""Tokens whose logits are multiplied at once."""
+TILE_BYTES = 2**28
+"""Logits in float32 that are held at once."""
 KEPT_BYTES = 2**30
 """Logits in bfloat16 that are kept for the gradients; those of more tokens are computed again."""
 _SCALED = (
@@ -58,9 +58,9 @@ class LabelLogprobs(torch.autograd.Function):
         kept: list[Tensor] = []
         ctx.keeps = 2 * len(rows) * len(table) <= KEPT_BYTES
         log_sums, values = [], []
-        for start in range(0, len(rows), ROWS):
-            logits = _logits(rows[start : start + ROWS], table, bias)
-            own = logits.gather(1, targets[start : start + ROWS, None])[:, 0].float()
+        for part in _parts(rows, table):
+            logits = _logits(rows[part], table, bias)
+            own = logits.gather(1, targets[part, None])[:, 0].float()
             log_sums.append(logits.float().logsumexp(1))
             values.append(own - log_sums[-1])
             if ctx.keeps:
@@ -72,16 +72,15 @@ class LabelLogprobs(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
         """Gradients of hidden states, weights and bias, in float32."""
         rows, table, bias, targets, *rest = ctx.saved_tensors
-        n = len(range(0, len(rows), ROWS))
-        log_sums, kept = rest[:n], rest[n:]
+        parts = _parts(rows, table)
+        log_sums, kept = rest[: len(parts)], rest[len(parts) :]
         of_hidden = rows.new_zeros(rows.shape, dtype=torch.float32)
         of_weight = table.new_zeros(table.shape, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         of_bias = table.new_zeros(len(table), dtype=torch.float32) if bias is not None else None
-        for i, start in enumerate(range(0, len(rows), ROWS)):
-            part = slice(start, start + ROWS)
+        for i, part in enumerate(parts):
             logits = kept[i] if ctx.keeps else _logits(rows[part], table, bias)
             # Of log p of the target by each logit: 1 at the target, minus each one's share.
-            shares = (logits.float() - log_sums[i][:, None]).exp_()
+            shares = logits.float().sub_(log_sums[i][:, None]).exp_()
             shares.neg_().scatter_add_(1, targets[part, None], shares.new_ones(len(shares), 1))
             tile = shares.mul_(gradients[0][part, None]).bfloat16()
             of_hidden[part] = tile @ table
@@ -90,6 +89,12 @@ class LabelLogprobs(torch.autograd.Function):
             if of_bias is not None:
                 of_bias += tile.sum(0, dtype=torch.float32)
         return of_hidden, of_weight, of_bias, None
+
+
+def _parts(rows: Tensor, table: Tensor) -> list[slice]:
+    """The rows that are multiplied at once."""
+    size = max(1, TILE_BYTES // (4 * len(table)))
+    return [slice(start, start + size) for start in range(0, len(rows), size)]
 
 
 def _logits(rows: Tensor, table: Tensor, bias: Tensor | None) -> Tensor:
