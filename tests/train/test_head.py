@@ -80,6 +80,9 @@ def test_other_heads_are_left_to_the_library(student_folder):
     model.config.final_logit_softcapping = 30.0
     assert not head.fits(model)
     model.config.final_logit_softcapping = None
+    model.config.output_router_logits = True  # a mixture of experts, whose routers have a loss of their own
+    assert not head.fits(model)
+    model.config.output_router_logits = False
     assert head.fits(model)
     assert not head.fits(model.to(torch.bfloat16))
 
@@ -105,7 +108,11 @@ def test_a_training_learns_what_trl_s_learns(student_folder, tmp_path: Path, mon
 
     def curve(name: str) -> list[Any]:
         fit_student(Job(source, settings, data, 0, tmp_path / name))
-        return [json.loads(line)["loss"] for line in (tmp_path / name / "curve.jsonl").read_text().splitlines()]
+        held_out = json.loads((tmp_path / name / "training.json").read_text())["held_out_loss"]
+        assert (held_out is not None) == ("early_stop" in changes)
+        return [held_out or 0.0] + [
+            json.loads(line)["loss"] for line in (tmp_path / name / "curve.jsonl").read_text().splitlines()
+        ]
 
     own = curve("own")
     monkeypatch.setattr(head, "fits", lambda _: False)

@@ -45,6 +45,8 @@ class _Trainer(SFTTrainer):
     the same operations give the same bits as without.
     """
 
+    may_use_own_head = False
+    """Whether `head.py` may compute the log-probabilities."""
     _signature_columns: Any
 
     def _set_signature_columns_if_needed(self) -> None:
@@ -82,9 +84,8 @@ class _Trainer(SFTTrainer):
 
     @cached_property
     def _own_head(self) -> bool:
-        """Whether log-probabilities are those of `head.py`: on a CPU, in this process alone, in mixed precision."""
-        alone = _processes() == 1 and self.args.device.type == "cpu"
-        return alone and self.args.bf16 and head.fits(self.model)
+        """Whether log-probabilities are those of `head.py`."""
+        return self.may_use_own_head and head.fits(self.model)
 
     def _loss_of_own_head(self, model: Any, inputs: dict[str, Any], num_items: Any) -> Any:
         """The mean over response tokens, or their sum through `num_items`, as TRL has it."""
@@ -158,6 +159,7 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
             data_collator=_Collator(pad_token_id=_pad_id(renderer), padding_free=settings.packing),
             callbacks=[curve],
         )
+        trainer.may_use_own_head = head.may_be_used(settings)
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
         stopper = _stopper(trainer, settings, curve, lambda: trainer.mean_loss(examples, held, micro_batch(settings)))

@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stepsift import params
+from stepsift.student import pick_device
+
 TILE_BYTES = 2**28
 """Logits in float32 that are held at once."""
 KEPT_BYTES = 2**30
@@ -26,11 +29,17 @@ _SCALED = (
 """What a configuration says where logits are more than a product, or the loss more than theirs."""
 
 
+def may_be_used(settings: params.Train) -> bool:
+    """Whether students may be trained with this head: on a CPU, without a launch, in mixed precision."""
+    return settings.dtype == "mixed" and settings.launch is None and pick_device("auto") == "cpu"
+
+
 def fits(model: Any) -> bool:
     """Whether logits of a model, maybe with adapters, are its last hidden states times the weights of its head."""
     config = model.config.get_text_config()
     head = model.get_output_embeddings()
-    plain = all(getattr(config, name, None) in (None, False, 1.0) for name in _SCALED)
+    said = [getattr(config, name, None) for name in _SCALED]
+    plain = all(value is None or value is False or (value is not True and value == 1) for value in said)
     return plain and isinstance(head, torch.nn.Linear) and head.weight.dtype == torch.float32
 
 
@@ -44,7 +53,8 @@ def label_logprobs(model: Any, inputs: dict[str, Tensor], labels: Tensor, ignore
     targets = labels[:, 1:]
     mask = targets != ignored
     head = causal.get_output_embeddings()
-    values = LabelLogprobs.apply(hidden[mask], head.weight, head.bias, targets[mask])
+    keeps = torch.is_grad_enabled()
+    values = LabelLogprobs.apply(hidden[mask], head.weight, head.bias, targets[mask], keeps)
     return values.new_zeros(mask.shape).masked_scatter(mask, values)
 
 
@@ -52,11 +62,16 @@ class LabelLogprobs(torch.autograd.Function):
     """log softmax(hidden @ weight.T + bias)[target] of each row, with products in bfloat16 and sums in float32."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
-        """`hidden` [n, width], `weight` [vocabulary, width], `bias` [vocabulary], `targets` [n]; gives [n], float32."""
+    def forward(  # noqa: PLR0913 - what autograd passes
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, keeps: bool = True
+    ) -> Tensor:
+        """`hidden` [n, width], `weight` [vocabulary, width], `bias` [vocabulary], `targets` [n]; gives [n], float32.
+
+        `keeps`: gradients will be asked for.
+        """
         rows, table = hidden.bfloat16(), weight.bfloat16()
         kept: list[Tensor] = []
-        ctx.keeps = 2 * len(rows) * len(table) <= KEPT_BYTES
+        ctx.keeps = keeps and 2 * len(rows) * len(table) <= KEPT_BYTES
         log_sums, values = [], []
         for part in _parts(rows, table):
             logits = _logits(rows[part], table, bias)
@@ -69,14 +84,14 @@ class LabelLogprobs(torch.autograd.Function):
         return torch.cat(values) if values else hidden.new_zeros(0, dtype=torch.float32)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None, None]:
         """Gradients of hidden states, weights and bias, in float32."""
         rows, table, bias, targets, *rest = ctx.saved_tensors
         parts = _parts(rows, table)
         log_sums, kept = rest[: len(parts)], rest[len(parts) :]
         of_hidden = rows.new_zeros(rows.shape, dtype=torch.float32)
         of_weight = table.new_zeros(table.shape, dtype=torch.float32) if ctx.needs_input_grad[1] else None
-        of_bias = table.new_zeros(len(table), dtype=torch.float32) if bias is not None else None
+        of_bias = table.new_zeros(len(table), dtype=torch.float32) if ctx.needs_input_grad[2] else None
         for i, part in enumerate(parts):
             logits = kept[i] if ctx.keeps else _logits(rows[part], table, bias)
             # Of log p of the target by each logit: 1 at the target, minus each one's share.
@@ -88,7 +103,7 @@ class LabelLogprobs(torch.autograd.Function):
                 of_weight += tile.T @ rows[part]
             if of_bias is not None:
                 of_bias += tile.sum(0, dtype=torch.float32)
-        return of_hidden, of_weight, of_bias, None
+        return of_hidden, of_weight, of_bias, None, None
 
 
 def _parts(rows: Tensor, table: Tensor) -> list[slice]:
