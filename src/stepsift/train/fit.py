@@ -29,7 +29,7 @@ from stepsift.render import Renderer
 from stepsift.train import head, lora
 from stepsift.train.callbacks import CURVE, Checkpoints, Curve, OnLog, Stopper
 from stepsift.train.examples import IGNORED, Examples, Ids, Labels, hold_out_places
-from stepsift.train.launch import Job
+from stepsift.train.launch import Job, may_use_own_head
 from stepsift.train.order import presentation
 
 SUMMARY = "training.json"
@@ -159,7 +159,7 @@ def fit_student(job: Job, on_log: OnLog | None = None) -> None:
             data_collator=_Collator(pad_token_id=_pad_id(renderer), padding_free=settings.packing),
             callbacks=[curve],
         )
-        trainer.may_use_own_head = head.may_be_used(settings)
+        trainer.may_use_own_head = may_use_own_head(settings)
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
         stopper = _stopper(trainer, settings, curve, lambda: trainer.mean_loss(examples, held, micro_batch(settings)))

@@ -11,9 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stepsift import params
-from stepsift.student import pick_device
-
 TILE_BYTES = 2**28
 """Logits in float32 that are held at once."""
 KEPT_BYTES = 2**30
@@ -27,11 +24,6 @@ _SCALED = (
     "output_router_logits",
 )
 """What a configuration says where logits are more than a product, or the loss more than theirs."""
-
-
-def may_be_used(settings: params.Train) -> bool:
-    """Whether students may be trained with this head: on a CPU, without a launch, in mixed precision."""
-    return settings.dtype == "mixed" and settings.launch is None and pick_device("auto") == "cpu"
 
 
 def fits(model: Any) -> bool:

@@ -19,7 +19,7 @@ from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import TrainingError
 from stepsift.core.finding import Finding
-from stepsift.student import StudentFiles, StudentSource
+from stepsift.student import StudentFiles, StudentSource, pick_device
 from stepsift.train.examples import Examples
 
 if TYPE_CHECKING:  # it takes seconds to import
@@ -28,6 +28,11 @@ if TYPE_CHECKING:  # it takes seconds to import
 JOB, IDS, ERROR, LIVE = "job.json", "ids.parquet", "error.txt", "live.jsonl"
 _LOOK_S = 0.5
 _GRACE_S = 10.0
+
+
+def may_use_own_head(settings: params.Train) -> bool:
+    """Whether students may be trained with `head.py`: on a CPU, without a launch, in mixed precision."""
+    return settings.dtype == "mixed" and settings.launch is None and pick_device("auto") == "cpu"
 
 
 @dataclass(frozen=True)

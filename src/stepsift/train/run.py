@@ -20,9 +20,8 @@ from stepsift.core.errors import TrainingError
 from stepsift.core.pace import ProgressBar, leave_to_parent
 from stepsift.core.processes import Crew
 from stepsift.student import StudentSource, pick_device
-from stepsift.train import head
 from stepsift.train.examples import Examples, hold_out_places, load_examples
-from stepsift.train.launch import Job, configuration, launch_training
+from stepsift.train.launch import Job, configuration, launch_training, may_use_own_head
 from stepsift.train.order import presentation
 from stepsift.train.side_by_side import choose_workers
 
@@ -271,7 +270,7 @@ def key_parts(origin: str, data: Examples, settings: params.Train, seed: int) ->
         "seed": seed,
         "device": pick_device("auto"),
         # What `head.py` computes has other last digits; without it keys are as they were.
-        **({"head": HEAD_VERSION} if head.may_be_used(settings) else {}),
+        **({"head": HEAD_VERSION} if may_use_own_head(settings) else {}),
         "launch": None if settings.launch is None else configuration(settings.launch),
         "versions": {p: version(p) for p in packages},
     }
