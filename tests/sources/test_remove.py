@@ -12,6 +12,9 @@ from stepsift.sources.remove import plan_removal
 NAMES = ("math/a.jsonl", "math/in/b.jsonl", "math-2/a.jsonl", "maths.jsonl", "mathematics/math/c.jsonl")
 
 
+pytestmark = pytest.mark.slow  # git is asked what it knows
+
+
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
     """A pool of added files in folders whose names begin alike, each with a rule."""
