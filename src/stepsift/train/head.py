@@ -30,8 +30,8 @@ def fits(model: Any) -> bool:
     """Whether logits of a model, maybe with adapters, are its last hidden states times the weights of its head."""
     config = model.config.get_text_config()
     head = model.get_output_embeddings()
-    said = [getattr(config, name, None) for name in _SCALED]
-    plain = all(value is None or value is False or (value is not True and value == 1) for value in said)
+    values = [getattr(config, name, None) for name in _SCALED]
+    plain = all(value is None or value is False or (value is not True and value == 1) for value in values)
     return plain and isinstance(head, torch.nn.Linear) and head.weight.dtype == torch.float32
 
 
