@@ -36,20 +36,32 @@ _MARKED_END = re.compile(
 )
 
 
+_AUXILIARY = r"(?:is|are|was|were|be|been|has|have|had|do|does|did|can|could|will|would|shall|should|must|may|might)"
+_IRREGULAR = (
+    r"(?:ate|bought|brought|built|caught|cost|cut|did|drank|drew|drove|fell|flew|found|gave|get|got|grew|held|kept|knew|left|lent|lost|made"
+    r"|met|paid|put|ran|read|rode|rose|sang|saw|sent|shot|slept|sold|spent|spread|stood|swam|taught|threw|took|went|won|wore|wrote)"
+)
+_OF_SEVERAL = (  # of "I", "they" and plurals
+    r"(?:buy|collect|contain|cost|drink|earn|eat|get|give|have|hold|last|make|need|pay|read|run|save|sell|spend|take|travel|use|walk|want|weigh)"
+)
+_VERB = (
+    rf"(?:{_AUXILIARY}(?:\s{_AUXILIARY})?(?:\s(?:{_IRREGULAR}|[a-z]+ed))?"  # is, has, will have, was paid
+    r"|(?:can|could|will|would|shall|should|must|may|might|to)\s[a-z]+"
+    rf"|{_IRREGULAR}|{_OF_SEVERAL}|[a-z]{{2,}}(?:(?<!s)s|ed))"
+)
 _SAYS_AMOUNT = re.compile(
-    r"(?!(?:Yes|No|Neither|Both|Either)\b)([A-Z][^\n.!?;:]{1,80}?)\s(?:is|are|was|were|has|have|had|be|equals|takes|took|costs?|needs?"
-    r"|weighs?|travels?|lasts?|contains?|gets?|got|earns?|earned|makes?|made|pays?|paid|saves?|saved|reads?|eats?|ate|drinks?|drank"
-    r"|bought|sold|sells?|received|spent|spends?|left|gives?|gave|walks?|walked|runs?|ran)"
-    r"\s(?:(?:a\s+total\s+of|exactly|only|at|equal\s+to|now)\s)?"
+    rf"(?!(?:Yes|No|Neither|Both|Either)\b)([A-Z][^\n.!?;:]{{0,80}}?)\s{_VERB}"
+    r"\s(?:(?:a\s+total\s+of|(?:out\s)?to|exactly|only|at|equal\s+to|worth|now)\s)?"
     r"\$?(-?(?:\$\s?)?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?(?:\s(?:million|billion|thousand|percent))?)\$?((?:\s[A-Za-z/\u00b2\u00b3]+)*?)"
-    r"(?:\s(?:left|long|tall|wide|deep|high|in\s+total|in\s+all|altogether))?\s*[.!]"
+    r"(?:\s(?:left|long|tall|wide|deep|high|thick|old|away|apart|each|(?:in\s)?total|in\s+all|altogether))?\s*[.!]"
 )
 """A short sentence whose verb has one amount for its object."""
-_CLAUSE = re.compile(
-    r"\b(?:is|are|was|were|has|have|had|be|equals|takes|took|costs?|needs?|weighs?|travels?|lasts?|contains?|gets?|got|earns?|earned"
-    r"|makes?|made|pays?|paid|saves?|saved|bought|sold|sells?|received|spent|spends?|gives?|gave|not)\b|n['\u2019]t\b"
+_SAYS_MORE = re.compile(
+    rf"\b(?:{_AUXILIARY}|(?!(?:cost|cut|left|lost|put)\b)(?:{_IRREGULAR}|{_OF_SEVERAL}s?)|not|never|nor?|none|without|than|least|most|about|around"
+    r"|approximately|roughly|nearly|almost|between|from|or|but|if|when|because|since|half|twice|double|triple|except)\b|n['\u2019]t\b",
+    re.IGNORECASE,
 )
-"""Before the verb of such a sentence: one of another clause, or a denial."""
+"""Before the verb of such a sentence: a verb of another clause, a denial, a bound or a part."""
 _COUNTED = re.compile(
     r"(?!(?:hal|thir|quarter|fourth|fifth|sixth|eighth|tenth|hundred|thousand|time|dozen|pair|score|gros|double)\w*\Z)[a-z]{2,}s"
 )
@@ -90,7 +102,7 @@ def last_value(solution: str) -> str | None:
 def sentence_value(text: str) -> str | None:
     """The amount that a short sentence says of its subject: 12 of "There are 12 apples."; None where it is no such."""
     match = _SAYS_AMOUNT.fullmatch(text.strip())
-    if match is None or _CLAUSE.search(match[1]):
+    if match is None or _SAYS_MORE.search(match[1]):
         return None
     number, words = match[2], match[3].strip().replace("\u00b2", "^2").replace("\u00b3", "^3")
     if read_unit(words) is not None:
