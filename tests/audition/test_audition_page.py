@@ -46,10 +46,11 @@ def result(**budget: Any) -> dict[str, Any]:
 def test_what_was_planned_and_run() -> None:
     head = as_markdown(PLAN, result()).splitlines()
     assert head[2] == (
-        f"Plan `{PLAN.digest}`, written before its first run. 3 arms, 2 seeds (0, 1), 1 budget: 6 runs, evaluated on "
-        "`chain`; arms that chose the same traces share their students. Of these runs 2 were known when the plan was "
-        "written."
+        f"Plan `{PLAN.digest}`, written when 2 of its 6 runs were known. 3 arms, 2 seeds (0, 1), 1 budget: 6 runs, "
+        "evaluated on `chain`; arms that chose the same traces share their students."
     )
+    fresh = as_markdown(PLAN, result() | {"runs_known_before": 0})
+    assert fresh.startswith(f"# Audition\n\nPlan `{PLAN.digest}`, written before its first run. 3 arms")
     assert head[4] == "Untrained, the student has 3.1 %."
     assert head[6] == "## Equal tokens: 1,000 presented to every student"
     assert head[8] == "- lalp is best."

@@ -12,13 +12,14 @@ def as_markdown(plan: AuditionPlan, result: dict[str, Any]) -> str:
     content = plan.content
     arms = content["arms"]
     tasks, seeds = ", ".join(map(markdown_code, content["tasks"])), content["seeds"]
+    known = result["runs_known_before"]
+    written = f"when {known} of its {result['runs']} runs were known" if known else "before its first run"
     lines = [
         "# Audition",
         "",
-        f"Plan `{plan.digest}`, written before its first run. {count(len(arms), 'arm')}, "
+        f"Plan `{plan.digest}`, written {written}. {count(len(arms), 'arm')}, "
         f"{count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}), {count(len(content['budgets']), 'budget')}: "
-        f"{count(result['runs'], 'run')}, evaluated on {tasks}; arms that chose the same traces share their students. "
-        f"Of these runs {result['runs_known_before']} were known when the plan was written.",
+        f"{count(result['runs'], 'run')}, evaluated on {tasks}; arms that chose the same traces share their students.",
         "",
         f"Untrained, the student has {100 * result['untrained']:.1f} %.",
     ]
