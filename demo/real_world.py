@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
+from distinct import distinct
+
 LENGTHS = (11, 12)
 """Numbers of events of the pool and of the evaluation."""
 HIGHEST = 20
@@ -97,14 +99,7 @@ def distinct_story_problems(
     key: str, count: int, exclude: frozenset[str] = frozenset(), lengths: tuple[int, ...] = LENGTHS
 ) -> Iterator[StoryProblem]:
     """`count` problems under `key` whose prompts differ from each other and from those in `exclude`."""
-    seen = set(exclude)
-    number = 0
-    while len(seen) < len(exclude) + count:
-        problem = make_story_problem(f"{key}:{number}", lengths)
-        number += 1
-        if problem.prompt not in seen:
-            seen.add(problem.prompt)
-            yield problem
+    return distinct(lambda name: make_story_problem(name, lengths), key, count, exclude)
 
 
 def _draw(rng: Random, who: str, domain: str, value: int) -> Event:

