@@ -25,7 +25,7 @@ def main() -> None:
     settings = params.load()
 
     intent = f"has every student answer {', '.join(settings.evaluate.tasks)}"
-    with console.told("evaluate", intent, args.out) as end, tracking.stage("evaluate", settings) as run:
+    with console.announced("evaluate", intent, args.out) as end, tracking.stage("evaluate", settings) as run:
         evaluation = Evaluation(student.find(settings.student), settings.evaluate, sidecache.root() / "evaluations")
         evaluated = evaluate_all(evaluation, args.models, args.tasks, args.out)
         pool = PoolTables(args.ingested / tables.PROMPTS.file, args.ingested / tables.TRACES.file, args.steps)

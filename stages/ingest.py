@@ -19,7 +19,7 @@ def main() -> None:
     settings = params.load()
 
     intent = f"reads the trace files below {args.sources} and checks their answers"
-    with console.told("ingest", intent, args.out) as end, tracking.stage("ingest", settings) as run:
+    with console.announced("ingest", intent, args.out) as end, tracking.stage("ingest", settings) as run:
         require_own_files(args.sources)
         with disk.fresh_folder(args.out) as out:
             counts = ingest(args.sources, out, settings.ingest, args.out.parent / ".stepsift")

@@ -29,7 +29,7 @@ def main() -> None:
     args = parser.parse_args()
     settings = params.load()
 
-    with console.told("report", "writes the page", args.out) as end, tracking.stage("report", settings) as run:
+    with console.announced("report", "writes the page", args.out) as end, tracking.stage("report", settings) as run:
         places = report.Places(
             ingest=args.ingest,
             counts=args.metrics / "ingest.json",

@@ -28,7 +28,7 @@ def main() -> None:
 
     passes = " and in its whole context" if "full" in settings.score.passes else ""
     intent = f"scores every step under {settings.student.path}, in a window of {settings.score.window:g}{passes}"
-    with console.told("score", intent, args.out) as end, tracking.stage("score", settings) as run:
+    with console.announced("score", intent, args.out) as end, tracking.stage("score", settings) as run:
         with disk.fresh_folder(args.out) as out:
             ids = [i for f in table_files.scan(tables.PROMPTS, args.prompts, ["prompt_id"]) for i in f["prompt_id"]]
             prompts = Prompts(args.prompts, sample_prompts(ids, settings.score.prompts, settings.score.seed))

@@ -20,7 +20,7 @@ def main() -> None:
     settings = params.load()
 
     with (
-        console.told("segment", _intent(settings.segment), args.out) as end,
+        console.announced("segment", _intent(settings.segment), args.out) as end,
         tracking.stage("segment", settings) as run,
     ):
         with disk.fresh_folder(args.out) as out:

@@ -27,7 +27,7 @@ def main() -> None:
 
     paths = (args.ingested / TABLES[0], args.ingested / TABLES[1], args.scored / TABLES[2])
     intent = f"ranks the teachers and chooses traces by {', '.join(settings.select.names)}"
-    with console.told("select", intent, args.out) as end, tracking.stage("select", settings) as run:
+    with console.announced("select", intent, args.out) as end, tracking.stage("select", settings) as run:
         with disk.fresh_folder(args.out) as out:
             reference = pool.find_reference(args.scored, settings.select.reference)
             inputs = Inputs(

@@ -21,7 +21,7 @@ def main() -> None:
     n_students = len(settings.select.names) * len(settings.train.seeds)
     names = ", ".join(settings.select.names)
     intent = f"trains {count(n_students, 'student')}, {len(settings.train.seeds)} for each of {names}"
-    with console.told("train", intent, args.out) as end, tracking.stage("train", settings) as run:
+    with console.announced("train", intent, args.out) as end, tracking.stage("train", settings) as run:
 
         def on_log(selector: str, seed: int, update: int, values: dict[str, float]) -> None:
             for name, value in values.items():

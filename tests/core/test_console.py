@@ -183,7 +183,7 @@ def test_our_progress_is_shown_and_other_libraries_chat_is_not(
 
 def test_a_stage_says_what_it_will_do_and_what_it_did(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO, logger="stepsift")
-    with console.told("segment", "cuts", Path("data/segment")) as end:
+    with console.announced("segment", "cuts", Path("data/segment")) as end:
         assert caplog.messages == ["segment: cuts"]
         end.did = "3 steps of 1 trace"
     assert caplog.messages[1:] == ["segment: 3 steps of 1 trace, in 0 s; see data/segment"]
@@ -191,7 +191,7 @@ def test_a_stage_says_what_it_will_do_and_what_it_did(caplog: pytest.LogCaptureF
 
 def test_a_stage_that_fails_says_nothing_of_what_it_did(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO, logger="stepsift")
-    with pytest.raises(SourceError), console.told("ingest", "reads", Path("data/ingest")):
+    with pytest.raises(SourceError), console.announced("ingest", "reads", Path("data/ingest")):
         raise SourceError("broken")
     assert caplog.messages == ["ingest: reads"]
 

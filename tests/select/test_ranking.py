@@ -299,7 +299,7 @@ def test_below_the_threshold_two_teachers_are_not_told_apart(monkeypatch):
     level = {f"p{i}": -float(i) for i in range(20)}
     rows = rows_of({"b": level, "a": level | {"p3": 0.0}})
     for threshold, bounds in ((0.95, [(1, 2), (1, 2)]), (0.8, [(1, 1), (2, 2)])):
-        monkeypatch.setattr(ranking, "TOLD_APART", threshold)
+        monkeypatch.setattr(ranking, "DISTINGUISHED", threshold)
         got = of(rank(rows, bootstrap=2000))
         assert [(got[t]["rank_low"], got[t]["rank_high"]) for t in "ab"] == bounds
         assert got["a"]["p_above_next"] == pytest.approx(1 - 0.358 / 2, abs=0.02)

@@ -10,7 +10,7 @@ from stepsift.core.text import count, terminal_line
 from stepsift.ingest.run import IngestCounts
 from stepsift.metrics import all_metrics
 from stepsift.score.window_share import of_teachers
-from stepsift.select.ranking import ALL_DOMAINS, FEW_PROMPTS, ORDERS, TOLD_APART, incomparable
+from stepsift.select.ranking import ALL_DOMAINS, DISTINGUISHED, FEW_PROMPTS, ORDERS, incomparable
 
 _CERTAIN = 0.995
 """What would be rounded to 1.00."""
@@ -122,7 +122,7 @@ def comparison(above: str, below: str, p: float, n_met: int, worth: float) -> st
     probability = "more than .99" if p >= _CERTAIN else f"{p:.2f}".removeprefix("0")
     met = f" (they met on {count(n_met, 'prompt')}"
     through = f"; through others it is worth {worth:.0f}" if abs(worth - n_met) > 1e-6 else ""
-    if p >= TOLD_APART and not few:
+    if p >= DISTINGUISHED and not few:
         return f"{above} is above {below} with probability {probability}" + (f"{met}{through})" if through else "")
     text = f"{above} and {below} are not distinguishable: {above} is above {below} with probability {probability}"
     if few:

@@ -1,1 +1,1 @@
-""""""
+"""What every layer may use: tables, texts, folders, processes, messages."""

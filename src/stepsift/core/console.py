@@ -93,7 +93,7 @@ def answer_problems(sentences: list[str]) -> None:
 
 
 @dataclass
-class Told:
+class Announcement:
     """What a stage has to say at its end: `did` is what it did, with its counts."""
 
     did: str = "done"
@@ -107,12 +107,12 @@ class _SafeFormatter(logging.Formatter):
 
 
 @contextlib.contextmanager
-def told(stage: str, intent: str, out: Path) -> Iterator[Told]:
+def announced(stage: str, intent: str, out: Path) -> Iterator[Announcement]:
     """A line of what a stage will do, and, where it comes to its end, one of what it did, how long it took and where
     that lies."""
     log.info("%s: %s", stage, intent)
     begin = time.monotonic()
-    end = Told()
+    end = Announcement()
     yield end
     log.info("%s: %s, in %s; see %s", stage, end.did, duration(time.monotonic() - begin), out)
 

@@ -12,8 +12,8 @@ ANSWER_KINDS = ("math", "choice", "exact", "code", "none")
 UNKNOWN_LICENCE = "unknown"
 PASSES = ("local", "full")
 SUMS = ("logprob", "rank", "entropy", "brier", "first_logprob", "first_two_logprob")
-"""What step_scores holds a step and pass: sums over the step's tokens (nats for log-probabilities and entropy), or over
-its first one or two tokens that hold a character that is not white space (`n_first` of them, at most 2)."""
+"""What step_scores holds per step and pass: sums over the step's tokens (nats for log-probabilities and entropy), or
+over its first one or two tokens that hold a character that is not white space (`n_first` of them, at most 2)."""
 FIRST_TOKENS = 100
 """Tokens of a trace's beginning that have a sum of their own."""
 PICKED = ("first_100_logprob", "top_entropy")

@@ -24,7 +24,7 @@ def warnings_of(spool: Spool, pool: PoolCounts) -> list[str]:
         sentences.append(
             f"{mixed:,} of {text_of.count(pool.prompts, 'prompt')} were asked under different system prompts, or also "
             "without one: they get none, so that no answer stands under another teacher's; ingest.system: text makes "
-            "prompts of their own of them"
+            "each of them a prompt of its own"
         )
     return sentences
 

@@ -184,8 +184,8 @@ class FileColumns:
         return self.preset, fields, tuple(self.unread_columns()), self.named_by_file > 0
 
 
-def told(columns: dict[str, FileColumns]) -> list[str]:
-    """What `stepsift check` prints of the files; those that were read alike (shards) are told together."""
+def column_lines(columns: dict[str, FileColumns]) -> list[str]:
+    """What `stepsift check` prints of the files; those that were read alike (shards) stand together."""
     groups: dict[tuple[object, ...], list[str]] = {}
     for name, file in columns.items():
         groups.setdefault(file.key(), []).append(name)

@@ -21,7 +21,7 @@ class Tally:
 
 @dataclass
 class Candidates:
-    """Candidates a prompt."""
+    """How many candidates prompts have."""
 
     min: int = 0
     median: float = 0

@@ -25,7 +25,7 @@ from stepsift.core.finding import Finding
 from stepsift.ingest.advice import warnings_of
 from stepsift.ingest.answers import SAMPLED, Gold, TeacherAnswers, check_answers, doubts, sampled_answers, solutions
 from stepsift.ingest.candidate import Candidate
-from stepsift.ingest.columns import told
+from stepsift.ingest.columns import column_lines
 from stepsift.ingest.conflicts import conflict_lines, resolve
 from stepsift.ingest.counts import PoolCounts, pool_of, require, useless_files
 from stepsift.ingest.database import Spool
@@ -238,7 +238,7 @@ def check_sources(pool: Survey) -> Finding:
         lines.append(f"ignored     {', '.join(pool.ignored_files)}")
     if pool.left_out_files:
         lines.append(f"left out    {', '.join(pool.left_out_files)} (by their rules)")
-    lines += told(pool.columns)
+    lines += column_lines(pool.columns)
     return Finding(lines, pool.problems, pool.warnings, _as_data(pool))
 
 

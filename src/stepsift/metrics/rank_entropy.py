@@ -2,7 +2,7 @@
 
     sum over t of min(r_t, 100) / sum over t of H_t, full context
 
-A teacher's is a ratio of means, as for `rsr` (our choice). Ranks a nat; lower is better.
+A teacher's is a ratio of means, as for `rsr` (our choice). Ranks per nat; lower is better.
 Source: arXiv 2601.14249, table 14.
 """
 

@@ -1,1 +1,1 @@
-"""Numbers from the model: windows, forward passes, per-token values and their sums a step."""
+"""Numbers from the model: windows, forward passes, per-token values and their sums per step."""

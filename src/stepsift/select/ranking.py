@@ -3,8 +3,8 @@
 A teacher that only answered easy prompts must not win for it: a score is the sum of what the prompt and what the
 teacher does (see `two_way`), so that where everybody answered everything teachers are compared by their means, and
 elsewhere through the prompts on which they met. Only teachers that are connected by such meetings are ranked. The
-intervals come from a paired bootstrap: prompts are drawn with replacement, the same ones for all teachers. What it
-cannot tell apart is said to be so: a rank comes with the lowest and the highest that it could be, and what rests on few
+intervals come from a paired bootstrap: prompts are drawn with replacement, the same ones for all teachers. What is not
+distinguishable is said to be so: a rank comes with the lowest and the highest that it could be, and what rests on few
 prompts is never called certain.
 """
 
@@ -22,11 +22,11 @@ from stepsift.select.bootstrap import Array
 from stepsift.select.two_way import Flags, Numbers, TwoWay, components, meetings
 from stepsift.select.widening import stretch_factor
 
-TOLD_APART = 0.95
+DISTINGUISHED = 0.95
 """From this share of resamples on, the better one of two teachers is said to be above the other."""
 FEW_PROMPTS = 20
-"""A comparison worth fewer prompts than this, on which both were, gives no probability above TOLD_APART, and tells
-nobody apart: three prompts that agree are no proof."""
+"""A comparison worth fewer prompts than this, on which both were, gives no probability above DISTINGUISHED, and
+distinguishes nobody: three prompts that agree are no proof."""
 MOSTLY = 0.8
 """A teacher that fewer of the resamples than this connect hangs on a single prompt, and has no interval."""
 ORDERS = 20
@@ -62,11 +62,10 @@ def rank_teachers(
     the share of resamples in which the teacher is better than the one ranked next, ties and resamples that do not
     connect the two counted half; null for the last. `n_with_next` counts the prompts on which the two met,
     `worth_next` those that the comparison is worth (see `TwoWay.worth`): where they are fewer than FEW_PROMPTS,
-    `p_above_next` is kept within TOLD_APART. `rank_low` and `rank_high` bound the rank: by the teachers that are above
-    it, and below it, in TOLD_APART of the resamples, each pair taken by itself. With one prompt there is nothing to
-    resample, and every rank is possible. `settled_after`, the same for all teachers, is the number
-    of prompts after which the order no longer changed when prompts came one by one; the median over ORDERS seeded
-    orders.
+    `p_above_next` is kept within DISTINGUISHED. `rank_low` and `rank_high` bound the rank: by the teachers that are
+    above it, and below it, in DISTINGUISHED of the resamples, each pair taken by itself. With one prompt there is
+    nothing to resample, and every rank is possible. `settled_after`, the same for all teachers, is the number of
+    prompts after which the order no longer changed when prompts came one by one; the median over ORDERS seeded orders.
 
     A metric that no candidate has is not listed. Domain is "all" over all prompts and "none" for prompts without one
     (a domain that is itself called "all" is listed as "all (domain)"). Resamples depend on `seed` and the number of
@@ -382,8 +381,8 @@ def _percentiles(resampled: Array, teachers: int) -> Array:
 def _certainty(above: Array, worth: Array) -> tuple[Array, Flags]:
     """Probabilities [R, R] of being above, and which of them tell two teachers apart, by what the pairs are worth."""
     few = worth < FEW_PROMPTS * (1 - 1e-9)
-    bounded = np.where(few, np.clip(above, 1 - TOLD_APART, TOLD_APART), above)
-    return bounded, (bounded >= TOLD_APART) & ~few
+    bounded = np.where(few, np.clip(above, 1 - DISTINGUISHED, DISTINGUISHED), above)
+    return bounded, (bounded >= DISTINGUISHED) & ~few
 
 
 def shares_above(resampled: Array, scores: Array, left_out: Array) -> Array:

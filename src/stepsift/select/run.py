@@ -11,8 +11,7 @@ import polars as pl
 from stepsift import params
 from stepsift.core.text import count
 from stepsift.metrics import Fits, fit_all, over_frames, to_table, trace_scores, with_fits
-from stepsift.select import filters, selection, stability
-from stepsift.select import quotas as assign
+from stepsift.select import filters, quotas, selection, stability
 from stepsift.select.candidates import CORRECT, find_candidates, rejected_rows, without_score
 from stepsift.select.pool import ScoredPool
 from stepsift.select.questions import Questions
@@ -121,9 +120,9 @@ def _choose_all(  # noqa: PLR0913 - candidates, and all that a choice rests on
             unsure.append(low)
             best_of[name] = selection.within_budget(kept, selector, settings.seed)
         elif reference := selector.mix_of or selector.lengths_of:
-            best_of[name] = assign.matched(candidates, best_of[reference], selector, settings.seed)
+            best_of[name] = quotas.matched(candidates, best_of[reference], selector, settings.seed)
         else:
-            best_of[name] = assign.mixture(running[name], selector, settings.seed)
+            best_of[name] = quotas.mixture(running[name], selector, settings.seed)
     return best_of, unsure
 
 

@@ -7,7 +7,7 @@ from stepsift import params, verify
 from stepsift.core import tables
 from stepsift.core.errors import SourceError
 from stepsift.core.text import count
-from stepsift.ingest.columns import FileColumns, column_warnings, told
+from stepsift.ingest.columns import FileColumns, column_lines, column_warnings
 from stepsift.ingest.counts import Candidates, Tally, useless_files
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import SourceFile
@@ -54,7 +54,7 @@ class Effect:
         """What a person wants to know before files are added."""
         tally, alone, after = self.tally, self.alone, self.after
         rows = f"{tally.read:,} read, {tally.kept:,} kept, {tally.rejected:,} rejected"
-        lines = [*told(self.columns), f"rows        {rows}"]
+        lines = [*column_lines(self.columns), f"rows        {rows}"]
         for reason, (file, row, detail) in self.first_rejected.items():
             lines.append(f"            {reason} {tally.reasons[reason]:,}; first {file}:{row}: {detail}")
         lines += [

@@ -9,7 +9,7 @@ from stepsift import params, verify
 from stepsift.core.text import count, one_line
 from stepsift.ingest import thinking
 from stepsift.ingest.candidate import Candidate
-from stepsift.ingest.columns import column_warnings, told
+from stepsift.ingest.columns import column_lines, column_warnings
 from stepsift.ingest.gold import alternatives, verdict
 from stepsift.ingest.rows import UNREADABLE
 from stepsift.sources.mend import doubtful_answers, propose, why_none
@@ -77,7 +77,7 @@ class Preview:
         lines = [f"left out    {', '.join(self.part.left_out)}"] if self.part.left_out else []
         if reading.layouts:
             lines.append(f"layout      {', '.join(reading.layouts)}")
-        lines += [*told(reading.columns), f"rows        {reading.read:,} read, {reading.kept:,} kept{of}"]
+        lines += [*column_lines(reading.columns), f"rows        {reading.read:,} read, {reading.kept:,} kept{of}"]
         for reason, n in reading.rejected.most_common():
             file, row, detail = reading.first[reason]
             lines.append(f"            {reason} {n:,}; first {file}:{row}: {detail}")

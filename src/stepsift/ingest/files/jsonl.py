@@ -1,4 +1,4 @@
-"""JSON Lines: one row a line. A blank line is no row; lines are numbered as an editor numbers them."""
+"""JSON Lines: one row per line. A blank line is no row; lines are numbered as an editor numbers them."""
 
 from collections.abc import Iterator
 from typing import BinaryIO

@@ -1,4 +1,4 @@
-"""UnknownMarkup that no family of the table has: tokens that open or close most responses of a teacher.
+"""Markup that no family of the table has: tokens that open or close most responses of a teacher.
 
 It would be scored as text, and rank the teacher by its markup.
 """

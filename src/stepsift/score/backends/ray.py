@@ -1,4 +1,4 @@
-"""Scoring on a Ray cluster: one student an actor, work by shard; a lost actor is started anew and its shard redone.
+"""Scoring on a Ray cluster: one student per actor, work by shard; a lost actor is started anew and its shard redone.
 
 Both are Ray's own doing. The project's folder and the student must lie under the same path on every node, and every
 node must compute the same numbers: an actor compares its student and its numerics with those of this process.

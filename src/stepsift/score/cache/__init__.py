@@ -1,1 +1,1 @@
-""""""
+"""Scores that were computed before: their keys, their shards, and a check of some."""

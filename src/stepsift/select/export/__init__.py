@@ -1,4 +1,4 @@
-"""Curated sets as files that trainers read without editing; one file of this package a format.
+"""Curated sets as files that trainers read without editing; one file of this package per format.
 
 Every row of a data file carries its licence ("unknown" where it is not known), source file and line.
 """

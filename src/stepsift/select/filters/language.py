@@ -62,8 +62,7 @@ def check_languages(languages: tuple[str, ...]) -> None:
     for language in languages:
         if language not in known:
             raise SelectionError(
-                f"select.filters.languages names '{language}', which is none that can be told; known are "
-                f"{', '.join(known)}"
+                f"select.filters.languages names '{language}', which is not known here; known are {', '.join(known)}"
             )
 
 

@@ -1,1 +1,1 @@
-""""""
+"""Code as an answer, run against tests in a sandbox."""
