@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -79,8 +79,9 @@ def read_sample(file: Path, settings: params.Params, n_prompts: int, most_chars:
 class Scores:
     """What is scored so far, below `out`: a table step_scores per pool, prompt and unit."""
 
-    def __init__(self, out: Path):
+    def __init__(self, out: Path, units: Sequence[str] = UNITS):
         self.out = out
+        self.units = units
 
     def place(self, pool: str, prompt_id: str, unit: str) -> Path:
         """A folder that is there when its scores are."""
@@ -88,7 +89,7 @@ class Scores:
 
     def done(self, sample: Sample) -> list[str]:
         """Prompts that are scored under every unit."""
-        return [p for p in sample.order if all(self.place(sample.name, p, u).is_dir() for u in UNITS)]
+        return [p for p in sample.order if all(self.place(sample.name, p, u).is_dir() for u in self.units)]
 
     def read(self, sample: Sample, unit: str) -> pl.DataFrame:
         """Table step_scores of the prompts that are done."""
@@ -117,7 +118,7 @@ def score(samples: list[Sample], settings: params.Params, scores: Scores, minute
         (of_pool[turn[0]], turn[1], unit)
         for turn in chain.from_iterable(turns)
         if turn is not None
-        for unit in UNITS
+        for unit in scores.units
         if not scores.place(turn[0], turn[1], unit).is_dir()
     ]
     if not missing or minutes <= 0:
@@ -164,7 +165,7 @@ def report(samples: list[Sample], settings: params.Params, scores: Scores) -> tu
         pool = _write_pool(sample, scores, done)
         metrics[sample.name] = metric_rows(pool, settings.score.window)
         teachers[sample.name] = _ranked(pool)
-        by_unit = {unit: _scored_unit(sample, scores, unit, pool) for unit in UNITS}
+        by_unit = {unit: _scored_unit(sample, scores, unit, pool) for unit in scores.units}
         splitters[sample.name] = splitter_rows(pool.prompts, pool.traces, by_unit, COMPARED_BY, settings)
     parts = ["## Teachers", *_teacher_tables(teachers), "## Metrics", markdown(metrics), "## Splitters"]
     text = "\n\n".join([*parts, "\n".join(_splitter_table(splitters))])
@@ -249,7 +250,11 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=math.inf, help="then it stops; default: when all is done")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--most-chars", type=int, default=4_000, help="of a response; default: %(default)s")
+    units = "ways to cut traces into steps; default: all; sentences alone take a quarter of the time"
+    parser.add_argument("--units", nargs="+", choices=UNITS, default=UNITS, help=units)
     arguments = parser.parse_args()
+    if BASELINE not in arguments.units:
+        parser.error(f"--units needs {BASELINE}: teachers and metrics are those of its steps")
     raw = {
         "student": {"path": arguments.student},
         "score": {"dtype": arguments.dtype, "workers": 1, "device": "cpu"},
@@ -257,7 +262,7 @@ def main() -> int:
         "segment": {"workers": 1},
     }
     settings = params.parse(raw, "bench/real_pools.py")
-    scores = Scores(arguments.out)
+    scores = Scores(arguments.out, arguments.units)
     scores.guard({"student": arguments.student, "dtype": arguments.dtype, "most_chars": arguments.most_chars})
     files = sorted(p for p in arguments.traces.iterdir() if p.name.endswith((".jsonl", ".jsonl.gz")))
     samples = [read_sample(f, settings, arguments.prompts, arguments.most_chars) for f in files]

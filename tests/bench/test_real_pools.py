@@ -136,3 +136,11 @@ def test_two_runs_score_what_one_does(tmp_path, student_folder, monkeypatch, cap
     monkeypatch.setattr(sys, "argv", ["x", str(outs[0] / "one"), "--json", str(tmp_path / "t.json")])
     assert metric_table.main() == 0
     assert json.loads((tmp_path / "t.json").read_text())["one"] == values["metrics"]["one"]
+    # What is scored already is enough for the table of fewer splitters.
+    monkeypatch.setattr(sys, "argv", [*command, str(outs[0]), "--units", "sentence", "--minutes", "0"])
+    assert real_pools.main() == 0
+    fewer = json.loads((outs[0] / "tables.json").read_text())
+    assert fewer["metrics"] == values["metrics"] and len(fewer["splitters"]["one"]) == 1
+    monkeypatch.setattr(sys, "argv", [*command, str(outs[0]), "--units", "line"])
+    with pytest.raises(SystemExit):
+        real_pools.main()
