@@ -139,6 +139,9 @@ def test_the_card_says_how_it_was_chosen_and_from_what():
         "25.0% of the rows are wrong, 50.0% could not be judged",
     ):
         assert said in text, said
+    odd = about(chosen, {})
+    odd["student"] = odd["student"] | {"path": "models/`s` <i>"}
+    assert "(``models/`s` <i>``, fingerprint" in card_text(odd, chosen)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def card_text(manifest: Manifest, examples: pl.DataFrame) -> str:
     """
     selector, student = manifest["selector"], manifest["student"]
     licences = examples["licence"].fill_null(UNKNOWN_LICENCE)
-    by = f"`{student['path']}`, fingerprint `{student.get('student', 'unknown')}`"
+    by = f"{markdown_code(student['path'])}, fingerprint `{student.get('student', 'unknown')}`"
     sections = [
         _front_matter(licences, examples.height),
         f"# Reasoning traces selected by {selector['name']}",
