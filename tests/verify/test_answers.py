@@ -7,6 +7,7 @@ import pytest
 
 from helpers.answer_pairs import PAIRS
 from helpers.more_pairs import MORE_PAIRS
+from helpers.pairs_of_values import PAIRS_OF_VALUES
 from helpers.places import SHARED
 from stepsift.verify.extract import conclusion
 from stepsift.verify.gold import short_gold
@@ -218,3 +219,10 @@ def test_what_makes_a_verdict_suspect(gold, response, suspect):
     found = judgement(kind_of(gold), response, gold)
     assert found.verdict != "correct"
     assert found.suspect is suspect
+
+
+@pytest.mark.parametrize(("gold", "right", "wrong"), PAIRS_OF_VALUES, ids=[gold[:30] for gold, *_ in PAIRS_OF_VALUES])
+def test_pairs_of_values(gold, right, wrong):
+    assert accepts(kind_of(gold), gold)
+    assert [r for r in right if verdict(r, gold) != "correct"] == []
+    assert [r for r in wrong if verdict(r, gold) == "correct"] == []

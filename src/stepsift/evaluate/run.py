@@ -30,7 +30,7 @@ from stepsift.tasks import TaskSource, check_tasks, find_tasks, load_task, local
 
 log = logging.getLogger(__name__)
 
-EVALUATE_VERSION = 3
+EVALUATE_VERSION = 4
 """Raised whenever a change could change an answer or its grade."""
 
 UNTRAINED = "untrained"

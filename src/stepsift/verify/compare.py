@@ -1,16 +1,26 @@
 """Whether two shapes are the same answer; what two single values are is asked of sympy."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from stepsift.verify.numbers import Number, same_number, same_scaled
+from stepsift.verify.numbers import Number, full, same_number, same_scaled
 from stepsift.verify.shapes import Shape
-from stepsift.verify.units import Unit
+from stepsift.verify.units import per
 
 SameValue = Callable[[str, str], bool]
 """Whether two formulas, gold answer first, are equal; raises `UnreadableError` where one is no formula."""
 
+
+_SEGMENT = re.compile(r"\|?[A-Z]{2,3}\|?")
+_WORDS = re.compile(r"\\text\s*\{([^{}]*)\}")
+_OPENS = re.compile(r"[(\[]|\\langle")
+_GAP = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
+"""Blanks, but for those between digits."""
+_DERIVATIVE = re.compile(r"\\frac\s*\{\s*d\s*([A-Za-z])\s*\}\s*\{\s*d\s*[a-z]\s*\}")
+_ARGUMENT = re.compile(r"\(\s*[a-z]\s*\)\Z")
+_SUBSCRIPT = re.compile(r"_(?:\w|\{[^{}]*\})\Z")
 
 SameShape = Callable[[Shape, Shape], bool]
 
@@ -41,6 +51,7 @@ class AnswerComparison:
             frozenset(("list", "group")): self._list_and_group,
             frozenset(("list", "union")): self._list_and_union,
             frozenset(("set", "value")): self._set_and_value,
+            frozenset(("group", "value")): self._vector_and_value,
             frozenset(("union", "value")): lambda g, a: self._equal(g.text, a.text),
             frozenset(("base", "value")): lambda g, a: g.kind == "base" and a.text.strip() == g.text,
             frozenset(("ratio", "value")): _ratio_and_value,
@@ -63,12 +74,17 @@ class AnswerComparison:
         return compare is not None and compare(gold, answer)
 
     def _sets(self, gold: Shape, answer: Shape) -> bool:
-        return self._unordered(self._distinct(gold.items), self._distinct(answer.items))
+        """A set within a set is no element of that set: {1, {2}} is not {1, 2}."""
+        one, other = self._distinct(gold.items), self._distinct(answer.items)
+        return all(
+            self._unordered(*([item for item in items if (item.kind == "set") is nested] for items in (one, other)))
+            for nested in (False, True)
+        )
 
     def _list_and_group(self, gold: Shape, answer: Shape) -> bool:
-        """`x = 3, y = -1` is the point (3, -1); [3, -1] is an interval or a list of its own."""
+        """`x = 3, y = -1` is the point (3, -1), `1, 2` the row 1 2; [3, -1] is an interval or a list of its own."""
         group, listed = (gold, answer) if gold.kind == "group" else (answer, gold)
-        if group.brackets != "()" or group.interval or len(group.items) != len(listed.items):
+        if group.brackets not in ("()", "") or group.interval or len(group.items) != len(listed.items):
             return False
         items = _by_name(listed.items)
         return self._ordered(group.items, items) if group is gold else self._ordered(items, group.items)
@@ -85,6 +101,11 @@ class AnswerComparison:
             self._same_or_unreadable(*((item, value) if listed is gold else (value, item))) for item in listed.items
         )
 
+    def _vector_and_value(self, gold: Shape, answer: Shape) -> bool:
+        """A column may be a product with a column, 2i + 2j be 2(i + j); sympy reads no point."""
+        group = gold if gold.kind == "group" else answer
+        return group.brackets == "()" and _OPENS.match(group.text) is None and self._equal(gold.text, answer.text)
+
     def _list_and_union(self, gold: Shape, answer: Shape) -> bool:
         listed = gold if gold.kind == "list" else answer
         intervals = all(s.kind == "group" and s.interval for s in listed.items)
@@ -96,16 +117,14 @@ class AnswerComparison:
         return self._equal(gold.text, answer.text)
 
     def _values(self, gold: Shape, answer: Shape) -> bool:
-        factor = _factor(gold.unit, answer.unit)
+        if (gold.written or answer.written) and _tight(gold) == _tight(answer):
+            return True
+        factor = per(gold.unit, answer.unit)
         if factor is None:
             return False
         if gold.number is not None and answer.number is not None:
-            if same_scaled(gold.number, answer.number) and factor == 1:
-                return True
-            return factor != 1 and same_number(gold.number, _scaled(answer.number, factor))
-        if factor != 1:
-            return False
-        return self._equal(_decimal_text(gold), answer.text)
+            return _same_amount(gold.number, answer.number, factor, gold.unit is not None)
+        return factor == 1 and self._equal(_decimal_text(gold), answer.text)
 
     def _equal(self, gold: str, answer: str) -> bool:
         return gold == answer or self._same_value(gold, answer)
@@ -176,20 +195,28 @@ def _decimal_text(shape: Shape) -> str:
     return f"({shape.text.rstrip('%').strip()})/100" if percent else shape.text
 
 
+def _same_amount(gold: Number, answer: Number, factor: Fraction, in_unit: bool) -> bool:
+    """Whether an answer times `factor` is the gold answer; $30 million is not $30, though 30 million may be 30."""
+    if in_unit and gold.scale == 1 < answer.scale:
+        return same_number(gold, _scaled(full(answer), factor))
+    return same_scaled(gold, answer) if factor == 1 else same_number(gold, _scaled(answer, factor))
+
+
+def _tight(shape: Shape) -> str:
+    """A value and its unit as they are written, without blanks: 5 m and 5m."""
+    return _GAP.sub("", _WORDS.sub(r"\1", shape.written or shape.text))
+
+
 def _scaled(number: Number, factor: Fraction) -> Number:
     return Number(number.value * factor, None if number.last is None else number.last * factor, number.scale)
 
 
-def _factor(gold: Unit | None, answer: Unit | None) -> Fraction | None:
-    """By what an answer is multiplied to be in the gold answer's unit; None where the two cannot be compared."""
-    if gold is None or answer is None:
-        return Fraction(1)
-    return answer.factor / gold.factor if gold.dimensions == answer.dimensions else None
-
-
 def _one_name(one: str, other: str) -> bool:
-    """Whether two names may stand for one thing; words and names of segments are no variables."""
-    return one == other or any("\\text" in name or len(name.strip("|")) in (2, 3) for name in (one, other))
+    """Whether two names may stand for one thing; words and names of segments are no variables, x may be x_1."""
+    if one == other or any("\\text" in name or _SEGMENT.fullmatch(name) for name in (one, other)):
+        return True
+    first, second = (_ARGUMENT.sub("", _DERIVATIVE.sub(r"\1'", name)) for name in (one, other))
+    return first == second or first == _SUBSCRIPT.sub("", second) or second == _SUBSCRIPT.sub("", first)
 
 
 def _named_alike(golds: Sequence[Shape], answers: Sequence[Shape]) -> Sequence[Shape]:

@@ -10,8 +10,10 @@ from functools import lru_cache
 
 from stepsift.verify import choice, exact
 from stepsift.verify.extract import SENTENCE, announced, boxed
+from stepsift.verify.numbers import read_number
 from stepsift.verify.ranges import range_of
 from stepsift.verify.readings import is_formula, unmarked
+from stepsift.verify.shapes import comes_to
 from stepsift.verify.spelling import formula
 from stepsift.verify.units import read_unit
 
@@ -29,6 +31,12 @@ _COMES_TO = re.compile(
     r"|\u662f|\u4e3a|\u7b49\u4e8e)\s*:?\s*(\S.{0,80}?)[\s.\u3002!]*\Z",
     re.IGNORECASE | re.DOTALL,
 )
+_CONCLUDES = re.compile(r"(?:so|thus|hence|therefore)\b", re.IGNORECASE)
+_ROUGHLY = re.compile(
+    r"\A(?:approximately|about|approx\.?|roughly|around|\\approx|\u2248|~)\s*(?=[^\s\d]{0,10}\d\S{0,40}(?:\s[A-Za-z\u00b0/^\d]+){0,2}\.?\Z)",
+    re.I,
+)
+"""About 40 km, of a gold answer that is 40 km."""
 _MARKED_END = re.compile(
     r"(?:\A|.*\b(?:so|thus|hence|therefore|then|that|is|are|get|obtain|gives?|yields?|equals?)\b),?\s*"
     r"(?:\$([^$]{1,80})\$|\\\((.{1,80}?)\\\)|\*\*([^*]{1,80})\*\*)[\s.\u3002!]*\Z",
@@ -113,7 +121,7 @@ def sentence_value(text: str) -> str | None:
 @lru_cache(maxsize=16_384)
 def short_gold(gold: str) -> str:
     """The answer within a gold answer: of a whole solution what is boxed, follows `####` or is announced, else the
-    value that its last sentence comes to; else all."""
+    value that its last sentence comes to, also of a short one that ends with "Therefore"; else all, but for "about"."""
     box = boxed(gold)
     if box is not None:
         return box
@@ -123,7 +131,9 @@ def short_gold(gold: str) -> str:
     statement = announced(gold)
     if statement:
         return statement
-    return (last_value(gold) if is_solution(gold) else sentence_value(gold)) or gold.strip()
+    concludes = is_solution(gold) or (len(parts := _sentences(gold)) > 1 and _CONCLUDES.match(parts[-1]))
+    value = (last_value(gold) if concludes else sentence_value(gold)) or _ROUGHLY.sub("", gold.strip(), count=1)
+    return (comes_to(formula(unmarked(value))) if "=" in value else None) or value
 
 
 @lru_cache(maxsize=16_384)
@@ -141,6 +151,9 @@ def kinds(gold: str) -> tuple[str, ...]:
         point = isinstance(literal[0], tuple) and len(literal[0]) > 1 and exact.only_numbers(literal[0])
         return ("math", "exact") if point else ("exact",)
     ends = range_of(text)
+    if not re.search(r"[\d\\]", text) and read_number(text) is not None:
+        # seven
+        return ("exact",)
     if _PARTS.fullmatch(text) or (ends is not None and ends.unit):
         return ("exact",)
     if is_formula(formula(unmarked(text))):

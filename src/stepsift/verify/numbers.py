@@ -1,7 +1,7 @@
 r"""Numbers as answers write them, as exact fractions, and when two of them are equal.
 
-Integers, fractions, mixed numbers, repeating decimals, powers of ten and percentages are exact. A decimal may be
-rounded, so that its digits count:
+Integers (also in words or hexadecimal), fractions, mixed numbers, repeating decimals, powers of ten and percentages are
+exact. A decimal may be rounded, so that its digits count:
 
 - Two numbers of the same value are equal, however they are written: 12.50 and 12.5, 3.2e5 and 320000, 0.(3) and 1/3.
 - A decimal of at least ROUNDED_DIGITS significant digits is equal to a number that it is rounded or cut from: 0.333333
@@ -24,6 +24,8 @@ MAX_CHARS = 5_000
 _SCALES = {
     "%": Fraction(1, 100),
     "percent": Fraction(1, 100),
+    "dozen": Fraction(12),
+    "hundred": Fraction(100),
     "thousand": Fraction(10**3),
     "million": Fraction(10**6),
     "billion": Fraction(10**9),
@@ -38,6 +40,16 @@ _SCIENCE = re.compile(
 _TEN = re.compile(r"([-+]?)\s*10\s*\^\s*\{\s*([-+]?\d+)\s*\}")
 _PLAIN = re.compile(rf"([-+]?)\s*({_DECIMAL})")
 _SPACED = re.compile(r"([-+]?)\s*(\d{1,3}(?: \d{3})+(?:\.\d+)?)")
+_HEX = re.compile(r"0[xX]([0-9A-Fa-f]+)")
+_ONES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+_TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_WORTH = {word: n for n, word in enumerate(["zero", *_ONES, *_TEENS])} | {
+    word: 10 * n for n, word in enumerate(_TENS, start=2)
+}
+_IN_WORDS = re.compile(
+    rf"(?:\\text\s*\{{\s*)?(?:({'|'.join(_WORTH)})|({'|'.join(_TENS)})[\s-]({'|'.join(_ONES)}))\s*\}}?", re.IGNORECASE
+)
 _SIDE = rf"([-+]?)\s*({_DECIMAL})"
 _SLASH = re.compile(rf"([-+]?)\s*{_SIDE}\s*/\s*{_SIDE}")
 _FRAC = re.compile(rf"([-+]?)\s*\\frac\s*(?:\{{\s*{_SIDE}\s*\}}|(\d))\s*(?:\{{\s*{_SIDE}\s*\}}|(\d))")
@@ -69,7 +81,11 @@ def read_number(text: str) -> Number | None:
     if scaled is None:
         return _unsigned(text)
     number = _unsigned(scaled[1])
-    return None if number is None else Number(number.value, number.last, _SCALES[scaled[2]])
+    if number is None:
+        return None
+    number = Number(number.value, number.last, _SCALES[scaled[2]])
+    # Four hundred is never 4, as 4 million may be.
+    return full(number) if _IN_WORDS.fullmatch(scaled[1]) else number
 
 
 def _unsigned(text: str) -> Number | None:
@@ -86,6 +102,14 @@ def _plain(m: re.Match[str]) -> Number:
 
 def _spaced(m: re.Match[str]) -> Number:
     return _decimal(m[1], m[2].replace(" ", ""))
+
+
+def _in_words(m: re.Match[str]) -> Number:
+    return Number(Fraction(sum(_WORTH[word.lower()] for word in m.groups() if word)))
+
+
+def _hex(m: re.Match[str]) -> Number:
+    return Number(Fraction(int(m[1], 16)))
 
 
 def _decimal(sign: str, digits: str, exponent: int = 0) -> Number:
@@ -157,6 +181,8 @@ def _dots(m: re.Match[str]) -> Number:
 _READERS = (
     (_PLAIN, _plain),
     (_SPACED, _spaced),
+    (_HEX, _hex),
+    (_IN_WORDS, _in_words),
     (_FRAC, _frac),
     (_SLASH, _slash),
     (_SCIENCE, _science),
@@ -194,9 +220,9 @@ def same_scaled(one: Number, other: Number) -> bool:
     stand."""
     if one.scale == other.scale:
         return same_number(one, other)
-    full = same_number(_full(one), _full(other))
-    return full or (1 in (one.scale, other.scale) and same_number(one, other))
+    return same_number(full(one), full(other)) or (1 in (one.scale, other.scale) and same_number(one, other))
 
 
-def _full(number: Number) -> Number:
+def full(number: Number) -> Number:
+    """A number times its scale: 3000000 of 3 million."""
     return Number(number.value * number.scale, None if number.last is None else number.last * number.scale)

@@ -29,8 +29,9 @@ _WORD_AND = re.compile(r"(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|[\u548c\u6216]")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _SYMBOL = r"(?:[A-Za-z]|\\(?:alpha|beta|gamma|delta|theta|lambda|mu|phi|omega|rho|sigma|tau|epsilon|varphi))"
 _NAME = re.compile(
-    rf"{_SYMBOL}(?:_(?:\{{[^{{}}]*\}}|\w))?'*(?:\^\{{-1\}})?(?:\(\s*{_SYMBOL}\s*\))?|\\text\s*\{{[^{{}}]*\}}"
+    rf"p(?:OH|H|K_\{{?[abw]\}}?)|{_SYMBOL}(?:_(?:\{{[^{{}}]*\}}|\w))?'*(?:\^\{{-1\}})?(?:\(\s*{_SYMBOL}\s*\))?|\\text\s*\{{[^{{}}]*\}}"
     rf"|\\angle\s*[A-Z]{{1,3}}|\|?[A-Z]{{2,3}}\|?|\\overline\s*\{{[A-Z]+\}}"
+    r"|\\frac\s*\{\s*d\s*[A-Za-z]\s*\}\s*\{\s*d\s*[a-z]\s*\}"
 )
 _ASKED = re.compile(
     rf"[A-Za-z]'*\(\s*-?[\d.]+\s*\)|\\(?:sin|cos|tan|cot)\s*(?:{_SYMBOL}|\\angle\s*[A-Z]{{1,3}}|\(\s*{_SYMBOL}\s*\))"
@@ -41,7 +42,10 @@ _POINT = re.compile(r"([A-MO-Z])\s*(?=\(\s*[-\d\\])")
 """The letter of a point: P(1, 2); N(0, 1) is a distribution."""
 _NAMES = re.compile(rf"\(\s*(?:{_NAME.pattern})(?:\s*,\s*(?:{_NAME.pattern}))+\s*\)")
 """The variables of a point: (x, y)."""
+_NAMED_RATIO = re.compile(rf"(?:{_NAME.pattern})(?:\s*:\s*(?:{_NAME.pattern})){{1,5}}")
+"""a : b : c"""
 _LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-df-z](?![A-Za-z])|(?<![\\A-Za-z])[A-Za-z]{2,}")
+_VARIABLE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]|\\(?!times|cdot|div|frac|sqrt|binom|pi(?![a-z]))[a-z]+")
 _BASE = re.compile(
     r"\(?\s*([0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*\)?\s*(?:_\s*\{?\s*(?:\\text\s*\{\s*)?\(?\s*(?:base\s*)?(\w+)\s*\)?\s*\}?\s*\}?"
     r"|\(?\s*(?:\\text\s*\{\s*\(?)?\s*(?:in\s+)?base[\s-]*(\w+)\s*\)?\s*\}?\s*\)?)"
@@ -52,12 +56,18 @@ _CLOCK = re.compile(
     r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(?:\\text\s*\{)?\s*(?:([apAP])\.?\s?[mM]\.?)?\s*(?:o'clock)?\s*\}?"
 )
 _RATIO = re.compile(r"\s*(?::|\\text\s*\{\s*to\s*\})\s*")
-_DEGREES = re.compile(r"\s*\^\s*\{?\s*\\circ\s*\}?\s*(C|F|\\text\s*\{\s*[CF]\s*\})?\Z")
+_COLUMN = re.compile(r"\\begin\s*\{([pb]matrix)\}(.+)\\end\s*\{\1\}", re.DOTALL)
+_AXIS = re.compile(r"(?<![\\A-Za-z])[ijk](?![A-Za-z])|[ijk]\Z")
+_BARE = re.compile(r"-?\d+(?:\.\d+|/[1-9]\d*)?")
+_DEGREES = re.compile(r"(?<![/*(\s])\s*\^\s*\{?\s*\\circ\s*\}?\s*(C|F|\\text\s*\{\s*[CF]\s*\})?\Z")
 _UNIT_WORDS = re.compile(
     r"(?!(?:and|or)\b)(?:[A-Za-z\u00b0\u00c0-\u024f\u03bc\u03a9/*.^{}()-]|(?<=[A-Za-z^{-])\d|\s(?!\d|(?:and|or)\b)){1,60}"
 )
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _UNIT_WORD = re.compile(r"[^\W\d_]{2}")
+_COUNTED = re.compile(r"(?<![^\W\d_])(?!abc)(?:(?=\w*[aeiouAEIOU\u00c0-\u024f])[^\W\d_][^\W\d_A-Z]{2,}|[A-Z]{3,}\Z)")
+"""A word for what is counted: apples and WPM, and not mgh."""
+_RATE = re.compile(r"(.*\d)\s*(?:/|\bper\b|\ban?\b)\s*([A-Za-z][A-Za-z\s.^{}\d]*)")
 _CHINESE_UNIT = re.compile(
     r"(.*[\d}])\s*(?:\\text\s*\{\s*)?((?![\u548c\u6216\u81f3\u5230\u4e0e])[\u4e00-\u9fff]{1,6})(?<![\u4e07\u4ebf\u5343\u767e\u534a])\s*\}?"
 )
@@ -83,6 +93,10 @@ _PLUS_MINUS, _MINUS_PLUS = re.compile(r"\\pm(?![a-zA-Z])"), re.compile(r"\\mp(?!
 _REALS = re.compile(
     r"\\mathbb\s*\{?\s*R\s*\}?|(?:\\text\s*\{\s*)?(?:the\s+set\s+of\s+)?all\s+reals?(?:\s+numbers?)?\s*\}?", re.I
 )
+_REALS_BUT = re.compile(
+    rf"(?:{_REALS.pattern})\s*(?:\\text\s*\{{\s*)?(?:except|but|other\s+than)\s*\}}?\s*(?:for\s+)?(?:[a-z]\s*=\s*)?([^=]+)",
+    re.I,
+)
 _BUILDER = re.compile(rf"\s*({_SYMBOL})\s*(?:\\in\s*\\mathbb\s*\{{?\s*R\s*\}}?\s*)?(?:\\mid|\||:)\s*")
 _FUNCTIONS = re.compile(r"\\?(?:sin|cos|tan|cot|sec(?!onds?\b|s\b)|csc|log|ln|exp)")
 
@@ -99,11 +113,13 @@ class Shape:
     text: str
     items: tuple["Shape", ...] = ()
     brackets: str = ""
-    """Opening and closing bracket of a group: ( or [ and ) or ]."""
+    """Opening and closing bracket of a group: ( or [ and ) or ]; of numbers in a row none."""
     number: Number | None = None
     unit: Unit | None = None
     name: str = ""
     """The variable that a value or interval belongs to (x of x = 5), "" where none is named."""
+    written: str = ""
+    """A value with its unit as it stands, "" where no unit was taken off."""
     interval: bool = False
     """A group that can be nothing but an interval."""
 
@@ -114,16 +130,16 @@ def read_shape(text: str, depth: int = 0) -> Shape:
     text = _outer(peel(text))
     if not text or depth > MAX_DEPTH or len(text) > MAX_CHARS:
         return Shape("value", text)
-    number = _amount(text)
-    if number is not None:
-        return number
+    numbers = _amount(text) or _row(text)
+    if numbers is not None:
+        return numbers
     point = _POINT.match(text)
     if point and _closes(text[point.end() :]) and len(_items(text[point.end() + 1 : -1])[0]) > 1:
         return replace(read_shape(text[point.end() :], depth + 1), name=point[1])
     items, conjunction = _items(text)
     if len(items) > 1:
         return _listed([read_shape(item, depth + 1) for item in items[:MAX_ITEMS]], text, conjunction)
-    for read in (_special, _bracketed, _union, _relation, _equation, _signs):
+    for read in (_special, _column, _along_axes, _bracketed, _union, _relation, _equation, _signs):
         shape = read(text, depth)
         if shape is not None:
             return shape
@@ -226,7 +242,7 @@ def _amount(text: str) -> Shape | None:
     if bare == text:
         return None
     number = read_number(bare)
-    return None if number is None else Shape("value", bare, number=number, unit=unit)
+    return None if number is None else Shape("value", bare, number=number, unit=unit, written=text)
 
 
 def compound(text: str, start: int = 0) -> tuple[Shape, int] | None:
@@ -259,10 +275,10 @@ def _without_unit(text: str) -> tuple[str, Unit | None]:
     r"""A value without the unit around it, and the unit if it is known."""
     money = _MONEY.match(text)
     if money:
-        return money[1] + text[money.end() :].strip(), read_unit(money[2].replace("US", "").rstrip(".") or "$")
+        return _price(money[1] + text[money.end() :].strip(), money[2].replace("US", "").rstrip(".") or "$")
     degrees = _DEGREES.search(text)
     if degrees and degrees.start() and not _FUNCTIONS.search(text):
-        return text[: degrees.start()].strip(), read_unit("°") if not degrees[1] else None
+        return text[: degrees.start()].strip(), read_unit("°" + (degrees[1] or ""))
     if chinese := _CHINESE_UNIT.fullmatch(text):
         return chinese[1].strip(), read_unit(chinese[2])
     start = _UNIT_START.search(text)
@@ -272,9 +288,11 @@ def _without_unit(text: str) -> tuple[str, Unit | None]:
     # A letter alone lost its \text: 20 g / \text{cm}^3.
     bare = _TEXT.sub(r" \1 ", text) if place > 0 else text
     first = _FIRST_LETTER.search(bare)
-    after = bare[first.start() :].replace("\\cdot", "*") if first else ""
+    after = bare[first.start() :].replace("\\cdot", "*").replace("^\\circ ", "°") if first else ""
     if first and first.start() and _UNIT_WORDS.fullmatch(after):
         value, after = bare[: first.start()].strip(), after.strip().rstrip(".")
+        if value.endswith("/") and _COUNTED.match(after):
+            value, after = value[:-1].strip(), f"/{after}"
         unit = read_unit(after)
         apart = bare[first.start() - 1].isspace() or not bare[first.start()].isascii()
         if (unit is not None or bare == text) and _names_unit(value, after, unit, apart):
@@ -283,22 +301,35 @@ def _without_unit(text: str) -> tuple[str, Unit | None]:
     return (text[: coin.start()].strip(), read_unit(coin[1])) if coin else (text, None)
 
 
+def _price(amount: str, sign: str) -> tuple[str, Unit | None]:
+    """An amount of money, with what it is paid for: 15 per hour, 15/kg, 15 a ticket."""
+    rate = _RATE.fullmatch(_TEXT.sub(r" \1 ", amount))
+    unit = read_unit(f"{sign}/{rate[2]}") if rate else None
+    if rate and (unit is not None or len(rate[2]) > 2):
+        return rate[1].strip(), unit or read_unit(sign)
+    return amount, read_unit(sign)
+
+
 def _names_unit(value: str, after: str, unit: Unit | None, apart: bool) -> bool:
-    """Whether the letters behind a value are a unit, and no variables: 2n - 1, 2 a b, 2^{n}, 5ma."""
+    """Whether the letters behind a value are a unit, and no variables: 2n - 1, 2 a b, 2^{n}, 5ma, \\frac{1}{2} mv^2."""
     if value.count("{") != value.count("}") or value.count("(") != value.count(")") or _FUNCTIONS.match(after):
         return False
-    word = _UNIT_WORD.search(after) is not None
+    begins = unit is not None or (apart and read_unit(after.split(maxsplit=1)[0]) is not None)  # 10 m up
+    known = begins and _UNIT_WORD.search(after) is not None and not (after == "mg" and "\\frac" in value)
     if apart and read_number(value) is not None:
         # Any word may be a unit after a number; of letters alone those that are known: 5 m, 5 m/s, 5 N m.
         letters = sum(map(str.isalpha, after))
-        return word or (unit is not None and (letters < 2 or "/" in after or "^{-" in after or not after.islower()))
-    return unit is not None and (word or after.startswith("m/s"))
+        alone = letters < 2 or "/" in after or "^{-" in after or not after.islower()
+        return known or _COUNTED.search(after) is not None or (unit is not None and alone and after != "mg")
+    return known or (unit is not None and after.startswith("m/s"))
 
 
 def _special(text: str, depth: int) -> Shape | None:
     """All real numbers, times of day, numbers with a base, ratios."""
     if _REALS.fullmatch(text):
         return _between(None, None, "()", "")
+    if (but := _REALS_BUT.fullmatch(text)) is not None:
+        return _half_line(["x", but[1]], "\\ne", depth)
     clock = _CLOCK.fullmatch(text)
     if clock and int(clock[1]) < 25 and int(clock[2]) < 60:
         return Shape("clock", f"{int(clock[1])}:{clock[2]}:{clock[3] or '00'}", name=(clock[4] or "").lower())
@@ -308,12 +339,51 @@ def _special(text: str, depth: int) -> Shape | None:
         number = _BASES.get(name.lower(), int(name) if name.isdigit() else 0)
         if 2 <= number <= 36:
             return Shape("base", base[1].upper(), name=str(number))
+    return _ratio(text, depth) if "=" not in text else None
+
+
+def _ratio(text: str, depth: int) -> Shape | None:
     parts = _RATIO.split(text)
     if 2 <= len(parts) <= 6 and all(parts):
         items = tuple(read_shape(part, depth + 1) for part in parts)
         if all(item.kind == "value" for item in items) and not any(_open(item.text) for item in items):
             return Shape("ratio", text, items)
     return None
+
+
+def _row(text: str) -> Shape | None:
+    """Numbers that only blanks hold apart (`3 1 2`): no product, and in order."""
+    parts = text.split()
+    if len(parts) < 2 or not all(map(_BARE.fullmatch, parts)):
+        return None
+    return Shape("group", text, tuple(Shape("value", part, number=read_number(part)) for part in parts))
+
+
+def _column(text: str, depth: int) -> Shape | None:
+    """A vector that is written as a column is a point."""
+    column = _COLUMN.fullmatch(text)
+    rows, _ = split_at(column[2], ("\\\\",)) if column and "&" not in column[2] else ([], [])
+    rows = [row for row in rows if row]
+    if len(rows) < 2 or "\\begin" in text[1:]:
+        return None
+    return Shape("group", text, tuple(read_shape(row, depth + 1) for row in rows), brackets="()")
+
+
+def _along_axes(text: str, depth: int) -> Shape | None:
+    """`2i - j + 3k` is the point (2, -1, 3)."""
+    terms, signs = split_at(text, ("+", "-"))
+    axes = [term[-1:] for term in terms if term]
+    if "j" not in axes or not {"i", "k"} & set(axes) or len(set(axes)) < len(axes) or len(axes) > 3:
+        return None
+    values = dict.fromkeys("ijk" if "k" in axes else "ij", "0")
+    for sign, term in zip(["+", *signs], terms, strict=True):
+        if term:
+            factor = term[:-1].rstrip(" *").removesuffix("\\cdot").strip()
+            values[term[-1]] = sign.removeprefix("+") + (factor or "1")
+    if any(axis not in values for axis in axes) or any(map(_AXIS.search, values.values())):
+        return None
+    items = tuple(read_shape(value, depth + 1) for value in values.values())
+    return Shape("group", text, items, brackets="()") if all(item.kind == "value" for item in items) else None
 
 
 def _open(text: str) -> bool:
@@ -440,13 +510,28 @@ def _equation(text: str, depth: int) -> Shape | None:
     if not sides[0] or not sides[-1]:
         return read_shape(sides[-1] or text[:-1], depth + 1)
     last = read_shape(sides[-1], depth + 1)
+    return _named(sides, last, depth) or Shape("equation", text, (read_shape(sides[0], depth + 1), last))
+
+
+def comes_to(text: str) -> str | None:
+    """12 of the computation `3 + 4 + 5 = 12`; None where a text is no computation."""
+    sides, between = split_at(text, ("=",))
+    if not between or not all(sides) or any(map(_VARIABLE.search, sides[:-1])):
+        return None
+    return sides[-1] if read_shape(sides[-1]).number is not None else None
+
+
+def _named(sides: list[str], last: Shape, depth: int) -> Shape | None:
+    """The value of an assignment with its name; None of an equation that is none."""
     if _NAME.fullmatch(sides[0]) or (_ASKED.fullmatch(sides[0]) and not _LETTERS.search(sides[-1])):
         return replace(last, name=sides[0])
+    if _NAMED_RATIO.fullmatch(sides[0]) and (ratio := _ratio(sides[-1], depth)) is not None:
+        return ratio
     if _NAMES.fullmatch(sides[0]) and last.kind in ("group", "set"):
         return _named_point(sides[0], last)
     if len(sides) == 2 and _NAME.fullmatch(sides[1]) and not _LETTERS.search(sides[0]):
         return replace(read_shape(sides[0], depth + 1), name=sides[1])
-    return Shape("equation", text, (read_shape(sides[0], depth + 1), last))
+    return None
 
 
 def assigned(text: str) -> str | None:
@@ -477,5 +562,5 @@ def _signs(text: str, depth: int) -> Shape | None:
         )
     bare, unit = _without_unit(text)
     if bare and bare != text and not bare.startswith("\\text"):
-        return replace(read_shape(bare, depth + 1), unit=unit)
+        return replace(read_shape(bare, depth + 1), unit=unit, written=text)
     return None

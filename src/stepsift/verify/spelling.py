@@ -148,6 +148,19 @@ _UNIT_RATIO = re.compile(rf"\\frac\s*\{{({_UNIT_PART}+)\}}\s*\{{({_UNIT_PART}+)\
 _UNIT_END = re.compile(rf"(?:(?<=[\d}}])|(?<=\\pi))(?:{_UNIT_PART}|{_UNIT_RATIO.pattern})+\Z")
 """Units in \\text behind a value, at the end of a formula."""
 _POWER = re.compile(r"\^\s*([-+]?\d+(?!\d))")
+_SIGN_POWER = re.compile(r"\^\s*([-+*])(?![\w.({\\])")
+"""Of Z^+ and a limit from above."""
+_MODULO = re.compile(r"\\?\(\s*(?:\\text\s*\{\s*mod\s*\}|\\b?mod(?![a-z])|mod\b)\s*(\w+)\s*\)")
+_VECTOR = re.compile(r"\\vec(?:\s*\{\s*([A-Za-z])\s*\}|\s+([A-Za-z])(?![A-Za-z]))")
+_AXIS = re.compile(r"\\hat\s*(?:\{\s*\\?([ijk])(?:math)?\s*\}|\\?([ijk])(?:math)?(?![A-Za-z]))")
+"""A vector of one along an axis."""
+_CONSTANT = re.compile(
+    r"(?:\\text\s*\{\s*,?\s*where\s*\}|\bwhere\s)\s*[A-Z]\s*"
+    r"(?:\\text\s*\{\s*is\s[a-z\s]{0,40}constant[a-z\s]{0,30}\}|is\s[a-z\s]{0,40}constant[a-z\s]{0,30})[\s).]*\Z"
+)
+"""Where C is a constant."""
+_COEFFICIENT = re.compile(r"(?<![\w.^/{])(\d+)/([1-9]\d*)(?= ?[A-Za-z](?![A-Za-z]| ?10\b))")
+"""Of 3/4 x, which a calculator reads as three quarters of x."""
 _STARS = re.compile(r"(?<=[\w)}])\s*\*\*\s*(?=[-\w({])")
 _PI = re.compile(r"(?<![\\A-Za-z])[pP]i(?![A-Za-z])")
 _INFINITY = re.compile(r"(?<![\\A-Za-z])(?:[iI]nfinity|inf|oo)(?![A-Za-z])")
@@ -178,7 +191,9 @@ _PAIRS = (
     ("\u2018", "\u2019"),
     ("\u300c", "\u300d"),
 )
-_DOLLARS = re.compile(r"\$\s?-?[\d,]*\.?\d+")
+_DOLLARS = re.compile(
+    r"\$\s?-?[\d,]*\.?\d+(?:\s*(?:/\s*|(?:per|an?|each|thousand|million|billion|trillion)\b)[A-Za-z\s]{0,40})?"
+)
 """An amount of money, whose sign opens no formula."""
 _MARKS = frozenset(pair[i][-i] for pair in _PAIRS for i in (0, 1))
 _TAG = re.compile(r"</?(?:b|i|u|em|strong|mark|span|p|div|sub|center|code|font|answer|br)(?:\s[^<>]{0,80})?/?>", re.I)
@@ -250,18 +265,29 @@ def formula(text: str) -> str:
     text = _LAYOUT.sub("", text)
     text = _ROMAN.sub(r"\\mathrm{\1}", text)
     text = _TEXT_FONTS.sub(_text, _FONTS.sub(r"\1", _FONTS.sub(r"\1", text)))
-    text = _OLD_FONTS.sub("", text)
+    text = _MODULO.sub(r"\\pmod{\1}", _without_constant(_OLD_FONTS.sub("", text)))
+    text = _AXIS.sub(_vector, _VECTOR.sub(_vector, text))
     text = _DECIMAL.sub(".", _GROUPED.sub("", text))
     text = text.replace("\\,", " ").replace("\\!", "").replace("{,}", ",").replace("\\%", "%").replace("\\$", "")
     text = _BLANKS.sub(" ", text)
     text = _COMMAND.sub(lambda m: _NAMES.get(m[1], m[0]), text)
     for sign, spelled in _RELATIONS:
         text = text.replace(sign, spelled)
-    text = _POWER.sub(r"^{\1}", _STARS.sub("^", text))
+    text = _SIGN_POWER.sub(r"^{\1}", _POWER.sub(r"^{\1}", _STARS.sub("^", text)))
     text = _CALLED.sub(r"\\\1 ", _ROOT_OF.sub(r"\\sqrt{\1}", text))
     text = _SQRT.sub(r"\\sqrt", _INFINITY.sub(r"\\infty ", _PI.sub(r"\\pi ", text)))
     text = _BLACKBOARD.sub(r"\\mathbb{\1}", _IN_INTEGERS.sub(r"\\in \\mathbb{Z}", text))
-    return " ".join(_units(text).split())
+    return _COEFFICIENT.sub(r"\\frac{\1}{\2}", " ".join(_units(text).split()))
+
+
+def _without_constant(text: str) -> str:
+    match = _CONSTANT.search(text)
+    return text[: match.start()].rstrip(" ,;(") if match else text
+
+
+def _vector(match: re.Match[str]) -> str:
+    """The name of a vector, apart from a command before it."""
+    return (" " if match.string[match.start() - 1 : match.start()].isalpha() else "") + (match[1] or match[2])
 
 
 def _units(text: str) -> str:

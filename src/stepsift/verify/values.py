@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import sympy
-from latex2sympy2_extended.latex2sympy2 import NormalizationConfig, latex2sympy, normalize_latex
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig, NormalizationConfig, latex2sympy, normalize_latex
 from math_verify import verify
 from math_verify.grader import should_treat_as_complex
 
@@ -27,13 +27,15 @@ _DIGITS = 40
 _NEAR = sympy.Rational(1, 10**25)
 _POINTS = (sympy.Rational(17, 7), sympy.Rational(-23, 11), sympy.Rational(5, 13), sympy.Rational(-31, 29))
 _IMAGINARY = re.compile(r"(?<=[\d)}])i(?![A-Za-z])")
+_LETTER = re.compile(r"\\[A-Za-z]+|[A-Za-z]")
+"""A letter, or a command, which may be a letter of the Greek alphabet."""
 _LETTERS_APART = re.compile(r"\\text\s*\{[^{}]*\}")
 _EXPONENT = re.compile(r"(?<![A-Za-z\\\d.])(\d+(?:\.\d*)?|\.\d+)[eE]([-+]?\d+)(?![A-Za-z\d])")
 
 
 @lru_cache(maxsize=2048)
-def parsed(formula: str) -> Any:
-    """What a formula is for sympy; raises UnreadableError."""
+def parsed(formula: str, cased: bool = False) -> Any:
+    """What a formula is for sympy, with small letters alone unless it is `cased`; raises UnreadableError."""
     text = _EXPONENT.sub(r"\1 \\times 10^{\2}", _IMAGINARY.sub(" i", formula)).replace("%", "\\%")
     if not text or len(text) > MAX_CHARS or _LETTERS_APART.search(text):
         raise UnreadableError(formula)
@@ -43,6 +45,7 @@ def parsed(formula: str) -> Any:
             is_real=not should_treat_as_complex(text),
             convert_degrees=False,
             normalization_config=None,
+            conversion_config=ConversionConfig(lowercase_symbols=not cased),
         )
     except Exception as e:
         # The parser meets arbitrary text and raises whatever its grammar does.
@@ -74,8 +77,12 @@ def readable(formula: str) -> bool:
 
 @lru_cache(maxsize=16_384)
 def same_value(gold: str, answer: str) -> bool:
-    """Whether two formulas are equal; raises UnreadableError where one is none."""
-    one, other = parsed(gold), parsed(answer)
+    """Whether two formulas are equal; raises UnreadableError where one is none.
+
+    2X is 2x, unless one of the two holds a letter in both cases: R/r is not r/r.
+    """
+    cased = _in_both_cases(gold) or _in_both_cases(answer)
+    one, other = parsed(gold, cased), parsed(answer, cased)
     if _constant(one) and _constant(other):
         return _same_constant(one, other, read_number(gold), read_number(answer))
     if isinstance(one, sympy.Eq) and isinstance(other, sympy.Eq):
@@ -86,6 +93,11 @@ def same_value(gold: str, answer: str) -> bool:
         at_points = _agree(one, other)
         return verify(one, other, timeout_seconds=None) if at_points is None else at_points
     return verify(one, other, timeout_seconds=None, allow_set_relation_comp=True)
+
+
+def _in_both_cases(formula: str) -> bool:
+    letters = set(_LETTER.findall(formula))
+    return len({letter.lower() for letter in letters}) < len(letters)
 
 
 def _constant(value: Any) -> bool:
@@ -153,7 +165,14 @@ def _same_equation(one: Any, other: Any) -> bool:
     if ratio is not None:
         return ratio
     # math-verify calls two equations that nothing solves the same.
-    return bool(sympy.solve(one, one.free_symbols)) and verify(one, other, timeout_seconds=None)
+    return _has_solution(one) and verify(one, other, timeout_seconds=None)
+
+
+def _has_solution(equation: Any) -> bool:
+    try:
+        return bool(sympy.solve(equation, equation.free_symbols))
+    except NotImplementedError:
+        return False
 
 
 def _ratio(left: Any, right: Any) -> bool | None:
