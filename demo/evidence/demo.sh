@@ -31,7 +31,7 @@ for seed in "$@"; do
   [ -n "$(ls -A data/sources 2>/dev/null)" ] ||
     python demo/make_sources.py --seed "$seed" --sources data/sources --tasks data/tasks
   dvc repro score
-  audition null '[longest, random]' '[]' '[0]'
+  audition null '[longest]' '[random]' '[0]'
   [ -f precondition.md ] || # its exit code says whether all of them hold: for the record, whatever it says
     python demo/precondition.py data/ingest/traces.parquet data/score/step_scores.parquet --audition auditions/* > precondition.md || true
   audition '[]' '[lalp, step_mean, galp, sum_logprob, rsr, aslec_drop, entropy]' '[random, stratified, length_matched]' '[0, 1, 2]'
