@@ -7,6 +7,7 @@ import pytest
 
 from helpers.answer_pairs import PAIRS
 from helpers.more_pairs import MORE_PAIRS
+from helpers.pairs_of_statements import PAIRS_OF_STATEMENTS
 from helpers.pairs_of_values import PAIRS_OF_VALUES
 from helpers.places import SHARED
 from stepsift.verify.extract import conclusion
@@ -223,6 +224,15 @@ def test_what_makes_a_verdict_suspect(gold, response, suspect):
 
 @pytest.mark.parametrize(("gold", "right", "wrong"), PAIRS_OF_VALUES, ids=[gold[:30] for gold, *_ in PAIRS_OF_VALUES])
 def test_pairs_of_values(gold, right, wrong):
+    assert accepts(kind_of(gold), gold)
+    assert [r for r in right if verdict(r, gold) != "correct"] == []
+    assert [r for r in wrong if verdict(r, gold) == "correct"] == []
+
+
+@pytest.mark.parametrize(
+    ("gold", "right", "wrong"), PAIRS_OF_STATEMENTS, ids=[gold[:30] for gold, *_ in PAIRS_OF_STATEMENTS]
+)
+def test_responses_that_say_more_than_their_answer(gold, right, wrong):
     assert accepts(kind_of(gold), gold)
     assert [r for r in right if verdict(r, gold) != "correct"] == []
     assert [r for r in wrong if verdict(r, gold) == "correct"] == []

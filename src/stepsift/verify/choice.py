@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 
 from stepsift.verify import extract
+from stepsift.verify.asides import without_withdrawn
 from stepsift.verify.spelling import peel
 
 _COMMAND = re.compile(
@@ -33,6 +34,10 @@ _END = r"(?=[)\]]?[\s.,;:!]*(?:$|\n))"
 _ANSWER_ABROAD = (
     "(?:[\u041e\u043e]\u0442\u0432\u0435\u0442|[Rr]espuesta|[Rr]\u00e9ponse|[Aa]ntwort|[Rr]esposta|[Rr]isposta"
     "|\uc815\ub2f5|\ub2f5|\u7b54\u3048|\u6b63\u89e3)"
+)
+_THE_OPTION_ABROAD = (
+    r"(?:(?:la|el|die|a|il)\s+)?"
+    "(?:(?:[Oo]pci\u00f3n|[Oo]ption|[Oo]p\u00e7\u00e3o|[Oo]pzione|[Ll]etra|[Ll]ettre|[Ll]ettera)\\s+)?"
 )
 _SAID = re.compile(
     # Most places of a text are no beginning of a word of these: they are passed over first.
@@ -64,9 +69,9 @@ _SAID = re.compile(
             rf"^\W*(?:[Oo]ption|[Cc]hoice)\s*:\s*{_LETTER}{_END}",
             # A heading, and D) below
             r"^\W*(?i:(?:final\s+|correct\s+)?answer)\W*\n\W*([A-J])(?=[).:\]]|\s*$)",
-            rf"{_ANSWER_ABROAD}(?:\s+(?:correcta?|corretta|correcte))?\s*(?:[:\uff1a]|(?:es|est|ist|\u00e9|\u00e8)\b|\uc740|\ub294|\u306f)"
-            r"\s*[(\[]?\s*([A-J])(?![A-Za-z'\u2019]|-\w)",
-            "(?:\u7b54\u6848\u3011?|\u7b54(?=[:\uff1a])|\u6b63\u786e\u7684?\u9009\u9879|\u6545\u9009|\u9009\u62e9|\u5e94\u9009|\u9009(?!\u9879))"
+            rf"{_ANSWER_ABROAD}(?:\s+(?:correcta?|corretta|correcte))?\s*(?:[:\uff1a\u2013\u2014]|(?:es|est|ist|\u00e9|\u00e8)\b|\uc740|\ub294|\u306f)"
+            rf"\s*{_THE_OPTION_ABROAD}[(\[]?\s*([A-J])(?![A-Za-z'\u2019]|-\w)",
+            "(?<![\u4e0d\u522b])(?:\u7b54\u6848\u3011?|\u7b54(?=[:\uff1a])|\u6b63\u786e\u7684?\u9009\u9879|\u6545\u9009|\u9009\u62e9|\u5e94\u9009|\u9009(?!\u9879))"
             r"\s*(?:\u5e94\u8be5|\u5e94)?(?:\u4e3a|\u662f)?\s*[::]?\s*[(\[]?\s*([A-J])(?![A-Za-z'\u2019]|-\w)",
         ]
     ),
@@ -78,6 +83,7 @@ _CALLED_RIGHT = re.compile(
             rf"\b{_OPTION}\s+[(\[]?\s*([A-J])[)\]]?\s+(?:is|must be|seems)\s+(?:therefore\s+|thus\s+|clearly\s+)?"
             rf"(?:the\s+)?{_RIGHT}",
             rf"(?:^|(?<=[.:]\s))[(\[]?([A-J])[)\]]?\s+is\s+(?:the\s+)?{_RIGHT}",
+            rf"(?:{_ANSWER_ABROAD}|[Oo]pci\u00f3n)\s+([A-J])\s+(?:ist|es|est|\u00e9|\u00e8)\s+(?:die\s+|la\s+|a\s+)?(?:richtig|korrekt|corr[e\u00e9]t)",
             r"([A-J])\s*(?:\u9009\u9879|\u9879)?\s*\u662f?\s*(?:\u6b63\u786e|\u5bf9)\u7684?\s*(?:[\u3002.]|\Z|\n)",
         ]
     ),
@@ -117,6 +123,8 @@ _JOINT = r"\s*(?:,|/|&|,?\s*\b(?:and|or)\b|\u548c|\u6216|\u3001)\s*"
 _JOINED = re.compile(_JOINT)
 _ONE = r"(?:\([A-J]\)|\[[A-J]\]|[A-J])"
 _LETTERS = re.compile(rf"{_ONE}(?:(?:{_JOINT}|\s)?{_ONE})+")
+_RUN = re.compile(rf"(?<![\w(\[]){_ONE}(?:(?>{_JOINT})++{_ONE})+(?![\w'\u2019])|(?<!\w)[A-J]{{2,}}(?!\w)")
+"""Letters that a sentence names one after the other: options (A), (C), and (D)."""
 _AND_ANOTHER = re.compile(
     rf"\s*[)\]]?(?:(?>{_JOINT}[(\[]?\s*[A-J]\s*[)\]]?)++\s*(?:[.;\n\u3002}}]|\Z)"
     r"|\s*[)\]]?\s*\b(?:and|or)\s+[(\[]?[A-J](?![\w'\u2019])(?!\s*[)\]]?\s*(?:is|are|was|were)\b))"
@@ -124,8 +132,29 @@ _AND_ANOTHER = re.compile(
 """B is no answer where B and D are said."""
 _MENTIONED = re.compile(rf"(?:\b{_OPTION}|\u9009\u9879)\s*{_LETTER}")
 _DENIED = re.compile(
-    r"\b(?:not|never|cannot|neither|nor|incorrect|wrong|false|except|eliminate|rule|unlike|than)\b|n['\u2019]t\b"
+    r"\b(?:not|never|cannot|neither|nor|incorrect|wrong|false|except|eliminated?|excluded?|ruled?|fails?|impossible|unlike|than)\b"
+    r"|n['\u2019]t\b|[\u274c\u2717\u2718]",
+    re.IGNORECASE,
 )
+_TAKEN_BACK = re.compile(
+    r"\s*[)\]]?\s*(?:(?:is|was)\s+(?:not|incorrect|wrong|false|ruled|eliminated)\b|,?\s*(?:if|unless|only\s+if)\b)",
+    re.IGNORECASE,
+)
+"""Behind a letter that is no answer, or only under a condition: Answer: C is incorrect. The answer is C if .."""
+_UNDER_WAY = re.compile(
+    r":[\s*_]*\Z|\b(?:let['\u2019]s|let\s+(?:us|me)|we|now|next)\b.{0,40}"
+    r"\b(?:consider|evaluate|examine|analy[sz]e|look\s+at|check|compare|turn\s+to|move\s+on)\b[^.]{0,60}\.?\s*\Z",
+    re.IGNORECASE,
+)
+"""A last line that only comes to an option."""
+_CLAUSES = re.compile(r"[,;.:](?=\s)|\b(?:but|so|thus|hence|therefore|because|since|as|while)\b", re.IGNORECASE)
+_IS_TOO = re.compile(r"\b(?:is|are)\b", re.IGNORECASE)
+"""What does not fit is (C): denied is what stands before the verb."""
+_CROSS = re.compile(r"[\u274c\u2717\u2718]")
+_MARK = re.compile(r"\W*([B-J])[)\].:]\W*")
+_BOLD_OPTION = re.compile(r"\*\*[(\[]?([A-J])[)\].:]\s+[^*\n]+\*\*")
+"""The next step is **C. Its text**."""
+_OTHER_LABEL = re.compile(r"[,;\s][(\[]?[A-J][)\]]?\s*[:=]\s*\S")
 _MARKED = re.compile(r"(?<!\w)[(\[]([A-J])[)\]]")
 _LONE = re.compile(r"[(\[]?([A-J])[)\]]?\.?")
 _LEADING = re.compile(rf"(?:[(\[]([A-J])[)\]]|([A-J])[).:])(?!{_JOINT}[(\[]?[A-J](?!\w))\s+\S.*")
@@ -155,7 +184,9 @@ def letter(text: str) -> str | None:
     """The letter of a boxed answer: `D`, `(D)`, `d`, `D. its text`, `\\text{(D)}`, `Option D`; None if none."""
     plain = _plain(text)
     match = _STARTS.match(plain)
-    return match[1].upper() if match and not _AND_ANOTHER.match(plain, match.end(1)) else None
+    if match is None or _AND_ANOTHER.match(plain, match.end(1)) or _OTHER_LABEL.search(plain, match.end(1)):
+        return None
+    return match[1].upper()
 
 
 @lru_cache(maxsize=4_096)
@@ -207,6 +238,17 @@ def letters(text: str) -> str | None:
     return ordered if len(ordered) == len(named) and (plain != named or named == ordered) else None
 
 
+def are_letters(gold: str, text: str) -> bool:
+    """Whether a gold answer is several letters (`A, C, D`) and a text's answer or last line names just them."""
+    several = letters(gold)
+    if several is None or not _JOINED.search(_plain(gold)):
+        return False
+    own = extract.without_others(without_withdrawn(text[-_TAIL_CHARS:]))
+    said = extract.boxed(own) or extract.announced(own) or own.rstrip().rpartition("\n")[2]
+    runs = _RUN.findall(_plain(said))
+    return len(runs) == 1 and not _DENIED.search(said) and letters(runs[0]) == several
+
+
 def without_label(answer: str) -> str:
     r"""A value without the letter of the option that it is: 17 of `\textbf{(C)}\ 17` and of `C) 17`."""
     return _LABEL.sub("", answer, count=1)
@@ -217,29 +259,54 @@ def final_letter(conclusion: str) -> str | None:
 
     A boxed letter or one in <answer>, else the last "answer is (D)", "Answer: D" or 答案：D, else the last "Option D is
     correct", else a last line that is only a letter or "So D", a single line that begins with one, else the last letter
-    in parentheses or the only option that the last line mentions, else a first paragraph "D) its text". Where two are
-    said, as in "B or C", it names none.
+    in parentheses, the only option that the last line mentions or has in bold, else a first paragraph "D) its text".
+    Where two are said, as in "B or C", or the letter is denied, it names none.
     """
+    conclusion = without_withdrawn(conclusion)
     box = extract.boxed(conclusion)
     if box is not None and (named := letter(box)):
         return named
     tagged = extract.tagged(conclusion)
     if tagged is not None and (named := letter(tagged) or final_letter(tagged)):
         return named
-    text = _plain(conclusion[-_TAIL_CHARS:])
+    own = extract.without_others(conclusion[-_TAIL_CHARS:])
+    text = _plain(own)
     phrase = extract.last_match(_SAID, text, _KEYWORDS + _KEYWORDS_TOO) or extract.last_match(
         _CALLED_RIGHT, text, _KEYWORDS + _KEYWORDS_TOO
     )
     if phrase:
         group = next(i for i, named in enumerate(phrase.groups(), start=1) if named)
-        return None if _AND_ANOTHER.match(text, phrase.end(group)) else phrase[group]
-    last = peel(text.rpartition("\n")[2])
+        another = any(behind.match(text, phrase.end(group)) for behind in (_AND_ANOTHER, _TAKEN_BACK))
+        return None if another else phrase[group]
+    return _of_last_line(text) or _in_bold(own) or _opening(text)
+
+
+def _of_last_line(text: str) -> str | None:
+    """The letter that a text's last line names; None where it only comes to an option, or is the last of a list."""
+    before, _, line = text.rpartition("\n")
+    last = peel(line)
+    if _UNDER_WAY.search(line) or _is_listed(before.rstrip().rpartition("\n")[2], line):
+        return None
     # Where more lines stand before it, a line that begins with a letter may be the last of the options.
     leading = _LEADING.fullmatch(last) if last == peel(text) else None
     whole = _LONE.fullmatch(last) or leading or _CONCLUDED.fullmatch(last) or _small(last, last == peel(text))
-    if whole:
-        return next(group for group in whole.groups() if group).upper()
-    return _mentioned(last) or _opening(text)
+    group = next((i for i, named in enumerate(whole.groups(), start=1) if named), 0) if whole else 0
+    if whole is None or _CROSS.search(line) or _TAKEN_BACK.match(last, whole.end(group)):
+        return _mentioned(line)
+    return whole[group].upper()
+
+
+def _is_listed(before: str, line: str) -> bool:
+    """Whether a line is only the mark of the option that follows the one on the line before it."""
+    mark = _MARK.fullmatch(line)
+    return mark is not None and re.match(rf"\W*{chr(ord(mark[1]) - 1)}[)\].:]", before) is not None
+
+
+def _in_bold(text: str) -> str | None:
+    """The letter of the only option that is in bold on a text's last line."""
+    line = text.rstrip().rpartition("\n")[2]
+    bold = _BOLD_OPTION.findall(line)
+    return bold[0] if len(bold) == 1 and not _UNDER_WAY.search(line) and not _DENIED.search(line) else None
 
 
 def _small(line: str, is_all: bool) -> re.Match[str] | None:
@@ -259,15 +326,18 @@ def _opening(text: str) -> str | None:
         return None
     following = chr(ord(opening[1]) + 1)
     listed = re.search(rf"^\W*{following}[).:\]]", rest, re.MULTILINE)
-    return None if listed or _AND_ANOTHER.match(first, first.find(opening[1]) + 1) else opening[1]
+    end = first.find(opening[1]) + 1
+    return None if listed or _AND_ANOTHER.match(first, end) or _TAKEN_BACK.match(first, end) else opening[1]
 
 
 def _mentioned(line: str) -> str | None:
-    """The last letter in parentheses, else the only option that a line mentions and does not deny."""
+    """The last letter in parentheses, else the only option that a line mentions; neither where it is denied."""
     marked = list(_MARKED.finditer(line))
     if marked:
-        several = len(marked) > 1 and _JOINED.fullmatch(line, marked[-2].end(), marked[-1].start())
-        return None if several else marked[-1][1]
+        start, end = marked[-1].span()
+        several = len(marked) > 1 and _JOINED.fullmatch(line, marked[-2].end(), start)
+        clause = _IS_TOO.split(_CLAUSES.split(line[:start])[-1])[-1] + _CLAUSES.split(line[end:])[0]
+        return None if several or _DENIED.search(clause) else marked[-1][1]
     options = set(_MENTIONED.findall(line))
     return options.pop() if len(options) == 1 and not _DENIED.search(line) else None
 

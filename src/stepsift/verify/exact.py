@@ -13,7 +13,7 @@ _SUBSCRIPTS = re.compile(r"\\(?:text|ce)(?=\s*\{)|[{}_\s]")
 _SUBSTANCE = re.compile(r"(?=.*\d)(?:[A-Z][a-z]?\d*|[()]\d*){2,}")
 _BRACED = re.compile(r"\{(\w)\}")
 _SAYS = re.compile(
-    r"\b(?:is|are|was|were|be|returns|prints|outputs|equals|becomes|called|known\s+as|falls\s+on)\s+(?=\S)"
+    r"\b(?:is|are|was|were|be|returns|prints|outputs|equals|becomes|called|known\s+as|falls\s+on|est|es|ist|\u00e9|\u00e8)\s+(?=\S)"
 )
 _SO = re.compile(r"\A\W*(?:so|thus|hence|therefore)\b[,:]?\s+", re.IGNORECASE)
 _REST = re.compile(
@@ -25,22 +25,41 @@ _REST = re.compile(
 _DOUBT = re.compile(
     r"\b(?:wait|actually|however|but|no|not|nor|rather|instead|than|or|unlike)\b|n['\u2019]t\b", re.IGNORECASE
 )
+_NOT_SAID = re.compile(
+    r"\b(?:or|not|never|cannot|whether|doubt|(?:false|untrue)\s+that|unlikely|wrong|incorrect|if|might|(?-i:may)|could|no\s+es|non|n\u00e3o)\b|n['\u2019]t\b"
+    r"|(?<!\bi\s)\b(?:think|believe|say|assume|guess|claim(?=\s+(?:that|it)\b))\b|\b(?:is|are|was|were)\b.{0,200}(?:\b(?:and|but|while|whereas)\b|;)[^,;]*\Z",
+    re.IGNORECASE,
+)
+"""Words before a verb that make what follows no answer: another's opinion, a doubt, a second clause."""
+_SENTENCE_OF = re.compile(r"(?:The|This|It|Its|His|Her|Their)\b[^,;:.]{0,60}?\s(?:is|are|was|were)\s([^,;:.]{1,60})\.?")
+"""A gold answer that is a sentence: The capital is Oslo."""
+_PREDICATE = re.compile(r"(?:cannot|can\s?not|does|do|diverges?|converges?|increases|decreases)\b")
+_SUBJECT = re.compile(
+    r"(?:(?:so|thus|hence|therefore)\b,?\s+)?(?:(?:the|this|that)\s+)?(?!(?:not|never|only)\b)\w+(?:\s+(?!(?:not|never|only)\b)\w+)?\s+"
+)
+"""What may stand before a gold answer that is what is said of it: The series diverges."""
 _MARKED = re.compile(r"\*\*([^*]{1,80})\*\*|`([^`]{1,200})`")
+_OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes"}
 _BETWEEN = re.compile(r"(?<=\d)\s*(?:[-\u2013\u2014]|\bto\b)\s*(?=\d)")
 """Of a range or a score: 3-2, 3 – 2, 3 to 2."""
 _ASSERT = re.compile(r"assert\s.{1,500}==\s*(.+)", re.DOTALL)
 _FIRST_WORD = re.compile(
     r"(?:(?:so|thus|hence|therefore)[,:]?\s+)?(yes|no|true|false)\b"
-    r"(?:\s*[,.;:!(]|\s+(?:because|since|as|[-\u2013\u2014])(?!\w)|\Z)"
+    r"(?!\W*(?:but\s+)?(?:only\s+)?(?:if|when|unless|provided)\b)(?:\s*[,.;:!(]|\s+(?:because|since|as|[-\u2013\u2014])(?!\w)|\Z)"
 )
 _NOTHINGS = {
     "no solution": re.compile(
-        r"(?:.{0,200}\b(?:has|have|is|are|exists?|therefore|so|thus|hence)\b,?\s+)?no\s+(?:\w+\s+){0,2}?(?:solutions?|roots?)"
-        r"(?:\s+exists?)?|\\emptyset|\\?\{\s*\\?\}"
+        r"(?:.{0,200}\b(?:has|have|is|are|exists?|therefore|so|thus|hence)\b,?\s+)?no\s+(?:(?:real|valid|such|integer|rational|complex"
+        r"|common|possible|feasible|actual)\s+){0,2}(?:solutions?|roots?)(?:\s+exists?)?(?:\s+(?:for|to|of)\s.{1,100})?|\\emptyset|\\?\{\s*\\?\}"
     ),
     "not there": re.compile(r"(?:.{0,200}\s)?(?:does\s+not|doesn['\u2019]t)\s+exist|dne"),
+    "infinitely many": re.compile(
+        r"(?:(?:so|thus|hence|therefore),?\s+)?(?:(?:there\s+(?:are|is)|\S.{0,80}\bhas)\s+)?(?:infinitely\s+many|an\s+infinite\s+number\s+of)"
+        r"(?:\s+(?:real\s+)?(?:solutions?|roots?))?"
+    ),
 }
-"""Ways to say that an equation has no solution, and that a limit or a number does not exist."""
+"""Ways to say that an equation has no solution or infinitely many, and that a limit or a number does not exist."""
+_UNTRUE = re.compile(r"\b(?:false|wrong|incorrect|untrue|not\s+true)\s+that\b")
 _NOTHING_CHARS = 300
 LITERAL_CHARS = 10_000
 """Longer texts are compared as text only."""
@@ -65,7 +84,7 @@ def same(gold: str, answer: str) -> bool:
             if same_words(gold, form):
                 return True
         elif other is not None:
-            if type(other[0]) is type(value[0]) and other[0] == value[0]:
+            if _alike(value[0], other[0]):
                 return True
         elif value[0] in (form, _unquoted(form)):
             return True
@@ -78,12 +97,42 @@ def same_words(gold: str, answer: str) -> bool:
     if not words:
         return _folded(gold) == _folded(answer)
     other = _words(answer)
-    if words in (other, other.rstrip("!").rstrip()):
+    if words in (other, other.rstrip("!").rstrip()) or _says_of_subject(other, words):
+        return True
+    sentence = _SENTENCE_OF.fullmatch(gold.strip())
+    if sentence and not _NOT_SAID.search(gold) and _words(sentence[1]) == other:
         return True
     first = _FIRST_WORD.match(other)
     if words in ("yes", "no", "true", "false") and first is not None and first[1] == words:
         return True
     return "\\" in gold and "\\" in answer and _tight(gold) == _tight(answer)
+
+
+def _says_of_subject(answer: str, gold: str) -> bool:
+    """Whether an answer is a subject and a gold answer that is what is said of it: the series diverges."""
+    return (
+        _PREDICATE.match(gold) is not None
+        and answer.endswith(gold)
+        and _SUBJECT.fullmatch(answer.removesuffix(gold)) is not None
+    )
+
+
+def _alike(one: object, other: object) -> bool:
+    """Whether two literals are of one type and equal, and hold truth values at the same places."""
+    if type(one) is not type(other) or one != other:
+        return False
+    return _truths(one) == _truths(other)
+
+
+def _truths(value: object) -> str:
+    """Which parts of a literal are True or False; of a set or the keys of a dictionary only how many."""
+    if isinstance(value, list | tuple):
+        return f"({''.join(map(_truths, value))})"
+    if isinstance(value, dict):
+        return "".join(f"{key!r}:{_truths(inner)}" for key, inner in sorted(value.items(), key=repr))
+    if isinstance(value, set | frozenset):
+        return "".join(sorted(map(_truths, value)))
+    return "t" if isinstance(value, bool) else "-"
 
 
 def _tight(text: str) -> str:
@@ -101,16 +150,27 @@ def same_substance(gold: str, answer: str) -> bool:
 
 
 def same_nothing(gold: str, answer: str) -> bool:
-    r"""Whether both say that there is no solution (also `\emptyset`), or both that something does not exist."""
+    r"""Whether both say that there is no solution (also `\emptyset`), infinitely many, or no such thing."""
     kind = nothing(gold)
     return kind is not None and kind == nothing(answer)
 
 
 def nothing(text: str) -> str | None:
-    """`no solution` or `not there`, which a text says in its own words; None where it says something else."""
+    """`no solution`, `not there` or `infinitely many`, which a text says in its own words; else None."""
     words = _words(text[-_NOTHING_CHARS:])
+    if _UNTRUE.search(words):
+        return None
     forms = (words, formula(words).strip())
     return next((kind for kind, pattern in _NOTHINGS.items() if any(map(pattern.fullmatch, forms))), None)
+
+
+def other_than_numbers(gold: str, answer: str) -> bool:
+    """Whether the gold answer is a literal of several numbers, and the answer one of several other things."""
+    if not answer.lstrip().startswith(("[", "(", "{")):
+        return False
+    one, other = literal(gold), literal(answer)
+    several = one is not None and other is not None and all(isinstance(v[0], list | tuple | set) for v in (one, other))
+    return one is not None and other is not None and several and only_numbers(one[0]) and not only_numbers(other[0])
 
 
 def only_numbers(values: object) -> bool:
@@ -149,7 +209,7 @@ def _within(answer: str) -> list[str]:
     if rest and not _DOUBT.search(rest[0]):
         parts.append(_SO.sub("", answer[: rest.start()]))
     marked = _MARKED.findall(answer)
-    if len(marked) == 1 and not _DOUBT.search(answer):
+    if len(marked) == 1 and not _DOUBT.search(_MARKED.sub("", answer)):
         parts.append("".join(marked[0]))
     asserted = _ASSERT.fullmatch(answer.strip())
     if asserted:
@@ -170,11 +230,13 @@ def opens_with(gold: str, text: str) -> bool:
 
 
 def _said(answer: str) -> str | None:
-    """What a sentence says of its subject (The day is Friday.); None where it leaves a choice."""
+    """What a sentence says of its subject (The day is Friday.); None where it leaves a choice or a doubt."""
     verbs = list(_SAYS.finditer(answer))
-    if not verbs or re.search(r"\bor\b", answer[: verbs[-1].start()]):
+    if not verbs or _NOT_SAID.search(answer[: verbs[-1].start()]):
         return None
-    return answer[verbs[-1].end() :].strip()
+    said = answer[verbs[-1].end() :].strip()
+    opposite = _OPPOSITE.get(said.strip(" .!*").casefold())
+    return None if opposite and re.search(rf"\b{opposite}\b", answer, re.IGNORECASE) else said
 
 
 def _unquoted(text: str) -> str:

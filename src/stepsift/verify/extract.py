@@ -13,6 +13,8 @@ Only what follows the reasoning counts. The first of these that the answer holds
 4. the last line, or the block of code with which it all ends; of a mathematical answer the last sentence with a digit
    or a formula, of one without digits also one of letters.
 
+What a text takes back, and behind a box or without one what `asides` knows as no answer of its own, is passed over.
+
 The search looks at the last TAIL_CHARS characters, so that a runaway response costs no more than another.
 """
 
@@ -24,6 +26,15 @@ from collections.abc import Iterator
 from itertools import islice
 
 from stepsift.core.text import CLOSE, OPEN
+from stepsift.verify.asides import (
+    breaks_off,
+    is_of_others,
+    refuses,
+    says_nothing_new,
+    without_numbering,
+    without_sections,
+    without_withdrawn,
+)
 from stepsift.verify.layout import (
     DISPLAY,
     displays_on_one_line,
@@ -93,7 +104,10 @@ _DOUBTED = re.compile(
     re.I,
 )
 """Let me check the answer: .."""
+_SUPPOSED = re.compile(r"\b(?:if|without|unless|had|suppose)\b", re.IGNORECASE)
+"""Without the discount the answer would be .."""
 _LAST_LINES = _BOXES = 50
+_REFUSING_LINES = 3
 _ANNOUNCEMENTS, _STATEMENTS = 200, 20
 """Lines with a keyword that are looked at from the end, and what is announced on them."""
 _PHRASE_ABROAD = (
@@ -131,6 +145,12 @@ _OBJECT = re.compile(r"\{\s*[\"']\w+[\"']\s*:")
 _ANSWER_KEYS = ("answer", "final_answer", "finalAnswer", "output", "result", "choice", "answer_choice")
 _KEYWORDS = ("answer", "ans", "final", "result", "solution", "\u7b54", "\u7ed3\u679c", "\u6545\u9009")
 _FENCE = re.compile(r"\s*```\w*\s*\n(.*?)\n?\s*```", re.DOTALL)
+_SHOWN = re.compile(
+    r"\b(?:output|result|returns?|prints?|printed|answer)\b(?:(?!\bnot\b|n['\u2019]t)[^\n]){0,60}:[*_ \t]*\n"
+    r"\s*```\w*[ \t]*\n(.*?)\n?[ \t]*```",
+    re.IGNORECASE | re.DOTALL,
+)
+"""The output is: and a block of code."""
 _PLACEHOLDER = re.compile(
     r"(?:\\text\s*\{)?\s*(?:(?:your|the|final)\s+)*(?:answer|result|letter|value|number)?\s*\}?|\.{3}|\\[lc]?dots|\?",
     re.I,
@@ -186,12 +206,14 @@ def final_answer(text: str, math: bool = False, several: bool = False, digits: b
     if math:
         text = displays_on_one_line(without_qed(text))
         text = items_on_one_line(text) if several else _with_decimal_points(text)
+    text = without_withdrawn(text)
     box, end = _last_box(text, several)
     later = text[end:] if box is not None else text
     marked = _marked(later)
     if marked is not None:
         return marked
-    statement = (in_json(later) if math else None) or announced(later, math)
+    later = without_others(later)
+    statement = (in_json(later) if math else None) or announced(later, math, sure=box is not None)
     if statement is not None and math:
         statement = _SO.sub("", (telling(statement)[:1] or [statement])[0])
     if box is not None:
@@ -200,7 +222,7 @@ def final_answer(text: str, math: bool = False, several: bool = False, digits: b
         return statement if whole else box[-LINE_CHARS:]
     if statement is not None:
         return _POLITE.sub("", statement[:LINE_CHARS])
-    return _last_sentence(text, digits) if math else _last_words(text)
+    return _last_sentence(later, digits) if math else _last_words(later)
 
 
 def _with_decimal_points(text: str) -> str:
@@ -215,17 +237,24 @@ def _marked(text: str) -> str | None:
     inside = tagged(text)
     last = text.rstrip().rpartition("\n")[2]
     if inside is None and "####" in last:
-        return last.rpartition("####")[2].lstrip("#").strip()[:LINE_CHARS]
+        behind = last.rpartition("####")[2].lstrip("#").strip()[:LINE_CHARS]
+        return behind if without_numbering(behind).strip(" *:.") or not behind else None
     return inside
 
 
 def _last_sentence(text: str, digits: bool) -> str | None:
     """The last sentence with a digit or a formula; where it needs no digit, or none has one, a formula of letters."""
-    lines = [without_marker(line.strip()) for line in text.splitlines() if line.strip()][-_LAST_LINES:]
-    found = [sentence for line in lines for sentence in telling(line)] if digits else []
+    lines = [line.strip() for line in text.splitlines() if line.strip()][-_LAST_LINES:]
+    own = [without_marker(line) for line in without_sections(lines)]
+    said = [sentence for line in own for sentence in _sentences(line) if not says_nothing_new(sentence)]
+    found = [sentence for sentence in said if _tells(sentence)] if digits else []
     if not found:
-        found = [one for line in lines for one in _sentences(line) if _MATHS.search(one) or _is_of_letters(one)]
-    return _SO.sub("", found[-1])[-LINE_CHARS:] if found else None
+        found = [sentence for sentence in said if _tells(sentence) or _is_of_letters(sentence)]
+    if not found or breaks_off(_sentences(without_marker(lines[-1]))[-1], found[-1]):
+        return None
+    if any(map(refuses, lines[-_REFUSING_LINES:])):
+        return None
+    return _SO.sub("", found[-1])[-LINE_CHARS:]
 
 
 def _is_of_letters(sentence: str) -> bool:
@@ -252,6 +281,12 @@ def _fence_at_the_end(text: str) -> str | None:
     return fence[1].strip() if fence else None
 
 
+def shown(text: str) -> str | None:
+    """What stands in the only block of code of a text, which a line before it calls its output; else None."""
+    block = _SHOWN.search(text) if text.count("```") == 2 else None
+    return block[1].strip() if block else None
+
+
 def tagged(text: str) -> str | None:
     """What stands in the last <answer>...</answer>; None where there is none."""
     parts = _TAGGED.findall(text) if "/answer" in text.lower() else []
@@ -274,11 +309,23 @@ def in_json(text: str) -> str | None:
 
 def telling(line: str) -> list[str]:
     """The sentences of a line that hold a digit or a formula."""
-    return [sentence for sentence in _sentences(line) if _MATHS.search(sentence)]
+    return [sentence for sentence in _sentences(line) if _tells(sentence)]
+
+
+def _tells(sentence: str) -> bool:
+    return _MATHS.search(without_numbering(sentence)) is not None
 
 
 def _sentences(line: str) -> list[str]:
     return [line] if DISPLAY.fullmatch(line) else SENTENCE.split(line[-TAIL_CHARS:])
+
+
+def without_others(text: str) -> str:
+    """A text without its sentences on the answers of others, on wrong ones and on those of other questions."""
+    if not is_of_others(text):
+        return text
+    kept = ([s for s in _sentences(line) if "\\boxed" in s or not is_of_others(s)] for line in text.splitlines())
+    return "\n".join(map(" ".join, kept))
 
 
 def boxed(text: str) -> str | None:
@@ -353,10 +400,11 @@ def _matches_from_the_end(pattern: re.Pattern[str], text: str, keywords: tuple[s
         end = start
 
 
-def announced(text: str, math: bool = False) -> str | None:
+def announced(text: str, math: bool = False, sure: bool = False) -> str | None:
     """What the last announcement of an answer says: a code block, a displayed formula, the line's rest or the next.
 
-    A later remark on the answer is passed over, and where mathematics is looked for whatever holds none of it.
+    A later remark on the answer is passed over, and where mathematics is looked for whatever holds none of it. Where
+    there is nothing else, the last of these counts, unless the announcement has to be `sure`.
     """
     last = None
     for statement, doubted in islice(_statements(text), _STATEMENTS):
@@ -366,16 +414,18 @@ def announced(text: str, math: bool = False) -> str | None:
             if not math and not _REMARK.match(statement):
                 return statement
         last = statement if last is None else last
-    return last
+    return None if sure else last
 
 
 def _statements(text: str) -> Iterator[tuple[str, bool]]:
-    """What is announced and whether it is only to be checked, the last one first."""
+    """What is announced and whether it is only to be checked or supposed, the last one first."""
     phrases = _matches_from_the_end(_ANY_PHRASE, text, (*_KEYWORDS, *KEYWORDS_ABROAD))
-    before = _matches_from_the_end(_BEFORE, text, ("answer",))
-    for match in heapq.merge(phrases, before, key=lambda m: (m.end(), m.re is _BEFORE), reverse=True):
+    named_before = _matches_from_the_end(_BEFORE, text, ("answer",))
+    for match in heapq.merge(phrases, named_before, key=lambda m: (m.end(), m.re is _BEFORE), reverse=True):
         start = match.start()
-        yield _said(text, match), _DOUBTED.search(text[max(0, start - 60) : start]) is not None
+        before = text[max(0, start - 160) : start].rpartition("\n")[2]
+        supposed = "would" in match[0] and _SUPPOSED.search(SENTENCE.split(before)[-1])
+        yield _said(text, match), bool(supposed or _DOUBTED.search(before[-60:]))
 
 
 def _said(text: str, phrase: re.Match[str]) -> str:

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from stepsift.verify import choice, exact
 from stepsift.verify.compare import AnswerComparison, UnreadableError
-from stepsift.verify.extract import announced, boxed, final_answer, in_json
+from stepsift.verify.extract import announced, boxed, final_answer, in_json, shown
 from stepsift.verify.gold import is_solution, kinds, short_gold
 from stepsift.verify.opposites import opposed
 from stepsift.verify.ranges import same_range
@@ -52,16 +52,21 @@ def judgement(kind: str, text: str, gold: str) -> Judgement:
         verdict = "unparsed" if answer is None else compare(kind, short, answer)
         if verdict == "correct" and kind == "math" and not is_solution(gold) and opposed(gold, answer or ""):
             verdict = "wrong"
+        if verdict != "correct" and choice.are_letters(short, text):
+            verdict = "correct"
         if verdict == "wrong" and kind == "exact" and boxed(text) is None and _stands_elsewhere(short, text):
             verdict = "correct"
     return Judgement(verdict, verdict != "correct" and holds(text, short, kind))
 
 
 def _stands_elsewhere(gold: str, text: str) -> bool:
-    """Whether an answer in words stands in JSON, or, where none is announced, on the first line: Yes."""
+    """Whether an answer stands in JSON, in the only block of code, or, where none is announced, on the first line."""
     inside = in_json(text)
     if inside is not None:
         return exact.same(gold, inside)
+    block = shown(text)
+    if block is not None:
+        return exact.same(gold, block)
     return announced(text) is None and exact.opens_with(gold, text)
 
 
@@ -133,20 +138,26 @@ def compare(kind: str, gold: str, answer: str) -> str:
     """correct, wrong or unparsed: a short gold answer and a final answer."""
     if _same_as_said(gold, answer):
         return "correct"
+    if exact.other_than_numbers(gold, answer):
+        return "wrong"
     if kind == "exact":
-        if exact.same(gold, answer):
-            return "correct"
-        # [2, 5] is a list and an interval, {1, 2} a set in Python and in mathematics.
-        value = exact.literal(gold)
-        if _RATIO_IN_WORDS.fullmatch(gold.strip()) and _RATIO.search(answer):
-            return _math(_TO.sub(":", gold), answer)
-        both = value is not None and isinstance(value[0], list | set) and value[0] and exact.only_numbers(value[0])
-        other = exact.literal(answer)
-        if value and both and other and isinstance(other[0], list) and _nesting(other[0]) != _nesting(value[0]):
-            # [[1, 2]] is another list than [1, 2], though brackets around a formula say nothing.
-            return "wrong"
-        return "correct" if both and _math(gold, answer) == "correct" else "wrong"
+        return _exact(gold, answer)
     return _math(gold, answer)
+
+
+def _exact(gold: str, answer: str) -> str:
+    if exact.same(gold, answer):
+        return "correct"
+    # [2, 5] is a list and an interval, {1, 2} a set in Python and in mathematics.
+    value = exact.literal(gold)
+    if _RATIO_IN_WORDS.fullmatch(gold.strip()) and _RATIO.search(answer):
+        return _math(_TO.sub(":", gold), answer)
+    both = value is not None and isinstance(value[0], list | set) and value[0] and exact.only_numbers(value[0])
+    other = exact.literal(answer)
+    if value and both and other and isinstance(other[0], list) and _nesting(other[0]) != _nesting(value[0]):
+        # [[1, 2]] is another list than [1, 2], though brackets around a formula say nothing.
+        return "wrong"
+    return "correct" if both and _math(gold, answer) == "correct" else "wrong"
 
 
 def _same_as_said(gold: str, answer: str) -> bool:

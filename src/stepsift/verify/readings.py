@@ -2,10 +2,11 @@ r"""What a mathematical answer may mean: the formula that is compared.
 
 An answer without words is a formula as it stands. An answer in words ("It takes John **12 minutes** to speak 10
 pages.") is read by the first of these that it has: what is in bold, what is marked as a formula, and, for a gold answer
-that is a number, the first number after the last "=" or "is", or the first of all; for any other gold answer what
-follows the last "is", "are" or colon. Several formulas that only "and", "or" or a comma holds apart are one answer.
-Only a number is looked for among words: the last number of 2x + 3 is not its value. A number that stands in a choice or
-a range (5 or 6, between 10 and 20) is no answer: nothing is read.
+that is a number, the first number after the last "=" or "is" of what the sentence concludes, or its only number, or the
+one of several that `_one_of_several` tells; for any other gold answer what follows the last "is", "are" or colon.
+Several formulas that only "and", "or" or a comma holds apart are one answer. Only a number is looked for among words:
+the last number of 2x + 3 is not its value. A number that stands in a choice or a range (5 or 6, between 10 and 20) is
+no answer: nothing is read.
 """
 
 import re
@@ -43,7 +44,7 @@ _VALUE = re.compile(
 _MORE_VALUES = rf"(?:,\s*\$?(?>{_VALUE.pattern}))"
 """One way to read each: 1,111,1 could else be cut into numbers in more ways than can be tried."""
 _SEVERAL = re.compile(
-    rf"{_MORE_VALUES}*+,?\s*(?:\b(?:or|and|to)\b|[-\u2013~\u81f3\u5230;])\s*\$?{_VALUE.pattern}|{_MORE_VALUES}++[\s.;]*\Z"
+    rf"{_MORE_VALUES}*+,?\s*(?:\b(?:or|and|to|oder|ou|oppure|\u0438\u043b\u0438)\b|[-\u2013~\u81f3\u5230;])\s*\$?{_VALUE.pattern}|{_MORE_VALUES}++[\s.;]*\Z"
 )
 _EMPHASIS = re.compile(r"(?<![\w*\\])([*_])(?=\S)([^*_\n]{1,80}?)(?<=\S)\1(?![\w*])")
 _CALLED = r"(?:arc)?(?:sin|cos|tan|cot|csc|ln|log|exp|sqrt|pi)\b"
@@ -73,6 +74,18 @@ _BOUND = re.compile(
     re.IGNORECASE,
 )
 """More than 3 is no value; one cannot buy more than 3 is one."""
+_OF = "(?:half|third|quarter|root|multiple|factor|divisor|power|square|cube|factorial|reciprocal|inverse|logarithm)"
+_CHANGED_BEFORE = re.compile(
+    r"\b(?:twice|thrice|double|triple|half|(?:close|next)\s+to|near|nearly|almost"
+    rf"|(?:one|two|three|\d)\s+(?:more|less|fewer)\s+than|{_OF}s?\s+of)\s*\Z",
+    re.IGNORECASE,
+)
+_CHANGED_BEHIND = re.compile(
+    r"\s*(?:(?:squared|cubed|factorial|choose|divided|multiplied|modulo|mod)\b"
+    r"|(?:times|plus|minus|(?:percent\s+)?of(?:\s+the)?|(?:more|less|fewer)\s+than)\s+\$?\d)",
+    re.IGNORECASE,
+)
+"""Words that make another number of one: twice 14, a multiple of 14, 14 squared, 14% of 50."""
 _AND_A_PART = re.compile(r"\s*(?:\\text\s*\{\s*)?and\s+(?:a|one)[\s-](?:half|third|quarter)\b")
 _TWO_UNITS = re.compile(r"\s*([A-Za-z]+)(?:\s*,|,?\s+and)?\s+\d[\d.]*\s*([A-Za-z]+)")
 """3 hours and 20 minutes."""
@@ -112,18 +125,47 @@ _MINUS = re.compile(
 )
 _TEXT_WORDS = re.compile(r"\\text\s*\{([^{}]*)\}")
 _COMES_TO = re.compile(
-    r"\b(?:gives?|gets?|costs?|totals?|total\s+of|leaving|leaves|makes?|equals?)\b(?=[^.]*?\d)", re.IGNORECASE
+    r"(?<!\b(?:to|in)\s)\b(?:gives?|gets?|costs?|totals?|total\s+of|leaving|leaves|makes?|equals?)\b(?=[^.]*?\d)",
+    re.IGNORECASE,
 )
+_TOLD_IN_ALL = re.compile(
+    rf"(?<![\w.,-])(?>{_VALUE.pattern})(?:\s[^\W\d]+){{0,4}}\s(?:in\s+total|in\s+all|altogether)\b", re.IGNORECASE
+)
+"""12 trees in all."""
 _IN_ALL = re.compile(
     r"\A\W*(?:(?:so|thus|then|hence|therefore)\b,?\s+)?(?:in|after|for|over|within|during|(?:out\s+)?of)\s[^.,=]{0,40},\s+(?=\w)",
     re.IGNORECASE,
 )
 """A beginning that holds another number: In 3 days, she reads 12 pages."""
-_NOT = re.compile(r"(?:\bnot|\bnever|(?:\bcannot|n['\u2019]t)(?:\s+be)?)[\s}]+(?:equal(?:\s+to)?\s+)?\Z", re.IGNORECASE)
-_IS_NOT = re.compile(
-    r"\s*(?:is\s+not|isn['\u2019]t|can(?:not|['\u2019]t)\s+be|is\s+(?:wrong|incorrect))\b", re.IGNORECASE
+_OF_IT = re.compile(
+    r"[^,;\d]*?\b(?:for|in|after|to|by|over|on|during|within|from|than|of|at|so)\b"
+    r"(?:(?!\band\b|\bbut\b)[^,;]|,(?=\d{3}))*\Z",
+    re.IGNORECASE,
 )
+"""What stands behind the object of a sentence and says of it how, when or for what: 12 pizzas for 20 friends."""
+_NO_OBJECT = re.compile(r"\A\W*\w+ing\b|\b(?:the|these|those|all|each|every|his|her|their|its)\W*\Z", re.IGNORECASE)
+"""What stands before a number that is not what the sentence is about: Adding 3 .., the 14 boys .."""
+_NOT = re.compile(
+    r"(?:(?:\bnot|\bnever|(?:\bcannot|n['\u2019]t)(?:\s+be)?)[\s}$]+(?:equal(?:\s+to)?\s+)?"
+    r"|\b(?:nicht|no\s+es|(?:n['\u2019]est\s+)?pas|n\u00e3o\s+\u00e9|non\s+\u00e8|\u043d\u0435)\s+|(?:\u4e0d(?:\u662f|\u7b49\u4e8e)?|\u975e)\s*)\Z",
+    re.IGNORECASE,
+)
+_IS_NOT = re.compile(
+    r"\s*(?:(?:is\s+not|isn['\u2019]t|can(?:not|['\u2019]t)\s+be|is\s+(?:wrong|incorrect))\b"
+    r"|\u3067(?:\u306f|\u3082)(?:\u3042\u308a\u307e\u305b\u3093|\u306a\u3044)|\S?\s*\uc544[\ub2c8\ub2d9\ub2cc])",
+    re.IGNORECASE,
+)
+"""Not, before and behind a number, also in the languages in which answers are announced."""
 _EQUALS = re.compile(r"(?:=|\b(?:is|are|be|equals)\b)(?=[^=]*?\d)")
+_REASON = re.compile(
+    r"(?:,|\s\(|(?<=\w))\s*(?:(?:since|because|given\s+that|seeing\s+that)\s|with\s+[A-Za-z]\s*=|(?:and\s+)?not\s+-?\d"
+    r"|\d+\s+of\s+(?:them|which|whom|these|those)\b).*\Z",
+    re.IGNORECASE,
+)
+"""The area is 8, since the base is 14. The sum is 23, with x = 9 and y = 14."""
+_HENCE = re.compile(r"[,;]\s*(?:and\s+)?(?:so|thus|hence|therefore)\b(?!\s+that\b)(?=.*?\d)", re.IGNORECASE)
+_AND_IS = re.compile(r"\d[^,;=]*,?\s(?:and|while)\s[^,;=]*\b(?:is|are)\Z", re.IGNORECASE)
+"""The smallest is 3 and the largest is 14."""
 _PLACE = re.compile(r",?\s(?:attained|achieved|reached|occurring|when|where|at|for)\s[^.=]{0,60}=", re.IGNORECASE)
 _CONDITION = re.compile(
     r"\s*(?:(?:so|thus|hence|then|therefore)\b,?\s+)?(?:for|when|if|at|with|taking|setting|putting)\s[^.,=]{0,60}=\s*[^\s,]+,?\s+"
@@ -165,6 +207,7 @@ def is_formula(text: str) -> bool:
         return (
             len(unit.split()) <= 3
             and not _MORE_THAN.match(unit)
+            and not _CHANGED_BEHIND.match(unit)
             and (unit == unit.lower() or one_word or "\\circ" in unit)
         )
     if shape.text != text and shape.unit is not None:
@@ -266,10 +309,12 @@ def _spoken(text: str, number: bool, gold: str) -> list[str]:
 
 
 def _spoken_number(text: str, gold: str) -> list[str]:
-    """The number that a sentence comes to, or its first; none where several numbers leave it open."""
+    """The number that a sentence comes to; none where several numbers leave it open."""
     text = _MINUS.sub(r"\1 -", " ".join(_TEXT_WORDS.sub(r" \1 ", text).split()))
     after = [m.end() for m in _EQUALS.finditer(text)]
     start = after[-1] if after else 0
+    if len(after) > 1 and _AND_IS.search(text, after[-2], after[-1]):
+        return []
     value = _VALUE.search(text, start)
     ratio = _RATIO.match(text, value.start()) if value else None
     if ratio and "ratio" in text.lower():
@@ -284,20 +329,30 @@ def _spoken_number(text: str, gold: str) -> list[str]:
         return []
     if after or (_FIRST.match(text, value.end()) and not text[: value.start()].strip()):
         return [formula(value[0])]
-    # No word says which number is meant: another one than the first is read where one does, and a guess is none.
     numbers = {formula(m[0]) for m in _VALUE.finditer(text)}
-    if len(numbers) > 1 and not _is_gold(value[0], gold):
-        beginning = _IN_ALL.match(text)
-        verbs = [m.end() for m in _COMES_TO.finditer(text)]
-        start = verbs[-1] if verbs else beginning.end() if beginning else len(text)
-        value = _VALUE.search(text, start)
-        if (
-            value is None
-            or not _stands_alone(text, value.start(), value.end())
-            or (not verbs and _VALUE.search(text, value.end()))
-        ):
-            return []
-    return [formula(value[0])]
+    return [formula(value[0])] if len(numbers) == 1 else _one_of_several(text, value)
+
+
+def _one_of_several(text: str, first: re.Match[str]) -> list[str]:
+    """The number that a sentence without "is" comes to, if a verb or the place of the others says so: a guess is none.
+
+    It is what it says in all, else what follows "gives" or "costs", else the object whose time, place or purpose holds
+    the others (She needs 12 pizzas for 20 friends), else the only one behind a beginning that holds the others (In 3
+    days, she reads 12 pages).
+    """
+    verbs, beginning = [m.end() for m in _COMES_TO.finditer(text)], _IN_ALL.match(text)
+    if in_all := _TOLD_IN_ALL.search(text):
+        value = _VALUE.search(text, in_all.start())
+    elif verbs and verbs[-1] > first.start():
+        value = _VALUE.search(text, verbs[-1])
+    elif _OF_IT.match(text, first.end()) and not _NO_OBJECT.search(text[: first.start()]):
+        value = first
+    elif verbs:
+        value = _VALUE.search(text, verbs[-1])
+    else:
+        value = _VALUE.search(text, beginning.end()) if beginning else None
+        value = None if value is None or _VALUE.search(text, value.end()) else value
+    return [formula(value[0])] if value and _stands_alone(text, value.start(), value.end()) else []
 
 
 def _is_gold(value: str, gold: str) -> bool:
@@ -309,11 +364,11 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
     """Whether a number among words, from `start` to `end`, is all that is said: no formula, bound or denial."""
     before = text[max(0, start - 80) : start]
     joined, short = _TWO_UNITS.match(text, end), _ABBREVIATION.match(text, end)
-    if _SEVERAL.match(text, end) or _denied(text, start, end) or _BOUND.search(before) or _MORE_THAN.match(text, end):
+    if any(behind.match(text, end) for behind in (_SEVERAL, _MORE_THAN, _AND_A_PART, _CHANGED_BEHIND)):
         return False
-    if _AND_A_PART.match(text, end) or not _BEFORE_VALUE.search(before):
+    if _denied(text, start, end) or _BOUND.search(before) or _CHANGED_BEFORE.search(before):
         return False
-    if joined and _one_dimension(joined[1], joined[2]):
+    if not _BEFORE_VALUE.search(before) or (joined and _one_dimension(joined[1], joined[2])):
         return False
     if short and read_unit(short[1]) is not None:
         return True
@@ -338,7 +393,15 @@ def _one_dimension(one: str, other: str) -> bool:
 
 
 def _without_place(text: str) -> str:
-    """A sentence without the end that says where its value is taken: The minimum is 7, attained at x = 2."""
+    """What a sentence concludes, without the end that gives a reason or says where its value is taken.
+
+    The minimum is 7, attained at x = 2. It has 3 sides, so its area is 12, since the base is 6.
+    """
+    hence = [m.end() for m in _HENCE.finditer(text)]
+    text = text[hence[-1] :].strip() if hence else text
+    reason = _REASON.search(text)
+    if reason and _VALUE.search(text, 0, reason.start()):
+        text = text[: reason.start()]
     place = _PLACE.search(text)
     if place is None or _EQUALS.search(text, place.end()):
         return text
@@ -355,7 +418,7 @@ def _denied(text: str, start: int, end: int) -> bool:
 def _run(pattern: re.Pattern[str], text: str) -> str | None:
     """The last marked part of a text, with those before it that only a comma, `and` or `or` holds apart."""
     matches = [match for match in pattern.finditer(text) if pattern is not _BOLD or not _is_label(match)]
-    while len(matches) > 1 and _CLAUSE.match(text, matches[-2].end(), matches[-1].start()):
+    while len(matches) > 1 and _is_beside(text, matches[-2].end(), matches[-1].start()):
         matches.pop()
     if not matches:
         return None
@@ -366,6 +429,12 @@ def _run(pattern: re.Pattern[str], text: str) -> str | None:
             break
         parts[:0] = [_inside(before), " or " if "or" in joint[0].lower() else ", "]
     return "".join(parts)
+
+
+def _is_beside(text: str, start: int, end: int) -> bool:
+    """Whether what stands between two marked parts says that the second is a condition of the first, or denied."""
+    between = text[start:end]
+    return _CLAUSE.match(between) is not None or _NOT.search(between) is not None
 
 
 def _is_label(bold: re.Match[str]) -> bool:
