@@ -351,6 +351,7 @@ def test_code_and_words_hide_no_end_of_reasoning(text, one_form):
             "<|im_end|><|im_start|>user",
             "## Answer\n",
             "<|x_end|>",
+            "<|end|>",
             "\n",
             "<",
             "&lt;",
@@ -360,10 +361,18 @@ def test_code_and_words_hide_no_end_of_reasoning(text, one_form):
     ],
 )
 def test_hostile_texts_take_time_in_proportion_to_their_length(text):
-    for prefix in ("", "analysis", "## Thinking\n```\n", "## Thinking "):
+    for prefix in ("", "analysis", "## Thinking\n```\n", "## Thinking ", "<s>a</s>"):
         started = time.process_time()
         take_apart(prefix + text * 5_000)
         assert time.process_time() - started < 1  # a tenth of a second; in proportion to the square it would be many
+
+
+@pytest.mark.parametrize("n", [20, 5_000])
+def test_tokens_of_an_end_behind_a_text_that_is_struck_out_are_read_once(n):
+    response = "<s>a</s>" + "<|end|>" * n + "x>"
+    started = time.process_time()
+    assert form(response) == response
+    assert time.process_time() - started < 1  # tried in each way, 20 tokens took 6.5 s
 
 
 PIECES = [

@@ -22,7 +22,8 @@ _GENERIC = r"<[|｜](?![^<>]{0,40}th(?:ink|ought))[\w▁]{0,30}(?:end|eos|eot|eo
 _END = re.compile(rf"({_any(ENDS)}|{_GENERIC})\s{{0,40}}\Z", re.IGNORECASE)
 _END_WORD = re.compile("end", re.IGNORECASE)
 _KNOWN = {token.lower() for token in ENDS}
-_ENDS_ALONE = re.compile(rf"(?:{_any(ENDS)}|{_GENERIC}|\s)+", re.IGNORECASE)
+_ENDS_ALONE = re.compile(rf"(?:(?>{_any(ENDS)}|{_GENERIC})|\s)++", re.IGNORECASE)
+"""Without a way back: a token may be of the table and generic, so a text of n of them would be tried in 2^n ways."""
 _USERS = ("<|im_start|>user", "<|start_header_id|>user", "<start_of_turn>user", "<｜User｜>", "<|turn>user")
 _ANSWERS = ("<|im_start|>", "<|start_header_id|>", "<start_of_turn>", "<｜Assistant｜>", "<|turn>")
 _USERS_TURN = re.compile(
