@@ -1,5 +1,7 @@
 """Prompts that mean one thing have one id."""
 
+import time
+
 import pytest
 
 from stepsift.ingest.identity import Wrapper, bare, prompt_hash, trace_hash
@@ -47,8 +49,19 @@ def test_the_hashes_are_these():
         ("What is 2? Put it in $\\boxed{}$.", Wrapper(boxed=True), "What is 2? Put it in $\\boxed{}$."),
         ("Add 1 to 2 and write it in \\boxed{}.\n\nBe brief.", Wrapper(boxed=True), None),
         ("What is in \\boxed{}?", Wrapper(boxed=True), None),
+        ("Why?\n\nNow! Put it in\n\\boxed{}", Wrapper(boxed=True), "Why? Now! Put it in"),
+        ("Put it in \\boxed\n{}. Why?", Wrapper(boxed=True), "Why?"),
         ("Is \\boxed{4} right? Yes.", Wrapper(boxed=True), None),
     ],
 )
 def test_what_stands_around_a_question(text, wrapper, left):
     assert bare(text, wrapper) == (" ".join(text.split()) if left is None else left)
+
+
+@pytest.mark.parametrize(
+    "text", ["\n", "\\boxed{}? ", "\\boxed", "\\boxed{}.\n", "\\boxed{} x\n\n", "1. \\boxed{}\n \n"]
+)
+def test_hostile_prompts_take_time_in_proportion_to_their_length(text):
+    started = time.process_time()
+    bare(f"Why?{text * 8_000}x. y", Wrapper(boxed=True))
+    assert time.process_time() - started < 1  # a hundredth; in proportion to the square, 8,000 lines took 4 s

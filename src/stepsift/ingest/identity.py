@@ -64,22 +64,43 @@ def bare(text: str, wrapper: Wrapper) -> str:
     return without_prefixes(without_suffixes(folded(text), wrapper.suffixes), wrapper.prefixes)
 
 
-_BOX = r"\\boxed\s*\{\s*\}"
-_BOXED_LEAD = re.compile(rf"\s*(?:[^\n]*{_BOX}[^\n]*\n\s*\n|[^.:\n]*{_BOX}[^.:\n]*[.:]?\s+)")
-_BOXED_TAIL = re.compile(rf"(?:\n\s*\n[^\n]*{_BOX}[^\n]*|(?<=[.?!\n])\s*[^.?!\n]*{_BOX}[^.\n]*\.?)\s*$")
+_BOX = re.compile(r"\\boxed\s*+\{\s*+\}")
+_BOXED_LEAD = re.compile(
+    rf"\s*+(?:(?>[^\n]*?{_BOX.pattern})[^\n]*+\n\s*\n|(?>[^.:\n]*?{_BOX.pattern})[^.:\n]*[.:]?\s+)"
+)
 
 
 def _without_boxed(text: str) -> str:
     """A text without a sentence, or a paragraph of one line, at its ends that holds an empty box.
 
-    A paragraph with a digit or a formula of its own may be the question itself, and stays.
+    A paragraph with a digit or a formula of its own may be the question itself, and stays. Takes time in proportion to
+    the text, whatever it repeats.
     """
-    for pattern in (_BOXED_LEAD, _BOXED_TAIL):
-        match = pattern.match(text) if pattern is _BOXED_LEAD else pattern.search(text)
-        rest = (text[: match.start()] + text[match.end() :]).strip() if match else ""
-        if match and rest and not re.search(r"[0-9$]", match[0]):
-            text = rest
-    return text
+    text = _BOX.sub(lambda box: box[0].replace("\n", " "), text)
+    lead = _BOXED_LEAD.match(text)
+    text = _cut(text, 0, lead.end() if lead else 0)
+    return _cut(text, _boxed_tail(text), len(text))
+
+
+def _boxed_tail(text: str) -> int:
+    """Where the last paragraph of one line, or else the last sentence, begins if it holds an empty box, or the end."""
+    body = text.rstrip()
+    line = body.rfind("\n") + 1
+    if _BOX.search(body, line) and "\n" in body[len(body[:line].rstrip()) : line - 1]:
+        return line
+    body = body.removesuffix(".")
+    begin = max(body.rfind("."), body.rfind("\n")) + 1
+    if begin == 0:  # a text's only sentence is no tail
+        ends = [i for i in (body.find("?"), body.find("!")) if i >= 0]
+        begin = min(ends) + 1 if ends else len(body)
+    box = _BOX.search(body, begin)
+    return max(begin, body.rfind("?", 0, box.start()) + 1, body.rfind("!", 0, box.start()) + 1) if box else len(text)
+
+
+def _cut(text: str, start: int, end: int) -> str:
+    """A text without what stands from start to end, unless nothing remains or a digit or formula would go."""
+    rest = (text[:start] + text[end:]).strip()
+    return rest if start < end and rest and not re.search(r"[0-9$]", text[start:end]) else text
 
 
 def without_prefixes(text: str, prefixes: tuple[str, ...]) -> str:
