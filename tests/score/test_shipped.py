@@ -73,6 +73,8 @@ def test_hand_worked(score, row):
         ({"tokens": TOKENS, "logprobs": [*LOGPROBS[:-1], 0.5]}, "malformed"),
         ({"tokens": TOKENS, "logprobs": [*LOGPROBS[:-1], float("nan")]}, "malformed"),
         ({"tokens": TOKENS, "logprobs": [*LOGPROBS[:-1], True]}, "malformed"),
+        ({"tokens": TOKENS, "logprobs": [*LOGPROBS[:-1], -(10**400)]}, "malformed"),
+        ({"tokens": TOKENS, "logprobs": [-1.7e308] * len(TOKENS)}, "malformed"),
         ({"tokens": [*TOKENS[:-1], "\ud800"], "logprobs": LOGPROBS}, "malformed"),
         ({"tokens": [*TOKENS[:-1], None], "logprobs": LOGPROBS}, "malformed"),
         ({"token_ids": [1] * 7, "logprobs": LOGPROBS}, "malformed"),

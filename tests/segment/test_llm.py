@@ -4,6 +4,7 @@ import itertools
 import json
 import logging
 import socket
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -465,6 +466,13 @@ def test_an_expected_wait_is_read_in_both_forms():
     assert _seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0
     later = _seconds("Wed, 21 Oct 2099 07:28:00 GMT")
     assert later is not None and later > 10**8
+
+
+def test_an_expected_wait_of_any_length_is_read_or_says_nothing():
+    assert _seconds("1" * 400) >= sys.maxsize and _seconds("-" + "1" * 400) == 0
+    assert _seconds("1" * 5_000) is None
+    assert _seconds(f"Wed, 21 Oct {'9' * 30} 07:28:00 GMT") is None
+    assert _seconds(f"Wed, 21 Oct 2015 07:28:00 +{'9' * 30}") is None
 
 
 def test_what_it_would_take_is_said_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

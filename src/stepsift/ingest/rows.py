@@ -109,7 +109,7 @@ def as_text(value: object, where: str) -> str | None:
         )
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise RowError("wrong_type", f"{where} is {kind_of(value)}, it must be text or a number")
-    if not math.isfinite(value):
+    if not isinstance(value, int) and not math.isfinite(value):
         what = "infinite" if math.isinf(value) else "not a number (NaN)"
         raise RowError("wrong_type", f"{where} is {what}, it must be text or a finite number")
     return format(value, "f") if isinstance(value, Decimal) else str(value)

@@ -27,6 +27,8 @@ from stepsift.score.forward.windows import token_bounds
 from stepsift.score.pool import Pool, Trace
 from stepsift.segment.offsets import read_rows
 
+_LOWEST = -float(np.finfo(np.float32).max)
+"""No model gives a lower log-probability, and sums of lower ones are infinite."""
 SUFFIXES = (".jsonl", ".parquet")
 """Kinds of file that hold log-probabilities; any other path is a model."""
 _NONE = "no_logprobs"
@@ -141,7 +143,7 @@ def _digest(text: bytes) -> bytes:
 
 def _usable(pieces: list[bytes], logprobs: Any) -> bool:
     numbers = isinstance(logprobs, list) and all(type(x) in (int, float) for x in logprobs)
-    return numbers and len(pieces) == len(logprobs) > 0 and all(math.isfinite(x) and x <= 0 for x in logprobs)
+    return numbers and len(pieces) == len(logprobs) > 0 and all(_LOWEST <= x <= 0 for x in logprobs)
 
 
 def _pieces(row: Any, decode: Decode | None) -> tuple[list[bytes] | None, Any]:

@@ -407,6 +407,10 @@ def test_parquet_decimals_and_uuids_are_text(tmp_path):
     assert (row.scalar("prompt_id"), row.scalar("answer")) == (str(own), "18.50")
 
 
+def test_a_whole_number_beyond_the_range_of_floats_is_text():
+    assert Row({"answer": 10**400}).scalar("answer") == f"1{'0' * 400}"
+
+
 def test_an_infinite_answer_is_called_so():
     with pytest.raises(RowError, match="is infinite"):
         Row({"answer": json.loads("1e400")}).scalar("answer")

@@ -214,6 +214,9 @@ def test_printed_texts(found: str, wanted: str, same: bool) -> None:
         ([1], [1, 2], False),
         ("4", 4, False),
         (None, 0, False),
+        (1.0, 10**400, False),
+        (float("inf"), 10**400, False),
+        (10**400, 10**400, True),
     ],
 )
 def test_returned_values(found: object, wanted: object, same: bool) -> None:

@@ -8,6 +8,7 @@ read up to MOST_BYTES and not beyond, and a request takes `timeout_s` at most, h
 import email.utils
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -175,15 +176,15 @@ def _seconds(retry_after: str | None) -> float | None:
     if retry_after is None:
         return None
     try:
-        return max(0.0, float(int(retry_after)))
+        return float(min(max(0, int(retry_after)), sys.maxsize))
     except ValueError:
         pass
     try:
         date = email.utils.parsedate_to_datetime(retry_after)
-    except ValueError:
+        aware = date if date.tzinfo else date.replace(tzinfo=UTC)
+        return max(0.0, (aware - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (aware - datetime.now(UTC)).total_seconds())
 
 
 def _text_of(content: bytes) -> str:

@@ -12,6 +12,7 @@ import ast
 import builtins
 import json
 import math
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -182,9 +183,14 @@ def _equal(value: object, expected: object) -> bool:
         return len(value) == len(expected) and all(map(_equal, value, expected))
     if isinstance(value, dict) and isinstance(expected, dict):
         return value.keys() == expected.keys() and all(_equal(value[key], expected[key]) for key in value)
-    if isinstance(value, float) and isinstance(expected, int | float):
+    if isinstance(value, float) and isinstance(expected, int | float) and _fits_float(expected):
         return _close(value, float(expected))
     return value == expected
+
+
+def _fits_float(number: int | float) -> bool:
+    """Whether a number is a float, or whole and within a float's range."""
+    return isinstance(number, float) or abs(number) <= sys.float_info.max
 
 
 def same_output(output: str, expected: str) -> bool:
