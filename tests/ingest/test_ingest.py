@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -440,6 +441,14 @@ def test_the_shortest_wording_stands_for_a_prompt(tmp_path):
     _, prompts, traces, _ = run(tmp_path, {"a.jsonl": rows}, strip_suffixes=(suffix,))
     assert [m["content"] for m in prompts["prompt"][0]] == ["2 + 2?"]
     assert traces.height == 3
+
+
+@pytest.mark.slow
+def test_a_file_whose_name_is_not_utf8_is_a_source_as_any_other(tmp_path):
+    counts, _, traces, _ = run(tmp_path, {os.fsdecode(b"caf\xe9.jsonl"): [row()]})
+    assert list(counts.by_file) == ["caf\\xe9.jsonl"] and traces.height == 1
+    sources = json.loads((tmp_path / "out/sources.json").read_text())
+    assert sources["caf\\xe9.jsonl"]["bytes"] == len(json.dumps(row()))
 
 
 @pytest.mark.slow

@@ -34,6 +34,8 @@ class ReadCounts:
     by_teacher: Counter[str] = field(default_factory=Counter)
     rules: dict[str, params.Rule] = field(default_factory=dict)
     """File to its rule."""
+    paths: dict[str, Path] = field(default_factory=dict)
+    """File to where it lies: its name is no path where the path is not UTF-8."""
     ignored_files: list[str] = field(default_factory=list)
     """Files of kinds that are not read."""
     left_out_files: list[str] = field(default_factory=list)
@@ -130,6 +132,7 @@ def fill_database(spool: Spool, sources: Path, settings: params.Ingest, *observe
         columns.absent = {path for paths in mapped_paths(own).values() for path in paths}
         counts.columns[file.name] = columns
         counts.rules[file.name] = rule
+        counts.paths[file.name] = file.path
         counts.by_file[file.name] = 0
         origin = origin_of(file, rule, settings, teacher_of_set(preset, file.name, own))
         for line, part, candidate, wrote in candidates(file, origin, columns):

@@ -30,7 +30,7 @@ from stepsift.ingest.conflicts import conflict_lines, resolve
 from stepsift.ingest.counts import PoolCounts, pool_of, require, useless_files
 from stepsift.ingest.database import Spool
 from stepsift.ingest.files.find import RULE_SUFFIX
-from stepsift.ingest.fill import UNKNOWN, Sample, TeacherSamples, fill_database
+from stepsift.ingest.fill import UNKNOWN, ReadCounts, Sample, TeacherSamples, fill_database
 from stepsift.ingest.record import Message
 from stepsift.ingest.verifiers import VerdictsAhead, Verifiers
 
@@ -132,7 +132,7 @@ def ingest(sources: Path, out: Path, settings: params.Ingest, if_useless: Path |
         _write_table(tables.GOLD_CONFLICTS, map(astuple, conflicts), out)
         for line in [*conflict_lines(conflicts, settings), *solutions(spool), *doubts(answers.teachers)]:
             log.warning("%s", line)
-        disk.write_json(_sources(spool, pool, sources, read.rules), out / SOURCES)
+        disk.write_json(_sources(spool, pool, read), out / SOURCES)
         require((kept, rejected) == (pool.total.kept, pool.total.rejected), "rows of the tables and the counts")
         verdicts: dict[str, Counter[str]] = defaultdict(Counter)
         labels: dict[str, Labels] = {name: Labels() for name in pool.by_file}
@@ -286,7 +286,7 @@ def _write(spool: Spool, out: Path) -> tuple[int, int]:
     return _write_table(tables.TRACES, traces, out), _write_table(tables.REJECTED, spool.rejected(), out)
 
 
-def _sources(spool: Spool, pool: PoolCounts, sources: Path, rules: dict[str, params.Rule]) -> dict[str, dict[str, Any]]:
+def _sources(spool: Spool, pool: PoolCounts, read: ReadCounts) -> dict[str, dict[str, Any]]:
     """What the data set is made of, file by file."""
     licences: dict[str, Counter[str]] = defaultdict(Counter)
     for source, licence, count in spool.licences():
@@ -294,13 +294,13 @@ def _sources(spool: Spool, pool: PoolCounts, sources: Path, rules: dict[str, par
         licences[source][licence or tables.UNKNOWN_LICENCE] += count
     return {
         name: {
-            "md5": disk.file_md5(sources / name),
-            "bytes": (sources / name).stat().st_size,
+            "md5": disk.file_md5(read.paths[name]),
+            "bytes": read.paths[name].stat().st_size,
             "rows": tally.read,
             "kept": tally.kept,
             "rejected": tally.rejected,
             "licences": licences[name],
-            **rules[name].model_dump(include={"repository", "revision"}, exclude_none=True),
+            **read.rules[name].model_dump(include={"repository", "revision"}, exclude_none=True),
         }
         for name, tally in pool.by_file.items()
     }
