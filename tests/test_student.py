@@ -188,6 +188,7 @@ def pin(tmp_path: Path, content: object) -> Path:
         (["a/b", REVISION], "must hold the keys repo and revision"),
         ("", "must hold the keys repo and revision"),
         ("repo: [", "is not valid YAML"),
+        ("revision: 2024-99-99", "is not valid YAML: month must be in 1..12"),
         ({"repo": "not a repo!", "revision": REVISION}, "cannot be downloaded"),
     ],
 )

@@ -21,13 +21,14 @@ def load(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader, most_bytes
     """What a YAML file holds.
 
     Raises OSError where it cannot be read, is no regular file or too large; ValueError where it is not UTF-8;
-    yaml.YAMLError where it is no YAML, is nested too deeply, or its aliases stand for more than MOST_NODES values.
+    yaml.YAMLError where it is no YAML, holds a value that is none of its kind, is nested too deeply, or its aliases
+    stand for more than MOST_NODES values.
     """
     return loads(disk.read_regular(path, most_bytes).decode("utf-8"), loader)
 
 
 def loads(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
-    """What a YAML text holds; raises ValueError and yaml.YAMLError as `load` does."""
+    """What a YAML text holds; raises yaml.YAMLError as `load` does."""
     made = loader(text)
     try:
         node = made.get_single_node()
@@ -37,6 +38,10 @@ def loads(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
         return made.construct_document(node)
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply") from None
+    except ValueError as e:  # a date such as 2025-13-01
+        raise yaml.YAMLError(str(e)) from None
+    except (LookupError, AttributeError, TypeError, OverflowError):  # PyYAML's own, of `!!bool maybe` and the like
+        raise yaml.YAMLError("a value is none of the kind that its tag names") from None
     finally:
         made.dispose()
 

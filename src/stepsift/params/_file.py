@@ -142,8 +142,7 @@ def _read(path: Path) -> object:
         return bounded_yaml.loads(text, _Loader)
     except OSError as e:
         raise ParamsError([f"{path} cannot be read: {e.strerror}"]) from None
-    # ValueError: bytes that are not UTF-8, or a date such as 2025-13-01.
-    except (yaml.YAMLError, ValueError) as e:
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
         if has_conflict_marks(text):
             raise ParamsError(
                 [f"{path} holds the conflict marks of a merge; keep one side of each, and save it"]
