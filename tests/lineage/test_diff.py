@@ -333,6 +333,20 @@ def test_a_revision_of_another_version(repository: Path, monkeypatch: pytest.Mon
     assert str(raised.value) == said
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<<<<<<< HEAD\nstages:\n=======\n>>>>>>> x\n", "holds the conflict marks of a merge"),
+        ("schema: '2.0'\n", "is broken: it has no stages"),
+    ],
+)
+def test_a_revision_whose_lock_is_broken(repository: Path, text: str, said: str):
+    Path("dvc.lock").write_text(text)
+    project.git_commit("broken")
+    with pytest.raises(CacheError, match=f"dvc.lock of revision 'HEAD' {said}"):
+        of_revision("HEAD")
+
+
 def test_revisions_that_cannot_be_had(repository: Path):
     with pytest.raises(CacheError, match="git revision 'nowhere' cannot be read"):
         of_revision("nowhere")

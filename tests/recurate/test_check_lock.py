@@ -14,6 +14,7 @@ from dvc.repo import Repo
 
 from helpers.dvc_here import dvc_here
 from helpers.hostile_names import NAMES, assert_inert_in_terminal
+from stepsift.core.errors import SourceError
 from stepsift.recurate import check_lock
 
 pytestmark = pytest.mark.slow
@@ -169,6 +170,12 @@ def test_a_folder_of_sources_has_dvcs_hash_with_and_without_its_files(origin: Pa
     assert check_lock.folder_md5(origin / "data/sources") == expected
     (clone / "data/sources/a.jsonl").write_text("other\n")
     assert check_lock.folder_md5(clone / "data/sources") != expected
+
+
+def test_a_file_of_dvcs_that_is_broken_is_named(tmp_path: Path):
+    (tmp_path / "a.jsonl.dvc").write_text("outs: {}\n")
+    with pytest.raises(SourceError, match=r"a\.jsonl\.dvc is broken: it names no data"):
+        check_lock.folder_md5(tmp_path)
 
 
 def test_clean_clone(clone: Path):

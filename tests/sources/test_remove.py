@@ -76,3 +76,18 @@ def test_what_was_never_committed_needs_no_commit(sources: Path, monkeypatch: py
         "dvc repro",
     ]
     assert plan_removal("math-2", here).carry_out() == ["dvc repro"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("outs: []\n", "is broken: it names no data"),
+        ("outs:\n- path: [x]\n", "is broken: it names no data"),
+        ("- [\n", "is broken: it names no data"),
+        ("<<<<<<< HEAD\nouts:\n=======\nouts: 1\n>>>>>>> x\n", "holds the conflict marks of a merge"),
+    ],
+)
+def test_a_broken_file_of_dvcs_is_one_sentence(text: str, said: str, sources: Path):
+    (sources / "maths.jsonl.dvc").write_text(text)
+    with pytest.raises(SourceError, match=f"maths.jsonl.dvc {said}; take the one that was committed"):
+        plan_removal("maths", sources)

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from stepsift import params
-from stepsift.core.errors import CacheError, StepsiftError
+from stepsift.core.errors import CacheError, LineageError, StepsiftError
 from stepsift.core.text import count, error_line, one_line
+from stepsift.lineage import lock as locks
 from stepsift.lineage.lock import command_paths
 
 _PUSHED = "run 'dvc fetch --all-commits' here if a remote holds it, else 'dvc push --all-commits' where it was made"
@@ -25,7 +25,8 @@ _MOST_CHARS = 200
 class Revision:
     """A git revision of this repository with the data that DVC holds for it; use as a context manager.
 
-    `stages` is what its dvc.lock says of each stage. Raises CacheError if there is no such revision, or no dvc.lock.
+    `stages` is what its dvc.lock says of each stage. Raises CacheError if there is no such revision, or it has no
+    dvc.lock or a broken one.
     """
 
     def __init__(self, rev: str):
@@ -45,7 +46,9 @@ class Revision:
                 repo = stack.enter_context(Repo(config=config))
                 stack.enter_context(repo.switch(rev))
                 self._fs = repo.dvcfs
-                lock = yaml.safe_load(self._fs.read_text("dvc.lock"))
+                self.stages: dict[str, Any] = locks.parse(self._fs.read_text("dvc.lock"), f"revision '{rev}'").stages
+            except LineageError as e:
+                raise CacheError(str(e)) from e
             except (DvcException, ValueError, AttributeError) as e:
                 # Of what can be no name, git's library says the second; of a file or folder in a commit, the third.
                 why = "it is no commit" if isinstance(e, AttributeError) else error_line(e, _MOST_CHARS)
@@ -58,7 +61,6 @@ class Revision:
                     "that 'git log -- dvc.lock' lists"
                 ) from e
             self._opened = stack.pop_all()
-        self.stages: dict[str, Any] = lock["stages"]
 
     def __enter__(self) -> "Revision":
         return self

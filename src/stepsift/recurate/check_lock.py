@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
-from stepsift.core.errors import LineageError
+from stepsift.core.errors import LineageError, SourceError
 from stepsift.core.text import error_line, json_text, terminal_line
 from stepsift.lineage.lock import stages_of
+from stepsift.sources.dvc_file import held_data
 
 LOCK = Path("dvc.lock")
 NOT_PULLED = ("deleted", "not in cache")
@@ -58,7 +57,7 @@ def main() -> int:
         outs = read_outs()
         outdated = [] if args.remote_only else stale(dvc_json("status"), outs, LOCK)
         lacking = [] if args.no_remote else missing(outs)
-    except (CheckError, LineageError) as e:
+    except (CheckError, LineageError, SourceError) as e:
         sys.stderr.write(f"error: {terminal_line(error_line(e))}\n")
         return 2
     if args.json:
@@ -126,13 +125,14 @@ def folder_md5(folder: Path) -> str:
     """MD5 that DVC would give a folder if all files that its .dvc files name were there, `.dir` behind it.
 
     The MD5 of the JSON of relative paths and MD5s, in the order of the paths' parts (dvc_data.hashfile.tree). A .dvc
-    file that names a whole folder is left out: its list of files lies in the remote.
+    file that names a whole folder is left out: its list of files lies in the remote. Raises SourceError for a .dvc
+    file that is broken.
     """
     md5s = {p: _md5(p) for p in folder.rglob("*") if p.is_file()}
     for path in [p for p in md5s if p.suffix == ".dvc"]:
-        for out in yaml.safe_load(path.read_text())["outs"]:
-            if "md5" in out and not out["md5"].endswith(".dir"):
-                md5s.setdefault(path.parent / out["path"], out["md5"])
+        for out in held_data(path.read_text(encoding="utf-8"), str(path)):
+            if out.md5 and not out.md5.endswith(".dir"):
+                md5s.setdefault(path.parent / out.path, out.md5)
     entries = sorted((p.relative_to(folder), md5) for p, md5 in md5s.items())
     listed = [{"md5": md5, "relpath": p.as_posix()} for p, md5 in entries]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from stepsift import params
 from stepsift.core.disk import file_md5
 from stepsift.core.errors import SourceError
 from stepsift.core.text import count
 from stepsift.ingest.files import find as files
+from stepsift.sources.dvc_file import held_data
 from stepsift.sources.place import all_or_nothing, commit_command, dvc_file_of, remove_empty, rule_file_of
 from stepsift.sources.removed import known_to_git
 from stepsift.sources.rules import as_keys, as_yaml, own_rule
@@ -88,7 +87,7 @@ def plan_removal(what: str, sources: Path) -> Removal:
 
 
 def _require_unchanged(target: Path, dvc_file: Path) -> None:
-    md5 = yaml.safe_load(dvc_file.read_text())["outs"][0]["md5"]
+    md5 = held_data(dvc_file.read_text(encoding="utf-8"), str(dvc_file))[0].md5
     if md5.endswith(".dir"):
         raise SourceError(
             f"{dvc_file} holds a whole folder, which stepsift does not add so; run 'dvc remove {dvc_file}', and delete "

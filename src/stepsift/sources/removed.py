@@ -7,13 +7,12 @@ nothing deletes it.
 import subprocess
 from pathlib import Path
 
-import yaml
-
 from stepsift.core.disk import file_md5
 from stepsift.core.errors import SourceError
 from stepsift.core.finding import Finding
 from stepsift.core.text import shell_word
 from stepsift.ingest.files import find as files
+from stepsift.sources.dvc_file import held_data
 from stepsift.sources.place import dvc_file_of
 
 
@@ -68,9 +67,8 @@ def _removals(sources: Path) -> dict[str, str]:
 def _md5_before(commit: str, dvc_file: Path) -> str | None:
     """MD5 that a `.dvc` file named before `commit` took it away."""
     try:
-        out = yaml.safe_load(_git("show", f"{commit}^:./{dvc_file.as_posix()}"))["outs"][0]
-        return str(out["md5"])
-    except (yaml.YAMLError, LookupError, TypeError):
+        return held_data(_git("show", f"{commit}^:./{dvc_file.as_posix()}"), str(dvc_file))[0].md5
+    except SourceError:
         return None
 
 
