@@ -1,4 +1,4 @@
-"""The three rules that keep the house clean (CONTRIBUTING.md). Exceptions stand here, each with its reason."""
+"""The four rules that keep the house clean (CONTRIBUTING.md). Exceptions stand here, each with its reason."""
 
 import ast
 import re
@@ -111,4 +111,15 @@ def test_text_is_made_safe_in_one_place():
     )
     assert LIBRARY / "core/text.py" in imported(LIBRARY / "report/page.py"), (
         "report/page.py does not import core/text.py: what the page shows is foreign text, made visible there first"
+    )
+
+
+YAML_BY_HAND = re.compile(r"\byaml\.(?:\w+_)?load(?:_all)?\(")
+
+
+def test_yaml_is_read_in_one_place():
+    by_hand = {name_of(f) for f in FILES if YAML_BY_HAND.search(f.read_text())}
+    assert by_hand == set(), (
+        f"{', '.join(sorted(by_hand))}: YAML is read by core/bounded_yaml.py alone, in bounded time and with errors of "
+        "one kind; call load or loads of that"
     )

@@ -6,10 +6,10 @@ from importlib import resources
 from itertools import islice
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field
 
 from stepsift import params
+from stepsift.core import bounded_yaml
 from stepsift.core.errors import SourceError
 from stepsift.ingest.columns import FileColumns
 from stepsift.ingest.files import find as files
@@ -65,7 +65,7 @@ def presets() -> dict[str, Preset]:
     """All presets by name, those with more columns to be recognised by first."""
     folder = resources.files("stepsift.ingest") / "presets"
     loaded = {
-        file.name.removesuffix(".yaml"): Preset.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        file.name.removesuffix(".yaml"): Preset.model_validate(bounded_yaml.loads(file.read_text(encoding="utf-8")))
         for file in folder.iterdir()
         if file.name.endswith(".yaml")
     }

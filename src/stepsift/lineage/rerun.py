@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 import yaml
 
+from stepsift.core import bounded_yaml
 from stepsift.core.errors import LineageError
 from stepsift.core.text import count, error_line, one_line
 from stepsift.lineage.check_result import CheckResult
@@ -105,7 +106,7 @@ def _room(room: Path) -> Path:
     for entry in sorted(Path.cwd().iterdir()):
         if entry.name != _PARAMS:
             (room / entry.name).symlink_to(entry, target_is_directory=entry.is_dir())
-    content = yaml.safe_load(Path(_PARAMS).read_text(encoding="utf-8"))
+    content = bounded_yaml.load(Path(_PARAMS))
     content["tracking"] = {**(content.get("tracking") or {}), "enabled": False}
     (room / _PARAMS).write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
     return room

@@ -99,7 +99,7 @@ TRACKED_BY_DVC = (
 
 def missing_for_dvc(path: Path = Path("params.yaml")) -> list[str]:
     """One sentence for each key that DVC needs and a valid file lacks."""
-    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    raw = bounded_yaml.load(path)
     sentences = []
     for key in TRACKED_BY_DVC:
         section, _, name = key.partition(".")

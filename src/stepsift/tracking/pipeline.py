@@ -7,9 +7,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from stepsift import params
+from stepsift.core import bounded_yaml
 from stepsift.tracking.provenance import dvc_process, git_story
 from stepsift.tracking.values import log_inputs, log_params
 
@@ -64,7 +63,7 @@ def source_tags(name: str, commit: dict[str, str], story: dict[str, str]) -> dic
 def _written() -> dict[str, Any]:
     """params.yaml as it stands; a section that is empty there says nothing."""
     path = Path("params.yaml")
-    raw = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    raw = bounded_yaml.load(path) if path.is_file() else {}
     return {name: section for name, section in raw.items() if isinstance(section, dict)}
 
 

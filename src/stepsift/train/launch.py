@@ -16,7 +16,7 @@ import polars as pl
 import yaml
 
 from stepsift import params
-from stepsift.core import tables
+from stepsift.core import bounded_yaml, tables
 from stepsift.core.errors import TrainingError
 from stepsift.core.finding import Finding
 from stepsift.student import StudentFiles, StudentSource, pick_device
@@ -110,7 +110,7 @@ def launch_settings(path: str) -> dict[str, Any]:
     """What a configuration of `accelerate launch` says, empty where that is no YAML mapping, of which accelerate says
     what is wrong; raises TrainingError where it cannot be read."""
     try:
-        content = yaml.safe_load(configuration(path))
+        content = bounded_yaml.loads(configuration(path))
     except yaml.YAMLError:
         return {}
     return content if isinstance(content, dict) else {}
