@@ -400,6 +400,15 @@ def test_an_id_of_different_texts_joins_nothing_and_loses_nothing(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("n", "prompts_of_ids"), [(100, 100), (101, 102)])
+def test_an_id_of_many_different_texts_does_not_join_wordings_either(tmp_path, n, prompts_of_ids):
+    rows = [row(f"{k:04}?", teacher="A", prompt_id="1") for k in range(n)]
+    rows.append(row("Be brief: 0000?", teacher="B", prompt_id="1"))
+    counts, prompts, _, rejected = run(tmp_path, {"a.jsonl": rows}, answer_kind="none")
+    assert (rejected.height, counts.torn_ids, prompts.height) == (0, 1, prompts_of_ids)
+
+
+@pytest.mark.slow
 def test_ids_join_where_both_sides_have_them_else_texts_do(tmp_path):
     """A: two wordings under one id; B: no id; C: an id of its own kind; D: alone."""
     rows = [

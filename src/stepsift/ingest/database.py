@@ -30,6 +30,8 @@ _STORED_KEYS = 65_536
 """Keys of texts that are remembered as stored."""
 _REMEMBERED_CHARS = 5_000
 """Longest text whose key is remembered."""
+_MOST_PIECES = 100
+"""Texts with nothing in common under one own id, each of which is looked for in all others."""
 _WAITING_ROWS = 256
 _WAITING_CHARS = 1_000_000
 """Candidates that are stored together."""
@@ -70,9 +72,9 @@ JOIN wording USING (prompt_hash) ORDER BY own_id, length(value), value
 
 _JOIN = """
 UPDATE root SET root = new.root FROM (
-    SELECT a.prompt_hash AS prompt_hash, min(r.root) AS root
-    FROM alike AS a JOIN alike AS b USING (number) JOIN root AS r ON r.prompt_hash = b.prompt_hash
-    GROUP BY a.prompt_hash) AS new
+    SELECT prompt_hash, min(least.root) AS root FROM alike JOIN (
+        SELECT number, min(root) AS root FROM alike JOIN root USING (prompt_hash) GROUP BY number
+    ) AS least USING (number) GROUP BY prompt_hash) AS new
 WHERE new.prompt_hash = root.prompt_hash AND new.root < root.root
 """
 
@@ -234,7 +236,8 @@ class Spool:
 
         - Rows of one text in normal form are of one prompt, whatever their ids; rows of one own id are so where the
           shorter of their texts stands within the longer. An own id of texts that have nothing in common joins nothing
-          (`torn_ids`): sets count their rows from 0, and nobody's trace is lost for that.
+          (`torn_ids`): sets count their rows from 0, and nobody's trace is lost for that. One of more than _MOST_PIECES
+          such texts does not join those within each other either.
         - A prompt's id is the smallest own id that is its alone, else the smallest hash of its texts.
         """
         self._store()
@@ -273,16 +276,23 @@ class Spool:
         number = 0
         for _, group in groupby(self._db.execute(_WORDINGS_OF_IDS), key=lambda row: row[0]):
             rest = [(hash_, text) for _, hash_, text in group]
-            pieces = 0
-            while rest:
+            pieces: list[list[str]] = []
+            while rest and len(pieces) <= _MOST_PIECES:
                 shortest = rest[0][1]
-                joined = [
-                    (h, t) for h, t in rest if t == shortest or (shortest in t and any(map(str.isalnum, shortest)))
-                ]
-                rest = [pair for pair in rest if pair not in joined]
-                number, pieces = number + 1, pieces + 1
-                self._db.executemany("INSERT INTO alike VALUES (?,?)", [(number, h) for h, _ in joined])
-            self.torn_ids += pieces > 1
+                says_something = any(map(str.isalnum, shortest))
+                piece, others = [], []
+                for hash_, text in rest:
+                    if text == shortest or (says_something and shortest in text):
+                        piece.append(hash_)
+                    else:
+                        others.append((hash_, text))
+                pieces.append(piece)
+                rest = others
+            self.torn_ids += len(pieces) > 1
+            if not rest and len(pieces) <= _MOST_PIECES:
+                numbered = [(number + n, hash_) for n, piece in enumerate(pieces) for hash_ in piece]
+                self._db.executemany("INSERT INTO alike VALUES (?,?)", numbered)
+                number += len(pieces)
         self._db.execute("CREATE INDEX alike_number ON alike (number)")
         while self._db.execute(_JOIN).rowcount:
             pass
