@@ -118,11 +118,16 @@ def answer_kind(row: Row) -> str | None:
 
 
 def tests(row: Row) -> str | None:
-    """Tests as text."""
+    """Tests as text; raise RowError where they are no JSON."""
     _, value = row.find("tests")
     if value is None or value == "" or isinstance(value, str):
         return value or None
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    try:
+        return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    except TypeError:  # a map of Parquet whose keys are of several kinds, or none of JSON's
+        raise RowError(
+            "wrong_type", "tests has keys that are not all text; write them as JSON, or as one text"
+        ) from None
 
 
 def licence(row: Row) -> str | None:

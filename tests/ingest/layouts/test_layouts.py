@@ -298,6 +298,13 @@ def test_tests_become_text():
     assert one({"prompt": "p", "response": "r", "tests": [{"in": "1"}]}).tests == '[{"in": "1"}]'
 
 
+@pytest.mark.parametrize("keys", [{"a": 1, None: 2}, {1: 1, "a": 2}, {(1, 2): 3}])
+def test_tests_with_keys_of_several_kinds_are_a_rejected_row(keys):
+    with pytest.raises(RowError, match="tests has keys that are not all text") as caught:
+        one({"prompt": "p", "response": "r", "tests": keys})
+    assert caught.value.reason == "wrong_type"
+
+
 @pytest.mark.parametrize(
     ("row", "reason", "word"),
     [
