@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from stepsift import params
 from stepsift.core.errors import SourceError
 from stepsift.ingest.files import find as files
-from stepsift.ingest.files import json_values, jsonl
+from stepsift.ingest.files import json_values, jsonl, tabular
 from stepsift.ingest.files.decode import decode_row
 from stepsift.ingest.row import Row
 from stepsift.ingest.rows import RowError
@@ -328,6 +328,14 @@ def test_one_content_in_every_format(tmp_path, name, data):
 )
 def test_files_that_break(tmp_path, name, data, reasons):
     assert read(tmp_path, name, data) == list(enumerate(reasons, start=1))
+
+
+@pytest.mark.parametrize("head", [b"", b"prompt\np\n"])
+def test_a_line_of_a_table_that_never_ends_is_not_read_whole(head):
+    stream = io.BytesIO(head + b"x," * 5_000_000)
+    rows = list(tabular.rows(stream, ",", max_bytes=1_000))
+    assert [n for n, row in rows if isinstance(row, RowError) and row.reason == "line_too_long"] == [len(rows)]
+    assert len(rows) == (2 if head else 1) and stream.tell() < 1_000_000
 
 
 def test_zstd_that_breaks_off_keeps_what_came_before(tmp_path):

@@ -13,6 +13,8 @@ from stepsift.ingest.rows import RowError
 
 _OTHERS = ";\t|,"
 """What tables are written with instead of the character that the file's suffix stands for."""
+_ROOM_CHARS = 2**16
+"""A row within the limit may have a longer line, of which each quote stands twice: room for what is between values."""
 
 
 def rows(stream: BinaryIO, delimiter: str, max_bytes: int) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
@@ -20,10 +22,11 @@ def rows(stream: BinaryIO, delimiter: str, max_bytes: int) -> Iterator[tuple[int
     # A byte that is no UTF-8 must cost one row and not the file.
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     csv.field_size_limit(max_bytes)
-    first = text.readline()
-    reader = csv.reader(itertools.chain([first] * bool(first), text), delimiter=delimiter, strict=True)
+    lines = _lines(text, 2 * max_bytes + _ROOM_CHARS)
     number = 0
     try:
+        first = next(lines, "")
+        reader = csv.reader(itertools.chain([first] * bool(first), lines), delimiter=delimiter, strict=True)
         if delimiter not in first and (other := next((c for c in _OTHERS if c in first), None)):
             raise csv.Error(
                 f"its columns are separated by {other!r} instead of {delimiter!r}; convert it, or write JSON Lines"
@@ -37,6 +40,19 @@ def rows(stream: BinaryIO, delimiter: str, max_bytes: int) -> Iterator[tuple[int
                 yield number, _row(names, values, max_bytes)
     except csv.Error as e:
         yield number + 1, RowError("broken_csv", f"{e}; what comes after it is not read")
+    except RowError as e:
+        yield number + 1, e
+
+
+def _lines(text: io.TextIOWrapper, most_chars: int) -> Iterator[str]:
+    """The lines of a text, in memory for one of `most_chars`; raises RowError for a longer one."""
+    while line := text.readline(most_chars + 1):
+        if len(line) > most_chars:
+            raise RowError(
+                "line_too_long",
+                f"a line has more than {most_chars} characters (ingest.max_line_bytes); what follows is not read",
+            )
+        yield line
 
 
 def _row(names: list[str], values: list[str], max_bytes: int) -> dict[str, Any] | RowError:
