@@ -53,7 +53,7 @@ def main() -> None:
             )
             steps = None if settings.train.steps == "all" else settings.train.steps
             write_selection(selection, traces, settings.select, test_questions, inputs, out, steps)
-            disk.write_json(ranking.chart(selection.teachers, settings.select.names), args.chart)
+            disk.write_json(ranking.chart(selection.teachers, settings.select.selectors), args.chart)
             disk.write_json(selection.metrics, args.metrics)
         run.log_metrics(selection.metrics)
         sizes = ", ".join(f"{name} {rows.height:,}" for name, rows in selection.curated.items())

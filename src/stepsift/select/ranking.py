@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from stepsift import params
 from stepsift.core import tables
 from stepsift.core.text import count
 from stepsift.metrics import Metric, all_metrics
@@ -85,15 +86,15 @@ def rank_teachers(
     return ranked.select(tables.TEACHERS.schema.keys()).sort(tables.TEACHERS.key)
 
 
-def chart(teachers: pl.DataFrame, metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """Points of a chart: teacher, `of` (one of `metrics`), mean, and its interval, low to high; for table teachers.
+def chart(teachers: pl.DataFrame, selectors: Sequence[params.Selector]) -> list[dict[str, Any]]:
+    """Points of a chart: teacher, `of` (what a selector chooses by), mean, low and high; of table teachers.
 
     Only ranked teachers, all domains, the best first; metrics that rank none are left out.
     """
     ranked = teachers.filter(pl.col("domain") == ALL_DOMAINS, pl.col("rank").is_not_null())
     return [
         {"teacher": r["teacher"], "of": metric, "mean": r["mean"], "low": r["ci_low"], "high": r["ci_high"]}
-        for metric in metrics
+        for metric in dict.fromkeys(selector.by for selector in selectors)
         for r in ranked.filter(pl.col("metric") == metric).sort("rank", "teacher").to_dicts()
     ]
 
