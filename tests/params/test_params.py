@@ -289,6 +289,35 @@ def test_a_long_value_is_cut():
 
 
 @pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"select": {"filters": {"worst": {"by": "hes"}}}}, "without which hes of select.filters.worst.by have"),
+        ({"select": {"weights": {"by": "galp"}}}, "without which galp of select.weights.by have"),
+        ({"audition": {"selectors": ["lalp", "galp"]}}, "without which galp of audition.selectors have"),
+        (
+            {"audition": {"arms": [{"name": "a", "by": "galp", "steps": {"drop": "last"}}]}},
+            "without which galp of audition.arms have",
+        ),
+        (
+            {"audition": {"arms": [{"name": "a", "by": "lalp", "per_prompt": 2, "weights": {"by": "galp"}}]}},
+            "without which galp of weights.by of 'a' in audition.arms have",
+        ),
+        (
+            {"audition": {"arms": [{"name": "a", "by": "lalp", "steps": {"drop": "lowest", "by": "full"}}]}},
+            "by which steps of 'a' in audition.arms drops the lowest steps",
+        ),
+    ],
+)
+def test_whatever_names_a_metric_needs_its_pass(sections: dict, said: str):
+    raw = {**sections, "score": {"passes": ["local"]}}
+    raw["select"] = {"selectors": ["lalp"], **raw.get("select", {})}
+    (sentence,) = problems(raw)
+    assert f"score.passes lacks 'full', {said}" in sentence
+    assert params.parse({**raw, "score": {}})
+    assert params.parse({"score": raw["score"], "select": {"selectors": ["lalp"]}})
+
+
+@pytest.mark.parametrize(
     ("passes", "selectors", "said"),
     [
         (["full"], ["lalp", "random", "lalp_token"], "score.passes lacks 'local', without which lalp, lalp_token of"),

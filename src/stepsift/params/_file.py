@@ -13,7 +13,7 @@ from stepsift.params._audition import Audition
 from stepsift.params._evaluate import Evaluate
 from stepsift.params._rules import Rule
 from stepsift.params._section import Section
-from stepsift.params._select import Select, compares_two_models
+from stepsift.params._select import Select, compares_two_models, needed_pass
 from stepsift.params._sentences import key_path, sentence, shown
 from stepsift.params._stages import REFERENCES_FOLDER, Ingest, Report, Score, Segment, Student, Tracking
 from stepsift.params._train import Train
@@ -34,21 +34,39 @@ class Params(Section):
     tracking: Tracking = Tracking()
 
     @model_validator(mode="after")
-    def _passes_of_selectors(self) -> Self:
-        for needed in ("local", "full"):
-            names = [s.name for s in self.select.selectors if s.metric.needs == needed]
-            if names and needed not in self.score.passes:
-                raise ValueError(
-                    f"score.passes lacks '{needed}', without which {', '.join(names)} of select.selectors have no "
-                    "score; add it there, or leave them out here"
-                )
-            steps = self.train.steps
-            if steps != "all" and steps.needs == needed and needed not in self.score.passes:
-                raise ValueError(
-                    f"score.passes lacks '{needed}', by which train.steps drops the {steps.drop} steps; add it there, "
-                    "or name the other pass in train.steps"
-                )
+    def _passes_of_metrics_and_steps(self) -> Self:
+        missing = [needed for needed in ("local", "full") if needed not in self.score.passes]
+        for needed in missing:
+            for key, metrics in self._metrics_by_key().items():
+                if without := [m for m in metrics if needed_pass(m) == needed]:
+                    raise ValueError(
+                        f"score.passes lacks '{needed}', without which {', '.join(without)} of {key} have no score; "
+                        "add it there, or leave them out here"
+                    )
+            dropped = {"train.steps": self.train.steps}
+            dropped |= {f"steps of '{arm.name}' in audition.arms": arm.steps for arm in self.audition.arms}
+            for key, steps in dropped.items():
+                if steps != "all" and steps.needs == needed:
+                    raise ValueError(
+                        f"score.passes lacks '{needed}', by which {key} drops the {steps.drop} steps; add it there, "
+                        f"or name the other pass in {key}"
+                    )
         return self
+
+    def _metrics_by_key(self) -> dict[str, list[str]]:
+        """Key to the metrics that it names; audition.selectors only where it is written, since few hold auditions."""
+        selectors, worst = self.select.selectors, self.select.filters.worst
+        weights = {"select.weights.by": self.select.weights}
+        weights |= {f"weights.by of '{arm.name}' in audition.arms": arm.weights for arm in self.audition.arms}
+        return {
+            "select.selectors": [*dict.fromkeys(s.by for s in selectors)],
+            "select.filters.worst.by": [worst.by] if worst else [],
+            "audition.selectors": [
+                *(self.audition.selectors if "selectors" in self.audition.model_fields_set else ()),
+            ],
+            "audition.arms": [*dict.fromkeys(arm.by for arm in self.audition.arms)],
+            **{key: [by.by] for key, by in weights.items() if not isinstance(by, str)},
+        }
 
     @model_validator(mode="after")
     def _rescored_are_selectors(self) -> Self:
@@ -64,13 +82,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _references_of_metrics(self) -> Self:
         names = [r.name for r in self.score.references]
-        by_key = {
-            "select.selectors": [s.by for s in self.select.selectors],
-            "select.filters.worst.by": [self.select.filters.worst.by] if self.select.filters.worst else [],
-            "select.weights.by": [] if isinstance(self.select.weights, str) else [self.select.weights.by],
-            "audition.selectors": list(self.audition.selectors),
-        }
-        for key, metrics in by_key.items():
+        for key, metrics in self._metrics_by_key().items():
             of_two = [m for m in metrics if compares_two_models(m)]
             if of_two and not names:
                 raise ValueError(

@@ -28,6 +28,13 @@ def compares_two_models(metric: str) -> bool:
     return all_metrics()[metric].of_two_models
 
 
+def needed_pass(metric: str) -> Literal["local", "full"] | None:
+    """The pass of scoring without which a metric has no score; None for one that needs none."""
+    from stepsift.metrics import all_metrics
+
+    return all_metrics()[metric].needs
+
+
 class Worst(Section):
     """The worst traces of the pool by a metric."""
 
