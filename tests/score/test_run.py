@@ -28,7 +28,8 @@ from stepsift.score.backends.local import LocalBackend, attempt, model_size
 from stepsift.score.cache.scores import PICKED_COLUMNS, TOKENS_SCHEMA, ScoreCache
 from stepsift.score.cache.shards import ShardStore
 from stepsift.score.forward.engine import Engine
-from stepsift.score.forward.request import Refused, Request
+from stepsift.score.forward.masked import MaskedEngine
+from stepsift.score.forward.request import Refused, Request, Scores
 from stepsift.score.identity import Identity
 from stepsift.score.job import TraceJob
 from stepsift.score.plan import Planner
@@ -379,6 +380,26 @@ def test_a_trace_that_does_not_fit_into_memory(load_student, error):
     (refused,) = attempt(Crowded(Engine(student.model, 64), 7, error), [request])
     assert isinstance(refused, Refused) and refused.reason == "out_of_memory"
     assert str(len(ids[0]) + len(ids[1])) in refused.detail and "memory" in refused.detail
+
+
+def test_of_several_traces_only_those_that_do_not_fit_are_refused(load_student):
+    short, long = (Request([1, 2], [3] * n, [], True) for n in (4, 40))
+
+    class Crowded(MaskedEngine):
+        """Has memory for one short trace at a time, whatever the budget."""
+
+        def __init__(self, engine: Engine):
+            self.engine, self.batch_tokens = engine, 64
+
+        def score_many(self, requests):
+            if len(requests) > 1 or len(requests[0].response) > 4:
+                raise MemoryError("no memory")
+            return [self.engine.score(requests[0])]
+
+    engine = Crowded(Engine(load_student("llama").model, 64))
+    first, refused, last = attempt(engine, [short, long, short])
+    assert isinstance(first, Scores) and not first.usual and isinstance(last, Scores)
+    assert isinstance(refused, Refused) and "42 tokens" in refused.detail and engine.batch_tokens == 64
 
 
 def test_another_error_of_the_engine_is_not_taken_for_a_lack_of_memory(load_student):

@@ -130,8 +130,8 @@ AnyEngine = Engine | PackedEngine | MaskedEngine
 def attempt(engine: AnyEngine, requests: list[Request]) -> list[Result]:
     """Score requests; those that give no finite values, or do not fit into memory at any budget, are refused.
 
-    What does not fit in packed batches is tried trace by trace, then with half the budget, a quarter and an eighth: the
-    same numbers but for rounding, marked as not `usual`.
+    Several that do not fit are tried trace by trace, then with half the budget, a quarter and an eighth: the same
+    numbers but for rounding, marked as not `usual`.
     """
     budget = engine.batch_tokens
     seen = ""
@@ -147,9 +147,10 @@ def attempt(engine: AnyEngine, requests: list[Request]) -> list[Result]:
                     raise
                 seen = str(e).splitlines()[0][:200] if str(e) else "out of memory"
             torch.cuda.empty_cache()  # does nothing where there is no CUDA
-            if isinstance(engine, PackedEngine):
+            if isinstance(engine, PackedEngine) or len(requests) > 1:
                 log.warning("out of memory: trying %s again, one by one", count(len(requests), "trace"))
-                alone = [result for r in requests for result in attempt(engine.trace, [r])]
+                one = engine.trace if isinstance(engine, PackedEngine) else engine
+                alone = [result for r in requests for result in attempt(one, [r])]
                 return [replace(r, usual=False) if isinstance(r, Scores) else r for r in alone]
     finally:
         engine.batch_tokens = budget
