@@ -204,6 +204,38 @@ def test_a_key_that_is_none_stops_the_run(tmp_path, monkeypatch, variable, value
         SideCache(tmp_path).get_or_make("k", fill)
 
 
+def test_get_reads_and_changes_nothing(tmp_path: Path) -> None:
+    cache = SideCache(tmp_path)
+    assert cache.get("k") is None and names(tmp_path) == []
+    entry, _ = cache.get_or_make("k", fill)
+    assert cache.get("k") == entry
+    (entry / "weights").write_bytes(b"\x00\x02")
+    before = names(tmp_path)
+    assert cache.get("k") is None and names(tmp_path) == before
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_damaged_entry_that_cannot_be_set_aside(
+    elsewhere: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = SideCache(tmp_path)
+    entry, _ = cache.get_or_make("k", fill)
+    (entry / "weights").write_bytes(b"\x00\x02")
+
+    def set_aside(path: Path) -> Path:
+        if elsewhere:
+            path.rename(tmp_path / "k.damaged-1")
+            raise FileNotFoundError(path)
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(disk, "set_aside", set_aside)
+    if elsewhere:
+        assert cache.get_or_make("k", fill) == (entry, False)
+    else:
+        with pytest.raises(CacheError, match=r"cannot be stored there \(Permission denied\); allow writing"):
+            cache.get_or_make("k", fill)
+
+
 def test_a_pipe_in_place_of_a_manifest_is_damage(tmp_path):
     entry, _ = SideCache(tmp_path).get_or_make("k", fill)
     (entry / "entry.json").unlink()

@@ -77,14 +77,10 @@ class SideCache:
         CacheError where nothing may be written.
         """
         entry = self.folder / key
+        if (there := self.get(key)) is not None:
+            return there, True
         if entry.is_dir():
-            damage = _damage(entry)
-            if damage is None:
-                with contextlib.suppress(OSError):  # a cache that may only be read serves as well
-                    os.utime(entry / _MANIFEST)
-                return entry, True
-            aside = disk.set_aside(entry)
-            log.warning("cache entry %s is damaged (%s): set aside as %s and made again", entry, damage, aside.name)
+            self._set_aside(entry)
         temporary = self._place_for(key)
         try:
             make(temporary)
@@ -100,6 +96,15 @@ class SideCache:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return entry, False
+
+    def get(self, key: str) -> Path | None:
+        """The entry's folder, for reading only; None where there is none, or a damaged one, which stays as it is."""
+        if not self.has(key):
+            return None
+        entry = self.folder / key
+        with contextlib.suppress(OSError):  # a cache that may only be read serves as well
+            os.utime(entry / _MANIFEST)
+        return entry
 
     def has(self, key: str) -> bool:
         """Whether there is an entry; a damaged one is none."""
@@ -129,6 +134,19 @@ class SideCache:
             yield place
             shutil.rmtree(place, ignore_errors=True)
             Path(lock.lock_file).unlink(missing_ok=True)
+
+    def _set_aside(self, entry: Path) -> None:
+        """Rename a damaged entry, unless another process did so; raises CacheError where that is not allowed."""
+        damage = _damage(entry)
+        if damage is None:  # another process has made it again
+            return
+        try:
+            aside = disk.set_aside(entry)
+        except FileNotFoundError:
+            return
+        except OSError as e:
+            raise self._unwritable(e) from e
+        log.warning("cache entry %s is damaged (%s): set aside as %s and made again", entry, damage, aside.name)
 
     def _unwritable(self, e: OSError) -> CacheError:
         return CacheError(

@@ -99,6 +99,8 @@ def test_hit_rates_of_other_runs(root: Path) -> None:
     (space(root) / "space.json").write_text("{")
     _, name, counts, *_ = cache_command.show(root)
     assert name.endswith("no student named: no numerics named") and counts.endswith("no run ended with it")
+    (space(root) / "space.json").write_text("[" * 100_000)
+    assert cache_command.show(root)[1] == name
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ def _info(folder: Path) -> SpaceInfo:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(read_regular(path, 2**24))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
