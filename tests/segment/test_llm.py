@@ -26,6 +26,7 @@ from stepsift.segment.llm.grouping import Grouping, Store
 from stepsift.segment.llm.pieces import cut_sentences
 from stepsift.segment.llm.prompt import PROMPT_SHA256
 from stepsift.segment.llm.threads import in_threads
+from stepsift.sidecache import SideCache
 
 KEY = "sk-not-for-anybody"
 
@@ -458,6 +459,14 @@ def test_what_is_another_answer_and_what_is_not(tmp_path: Path, monkeypatch: pyt
     keys = [key(), key(("ab",)), key(("b", "a")), *(key(**llm) for llm in others)]
     monkeypatch.setattr(grouping_module, "PROMPT_SHA256", "another prompt")
     assert len({*keys, key()}) == len(keys) + 1
+
+
+def test_an_answer_that_is_removed_meanwhile_leaves_no_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(SideCache, "has", lambda cache, key: True)
+    own = settings("https://models.example.org/v1").llm
+    assert own is not None
+    assert Store(own, tmp_path).get("k") is None
+    assert [*tmp_path.rglob("*")] == []
 
 
 def test_an_expected_wait_is_read_in_both_forms():

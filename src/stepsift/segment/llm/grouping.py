@@ -84,10 +84,13 @@ class Store:
 
     def get(self, key: str) -> list[int] | None:
         """The number of the last sentence of each group; None where there is none."""
-        if not self._cache.has(key):
+        place = self._cache.get(key)
+        if place is None:
             return None
-        place, _ = self._cache.get_or_make(key, lambda folder: None)
-        ends: list[int] = json.loads(disk.read_regular(place / _ANSWER, _MOST_ANSWER_BYTES))
+        try:
+            ends: list[int] = json.loads(disk.read_regular(place / _ANSWER, _MOST_ANSWER_BYTES))
+        except FileNotFoundError:  # removed meanwhile, as 'stepsift cache prune' does
+            return None
         return ends
 
     def put(self, key: str, ends: list[int]) -> None:
