@@ -44,8 +44,9 @@ def test_what_is_damaged_gets_the_next_free_number(tmp_path: Path):
 def test_a_regular_file_of_at_most_so_many_bytes_is_read(tmp_path: Path):
     (tmp_path / "file").write_bytes(b"12345")
     assert disk.read_regular(tmp_path / "file", 5) == b"12345"
-    with pytest.raises(OSError, match="5 bytes"):
+    with pytest.raises(OSError, match="5 bytes") as too_large:
         disk.read_regular(tmp_path / "file", 4)
+    assert not disk.is_full(too_large.value)
     with pytest.raises(IsADirectoryError):
         disk.read_regular(tmp_path, 5)
     os.mkfifo(tmp_path / "pipe")

@@ -83,7 +83,8 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
             raise OSError(errno.EINVAL, "it is a pipe or a device, and no regular file", str(path))
         content = f.read(most_bytes + 1)
     if len(content) > most_bytes:
-        raise OSError(errno.EFBIG, f"it has {status.st_size:,} bytes, at most {most_bytes:,} are read", str(path))
+        # Not EFBIG, which is_full takes for a disk on which nothing more can be written.
+        raise OSError(errno.EOVERFLOW, f"it has {status.st_size:,} bytes, at most {most_bytes:,} are read", str(path))
     return content
 
 
