@@ -444,7 +444,7 @@ def test_without_a_device_a_process_takes_its_share_of_the_processor(monkeypatch
     asked: list[int] = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     take_share(0, 3)
     take_share(1, 100)

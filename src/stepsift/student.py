@@ -18,7 +18,7 @@ import yaml
 from safetensors import SafetensorError, safe_open
 
 from stepsift import params
-from stepsift.core import bounded_yaml, disk
+from stepsift.core import bounded_yaml, disk, processes
 from stepsift.core.errors import StudentError
 from stepsift.core.finding import Finding
 from stepsift.core.model_files import WEIGHTS, loaded_files, require_inside, require_possible_sizes
@@ -432,7 +432,7 @@ def take_share(number: int, n_processes: int) -> None:
     import torch
 
     take_devices(number, n_processes, 1)
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // n_processes))
+    torch.set_num_threads(max(1, processes.cores() // n_processes))
 
 
 def take_devices(number: int, n_processes: int, most: int | None = None) -> None:

@@ -1,6 +1,7 @@
 """From parameters to scores: whole runs with the student that the parameters name."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ SOME_REQUESTS = [Request([1] * 10, [2] * 20, [Pass(0, 0, 12), Pass(5, 12, 20)], 
 def test_processes_for_a_small_student(student_folder, monkeypatch):
     source = params.Student(path=str(student_folder("llama")))
     monkeypatch.setattr(setup.student, "count_parameters", lambda _: 1_000)
-    monkeypatch.setattr(setup.os, "sched_getaffinity", lambda _: set(range(4)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)))
 
     def chosen(settings: params.Score | None = None, requests: list[Request] = SOME_REQUESTS) -> int:
         return setup.choose_workers(source, settings or params.Score(), requests)
@@ -87,7 +88,7 @@ def test_processes_for_a_small_student(student_folder, monkeypatch):
     monkeypatch.setattr(setup.student, "count_parameters", lambda _: 10_000_000)
     assert chosen() == 1
     monkeypatch.setattr(setup.student, "count_parameters", lambda _: 1_000)
-    monkeypatch.setattr(setup.os, "sched_getaffinity", lambda _: {0})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     assert chosen() == 1
 
 
@@ -101,7 +102,7 @@ def test_a_run_with_much_to_do_divides_itself(student_folder, tmp_path: Path, mo
 
     monkeypatch.setattr(setup, "ProcessBackend", start)
     monkeypatch.setattr(setup, "WORTH_OPERATIONS", 1.0)
-    monkeypatch.setattr(setup.os, "sched_getaffinity", lambda _: {0, 1, 2})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
     divided, _ = run(student_folder("llama"), tmp_path / "divided")
     assert divided.equals(alone) and asked == [3]
     run(student_folder("llama"), tmp_path / "one", workers=1)

@@ -18,6 +18,11 @@ _AHEAD = 2
 """Parts in hand per process: one that it works on, one that waits."""
 
 
+def cores() -> int:
+    """Cores that this process may use: fewer than the machine has where a scheduler or a container gives it some."""
+    return len(os.sched_getaffinity(0))
+
+
 class Crew(Generic[S]):
     """As many processes as there are cores, or `workers`, for work that comes in parts; a context manager.
 
@@ -26,7 +31,7 @@ class Crew(Generic[S]):
     """
 
     def __init__(self, workers: int | None, shared: S):
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = workers or cores()
         self._shared = shared
         self._pool: ProcessPoolExecutor | None = None
 

@@ -4,7 +4,6 @@ Every worker is a thread that waits for a process of its own (verify/process.py)
 process. Rows are handed out in pieces and come back in their order: any number of workers writes the same bytes.
 """
 
-import os
 import queue
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +13,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from stepsift import params, verify
+from stepsift.core import processes
 from stepsift.ingest.candidate import Candidate
 from stepsift.ingest.database import Spool
 from stepsift.ingest.record import ALTERNATIVES
@@ -35,7 +35,7 @@ class Verifiers:
     """Threads with a verifier each; use as a context manager."""
 
     def __init__(self, settings: params.Ingest):
-        self.count = settings.workers or len(os.sched_getaffinity(0))
+        self.count = settings.workers or processes.cores()
         self._timeout_s = settings.verify_timeout_s
 
     def __enter__(self) -> "Verifiers":

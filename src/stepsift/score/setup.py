@@ -1,7 +1,6 @@
 """From parameters to everything that a run of scoring needs: plans, a backend, and the cache."""
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from types import TracebackType
 import torch
 
 from stepsift import params, student
+from stepsift.core import processes
 from stepsift.core.errors import StudentError
 from stepsift.core.text import count
 from stepsift.score.backends.deferred import DeferredBackend
@@ -151,7 +151,7 @@ def choose_workers(student_settings: params.Student, settings: params.Score, req
     More, up to the number of cores, where a student takes one of them (`takes_one_core`), batches hold one trace, so
     that values are the same in any process, and each process has enough to do (`WORTH_OPERATIONS`).
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = processes.cores()
     source = student.find(student_settings)
     if cores == 1 or batching(settings, "cpu") != "trace" or not student.takes_one_core(source):
         return 1
