@@ -444,6 +444,11 @@ def test_keys_that_dvc_has_to_see_are_asked_for(tmp_path: Path):
     of_others = ["report", "student.path", *of_select, "train.steps", "evaluate.tasks"]
     assert [s.split("'")[1] for s in missing] == of_others
     assert missing[0].endswith("write it out, the default is {}")
+    for sentence in missing:
+        key, default = sentence.split("'")[1], sentence.partition("the default is ")[2]
+        section, _, name = key.partition(".")
+        raw = {section: {name: yaml.safe_load(default)} if name else yaml.safe_load(default)}
+        assert params.parse(raw) == params.Params()
     select = "select: {selectors: [lalp], seed: 0, stability: jackknife, stability_prompts: null}"
     train = "train: {steps: all}"
     path.write_text(sections.replace("select: {}", select).replace("train: {}", train) + "report:\n")

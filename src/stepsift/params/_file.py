@@ -1,5 +1,6 @@
 """The whole of params.yaml: read, checked, and what DVC has to see of it."""
 
+import math
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -116,10 +117,16 @@ def missing_for_dvc(path: Path = Path("params.yaml")) -> list[str]:
     for key in TRACKED_BY_DVC:
         section, _, name = key.partition(".")
         if section not in raw or (name and name not in (raw[section] or {})):
-            default = getattr(Params(), section)
-            shown = getattr(default, name) if name else "{}"
-            sentences.append(f"{path} lacks '{key}', which DVC has to see; write it out, the default is {shown}")
+            default = _as_yaml(getattr(getattr(Params(), section), name)) if name else "{}"
+            sentences.append(f"{path} lacks '{key}', which DVC has to see; write it out, the default is {default}")
     return sentences
+
+
+def _as_yaml(value: object) -> str:
+    """A value of a key in one line of YAML; what a model of it says beside its defaults."""
+    if isinstance(value, tuple):
+        value = [v.model_dump(mode="json", exclude_defaults=True) if isinstance(v, Section) else v for v in value]
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf).removesuffix("...\n").strip()
 
 
 class _Loader(yaml.SafeLoader):
