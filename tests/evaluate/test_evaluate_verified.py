@@ -98,7 +98,7 @@ def test_a_program_without_a_verdict_is_wrong_if_that_is_its_own_doing(reason: s
         (
             "auto",
             {"answer": "Square both sides of it. Then collect the terms. All of them vanish."},
-            "'answer' is a whole",
+            "'answer' is a whole solution in words; name a field with a short answer, or set verify: exact",
         ),
     ],
 )

@@ -31,7 +31,7 @@ def judge(verifier: Verifier, where: str, how: Verified, row: dict[str, Any], te
     else:
         verdict, why = verifier.verdict(kind, text, gold), f"its row has nothing in '{how.answer}'"
         if kind == "none":
-            why = f"'{how.answer}' is a whole solution in words; name a field with a short answer, or set kind: exact"
+            why = f"'{how.answer}' is a whole solution in words; name a field with a short answer, or set verify: exact"
     if verdict == "unchecked" and why not in _OF_THE_ANSWER:
         raise EvaluationError(f"{where} cannot be graded: {_REASONS.get(why, why)}")
     return verdict
