@@ -67,6 +67,14 @@ def test_what_is_wrong_names_the_reference(checkout, student_folder):
     assert problem.startswith("score.references, 'teacher': path is")
 
 
+def test_a_path_with_student_in_its_name_stays_as_it_is(checkout):
+    (checkout / "data/references/student.gguf").mkdir()
+    (problem,) = check_references(settings_of("student.gguf")).problems
+    assert problem.startswith(
+        "score.references, 'student.gguf': path is 'data/references/student.gguf', which holds no"
+    )
+
+
 def test_a_link_out_of_the_folder_that_dvc_watches_is_refused(checkout, student_folder):
     (checkout / "data/references/teacher").symlink_to(student_folder("llama"))
     (reference,) = settings_of("teacher").references

@@ -4,6 +4,7 @@ Scores of two models never stand in one column. They meet by trace and step (`se
 response's text, so that each model has its own tokenizer and chat template, fingerprint and cache.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,13 @@ def _no_file(reference: params.Reference) -> str:
     return f"score.references, '{reference.name}': there is no file {reference.path}; put it there"
 
 
+_OF_STUDENT = re.compile(rf"(?<![\w./-])student\.(?=(?:{'|'.join(params.Student.model_fields)})\b)")
+"""What stands before a key of the student; a path such as data/student.gguf has none."""
+
+
 def _of_reference(reference: params.Reference, error: Exception) -> str:
     """An error of a student's loading in terms of the reference that it is about."""
     text = str(error)
     if text.startswith("score.references"):
         return text
-    return f"score.references, '{reference.name}': {text.replace('student.', '')}"
+    return f"score.references, '{reference.name}': {_OF_STUDENT.sub('', text)}"
