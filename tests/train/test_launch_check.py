@@ -1,8 +1,13 @@
 """What `stepsift check` hears of training before it begins."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
 from stepsift import params
+from stepsift.train import launch
 from stepsift.train.launch import check_training
 
 
@@ -35,3 +40,16 @@ def test_what_deepspeed_cannot_do_is_said_before_anything_is_scored() -> None:
     assert problem.startswith("train.early_stop cannot keep the best weights under DeepSpeed")
     fsdp = {"launch": "configs/accelerate/fsdp.yaml", "lora": params.Lora(), "early_stop": params.EarlyStop()}
     assert not check_training(["lalp"], settings.model_copy(update=fsdp)).problems
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("obeys", [True, False])
+def test_processes_that_a_launcher_left_behind_are_ended(obeys: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "_GRACE_S", 1.0)
+    ignore = "" if obeys else "signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    rank = f"import signal, time; {ignore} print(1, flush=True); time.sleep(60)"
+    launcher = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {rank!r}])"
+    process = subprocess.Popen([sys.executable, "-c", launcher], stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None and process.stdout.readline() == b"1\n" and process.wait() == 0
+    launch._end(process)
+    assert process.communicate(timeout=20)[0] == b""  # the pipe ends when nobody holds its other end

@@ -185,15 +185,26 @@ def _say(live: Path, n_said: int, on_log: "OnLog | None") -> int:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the launcher and all its processes, where they still run."""
+    """End the launcher and all its processes, those too that still run when it has ended itself."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
+        process.poll()
+        if not _signalled(process.pid, number):
             return
-        os.killpg(process.pid, number)
-        try:
-            process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            continue
+        ends_s = time.monotonic() + _GRACE_S
+        while time.monotonic() < ends_s:
+            process.poll()  # a launcher that nobody waited for would be of its group for ever
+            if not _signalled(process.pid, 0):
+                return
+            time.sleep(_LOOK_S / 10)
+
+
+def _signalled(group: int, number: int) -> bool:
+    """Whether there was a process group to send a signal to; 0 asks that alone."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _reason(folder: Path, code: int) -> str:
