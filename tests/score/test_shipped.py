@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helpers.score_pool import PROMPTS, write_pool
 from stepsift import params, student
@@ -14,7 +16,7 @@ from stepsift.core import table_files, tables
 from stepsift.core.errors import ParamsError, ScoringError, TableError
 from stepsift.score.pool import Pool
 from stepsift.score.references import check_references, score_references
-from stepsift.score.shipped import score_shipped
+from stepsift.score.shipped import _bytes_before, score_shipped
 
 # Steps of write_pool end after character 9 and at the end: "So x = 4." and the rest.
 TEXT = "So x = 4. Yes!"
@@ -161,3 +163,8 @@ def test_it_is_a_reference_like_others(score, tmp_path):
         ParamsError, match=r"'score.references.0.tokenizer' is '/tmp/x': must lie below data/references/"
     ):
         params.parse({"score": {"references": [{"name": "t", "path": SHIPPED.path, "tokenizer": "/tmp/x"}]}})
+
+
+@given(st.text())
+def test_bytes_before_each_character(text):
+    assert _bytes_before(text).tolist() == [len(text[:end].encode()) for end in range(len(text) + 1)]

@@ -196,16 +196,23 @@ def _decoder(reference: params.Reference) -> Decode | None:
         # Other ids for the same text have no offsets that are known; behind them may stand an end token.
         if not own or own != ids[: len(own)] or len(ids) > len(own) + 1:
             return None
-        text, ends = whole.encode(), [len(whole[: last + 1].encode()) for last in rendered.last_char]
+        text, ends = whole.encode(), _bytes_before(whole)[rendered.last_char + 1]
         pieces = [text[a:b] for a, b in pairwise([0, *ends])]
         return pieces + [b"</s>"] * (len(ids) - len(own))
 
     return decode
 
 
+def _bytes_before(text: str) -> np.ndarray:
+    """Bytes of UTF-8 before each character of a text, and of all of it: one more than it has characters."""
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    lengths = 1 + (codes >= 0x80) + (codes >= 0x800) + (codes >= 0x10000)
+    return np.concatenate([[0], np.cumsum(lengths)])
+
+
 def _steps(trace: Trace, values: _Values) -> pl.DataFrame:
     """Rows of step_scores: sums over the tokens whose last byte lies in a step."""
-    ends = np.array([len(trace.response[:end].encode()) for end in trace.ends])
+    ends = _bytes_before(trace.response)[trace.ends]
     n = int(np.searchsorted(values.ends, ends[-1], side="right"))
     bounds = token_bounds(values.ends[:n] - 1, ends)
     sums = np.array([math.fsum(values.logprobs[a:b]) for a, b in pairwise(bounds)])
