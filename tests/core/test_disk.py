@@ -70,6 +70,16 @@ def test_checksums(tmp_path: Path):
     assert disk.file_sha256(tmp_path / "file") == hashlib.sha256(b"abc").hexdigest()
 
 
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path):
+    with disk.whole_file(tmp_path / "new/file") as temporary:
+        temporary.write_text("one")
+        assert not (tmp_path / "new/file").exists()
+    with pytest.raises(KeyError), disk.whole_file(tmp_path / "new/file") as temporary:
+        temporary.write_text("two")
+        raise KeyError
+    assert [(p.name, p.read_text()) for p in (tmp_path / "new").iterdir()] == [("file", "one")]
+
+
 def test_what_a_killed_writer_of_a_file_left_goes_with_the_next_write(tmp_path: Path):
     ended = 2**22 + 1  # above the highest number that Linux gives to a process
     left = tmp_path / f".tmp-step_sums.json-{ended}-{socket.gethostname()}"

@@ -98,7 +98,8 @@ def run_audition(settings: params.Params, places: AuditionPlaces, workers: int, 
     answers = pl.concat(
         [answers_of_budget(results, name).with_columns(budget=pl.lit(name)) for name in plan.content["budgets"]]
     )
-    answers.write_parquet(folder / tables.ANSWERS.file)
+    with disk.whole_file(folder / tables.ANSWERS.file) as temporary:
+        answers.write_parquet(temporary)
     disk.write_json(content, folder / "result.json")
     disk.write_text(as_markdown(plan, content), folder / "README.md")
     lines = [f"{name}: {text}" for name, b in content["budgets"].items() for text in b["verdict"]]

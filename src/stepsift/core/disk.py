@@ -223,6 +223,24 @@ def replace_durably(temporary: Path, path: Path) -> None:
         os.close(folder)
 
 
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write a file to, which becomes `path` when the block ends; what fails leaves none of it.
+
+    The folder is made where it is missing.
+    """
+    if path.is_dir():  # renaming would say so of the temporary file
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_for(path)
+    try:
+        yield temporary
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    replace_durably(temporary, path)
+
+
 def write_text(text: str, path: Path) -> None:
     """Write a small text file atomically; the folder is made where it is missing."""
     write_lines([text], path)
@@ -230,17 +248,8 @@ def write_text(text: str, path: Path) -> None:
 
 def write_lines(lines: Iterable[str], path: Path) -> None:
     """Write text piece by piece, each with its own line end, atomically; the folder is made where it is missing."""
-    if path.is_dir():  # renaming would say so of the temporary file
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_for(path)
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as f:
-            f.writelines(lines)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    replace_durably(temporary, path)
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as f:
+        f.writelines(lines)
 
 
 def write_json(content: object, path: Path) -> None:

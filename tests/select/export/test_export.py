@@ -1,5 +1,6 @@
 """Exports: byte for byte, and read back by the libraries that trainers use."""
 
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -86,6 +87,20 @@ def test_every_row_carries_licence_and_source(tmp_path):
         ]
     table = pl.read_parquet(tmp_path / "train.parquet")
     assert table["licence"].to_list() == ["MIT", "unknown"] and table["source_line"].to_list() == [1, 2]
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_one_and_nothing_else(tmp_path, monkeypatch):
+    export.write(chosen_rows(1), ("parquet",), tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def write_half(frame: pl.DataFrame, path: Path, **_: object) -> None:
+        path.write_bytes(b"PAR1")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", write_half)
+    with pytest.raises(OSError, match="No space left"):
+        export.write(chosen_rows(2), ("parquet",), tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_sharegpt_puts_the_system_message_beside_the_turns(tmp_path):

@@ -24,8 +24,6 @@ def write(examples: pl.DataFrame, folder: Path) -> Path:
         *mask_columns(examples),
         messages=pl.concat_list("prompt", answer.reshape((-1, 1)).arr.to_list()),
     )
-    temporary = folder / f".{FILE}.tmp"
-    folder.mkdir(parents=True, exist_ok=True)
-    frame.write_parquet(temporary, compression="zstd")
-    disk.replace_durably(temporary, folder / FILE)
+    with disk.whole_file(folder / FILE) as temporary:
+        frame.write_parquet(temporary, compression="zstd")
     return folder / FILE
