@@ -128,7 +128,7 @@ def test_language() -> None:
         ("t2", "language", "language zh at its start, select.filters.languages: en"),
     ]
     assert reasons(pool, only(languages=("en", "de"))) == {"t2": "language"}
-    with pytest.raises(SelectionError, match="names 'english', which is none that can be told; known are af"):
+    with pytest.raises(SelectionError, match="names 'english', which is not known here; known are af"):
         rejected(pool, only(languages=("en", "english")))
 
 
