@@ -1,8 +1,9 @@
 """Files on disk: written whole or not at all, with the same bytes for the same content.
 
-A file gets its name when it is complete and on the disk (temporary file, fsync, rename); a folder that is rewritten
-takes the place of the old one at once. Caches, which several processes may write to, name what is not complete yet
-after its process, so that the next one can clear away what a dead one left, and rename what is damaged.
+A file gets its name when it is complete and on the disk (temporary file, fsync, rename); a folder that is rewritten is
+filled beside the old one, which is removed when it is complete, never mixed with it. Caches, which several processes
+may write to, name what is not complete yet after its process, so that the next one can clear away what a dead one left,
+and rename what is damaged.
 """
 
 import contextlib

@@ -40,7 +40,10 @@ class Removal:
         return {"target": self.target, "files": self.tracked, "rule": as_keys(self.rule)}
 
     def carry_out(self) -> list[str]:
-        """Take all of it away, or nothing where any of it fails; DVC's cache keeps the bytes. The next commands."""
+        """Take all of it away; the next commands.
+
+        Rules and `.dvc` files are put back where any of it fails; tracked files go last; DVC's cache keeps them.
+        """
         small = [*map(dvc_file_of, self.tracked), *self.rule_files]
         with all_or_nothing(small):
             for path in small:

@@ -2,7 +2,7 @@
 
 The key comes from the environment, goes into one header, and is cut out of whatever the server says before anybody
 sees it. Redirects are not followed, so it reaches no other host. TLS and proxies are httpx's own defaults. An answer is
-read up to MOST_BYTES and not beyond, and a request takes `timeout_s` at most, however slowly its answer drips.
+read up to MOST_BYTES and not beyond, and given up with the first piece of it that comes after `timeout_s`.
 """
 
 import email.utils

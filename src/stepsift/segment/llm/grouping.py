@@ -1,8 +1,9 @@
 """Traces to steps by a model's groups: from the cache, by many requests at once within a budget, else by rules.
 
-Which trace gets which steps depends on the answers alone, never on the order in which they come: traces are worked on
-frame by frame, requests are allotted in the order of trace ids, and each piece of text is asked about once. Every
-answer is stored the moment it comes, so a run that is killed has lost what was under way and nothing else.
+Which trace gets which steps depends on the answers alone, never on the order in which they come, as long as the server
+gives some (how often it is asked again before a run gives up counts over all threads): traces are worked on frame by
+frame, requests are allotted in the order of trace ids, and each piece of text is asked about once. Every answer is
+stored the moment it comes, so a run that is killed has lost what was under way and nothing else.
 """
 
 import json
