@@ -477,3 +477,11 @@ def test_a_rule_file_is_a_rule_or_a_sentence_that_names_file_and_key(tmp_path: P
         params.load_rule(path)
     assert str(path) in str(caught.value)
     assert "'techer', did you mean 'teacher'?" in str(caught.value)
+
+
+def test_a_rule_with_several_paths_is_written_without_a_warning(recwarn):
+    rule = params.rule({"fields": {"answer": ["verification.truth", "answer"], "domain": None}}, "a rule")
+    assert rule.fields["answer"] == ("verification.truth", "answer")
+    written = rule.model_dump(mode="json", exclude_unset=True)
+    assert written == {"fields": {"answer": ["verification.truth", "answer"], "domain": None}}
+    assert [str(w.message) for w in recwarn] == []

@@ -4,7 +4,7 @@ import re
 import string
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainValidator, field_validator, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, field_validator, model_validator
 
 from stepsift.params._section import Section, Text, distinct
 
@@ -44,7 +44,11 @@ def _paths(value: object) -> object:
     return tuple(several) if isinstance(value, list) else value
 
 
-Paths = Annotated[str | tuple[str, ...] | None, PlainValidator(_paths)]
+def _written(value: str | tuple[str, ...] | None) -> str | list[str] | None:
+    return list(value) if isinstance(value, tuple) else value
+
+
+Paths = Annotated[str | tuple[str, ...] | None, PlainValidator(_paths), PlainSerializer(_written, when_used="json")]
 """A path, several of which the first that a row has is taken, or null for a name that is not to be guessed."""
 
 
