@@ -8,6 +8,7 @@ import subprocess
 from html import unescape
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ from stepsift.core.text import (
     terminal_line,
     terminal_text,
     visible,
+    yaml_text,
 )
 
 
@@ -251,3 +253,10 @@ def test_every_name_is_one_that_mlflow_takes(name: str):
 )
 def test_numbers_and_what_they_count(n: int, noun: str, phrase: str):
     assert count(n, noun) == phrase
+
+
+@pytest.mark.parametrize("content", ["be brief.\u200b", "a\u202eb", 'say "x"\n', "\U000e0041", "é"])
+def test_text_of_yaml_is_read_back_and_shown_as_it_is(content):
+    written = yaml_text(content)
+    assert yaml.safe_load(written) == content
+    assert terminal_line(written) == written

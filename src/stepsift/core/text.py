@@ -80,6 +80,12 @@ def json_text(value: object) -> str:
     return _HIDDEN.sub(lambda m: f"\\u{ord(m[0]):04x}" if ord(m[0]) < 0x10000 else json.dumps(m[0])[1:-1], text)
 
 
+def yaml_text(text: str) -> str:
+    """`text` in quotes, as YAML reads it back: hidden characters as escapes."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _HIDDEN.sub(lambda m: f"\\u{ord(m[0]):04x}" if ord(m[0]) < 0x10000 else f"\\U{ord(m[0]):08x}", quoted)
+
+
 def markdown_code(text: str, most_chars: int | None = None) -> str:
     """`text` as code in Markdown, in one line; nothing for an empty text.
 

@@ -1,7 +1,5 @@
 """What `stepsift check` warns of: columns that nobody reads, wordings and ids that keep prompts apart."""
 
-import json
-
 from stepsift.core import text as text_of
 from stepsift.ingest import identity
 from stepsift.ingest.columns import FileColumns, column_warnings
@@ -46,7 +44,7 @@ def _around(name: str, file: FileColumns, spool: Spool) -> list[str]:
 
     prefix, suffix = file.wrapper()
     ends = {"strip_prefixes": prefix, "strip_suffixes": suffix}
-    cut = {key: f"{key}: [{json.dumps(text, ensure_ascii=False)}]" for key, text in ends.items()}
+    cut = {key: f"{key}: [{text_of.yaml_text(text)}]" for key, text in ends.items()}
     sentences = []
     if prefix and (n := met(identity.Wrapper(prefixes=(prefix,)))):
         sentences.append(sentence(f"begin with {prefix!r}", "it", n, cut["strip_prefixes"]))
