@@ -95,8 +95,8 @@ def test_the_plan_by_hand(sources: Path, student_folder: Student, monkeypatch: p
         "read as     a.jsonl (no preset): 4 rows, 4 traces, 100% of them with a gold answer or tests",
         "            answer from answer, prompt from prompt, response from completion, teacher from teacher",
         "warning     teacher bob: 2 of 2 compared answers (100%) are wrong or cannot be read, for example 'Two and "
-        "two make four, I think.' where the gold answer is '4'. Check that its responses and gold answers belong "
-        "together",
+        "two make four, I think.' where the gold answer is '4'. Check that its responses end (reasoning that is cut "
+        "off holds no answer) and belong to these gold answers",
         f"student     {folder}, prompts as plain text, no chat template",
         "memory      0.1 million weights take 0.2 MB in float32, of 21.0 GB of memory; torch sees no GPU",
         f"tokens      about {n_tokens} in responses, {prompt_tokens} per prompt (from 4 encoded traces)",

@@ -14,7 +14,7 @@ from stepsift.core import table_files, tables
 from stepsift.core.errors import SelectionError
 from stepsift.metrics import all_metrics
 from stepsift.select.ranking import rank_teachers
-from stepsift.select.selection import best, curated, of_teacher, sure_enough, within_budget
+from stepsift.select.selection import best, check_selectors, curated, of_teacher, sure_enough, within_budget
 
 
 def candidates_of(rows: list[dict], seed: int = 0) -> pl.DataFrame:
@@ -302,3 +302,18 @@ def test_a_budget_that_holds_nothing_is_an_error():
         SelectionError, match=rf"max_tokens is {first - 1}, and the first trace alone has {first} tokens"
     ):
         bought(max_tokens=first - 1)
+
+
+def test_teachers_that_a_selector_names_and_nobody_has_are_problems_of_check():
+    selectors = [
+        "lalp",
+        {"name": "x", "by": "lalp", "teacher": "bobb"},
+        {"name": "best", "by": "lalp", "teacher": "best"},
+        {"name": "mix", "by": "galp", "quotas": {"teacher": {"anna": 0.5, "zoe": 0.2}}},
+    ]
+    asked = params.Select.model_validate({"selectors": selectors})
+    assert check_selectors(asked, ["bob", "anna"]).problems == [
+        "selector 'x' names teacher 'bobb', who has no trace, did you mean 'bob'?",
+        "selector 'mix' names teacher 'zoe', who has no trace; there are anna, bob",
+    ]
+    assert check_selectors(asked, ["bobb", "anna", "zoe"]).problems == []

@@ -128,6 +128,7 @@ def collect(settings: params.Params, sources: Path, tasks: Path) -> Checkup:
     from stepsift.ingest.run import check_sources
     from stepsift.lineage.lock import check_lock
     from stepsift.segment import check_splitter
+    from stepsift.select.selection import check_selectors
     from stepsift.sources.removed import check_removed
     from stepsift.train.launch import check_training
     from stepsift.verify.code.sandbox import check_isolation
@@ -137,6 +138,8 @@ def collect(settings: params.Params, sources: Path, tasks: Path) -> Checkup:
     if pool is not None:
         report.ask("sources", check_sources, pool)
         report.sample, report.examples = pool.sample, pool.examples
+        kept = [teacher for teacher, tally in pool.by_teacher.items() if tally.kept]
+        report.ask("selectors", check_selectors, settings.select, kept)
         if settings.segment.unit == "llm":
             responses = [trace.response for trace in pool.sample]
             report.ask("splitter", check_splitter, settings.segment, responses, pool.total.kept, sidecache.root())

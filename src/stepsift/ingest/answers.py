@@ -146,7 +146,7 @@ def doubts(teachers: dict[str, dict[str, TeacherAnswers]]) -> list[str]:
             sentences.append(
                 f"teacher {teacher}: {wrong:,} of {text.count(checked, 'compared answer')} "
                 f"({wrong / checked:.0%}) {verb} wrong or cannot be read, for example {example}. Check that its "
-                "responses and gold answers belong together"
+                "responses end (reasoning that is cut off holds no answer) and belong to these gold answers"
             )
     return sentences
 

@@ -1,11 +1,14 @@
 """The best traces of each prompt by one metric, and how many of them a selector takes."""
 
+from collections.abc import Iterable
+
 import polars as pl
 
 from stepsift import params
 from stepsift.core import tables
 from stepsift.core.errors import SelectionError
-from stepsift.core.text import count
+from stepsift.core.finding import Finding
+from stepsift.core.text import count, did_you_mean
 from stepsift.metrics import Metric
 from stepsift.metrics._metric import uniform
 from stepsift.select.candidates import CORRECT
@@ -15,6 +18,19 @@ TURN = "turn"
 """Of a set that shows another trace of each prompt every epoch: which trace of its prompt comes when, from 1."""
 PLACE = "place"
 """A candidate's place among those of its prompt, from 1; ties by content hash, then trace_id."""
+
+
+def check_selectors(settings: params.Select, teachers: Iterable[str]) -> Finding:
+    """A problem for each teacher that a selector names and of whom no trace was kept: `select` would stop there."""
+    known = sorted(teachers)
+    problems = []
+    for selector in settings.selectors:
+        named = [*selector.quotas.teacher, *([selector.teacher] if selector.teacher not in (None, BEST) else [])]
+        for teacher in named:
+            if teacher not in known:
+                guess = did_you_mean(teacher, known) or f"; there are {', '.join(known)}"
+                problems.append(f"selector '{selector.name}' names teacher '{teacher}', who has no trace{guess}")
+    return Finding(problems=problems)
 
 
 def key(metric: Metric, column: str | None = None) -> pl.Expr:
