@@ -337,6 +337,18 @@ def test_a_row_that_is_rejected_is_the_set_s_teacher_s(tmp_path):
     assert {name: tally.rejected for name, tally in found.by_teacher.items()} == {"DeepSeek-R1": 3}
 
 
+@pytest.mark.parametrize("name", ["dolphin-r1", "openmathreasoning", "deepmath-103k", "s1k", "natural_reasoning"])
+def test_rows_with_a_response_that_the_preset_does_not_know_are_of_another_set(tmp_path, name):
+    row = ROWS[name][0]
+    assert recognised([row], "a.jsonl") == name
+    assert recognised([row | {"response": None}], "a.jsonl") == name
+    assert recognised([row | {"Completion": A}], "a.jsonl") is None
+    if name == "dolphin-r1":
+        found = look(tmp_path, {"a.jsonl": [row | {"response": THOUGHT, "answer": "12"}]})
+        assert found.columns["a.jsonl"].fields["response"] == {"response": 1}
+        assert found.columns["a.jsonl"].fields["answer"] == {"answer": 1}
+
+
 def test_a_preset_that_is_none(tmp_path):
     with pytest.raises(SourceError, match="names the preset 'gsm9k', which is none; known are am-deepseek"):
         look(tmp_path, {"a.jsonl": [ROWS["gsm8k"][0]]}, files=[{"match": "**", "preset": "gsm9k"}])

@@ -11,12 +11,14 @@ from pydantic import Field
 from stepsift import params
 from stepsift.core import bounded_yaml
 from stepsift.core.errors import SourceError
-from stepsift.ingest.columns import FileColumns
+from stepsift.ingest.columns import FileColumns, mapped_paths
 from stepsift.ingest.files import find as files
 from stepsift.ingest.paths import walk
 from stepsift.params import Section
 
 _SAMPLE_ROWS = 20
+_RESPONSES = frozenset(("response", "responses", "completion", "completions", "generation", "generations", "output"))
+"""Names of columns that can be nothing but responses."""
 
 
 class RecognisedBy(Section):
@@ -100,8 +102,25 @@ def with_preset(file: files.SourceFile, rule: params.Rule, settings: params.Inge
 
 
 def recognised(rows: list[dict[str, Any]], place: str) -> str | None:
-    """The preset whose set has rows like these, in a file of this path and repository."""
-    return next((name for name, preset in presets().items() if rows and _fits(preset.recognised_by, rows, place)), None)
+    """The preset whose set has rows like these, in a file of this path and repository.
+
+    No preset fits rows with a column that is a response by its name and that the preset does not know: of its set they
+    are none, and the response would be lost.
+    """
+    for name, preset in presets().items():
+        if rows and _fits(preset.recognised_by, rows, place) and not _others_responses(preset, rows):
+            return name
+    return None
+
+
+def _others_responses(preset: Preset, rows: list[dict[str, Any]]) -> bool:
+    """Whether rows have responses in columns of which a preset that names columns for them knows nothing."""
+    mapped = [path for paths in mapped_paths(preset.rule).values() for path in paths]
+    if not (preset.rule.traces or preset.rule.fields.get("response")):
+        return False
+    known = {path.partition(".")[0] for path in (*mapped, *preset.recognised_by.columns, *preset.unread)}
+    filled = {name for row in rows for name, value in row.items() if value not in (None, "", [])}
+    return any(name.lower() in _RESPONSES for name in filled - known)
 
 
 def _place(file: str, rule: params.Rule) -> str:
