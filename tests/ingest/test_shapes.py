@@ -647,6 +647,32 @@ def test_answers_alone_are_no_traces(tmp_path, response, told):
     assert not any("no trace in it" in w for w in look(tmp_path / "thought", {"a.jsonl": rows}).warnings)
 
 
+SOLUTION = "Two apples and two more apples in the same basket are four apples, all of them red."
+
+
+@pytest.mark.parametrize(
+    ("columns", "gold"),
+    [
+        ({"answer": "5"}, "5"),
+        ({"answer": "5", "correct_answer": "4"}, "4"),
+        ({"answer": "5", "ground_truth": 4}, "4"),
+        ({"gold": "4", "answer": "It is 5."}, "4"),
+        ({"answer": "5", "Reference_Answer": "4"}, "4"),
+        ({"answer": "5", "expected_answer": None}, "5"),
+        ({"answer": "5", "gold_answer": "None", "gold": True, "ground_truth": []}, "5"),
+        # Places of options, and solutions in words beside a short answer.
+        ({"answer": "4", "correct_answer": 2, "options": ["3", "5", "4"]}, "4"),
+        ({"answer": "B", "gold": "B", "options": ["3", "4"]}, "B"),
+        ({"answer": "4", "ground_truth": SOLUTION}, "4"),
+        ({"answer": "5", "ground_truth": f"{SOLUTION}\n#### 4"}, f"{SOLUTION}\n#### 4"),
+        ({"ground_truth": SOLUTION}, SOLUTION),
+    ],
+)
+def test_a_name_that_says_whose_answer_it_is_comes_first(tmp_path, columns, gold):
+    [trace] = read(tmp_path, {"a.jsonl": [{"question": "2 + 2?", "response": THINK, **columns}]}).traces
+    assert trace.answer == gold
+
+
 def test_what_stands_at_both_ends_of_all_prompts_is_told_together(tmp_path):
     bare = [{"prompt": f"How many are {i} and {i}?", "response": "r"} for i in range(6)]
     spoken = [row | {"prompt": f"\n\nHuman: {row['prompt']}\n\nAssistant: "} for row in bare]

@@ -22,7 +22,10 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     "response": ("response", "attempt", "output", "completion", "generation", "llm_response", "solution"),
     "reasoning": ("reasoning_content", "reasoning", "thinking", "thinking_trajectories", "complex_cot"),
     "teacher": ("teacher", "model", "generator", "model_name", "teacher_model", "generation_model"),
-    "answer": ("answer", "gold_answer", "ground_truth", "expected_answer", "reference_answer"),
+    "answer": (
+        *("gold_answer", "ground_truth", "expected_answer", "reference_answer"),
+        *("correct_answer", "gold", "answer"),
+    ),
     "answer_index": (),
     "answer_kind": ("answer_kind",),
     "domain": ("domain",),
@@ -31,7 +34,8 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     "tests": ("tests",),
 }
 """Field names that are tried, in order, where no rule maps one. `solution` is the last for a response: in s1K's and
-OpenR1's rows it is a gold solution. `final_answer` is not tried: it is a gold answer in some sets and what a teacher
+OpenR1's rows it is a gold solution. `answer` is the last for a gold answer: beside a name that says whose it is, it may
+be what the teacher answered. `final_answer` is not tried: it is a gold answer in some sets and what a teacher
 answered in others. The case of letters makes no difference. A column that one name has taken is not tried for another.
 """
 
@@ -50,6 +54,10 @@ _PLAIN_WORDS = ("system", "teacher", "domain", "licence")
 """Names under which a word that stands for nothing (`None`, `nan`) is nothing; for others their readers know."""
 
 _SHOWN_NAMES, _NAME_CHARS = 10, 40
+_ALSO_PLACES, _OPTIONS = ("correct_answer", "gold"), ("options", "choices")
+_GOLD_CHARS = 60
+_SHORT_WITHIN = ("\\boxed", "####")
+"""What stands before the short answer of a whole solution, which is longer than _GOLD_CHARS."""
 _WORD_CHARS = 24
 """A single word of more characters can be a thought: some scripts write no blanks."""
 
@@ -113,10 +121,24 @@ class Row:
             value = self.data[path] if self._claims.get(path, name) == name else None
             if value is None or _is_nothing(name, value) or not _can_be(name, guess, value):
                 continue
+            if name == "answer" and guess != name and not self._is_gold(guess, value):
+                continue
             self._claims[path] = name
             self.note(name, path)
             return path, _whole(name, path, value)
         return _ANY_GUESS[name] if guesses is None else " or ".join(guesses), None
+
+    def _is_gold(self, guess: str, value: object) -> bool:
+        """Whether a value under a name that says whose answer it is comes before `answer`.
+
+        A number beside options may be the place of one, and a solution in words says less than a short answer.
+        """
+        if is_missing(value) or value == []:
+            return False
+        if guess in _ALSO_PLACES and not isinstance(value, str | list) and self.values(_OPTIONS):
+            return False
+        in_words = isinstance(value, str) and len(value) > _GOLD_CHARS and not any(m in value for m in _SHORT_WITHIN)
+        return not (in_words and self.values(("answer",)))
 
     def _mapped(self, name: str, paths: tuple[str, ...]) -> tuple[str, Any]:
         for path in paths:
