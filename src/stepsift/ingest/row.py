@@ -13,7 +13,7 @@ from stepsift import params
 from stepsift.core.text import one_line
 from stepsift.ingest import template
 from stepsift.ingest.paths import column, parsed, turns, walk, without_commas
-from stepsift.ingest.rows import RowError, as_text, is_missing, kind_of
+from stepsift.ingest.rows import RowError, as_text, is_missing, is_nan, kind_of
 
 GUESSES: Mapping[str, tuple[str, ...]] = {
     "prompt_id": ("prompt_id",),
@@ -219,7 +219,7 @@ def _whole(name: str, path: str, value: Any) -> Any:
 
 
 def _is_nothing(name: str, value: object) -> bool:
-    return name in _PLAIN_WORDS and is_missing(value)
+    return is_nan(value) or (name in _PLAIN_WORDS and is_missing(value))
 
 
 def no_commas(path: str) -> RowError:

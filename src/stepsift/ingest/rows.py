@@ -88,6 +88,11 @@ def is_missing(value: object) -> bool:
     return isinstance(value, str) and value.strip() in MISSING
 
 
+def is_nan(value: object) -> bool:
+    """Whether a value is the number that stands for none, as tables have it in columns of numbers."""
+    return isinstance(value, float | Decimal) and math.isnan(value)
+
+
 def kind_of(value: object) -> str:
     """The JSON name of a value's type."""
     names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
@@ -95,10 +100,10 @@ def kind_of(value: object) -> str:
 
 
 def as_text(value: object, where: str) -> str | None:
-    """Text, a finite number or a UUID as text; None where null or blank; raise RowError otherwise."""
+    """Text, a finite number or a UUID as text; None where null, NaN or blank; raise RowError otherwise."""
     if isinstance(value, str):
         return value.strip() or None
-    if value is None:
+    if value is None or is_nan(value):
         return None
     if isinstance(value, UUID):
         return str(value)
@@ -110,6 +115,5 @@ def as_text(value: object, where: str) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise RowError("wrong_type", f"{where} is {kind_of(value)}, it must be text or a number")
     if not isinstance(value, int) and not math.isfinite(value):
-        what = "infinite" if math.isinf(value) else "not a number (NaN)"
-        raise RowError("wrong_type", f"{where} is {what}, it must be text or a finite number")
+        raise RowError("wrong_type", f"{where} is infinite, it must be text or a finite number")
     return format(value, "f") if isinstance(value, Decimal) else str(value)

@@ -19,6 +19,7 @@ from stepsift.core.errors import SourceError
 from stepsift.ingest.files import find as files
 from stepsift.ingest.files import json_values, jsonl, tabular
 from stepsift.ingest.files.decode import decode_row
+from stepsift.ingest.layouts import detect
 from stepsift.ingest.row import Row
 from stepsift.ingest.rows import RowError
 
@@ -413,6 +414,22 @@ def test_parquet_decimals_and_uuids_are_text(tmp_path):
     (data,) = read_table(tmp_path, prompt_id=ids, answer=pa.array([Decimal("18.50")]))
     row = Row(data)
     assert (row.scalar("prompt_id"), row.scalar("answer")) == (str(own), "18.50")
+
+
+@pytest.mark.parametrize(
+    "name", ["prompt_id", "answer", "teacher", "system", "domain", "licence", "label", "reasoning", "tests"]
+)
+@pytest.mark.parametrize("nan", [float("nan"), Decimal("NaN")])
+def test_not_a_number_is_nothing(name, nan):
+    row = {"prompt": "2 + 2?", "response": "It is 4."}
+    [plain], [record] = (detect.read(Row(data)) for data in (row, row | {name: nan}))
+    assert record == plain
+
+
+def test_parquet_nan_among_numbers_is_nothing(tmp_path):
+    answers = pa.array([4.5, float("nan"), None])
+    rows = read_table(tmp_path, prompt=["p"] * 3, response=["r"] * 3, answer=answers)
+    assert [detect.read(Row(row))[0].answer for row in rows] == ["4.5", None, None]
 
 
 def test_a_whole_number_beyond_the_range_of_floats_is_text():

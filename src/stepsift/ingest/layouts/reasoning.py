@@ -6,6 +6,7 @@ What was redacted or encrypted is left out.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from stepsift.core.text import count
@@ -108,7 +109,7 @@ def text_of(value: object, where: str) -> str | None:
     if isinstance(value, str):
         blank = not value.strip() or value.strip().lower() in _SWITCHES
         return None if blank else value
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int | float | Decimal):
         return None
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         return "\n\n".join(value).strip() or None
