@@ -8,6 +8,7 @@ import os
 import uuid
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -430,6 +431,27 @@ def test_parquet_nan_among_numbers_is_nothing(tmp_path):
     answers = pa.array([4.5, float("nan"), None])
     rows = read_table(tmp_path, prompt=["p"] * 3, response=["r"] * 3, answer=answers)
     assert [detect.read(Row(row))[0].answer for row in rows] == ["4.5", None, None]
+
+
+def test_parquet_floats_have_the_digits_that_name_them(tmp_path):
+    inner = pa.struct([("truth", pa.float32()), ("of", pa.list_(pa.float32()))])
+    (row,) = read_table(
+        tmp_path,
+        small=pa.array([42.1], pa.float32()),
+        half=pa.array(np.array([0.1], np.float16)),
+        large=pa.array([1e10], pa.float32()),
+        none=pa.array([None], pa.float32()),
+        double=pa.array([0.1 + 0.2]),
+        several=pa.array([[42.1, None, 0.1]], pa.list_(pa.float32())),
+        inner=pa.array([{"truth": 42.1, "of": [0.3]}], inner),
+        vector=pa.array([[0.1] * 100], pa.list_(pa.float32())),
+    )
+    assert row["vector"] == [float(np.float32(0.1))] * 100
+    assert row == {
+        **{"small": 42.1, "half": 0.1, "large": 1e10, "none": None, "double": 0.1 + 0.2, "several": [42.1, None, 0.1]},
+        **{"inner": {"truth": 42.1, "of": [0.3]}, "vector": row["vector"]},
+    }
+    assert Row({"answer": row["small"]}).scalar("answer") == "42.1"
 
 
 def test_a_whole_number_beyond_the_range_of_floats_is_text():

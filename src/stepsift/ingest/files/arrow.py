@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from stepsift.core.text import error_line, named_error_line
@@ -15,6 +16,10 @@ from stepsift.ingest.files.jsonl import too_long
 from stepsift.ingest.rows import RowError
 
 _VALUE_BYTES = 8
+_MOST_FLOATS = 64
+"""Numbers of a list that may be answers; a longer one is a vector, which is left as it is."""
+_SHORT_FLOATS = {16: np.float16, 32: np.float32}
+"""Bits of a number to its type, if Python's own numbers have more."""
 
 
 def rows(path: Path, max_bytes: int) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
@@ -79,13 +84,26 @@ def _row(columns: list[tuple[str, pa.Array]], i: int, max_bytes: int) -> dict[st
     row = {}
     for name, column in columns:
         try:
-            row[name] = column[i].as_py()
+            row[name] = _value(column[i].as_py(), column.type)
         except UnicodeDecodeError as e:
             return RowError("not_utf8", f"a text of the row holds the byte 0x{e.object[e.start]:02x}: {e.reason}")
         except Exception as e:  # Arrow's values are open to extension, so anything can go wrong: the row is at fault
             return RowError("wrong_value", f"column {name} cannot be read: {named_error_line(e)}")
     size = sum(map(_size, row.values()))
     return too_long(size, max_bytes) if size > max_bytes else row
+
+
+def _value(value: Any, kind: pa.DataType) -> Any:
+    """A value of Arrow as its file means it: a float of 32 bits with as few digits as name it, 42.1 for 42.1."""
+    if value is None:
+        return None
+    if pa.types.is_floating(kind) and kind.bit_width in _SHORT_FLOATS:
+        return float(str(_SHORT_FLOATS[kind.bit_width](value)))
+    if isinstance(value, list) and kind.num_fields == 1 and len(value) <= _MOST_FLOATS:
+        return [_value(item, kind.field(0).type) for item in value]
+    if isinstance(value, dict) and pa.types.is_struct(kind):
+        return {field.name: _value(value[field.name], field.type) for field in kind}
+    return value
 
 
 def _size(value: object) -> int:
