@@ -355,5 +355,5 @@ def _looks_like_a_trace(name: str, unread: _Unread) -> bool:
     mean = unread.chars / unread.texts
     parts = name.lower().replace("-", "_").split("_")
     named = any(part.rstrip("s") in TRACE_WORDS for part in parts)
-    graded = {"grade", "reason", "type", "info", "id", "verify", "check"} & set(parts)
+    graded = {"grade", "reason", "type", "info", "id", "verify", "check", "date", "time", "at"} & set(parts)
     return unread.thinks or mean >= _LONG_CHARS or (named and not graded and mean >= _SENTENCE_CHARS)

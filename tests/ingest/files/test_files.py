@@ -6,6 +6,7 @@ import io
 import json
 import os
 import uuid
+from datetime import date, time
 from decimal import Decimal
 
 import numpy as np
@@ -392,6 +393,40 @@ def test_parquet_columns_that_do_not_matter_cost_no_row(tmp_path):
         twice=twice,
     )
     assert rows == [{"prompt": "p"}]
+
+
+def test_parquet_times_are_text(tmp_path):
+    (row,) = read_table(
+        tmp_path,
+        prompt=pa.array(["p"]),
+        day=pa.array([date(2024, 1, 5)]),
+        at=pa.array([1_704_416_523_000_000_001], pa.timestamp("ns")),
+        zoned=pa.array([1_704_416_523], pa.timestamp("s", "UTC")),
+        clock=pa.array([time(1, 2)]),
+        none=pa.array([None], pa.date32()),
+        took=pa.array([5], pa.duration("s")),
+    )
+    assert row == {
+        **{"prompt": "p", "day": "2024-01-05", "at": "2024-01-05T01:02:03", "clock": "01:02:00"},
+        "zoned": "2024-01-05T01:02:03+00:00",
+    }
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_a_column_that_stands_twice_is_refused(tmp_path, suffix):
+    table = pa.table([["p"], ["first"], ["last"]], names=["prompt", "response", "response"])
+    if suffix == "parquet":
+        pq.write_table(table, tmp_path / "a.parquet")
+    else:
+        with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as writer:
+            writer.write_table(table)
+    (file,), _ = files.find_files(tmp_path)
+    [(_, error)] = files.rows(file, SETTINGS)
+    assert isinstance(error, RowError)
+    assert (error.reason, error.detail) == (
+        f"unreadable_{suffix}",
+        "the column 'response' stands more than once in the table",
+    )
 
 
 def test_parquet_value_that_cannot_be_read_is_one_row(tmp_path):

@@ -1,9 +1,11 @@
 """Arrow: rows of record batches, and files in its own formats (`.arrow`, as `save_to_disk` of datasets writes them).
 
-Columns that no field of ours can be are left out: points in time, and objects with two fields of one name. What Arrow
-can store and Python cannot hold (the year 10000, an unknown time zone) must not cost a row that is otherwise whole.
+Columns that no field of ours can be are left out: durations, and objects with two fields of one name. Days and times
+are text in the form of ISO 8601; one that Arrow can store and Python cannot hold (the year 10000, an unknown time zone)
+is left out, and must not cost a row that is otherwise whole. A table with two columns of one name is refused.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,7 +50,9 @@ def _batches(source: pa.NativeFile) -> Iterator[pa.RecordBatch]:
 
 
 def batch_rows(batch: pa.RecordBatch, max_bytes: int) -> Iterator[dict[str, Any] | RowError]:
-    """The rows of a batch, each read or not by itself."""
+    """The rows of a batch, each read or not by itself; raises ArrowInvalid where two columns have one name."""
+    if twice := [name for name, n in Counter(batch.schema.names).items() if n > 1]:
+        raise pa.ArrowInvalid(f"the column '{twice[0][:60]}' stands more than once in the table")
     columns = _columns(batch)
     for i in range(batch.num_rows):
         yield _row(columns, i, max_bytes)
@@ -64,13 +68,15 @@ def _stored(column: pa.Array) -> pa.Array:
     """What a column of an extension type stores: its own values may be anything (a UUID is known)."""
     if isinstance(column, pa.ExtensionArray) and not isinstance(column.type, pa.UuidType):
         return column.storage
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":  # Python has microseconds
+        return column.cast(pa.timestamp("us", column.type.tz), safe=False)
     return column
 
 
 def _matters(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
-        return _matters(kind.value_type)
-    return not (pa.types.is_temporal(kind) or pa.types.is_interval(kind) or _ambiguous(kind))
+        return _matters(kind.value_type) and not pa.types.is_temporal(kind.value_type)
+    return not (pa.types.is_duration(kind) or pa.types.is_interval(kind) or _ambiguous(kind))
 
 
 def _ambiguous(kind: pa.DataType) -> bool:
@@ -83,6 +89,10 @@ def _ambiguous(kind: pa.DataType) -> bool:
 def _row(columns: list[tuple[str, pa.Array]], i: int, max_bytes: int) -> dict[str, Any] | RowError:
     row = {}
     for name, column in columns:
+        if pa.types.is_temporal(column.type):
+            if (time := _time(column[i])) is not None:
+                row[name] = time
+            continue
         try:
             row[name] = _value(column[i].as_py(), column.type)
         except UnicodeDecodeError as e:
@@ -91,6 +101,15 @@ def _row(columns: list[tuple[str, pa.Array]], i: int, max_bytes: int) -> dict[st
             return RowError("wrong_value", f"column {name} cannot be read: {named_error_line(e)}")
     size = sum(map(_size, row.values()))
     return too_long(size, max_bytes) if size > max_bytes else row
+
+
+def _time(scalar: pa.Scalar) -> str | None:
+    """A day or a time as text; None where there is none, or none that Python can hold."""
+    try:
+        value = scalar.as_py()
+    except Exception:  # a year or a time zone that Python does not know
+        return None
+    return None if value is None else value.isoformat()
 
 
 def _value(value: Any, kind: pa.DataType) -> Any:
