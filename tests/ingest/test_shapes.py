@@ -647,6 +647,27 @@ def test_answers_alone_are_no_traces(tmp_path, response, told):
     assert not any("no trace in it" in w for w in look(tmp_path / "thought", {"a.jsonl": rows}).warnings)
 
 
+PARTS = [{"type": "thinking", "thinking": "Two and two, so four."}, {"type": "text", "text": "It is 4."}]
+
+
+@pytest.mark.parametrize("column", ["response", "completion", "generations"])
+@pytest.mark.parametrize(
+    ("text", "response"),
+    [
+        (json.dumps(PARTS), THINK),
+        (repr(PARTS), THINK),
+        (json.dumps([{"type": "redacted_thinking", "data": "x"}, PARTS[1]]), "It is 4."),
+        # Answers that were asked for as JSON.
+        *((text, text) for text in ('[{"type": "circle", "text": "4"}]', '[{"type": "text", "x": 4}]', '[{"a": 4}]')),
+        *((text, text) for text in ('{"type": "text", "text": "4"}', "[4]")),
+    ],
+)
+def test_parts_that_are_stored_as_text_are_parts(tmp_path, column, text, response):
+    row = {"prompt": "2 + 2?", column: [text] if column == "generations" else text}
+    [trace] = read(tmp_path, {"a.jsonl": [row]}).traces
+    assert trace.response == response
+
+
 SOLUTION = "Two apples and two more apples in the same basket are four apples, all of them red."
 
 

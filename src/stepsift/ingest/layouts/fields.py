@@ -28,6 +28,7 @@ def response(row: Row, names: tuple[str, ...], beside: str | None) -> tuple[str,
     The response may be empty where reasoning, which is `beside` it or among its parts, is all that there is.
     """
     where, value = row.require("response", names)
+    value = messages.stored_parts(value)
     if messages.are_turns(value):
         where, value, thought = messages.last_answer(value, where)
         beside = beside or thought

@@ -29,6 +29,7 @@ def _said(value: object, where: str, beside: str | None) -> tuple[str, str | Non
     """Response and reasoning of one generation, which is text, its parts, or turns; `beside` stands beside it."""
     if beside is not None and value in ("", None):
         return "", beside
+    value = messages.stored_parts(value)
     content, thought = value, None
     if messages.are_turns(value):
         where, content, thought = messages.last_answer(value, where)

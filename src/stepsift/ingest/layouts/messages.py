@@ -4,6 +4,7 @@ import re
 from typing import Any, NamedTuple, TypeGuard
 
 from stepsift.ingest.layouts import reasoning
+from stepsift.ingest.paths import parsed
 from stepsift.ingest.record import Message
 from stepsift.ingest.row import Row
 from stepsift.ingest.rows import MISSING, RowError, is_missing, kind_of, require_text
@@ -142,6 +143,24 @@ def _is_turn(turn: object) -> bool:
 def are_parts(value: object) -> TypeGuard[list[dict[str, Any]]]:
     """Whether a value is the content of one turn in parts, each of which names its type."""
     return isinstance(value, list) and bool(value) and all(isinstance(part, dict) and "type" in part for part in value)
+
+
+def stored_parts(value: object) -> object:
+    """The content of one turn whose parts are stored as JSON text, as the list that it is; every other value as it is.
+
+    A list whose parts are of types that no text or reasoning has is an answer that was asked for as JSON.
+    """
+    if not isinstance(value, str) or not value.lstrip().startswith("["):
+        return value
+    decoded = parsed(value)
+    return decoded if are_parts(decoded) and all(map(_is_text_or_thought, decoded)) else value
+
+
+def _is_text_or_thought(part: dict[str, Any]) -> bool:
+    kind = str(part["type"])
+    if kind in _TEXT:
+        return isinstance(part.get("text"), str)
+    return kind in _THINKING or any(word in kind for word in reasoning.HIDDEN)
 
 
 def last_answer(turns: list[dict[str, Any]], where: str) -> tuple[str, object, str | None]:
