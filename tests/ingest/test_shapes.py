@@ -668,6 +668,39 @@ def test_parts_that_are_stored_as_text_are_parts(tmp_path, column, text, respons
     assert trace.response == response
 
 
+MESSAGE = {"content": "It is 4.", "reasoning_content": "Two and two, so four."}
+
+
+@pytest.mark.parametrize(
+    ("inner", "rule"),
+    [
+        (
+            {"choices": [{"message": MESSAGE}]},
+            {
+                "response": "response.choices.0.message.content",
+                "reasoning": "response.choices.0.message.reasoning_content",
+            },
+        ),
+        ({"choices": [{"message": {"content": THINK}}]}, {"response": "response.choices.0.message.content"}),
+        (
+            {"thinking": "Two and two, so four.", "answer": "It is 4."},
+            {"response": "response.answer", "reasoning": "response.thinking"},
+        ),
+        ({"answer": "It is 4."}, None),
+        ({"answer": 4, "thinking": "Two and two, so four."}, None),
+    ],
+)
+def test_objects_around_answers_that_are_stored_as_text_are_told(tmp_path, inner, rule):
+    rows = [{"prompt": f"2 + 2? ({i})", "response": json.dumps(inner)} for i in range(3)]
+    [warning] = [w for w in look(tmp_path, {"a.jsonl": rows}).warnings if "JSON text" in w] or [None]
+    if rule is None:
+        assert warning is None
+        return
+    assert all(f"fields.{name} to {path}" in warning for name, path in rule.items())
+    kept = read(tmp_path, {}, {"match": "*", "fields": rule})
+    assert [t.response for t in kept.traces] == [THINK] * 3
+
+
 SOLUTION = "Two apples and two more apples in the same basket are four apples, all of them red."
 
 

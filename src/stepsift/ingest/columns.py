@@ -36,6 +36,14 @@ _MOST_VALUES = 0.9
 _FEWEST_TRACES = 10
 """Of which all may be short by chance."""
 
+_ANSWERS_WITHIN = (
+    *("choices.0.message.content", "message.content"),
+    *("response", "answer", "final_answer", "output", "content"),
+)
+_THOUGHTS_WITHIN = ("reasoning_content", "reasoning", "thinking", "thoughts")
+"""Paths within an object that is stored as JSON text, as programming interfaces and prompts for JSON give it; thoughts
+stand beside the answer."""
+
 _OF_EACH = {
     "teacher": {"teacher", "model", "generator", "llm"},
     "label": {"label", "correct", "correctness", "passed", "verified"},
@@ -90,6 +98,8 @@ class FileColumns:
     values: int = 0
     """Traces that are a single value, and say nothing of how it was found."""
     first_value: str = ""
+    within: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(path of an answer, path of reasoning or nothing) within responses that are objects as JSON text."""
     beside: Counter[str] = field(default_factory=Counter)
     """Column that nobody reads to the rows in which it says something short of each of several responses."""
     prompts: PromptDoubts = field(default_factory=PromptDoubts)
@@ -108,6 +118,8 @@ class FileColumns:
                 self.named_by_file += record.teacher is None and row.rule.teacher is None and self.preset is None
                 self.with_gold += record.answer is not None or record.tests is not None
                 self.with_label += record.label is not None
+                if record.response[:1] == "{" and (paths := _paths_within(row, record.response)):
+                    self.within[paths] += 1
                 if record.reasoning is None and _is_value(record.response):
                     self.values += 1
                     self.first_value = self.first_value or record.response
@@ -223,6 +235,7 @@ def column_warnings(columns: dict[str, FileColumns]) -> list[str]:
     of_files = [f"{_first(names)}: {sentence}" for sentence, names in doubts.items()]
     return [
         *_value_warnings(columns),
+        *_json_warnings(columns),
         *_list_warnings(columns),
         *_trace_warnings(columns),
         *_label_warnings(columns),
@@ -241,6 +254,19 @@ def _value_warnings(columns: dict[str, FileColumns]) -> list[str]:
         f"'{one_line(columns[names[0]].first_value, _VALUE_CHARS)}': this looks like questions with their answers, and "
         "there is no trace in it; if a column holds what a teacher wrote, map fields.response to it"
         for paths, names in groups.items()
+    ]
+
+
+def _json_warnings(columns: dict[str, FileColumns]) -> list[str]:
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, file in columns.items():
+        if paths := next((paths for paths, n in file.within.most_common(1) if 2 * n > file.traces), None):
+            groups.setdefault(paths, []).append(name)
+    return [
+        f"{_first(names)}: responses are objects as JSON text, and read as text; if they are what an interface "
+        f"or a program wrote around the answer, map fields.response to {answer}"
+        + (f" and fields.reasoning to {thought}" if thought else "")
+        for (answer, thought), names in groups.items()
     ]
 
 
@@ -315,6 +341,20 @@ def _common(before: str | None, text: str) -> str:
         return text if before is None else before
     differs = next((i for i, (a, b) in enumerate(zip(before, text, strict=False)) if a != b), None)
     return before[: min(len(before), len(text)) if differs is None else differs]
+
+
+def _paths_within(row: Row, response: str) -> tuple[str, str] | None:
+    """(path of the answer, path of reasoning or nothing) within a response that is an object as JSON text."""
+    column = row.used.get("response", "")
+    if row.data.get(column) != response:
+        return None
+    answers = (p for p in _ANSWERS_WITHIN if isinstance(walk(response, p), str))
+    for path in answers:
+        holder = path.rpartition("content")[0] if "." in path else ""
+        thought = next((holder + p for p in _THOUGHTS_WITHIN if isinstance(walk(response, holder + p), str)), "")
+        if thought or holder:
+            return f"{column}.{path}", f"{column}.{thought}" if thought else ""
+    return None
 
 
 def _says_of_each(value: object, responses: int) -> bool:
