@@ -432,3 +432,21 @@ def test_the_table_of_the_documentation_is_that_of_the_code():
     page = (ROOT / "docs/OWN_TRACES.md").read_text(encoding="utf-8")
     table = page.partition("| family | opens |")[2].partition("\n\n")[0].splitlines()[2:]
     assert table == list(map(row, FAMILIES)), "\n" + "\n".join(map(row, FAMILIES))
+
+
+@pytest.mark.parametrize("gap", ["</s><s>[INST]", "</s> [INST]", "</s>\n<s> [INST]"])
+def test_a_next_user_s_turn_of_mistral_s_template_is_cut_off(gap):
+    response = f"<think>\nTwo and two.\n</think>\n\nIt is 4. {gap} And 3 + 3? [/INST] It is 6.</s>"
+    assert take_apart(response) == Parts("Two and two.", "It is 4.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Prompts stand in [INST] and [/INST].",
+        "As in <s>[INST] Hi [/INST] Hello</s><s>[INST] Bye [/INST]",
+        "An example:\n\nHuman: Hi\n\nAssistant: Hello",
+    ],
+)
+def test_a_template_that_an_answer_shows_is_text(text):
+    assert take_apart(text) == Parts("", text)

@@ -25,9 +25,11 @@ _KNOWN = {token.lower() for token in ENDS}
 _ENDS_ALONE = re.compile(rf"(?:(?>{_any(ENDS)}|{_GENERIC})|\s)++", re.IGNORECASE)
 """Without a way back: a token may be of the table and generic, so a text of n of them would be tried in 2^n ways."""
 _USERS = ("<|im_start|>user", "<|start_header_id|>user", "<start_of_turn>user", "<｜User｜>", "<|turn>user")
+_INST = "[INST]"
 _ANSWERS = ("<|im_start|>", "<|start_header_id|>", "<start_of_turn>", "<｜Assistant｜>", "<|turn>")
 _USERS_TURN = re.compile(
     rf"(?:<\|(?:im_end|eot_id|endoftext)\|>|<end_of_turn>|<｜end▁of▁sentence｜>|<turn\|>)\s{{0,9}}(?:{_any(_USERS)})"
+    r"|</s>\s{0,9}(?:<s>\s{0,9})?\[INST\]"
 )
 _FIRST, _LAST = ({token[place].lower() for token in tokens} for place, tokens in ((0, STARTS), (-1, (*ENDS, ">"))))
 """Characters that a token which opens, or ends, a turn begins, or ends, with: most texts have neither."""
@@ -66,14 +68,15 @@ def first_turn(response: str) -> str:
 
     A turn that has an end is the response's own if none began in it, as examples of a chat template do.
     """
-    if not any(token in response for token in _USERS):
+    if not any(token in response for token in (*_USERS, _INST)):
         return response
     following = _USERS_TURN.search(response)
     if following is None:
         return response
     start = _START.match(response)
     own = response[start.end() if start else 0 : following.start()]
-    is_example = own.count("```") % 2 == 1 or any(token in own for token in (*_USERS, *_ANSWERS))
+    shown = (*_USERS, *_ANSWERS, _INST) if following[0].endswith(_INST) else (*_USERS, *_ANSWERS)
+    is_example = own.count("```") % 2 == 1 or any(token in own for token in shown)
     return response if is_example else response[: following.start()]
 
 
