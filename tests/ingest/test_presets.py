@@ -337,6 +337,7 @@ def test_a_row_that_is_rejected_is_the_set_s_teacher_s(tmp_path):
     assert {name: tally.rejected for name, tally in found.by_teacher.items()} == {"DeepSeek-R1": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dolphin-r1", "openmathreasoning", "deepmath-103k", "s1k", "natural_reasoning"])
 def test_rows_with_a_response_that_the_preset_does_not_know_are_of_another_set(tmp_path, name):
     row = ROWS[name][0]
