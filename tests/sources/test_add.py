@@ -191,6 +191,24 @@ def test_a_folder_whose_rows_say_all_has_no_rule_and_one_in_place_stays(project:
     assert "was added already" in refused(run_cli, "data/sources/set/a.jsonl")
 
 
+def test_a_link_is_added_under_its_own_name_and_one_that_leads_out_of_the_sources_is_refused(project: Path, run_cli):
+    (project.parent / "0123456789abcdef").write_text(new())
+    (project.parent / "qwq.jsonl").symlink_to("0123456789abcdef")
+    code, _, _ = run_cli("add", "../qwq.jsonl")
+    added = project / "data/sources/qwq.jsonl"
+    assert (code, added.read_text(), added.is_symlink()) == (0, new(), False)
+    (project / "data/sources/link.jsonl").symlink_to(project.parent / "new.jsonl")
+    code, _, err = run_cli("add", "data/sources/link.jsonl")
+    assert code == 1
+    assert "outside of the sources; remove the link" in err[0]
+
+
+def test_the_folder_that_holds_the_sources_is_not_added_to_them(project: Path, run_cli):
+    code, _, err = run_cli("add", ".", "--dry-run")
+    assert code == 1
+    assert "holds data/sources, the sources themselves; name the files and folders to add" in err[0]
+
+
 def test_several_files_are_added_together_or_not_at_all(project: Path, run_cli):
     Path("../x.jsonl").write_text(row("p", "X."))
     Path("../y.jsonl").write_text(row("q", "Y.") + row("z", "Y."))

@@ -95,6 +95,31 @@ def test_a_folder_says_who_is_named_by_file_and_what_is_left_out(tmp_path: Path,
     assert previewed(run_cli, "set", "--files", "b*")["teachers"] == {"ben": 1}
 
 
+def test_a_link_to_a_file_has_its_own_name_and_not_that_of_what_it_leads_to(tmp_path: Path, run_cli):
+    write(tmp_path / "blobs/0123456789abcdef", [{"prompt": question(3, 4), "response": trace(3, 4)}])
+    (tmp_path / "snap").mkdir()
+    (tmp_path / "snap/qwq.jsonl").symlink_to("../blobs/0123456789abcdef")
+    seen = previewed(run_cli, "snap/qwq.jsonl")
+    assert (seen["teachers"], seen["files"]) == ({"qwq": 1}, ["qwq.jsonl"])
+
+
+@pytest.mark.parametrize("name", [".", "./", "../here", "sub/.."])
+def test_the_folder_that_one_is_in_has_its_own_name(
+    name: str, tmp_path: Path, run_cli, monkeypatch: pytest.MonkeyPatch
+):
+    write(tmp_path / "here/ann.jsonl", [{"prompt": question(3, 4), "response": trace(3, 4)}])
+    (tmp_path / "here/sub").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    seen = previewed(run_cli, name)
+    assert (seen["teachers"], seen["files"]) == ({"ann": 1}, ["here/ann.jsonl"])
+
+
+def test_the_whole_disk_is_no_source(run_cli):
+    code, _, err = run_cli("preview", "/")
+    assert code == 1
+    assert "'/' is the whole disk; name a file of traces" in err[0]
+
+
 def test_the_first_rows_are_enough(tmp_path: Path, run_cli):
     write(tmp_path / "a.jsonl", [{"prompt": str(i), "response": "r", "teacher": "t"} for i in range(600)])
     _, out, _ = run_cli("preview", "a.jsonl")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from stepsift import params
-from stepsift.core.disk import file_md5, write_text
+from stepsift.core.disk import IN_DVC_CACHE, file_md5, write_text
 from stepsift.core.errors import SourceError
-from stepsift.core.text import error_line
+from stepsift.core.text import error_line, shell_word
 from stepsift.ingest.files import find as files
 from stepsift.ingest.files.find import SourceFile
 from stepsift.ingest.teachers import teacher_of
@@ -75,6 +75,10 @@ def plan_addition(origins: list[Origin], sources: Path, settings: params.Ingest)
     """
     parts, alone = [], []
     for origin in origins:
+        if sources.is_dir() and origin.path.resolve() in sources.resolve().parents:
+            raise SourceError(
+                f"{origin.path} holds {sources}, the sources themselves; name the files and folders to add"
+            )
         part = part_of(origin, sources, one=len(origins) == 1)
         # An absolute --name leads out.
         inside = part.target.is_relative_to(sources)
@@ -111,6 +115,7 @@ def _pool(added: list[SourceFile], sources: Path) -> PoolBeside:
             raise SourceError(
                 f"{target} was added already ({dvc_file_of(target)}); see 'stepsift remove', or give a --name"
             )
+        _require_inside(target, sources)
         if target.exists() and not target.samefile(file.path):
             raise SourceError(
                 f"there is a file {target} with different content already; choose another name with --name"
@@ -136,6 +141,16 @@ def _pool(added: list[SourceFile], sources: Path) -> PoolBeside:
             if file_md5(other.path) == file_md5(file.path):
                 raise SourceError(f"{file.path} is there already, as {other.path}; nothing is to be added")
     return PoolBeside(others, {name: params.load_rule(path) for name, path in files.rule_files(sources).items()})
+
+
+def _require_inside(target: Path, sources: Path) -> None:
+    """Raise SourceError where a link in the sources leads out of them, but into DVC's cache."""
+    real = target.resolve()
+    if not real.is_relative_to(sources.resolve()) and not IN_DVC_CACHE.search(real.as_posix()):
+        raise SourceError(
+            f"'{target}' leads to '{real}', outside of the sources; remove the link and run "
+            f"'stepsift add {shell_word(str(real))}'"
+        )
 
 
 def _completed(rule: params.Rule, alone: Alone, part: Part, about: params.Rule) -> params.Rule:

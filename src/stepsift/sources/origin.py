@@ -30,14 +30,14 @@ def find_origins(
 ) -> list[Origin]:
     """The files, folders and sets that `names` names; sets of the hub are downloaded, with bars where `progress`.
 
-    Raises SourceError where a set cannot be had, or `name` is to be that of several.
+    Raises SourceError where a set cannot be had, `name` is to be that of several, or a path is that of the disk's root.
     """
     if name and len(names) > 1:
         raise SourceError(f"--name names one file or folder, and there are {len(names)}; add them one by one")
     origins = []
     for text in names:
         if not text.startswith(hub.PREFIX):
-            origins.append(Origin(Path(text), about, name, patterns))
+            origins.append(Origin(_named(text), about, name, patterns))
             continue
         download = hub.download(text, patterns, progress)
         published = over(params.rule({"licence": download.licence} if download.licence else {}, text), download.about)
@@ -45,3 +45,12 @@ def find_origins(
         lines = tuple(download.lines())
         origins.append(Origin(download.folder, over(published, about), name or own, patterns or hub.KINDS, lines))
     return origins
+
+
+def _named(text: str) -> Path:
+    """The path of a file or folder with its name at its end, which `.` and `..` do not say."""
+    path = Path(text)
+    path = path if path.name not in ("", "..") else path.resolve()
+    if not path.name:
+        raise SourceError(f"'{text}' is the whole disk; name a file of traces, or a folder that holds some")
+    return path

@@ -58,7 +58,8 @@ def part_of(origin: Origin, sources: Path, one: bool) -> Part:
         if name == ".":
             raise SourceError(f"{path} is the sources folder itself; name the files and folders below it")
     else:
-        own = path.resolve().name
+        # Of a link its own name: what a hub's cache links to is named by a hash.
+        own = path.name
         # Several of one teacher cannot all have his name.
         teacher = _slug(origin.about.teacher) if origin.about.teacher and one else ""
         name = (origin.name or teacher or own[: len(own) - len(suffix)]) + suffix
