@@ -304,6 +304,7 @@ def test_rejected_rows_and_what_has_no_full_pass_are_said(place: Path, settings)
         ("broken.jsonl", "o.parquet", "source file broken.jsonl: its only row was rejected as broken_json; row 1: "),
         ("a.jsonl", "o.csv", "--out is 'o.csv', whose name does not end in .parquet"),
         ("a.jsonl", "new/o.parquet", "--out is 'new/o.parquet', and there is no folder new; make it (mkdir -p new)"),
+        ("a.jsonl", "/proc/o.parquet", "--out is '/proc/o.parquet', and "),
         ("a.jsonl", "f.parquet", "--out is 'f.parquet', but f.parquet is a folder"),
         ("a.jsonl", "g.parquet", "--out is 'g.parquet', but g.steps.parquet is a folder"),
         ("a.parquet", "a.parquet", "--out is 'a.parquet', which would overwrite a.parquet"),

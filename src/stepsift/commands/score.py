@@ -144,6 +144,14 @@ def _check(file: Path, out: Path) -> None:
         raise SourceError(f"--out is '{out}', and there is no folder {out.parent}; make it (mkdir -p {out.parent})")
     if not os.access(out.parent, os.W_OK):
         raise SourceError(f"--out is '{out}', and nothing can be written into {out.parent}; choose another folder")
+    try:
+        # Some disks take no new file though they say so, as /proc does.
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as e:
+        raise SourceError(
+            f"--out is '{out}', and {out.parent} takes no new file ({e.strerror}); choose another folder"
+        ) from None
     for target in (out, steps_path(out)):
         if target.is_dir():
             raise SourceError(f"--out is '{out}', but {target} is a folder; choose another name")
