@@ -237,7 +237,11 @@ SHAPES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
             for a, b in PROBLEMS
         ],
         {
-            "traces": [{"teacher": "ann", "response": "chosen"}, {"teacher": "rejected", "response": "rejected"}],
+            # Further down, other models may have been preferred.
+            "traces": [
+                {"teacher_field": "chosen_model", "response": "chosen"},
+                {"teacher": "rejected", "response": "rejected"},
+            ],
             "fields": {"prompt": "prompt"},
         },
     ),
@@ -464,7 +468,7 @@ COLUMNS: dict[str, tuple[Any, dict[str, Any]]] = {
         },
         {
             "traces": [
-                {"teacher": "ann", "response": "reply_a"},
+                {"teacher_field": "model_a", "response": "reply_a"},
                 {"teacher_field": "model_b", "response": "reply_b"},
             ],
             "fields": {"prompt": "query"},

@@ -377,7 +377,13 @@ def _teachers(columns: list[Column], name: str | None) -> list[dict[str, str]]:
     fields = []
     for (teacher, _), roles in by_trace.items():
         response = roles.get("response")
-        whose = _whose(roles["teacher"]) if "teacher" in roles else {"teacher": teacher} if teacher else None
+        whose = (
+            {"teacher_field": roles["teacher"].path}
+            if "teacher" in roles
+            else {"teacher": teacher}
+            if teacher
+            else None
+        )
         whose = whose or general or ({"teacher": name} if name else None)
         if response is None or whose is None or _score(response, "prompt") or _above(response) in asking:
             continue
@@ -400,11 +406,6 @@ def _role(column: Column) -> str | None:
     return "reasoning" if column.sentences and {*column.words} & {*WORDS["reasoning"], "trajectory"} else "response"
 
 
-def _whose(column: Column) -> dict[str, str]:
-    """Who wrote a trace, by a column of its own."""
-    return {"teacher_field": column.path} if len(column.values) > 1 else {"teacher": next(iter(column.values))}
-
-
 def _above(column: Column) -> str:
     """The path of the object in which a column stands; empty for one of the row itself."""
     return _above_path(column.path)
@@ -422,6 +423,7 @@ def _pair(columns: list[Column]) -> list[dict[str, str]]:
 
     def model(name: str) -> dict[str, str]:
         about = [c for c in columns if name in c.own_words and "model" in c.own_words and c.values]
-        return _whose(about[0]) if about else {"teacher": name}
+        # Of one model in the first rows too: there may be others further down.
+        return {"teacher_field": about[0].path} if about else {"teacher": name}
 
     return [{**model(name), "response": name} for name in _PAIR]
