@@ -642,6 +642,20 @@ def test_columns_instead_of_rows_are_said_to_be_so(tmp_path: Path, run_cli):
     assert out[-1].endswith("write the file anew, one object per row (orient='records')")
 
 
+@pytest.mark.parametrize("name", ["q{}", "{}"])
+def test_rows_under_their_ids_are_said_to_be_so_and_never_mixed(name: str, tmp_path: Path, run_cli):
+    rows = {
+        name.format(i): {"prompt": question(a, b), "response": trace(a, b), "answer": str(a + b)}
+        for i, (a, b) in enumerate(PROBLEMS)
+    }
+    (tmp_path / "set.json").write_text(json.dumps(rows))
+    code, out, _ = run_cli("preview", "set.json")
+    assert code == 0
+    said = f"the file is one object that holds each row under a name of its own ({name.format(0)}, {name.format(1)})"
+    assert [line for line in out if line.startswith("mend ") and said in line]
+    assert previewed(run_cli, "set.json")["mend"] is None
+
+
 def test_answers_without_questions_are_said_to_be_so(tmp_path: Path, run_cli):
     rows = [
         {"custom_id": f"r-{i}", "response": {"id": f"c{i}", "choices": [{"message": {"content": trace(a, b)}}]}}

@@ -86,7 +86,7 @@ def propose(rows: list[dict[str, Any]], own: params.Rule, now: Reading, read: Ca
     """
     unread = [name for columns in now.columns.values() for name in columns.unread_traces()]
     lost = now.rejected.total() - now.rejected["filtered"]
-    if not rows or by_columns(rows) or (now.has_no_trace and "response" in own.fields):
+    if not rows or _one_object(rows) or (now.has_no_trace and "response" in own.fields):
         return None
     columns = columns_of(rows)
     of_rows = [c for c in columns if not c.in_turn and not _is_step(c, columns)]
@@ -119,11 +119,8 @@ def propose(rows: list[dict[str, Any]], own: params.Rule, now: Reading, read: Ca
 
 def why_none(rows: list[dict[str, Any]]) -> str | None:
     """Why no rule is proposed for rows that nobody reads, where their columns tell."""
-    if by_columns(rows):
-        return (
-            "each column stands as an object that numbers its values, as pandas writes tables, and no rule reads that: "
-            "write the file anew, one object per row (orient='records')"
-        )
+    if (one_object := _one_object(rows)) is not None:
+        return one_object
     columns = columns_of(rows)
     fields = _fields([c for c in columns if not c.in_turn and not _is_step(c, columns)], tuple(WORDS))
     prompt, thought = fields.get("prompt"), fields.get("reasoning")
@@ -153,12 +150,35 @@ def why_none(rows: list[dict[str, Any]]) -> str | None:
     )
 
 
+def _one_object(rows: list[dict[str, Any]]) -> str | None:
+    """What is to be done with a file that is one object of many rows; None where it is not."""
+    if by_columns(rows):
+        return (
+            "each column stands as an object that numbers its values, as pandas writes tables, and no rule reads that: "
+            "write the file anew, one object per row (orient='records')"
+        )
+    if _by_id(rows):
+        return (
+            f"the file is one object that holds each row under a name of its own ({', '.join([*rows[0]][:2])}), and no "
+            "rule reads that: write the file anew, one object per row (orient='records' for a table of pandas)"
+        )
+    return None
+
+
 def by_columns(rows: list[dict[str, Any]]) -> bool:
     """Whether a file holds columns instead of rows, each an object that numbers its values."""
     if len(rows) != 1 or len(rows[0]) < 2:
         return False
     numbers = {tuple(v) if isinstance(v, dict) else () for v in rows[0].values()}
     return len(numbers) == 1 and all(n and all(str(key).isdigit() for key in n) for n in numbers)
+
+
+def _by_id(rows: list[dict[str, Any]]) -> bool:
+    """Whether a file is one object of many rows, each with its own prompt under its id."""
+    if len(rows) != 1 or len(rows[0]) < 2 or not all(isinstance(v, dict) for v in rows[0].values()):
+        return False
+    shared = set.intersection(*({*map(str, v)} for v in rows[0].values()))
+    return len(shared) > 1 and any({*words_of(key)} & {*WORDS["prompt"]} for key in shared)
 
 
 def doubtful_answers(rows: list[dict[str, Any]], now: Reading) -> list[str]:
