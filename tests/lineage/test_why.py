@@ -53,6 +53,12 @@ def test_a_chosen_trace():
     assert lines["decided"][0].endswith("student student, fingerprint f1n9e8p7r6i5")
 
 
+def test_a_line_of_a_file_may_be_named_by_its_path():
+    assert story("data/sources/a.jsonl:1")["title"] == story("a.jsonl:1")["title"] == story("aaaa0001")["title"]
+    with pytest.raises(LineageError, match=r"is called 'data/sources/none\.jsonl:1'"):
+        story("data/sources/none.jsonl:1")
+
+
 def test_where_its_file_was_published():
     assert "published" not in story("aaaa0001")
     path = Path("data/ingest/sources.json")

@@ -8,7 +8,7 @@ from typing import Literal
 
 import polars as pl
 
-from stepsift.core import table_files, tables
+from stepsift.core import disk, table_files, tables
 from stepsift.core.errors import LineageError
 
 FEWEST_CHARS = 6
@@ -63,6 +63,7 @@ def _row(text: str, folders: Mapping[str, Path]) -> Named | None:
     source, colon, line = text.rpartition(":")
     if not colon or not (line.isascii() and line.isdigit()) or len(line) > _MOST_DIGITS:
         return None
+    source = _below_sources(source, folders["ingest"])
     here = (pl.col("source") == source) & (pl.col("source_line") == int(line))
     columns = ["trace_id", "source", "source_line"]
     traces = table_files.read_part(tables.TRACES, folders["ingest"] / tables.TRACES.file, columns, here)[
@@ -75,6 +76,13 @@ def _row(text: str, folders: Mapping[str, Path]) -> Named | None:
     if table_files.read_rejected({"ingest": folders["ingest"]}, here).height:
         return Named("row", text, source, int(line))
     return None
+
+
+def _below_sources(path: str, ingest: Path) -> str:
+    """The name of a file below the sources folder, also where it was typed with that folder before it."""
+    known = disk.read_json(ingest / "sources.json") if (ingest / "sources.json").is_file() else {}
+    typed = [name for name in known if path.endswith(f"/{name}")]
+    return path if path in known else max(typed, key=len, default=path)
 
 
 def _near(text: str, names: pl.Series) -> str:
