@@ -248,6 +248,9 @@ def test_what_cannot_be_added_is_refused_in_one_sentence_and_changes_nothing(pro
     # A name with a dot before it is hidden from ingest.
     for name in ("../x", ".x"):
         assert f"would be named '{name}.jsonl'; give it a --name" in refused(run_cli, "../new.jsonl", "--name", name)
+    assert "of letters, digits and . _ + - that begins with none of . + -" in refused(
+        run_cli, "../new.jsonl", "--name", ".x"
+    )
     assert "would be named '/tmp/x.jsonl'; give it a --name" in refused(run_cli, "../new.jsonl", "--name", "/tmp/x")
     assert "data/sources/Anna.jsonl differs from data/sources/anna.jsonl in small and capital letters alone" in refused(
         run_cli, "../new.jsonl", "--name", "Anna"

@@ -84,7 +84,10 @@ def plan_addition(origins: list[Origin], sources: Path, settings: params.Ingest)
         inside = part.target.is_relative_to(sources)
         name = str(part.target.relative_to(sources) if inside else part.target)
         if not _NAME.fullmatch(name) and origin.path.resolve() != part.target.resolve():
-            raise SourceError(f"it would be named '{name}'; give it a --name of letters, digits and . _ + -")
+            raise SourceError(
+                f"it would be named '{name}'; give it a --name of letters, digits and . _ + - that begins with none of "
+                ". + -"
+            )
         from_origin = {k: None for k in ("teacher", "licence") if getattr(origin.about, k)}
         # Who wrote the rows, and under which licence, is asked of the rows first.
         rule = over(part.rule, without(origin.about, *from_origin))
