@@ -251,6 +251,7 @@ def test_what_cannot_be_added_is_refused_in_one_sentence_and_changes_nothing(pro
     assert "of letters, digits and . _ + - that begins with none of . + -" in refused(
         run_cli, "../new.jsonl", "--name", ".x"
     )
+    assert "would be named 'a⟨U+000A⟩b.jsonl'; give" in refused(run_cli, "../new.jsonl", "--name", "a\nb")
     assert "would be named '/tmp/x.jsonl'; give it a --name" in refused(run_cli, "../new.jsonl", "--name", "/tmp/x")
     assert "data/sources/Anna.jsonl differs from data/sources/anna.jsonl in small and capital letters alone" in refused(
         run_cli, "../new.jsonl", "--name", "Anna"

@@ -10,7 +10,7 @@ from typing import TypeVar
 from stepsift import params
 from stepsift.core.disk import IN_DVC_CACHE, file_md5, write_text
 from stepsift.core.errors import SourceError
-from stepsift.core.text import error_line, shell_word
+from stepsift.core.text import error_line, shell_word, terminal_line
 from stepsift.ingest.files import find as files
 from stepsift.ingest.files.find import SourceFile
 from stepsift.ingest.teachers import teacher_of
@@ -85,8 +85,8 @@ def plan_addition(origins: list[Origin], sources: Path, settings: params.Ingest)
         name = str(part.target.relative_to(sources) if inside else part.target)
         if not _NAME.fullmatch(name) and origin.path.resolve() != part.target.resolve():
             raise SourceError(
-                f"it would be named '{name}'; give it a --name of letters, digits and . _ + - that begins with none of "
-                ". + -"
+                f"it would be named '{terminal_line(name)}'; give it a --name of letters, digits and . _ + - that "
+                "begins with none of . + -"
             )
         from_origin = {k: None for k in ("teacher", "licence") if getattr(origin.about, k)}
         # Who wrote the rows, and under which licence, is asked of the rows first.
@@ -98,7 +98,9 @@ def plan_addition(origins: list[Origin], sources: Path, settings: params.Ingest)
     added = [file for part in parts for file in part.files]
     names = [file.name for file in added]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise SourceError(f"two of the files would be named '{twice[0]}'; add them one by one, each with a --name")
+        raise SourceError(
+            f"two of the files would be named '{terminal_line(twice[0])}'; add them one by one, each with a --name"
+        )
     rules = {name: rule for part in parts for name, rule in rules_of(part, sources, part.rule).items()}
     pool = _pool(added, sources)
     return Addition(sources, parts, read_in_pool(added, _sum(alone), pool, rules, settings))
