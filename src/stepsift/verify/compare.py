@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from stepsift.verify.numbers import Number, full, same_number, same_scaled
 from stepsift.verify.shapes import Shape
+from stepsift.verify.spelling import TEXT
 from stepsift.verify.units import per
 
 SameValue = Callable[[str, str], bool]
@@ -14,7 +15,6 @@ SameValue = Callable[[str, str], bool]
 
 
 _SEGMENT = re.compile(r"\|?[A-Z]{2,3}\|?")
-_WORDS = re.compile(r"\\text\s*\{([^{}]*)\}")
 _OPENS = re.compile(r"[(\[]|\\langle")
 _GAP = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 """Blanks, but for those between digits."""
@@ -204,7 +204,7 @@ def _same_amount(gold: Number, answer: Number, factor: Fraction, in_unit: bool) 
 
 def _tight(shape: Shape) -> str:
     """A value and its unit as they are written, without blanks: 5 m and 5m."""
-    return _GAP.sub("", _WORDS.sub(r"\1", shape.written or shape.text))
+    return _GAP.sub("", TEXT.sub(r"\1", shape.written or shape.text))
 
 
 def _scaled(number: Number, factor: Fraction) -> Number:

@@ -11,9 +11,10 @@ no answer: nothing is read.
 
 import re
 
+from stepsift.verify.amounts import compound
 from stepsift.verify.numbers import read_number, same_scaled
-from stepsift.verify.shapes import assigned, compound, read_shape, split_at
-from stepsift.verify.spelling import formula, peel
+from stepsift.verify.shapes import assigned, read_shape, split_at
+from stepsift.verify.spelling import TEXT, formula, peel
 from stepsift.verify.units import read_unit
 
 _FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|exp|pi|sqrt|inf|lim|max|min|gcd|lcm|mod|det|and|or"
@@ -123,7 +124,6 @@ _ABOVE = re.compile(r"[\s$]*>(?![>=])")
 _MINUS = re.compile(
     r"(\A|=|:|\b(?:is|are|be|equals?|of|gets?|gives?)\b)\s*(?:-\s+|(?:minus|negative)\s+)(?=\d|\\frac)", re.IGNORECASE
 )
-_TEXT_WORDS = re.compile(r"\\text\s*\{([^{}]*)\}")
 _COMES_TO = re.compile(
     r"(?<!\b(?:to|in)\s)\b(?:gives?|gets?|costs?|totals?|total\s+of|leaving|leaves|makes?|equals?)\b(?=[^.]*?\d)",
     re.IGNORECASE,
@@ -310,7 +310,7 @@ def _spoken(text: str, number: bool, gold: str) -> list[str]:
 
 def _spoken_number(text: str, gold: str) -> list[str]:
     """The number that a sentence comes to; none where several numbers leave it open."""
-    text = _MINUS.sub(r"\1 -", " ".join(_TEXT_WORDS.sub(r" \1 ", text).split()))
+    text = _MINUS.sub(r"\1 -", " ".join(TEXT.sub(r" \1 ", text).split()))
     after = [m.end() for m in _EQUALS.finditer(text)]
     start = after[-1] if after else 0
     if len(after) > 1 and _AND_IS.search(text, after[-2], after[-1]):
@@ -382,9 +382,9 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
 def _compound_of(gold: str, text: str, start: int) -> int | None:
     """Where an amount in several units ends that begins at `start`; None where the gold answer is none of its kind."""
     whole, unit = compound(text, start), read_shape(formula(unmarked(peel(gold)))).unit
-    if whole is None or unit is None or whole[0].unit is None or whole[0].unit.dimensions != unit.dimensions:
+    if whole is None or unit is None or whole[1].dimensions != unit.dimensions:
         return None
-    return whole[1]
+    return whole[2]
 
 
 def _one_dimension(one: str, other: str) -> bool:

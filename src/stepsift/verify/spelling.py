@@ -89,6 +89,8 @@ _ROOT = re.compile(r"√\s*(?:(\d+|[a-zA-Z])|\(([^()]*)\)|\{([^{}]*)\})")
 _BRACES = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
 """What stands in braces that hold at most two levels of others."""
 _FONTS = re.compile(rf"\\(?:mathbf|mathit|mathsf|mathtt|boldsymbol|bm|mathnormal|emph|underline|mathop)\s*{_BRACES}")
+TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+"""Words within a formula."""
 _TEXT_FONTS = re.compile(rf"\\(?:textbf|textit|textrm|textsf|texttt|textnormal|mbox|hbox|mathrm|text)\s*{_BRACES}")
 _ROMAN = re.compile(r"\{\s*\\rm(?![a-zA-Z])\s*([^{}]*)\}")
 _OLD_FONTS = re.compile(r"\\(?:bf|rm|it|sf|tt|bfseries)(?![a-zA-Z])\s*")

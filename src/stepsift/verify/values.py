@@ -17,6 +17,7 @@ from math_verify.grader import should_treat_as_complex
 
 from stepsift.verify.compare import UnreadableError
 from stepsift.verify.numbers import Number, read_number, same_number
+from stepsift.verify.spelling import TEXT
 
 _CONFIG = NormalizationConfig(
     basic_latex=True, units=False, malformed_operators=True, nits=False, boxed="none", equations=False
@@ -29,7 +30,6 @@ _POINTS = (sympy.Rational(17, 7), sympy.Rational(-23, 11), sympy.Rational(5, 13)
 _IMAGINARY = re.compile(r"(?<=[\d)}])i(?![A-Za-z])")
 _LETTER = re.compile(r"\\[A-Za-z]+|[A-Za-z]")
 """A letter, or a command, which may be a letter of the Greek alphabet."""
-_LETTERS_APART = re.compile(r"\\text\s*\{[^{}]*\}")
 _EXPONENT = re.compile(r"(?<![A-Za-z\\\d.])(\d+(?:\.\d*)?|\.\d+)[eE]([-+]?\d+)(?![A-Za-z\d])")
 
 
@@ -37,7 +37,7 @@ _EXPONENT = re.compile(r"(?<![A-Za-z\\\d.])(\d+(?:\.\d*)?|\.\d+)[eE]([-+]?\d+)(?
 def parsed(formula: str, cased: bool = False) -> Any:
     """What a formula is for sympy, with small letters alone unless it is `cased`; raises UnreadableError."""
     text = _EXPONENT.sub(r"\1 \\times 10^{\2}", _IMAGINARY.sub(" i", formula)).replace("%", "\\%")
-    if not text or len(text) > MAX_CHARS or _LETTERS_APART.search(text):
+    if not text or len(text) > MAX_CHARS or TEXT.search(text):
         raise UnreadableError(formula)
     try:
         value = latex2sympy(
