@@ -265,4 +265,7 @@ PAIRS_OF_STATEMENTS: list[tuple[str, list[str], list[str]]] = [
     ),
     ("E", ["It is (E)."], ["Let me consider (E).", "Option E may fit, but we have to check F."]),
     ("no solution", ["There is no solution."], ["It is false that there is no solution."]),
+    ("18", ["The answer is 16. Hold on, it is 18."], ["The answer is 18. Hold on, that should be 16."]),
+    ("12", ["The answer is 12."], ["The answer is four times 12.", "The answer is 4 times 12."]),
+    ("B", ["(B) can be used"], ["(B) can be excluded.", "(B) must be rejected."]),
 ]

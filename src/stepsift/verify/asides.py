@@ -3,7 +3,7 @@
 import re
 
 _WITHDRAWN = re.compile(
-    r"\b(?:(?:no|hold\s+on|oh),?\s+wait\b|wait\W{1,3}(?=no\b|(?:that|this)(?:['\u2019]s|\s+is)\s+(?:not|wrong|incorrect)"
+    r"\b(?:(?:no|hold\s+on|oh),?\s+wait\b|hold\s+on\W{1,3}(?=(?:it|that)\b)|wait\W{1,3}(?=no\b|(?:that|this)(?:['\u2019]s|\s+is)\s+(?:not|wrong|incorrect)"
     r"|i\s+(?:made|mis|forgot)|it\s+(?:is|should))|scratch\s+that\b|(?<=\?\s)no\b(?=,?\s+it(?:['\u2019]s|\s+is)\b)|actually,?\s+(?=it(?:['\u2019]s|\s+is|\s+should\s+be)\s+\W{0,3}\d)|correction:|i\s+made\s+an?\s+(?:\w+\s+)?(?:mistake|error)\b)",
     re.IGNORECASE,
 )

@@ -132,12 +132,12 @@ _AND_ANOTHER = re.compile(
 """B is no answer where B and D are said."""
 _MENTIONED = re.compile(rf"(?:\b{_OPTION}|\u9009\u9879)\s*{_LETTER}")
 _DENIED = re.compile(
-    r"\b(?:not|never|cannot|neither|nor|incorrect|wrong|false|except|eliminated?|excluded?|ruled?|fails?|impossible|unlike|than)\b"
+    r"\b(?:not|never|cannot|neither|nor|incorrect|wrong|false|except|eliminated?|excluded?|rejected?|ruled?|fails?|impossible|unlike|than)\b"
     r"|n['\u2019]t\b|[\u274c\u2717\u2718]",
     re.IGNORECASE,
 )
 _TAKEN_BACK = re.compile(
-    r"\s*[)\]]?\s*(?:(?:is|was)\s+(?:not|incorrect|wrong|false|ruled|eliminated)\b|,?\s*(?:if|unless|only\s+if)\b)",
+    r"\s*[)\]]?\s*(?:(?:is|was|(?:can|must|should)\s+be)\s+(?:not|incorrect|wrong|false|ruled|eliminated|excluded|rejected)\b|,?\s*(?:if|unless|only\s+if)\b)",
     re.IGNORECASE,
 )
 """Behind a letter that is no answer, or only under a condition: Answer: C is incorrect. The answer is C if .."""

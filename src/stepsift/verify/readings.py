@@ -78,7 +78,7 @@ _BOUND = re.compile(
 _OF = "(?:half|third|quarter|root|multiple|factor|divisor|power|square|cube|factorial|reciprocal|inverse|logarithm)"
 _CHANGED_BEFORE = re.compile(
     r"\b(?:twice|thrice|double|triple|half|(?:close|next)\s+to|near|nearly|almost"
-    rf"|(?:one|two|three|\d)\s+(?:more|less|fewer)\s+than|{_OF}s?\s+of)\s*\Z",
+    rf"|(?:one|two|three|\d)\s+(?:more|less|fewer)\s+than|(?:\d+|three|four|five|six|seven|eight|nine|ten)\s+times|{_OF}s?\s+of)\s*\Z",
     re.IGNORECASE,
 )
 _CHANGED_BEHIND = re.compile(
