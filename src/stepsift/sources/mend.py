@@ -397,13 +397,9 @@ def _teachers(columns: list[Column], name: str | None) -> list[dict[str, str]]:
     fields = []
     for (teacher, _), roles in by_trace.items():
         response = roles.get("response")
-        whose = (
-            {"teacher_field": roles["teacher"].path}
-            if "teacher" in roles
-            else {"teacher": teacher}
-            if teacher
-            else None
-        )
+        whose = {"teacher": teacher} if teacher else None
+        if "teacher" in roles:
+            whose = {"teacher_field": roles["teacher"].path}
         whose = whose or general or ({"teacher": name} if name else None)
         if response is None or whose is None or _score(response, "prompt") or _above(response) in asking:
             continue
