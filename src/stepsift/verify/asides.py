@@ -93,6 +93,6 @@ def without_numbering(sentence: str) -> str:
     return _NUMBERED.sub(" ", sentence)
 
 
-def breaks_off(end: str, told: str) -> bool:
-    """Whether a last sentence `end` stops before its end; `told` is the sentence that was taken for the answer."""
-    return _OPEN.search(end) is not None or (told != end and _LETTER_END.search(end) is not None)
+def breaks_off(end: str, answer: str) -> bool:
+    """Whether a last sentence `end` stops before its end; `answer` is the sentence that was taken for the answer."""
+    return _OPEN.search(end) is not None or (answer != end and _LETTER_END.search(end) is not None)
